@@ -1,0 +1,1 @@
+"""Document ingestion as a Dagster asset graph: row, object, text, in an order that cannot break."""

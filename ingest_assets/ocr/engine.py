@@ -1,0 +1,85 @@
+"""What a recognition engine is: the protocol that the local engine and Amazon Textract both keep.
+
+Belongs here: the types that cross the line between `document_text` and an engine. Does not belong
+here: anything that one engine alone needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, Literal, Protocol
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """The document as S3 holds it: what an engine is given.
+
+    Attributes:
+        size_bytes: size of the object in bytes.
+        mime_type: as found by content at registration, not by the file's name.
+        download: writes the whole object to an open binary file, streaming.
+    """
+
+    bucket: str
+    key: str
+    size_bytes: int
+    mime_type: str
+    download: Callable[[BinaryIO], None]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of text.
+
+    Attributes:
+        number: counted from 1.
+        text: as read; may be empty. Lines end with ``\\n``.
+        origin: `text-layer` when the document itself carries the text, `ocr` when it was recognised.
+        confidence: mean confidence of the words, 0 to 1; None where nothing was recognised.
+    """
+
+    number: int
+    text: str
+    origin: Literal["text-layer", "ocr"]
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """All that an engine found in one document.
+
+    Attributes:
+        pages: in order, numbered from 1 without gaps.
+        engine: name of the engine.
+        engine_version: version of the engine and of its configuration; the same version reads the
+            same document the same way.
+        notes: what a person should know: repaired before reading, pages skipped…
+        thumbnail: page 1 as a small JPEG (at most 12 KB), or None where there is no picture of it.
+    """
+
+    pages: tuple[Page, ...]
+    engine: str
+    engine_version: str
+    notes: tuple[str, ...] = ()
+    thumbnail: bytes | None = None
+
+
+class OcrEngine(Protocol):
+    """Reads documents. Safe to call from several threads at once.
+
+    `recognise` raises `PermanentError` for a document that will never read (corrupt, encrypted),
+    `TransientError` where a later try may pass, `ConfigurationError` where no document would.
+    A document without readable text is no error: its pages are empty.
+    """
+
+    name: str
+    version: str
+
+    def recognise(self, document: StoredObject) -> Recognition:
+        """Read all pages of one document."""
+        ...
+
+    def close(self) -> None:
+        """End the processes and connections that the engine holds."""
+        ...

