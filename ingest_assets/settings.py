@@ -10,9 +10,8 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from sqlalchemy import URL, make_url
 
 DEFAULT_IGNORE_PATTERNS = (
     ".*",
@@ -60,11 +59,11 @@ class Settings(BaseSettings):
         5, ge=0, description="Seconds for which a file must not have changed before it is taken."
     )
     max_documents_per_run: int = Field(100, ge=1, le=10_000, description="Documents in one run.")
-    ocr_engine: Literal["local", "textract"] = Field("local", description="Who recognises text.")
+    ocr_engine: Literal["local"] = Field("local", description="Who recognises text.")
     ocr_workers: int = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        default_factory=lambda: (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        ),
         ge=1,
         description="Processes that parse and recognise documents, in each run; one a core.",
     )
@@ -81,3 +80,8 @@ class Settings(BaseSettings):
     aws_region: str | None = Field(
         None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION")
     )
+
+    @field_validator("ignore_patterns", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value

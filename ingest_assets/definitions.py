@@ -1,0 +1,57 @@
+"""`build_defs()`: the one assembly that production, tests and the command line share.
+
+Belongs here: putting the parts together. Does not belong here: any part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import Definitions, EnvVar, in_process_executor
+from dagster_aws.s3 import S3Resource
+
+from ingest_assets.assets import document_assets
+from ingest_assets.jobs import ingest_documents
+from ingest_assets.resources import (
+    InputDirectoryResource,
+    ObjectStoreResource,
+    OcrEngineResource,
+    PostgresResource,
+)
+from ingest_assets.sensors import input_directory
+from ingest_assets.settings import Settings
+
+
+def build_defs(
+    settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None
+) -> Definitions:
+    """All definitions, for these settings (by default, those of the environment).
+
+    Credentials are not read here: resources name the environment variable, so that Dagit shows the
+    variable's name and never its value.
+    """
+    settings = settings or Settings()
+    return Definitions(
+        assets=[document_assets(settings.max_documents_per_run)],
+        jobs=[ingest_documents],
+        sensors=[input_directory],
+        executor=in_process_executor,
+        resources={
+            "database": PostgresResource(url=EnvVar("INGEST_DATABASE_URL")),
+            "object_store": ObjectStoreResource(
+                s3=S3Resource(region_name=settings.aws_region), bucket=settings.s3_bucket
+            ),
+            "ocr_engine": OcrEngineResource(engine=settings.ocr_engine, workers=settings.ocr_workers),
+            "input_files": InputDirectoryResource(
+                path=str(settings.input_dir.absolute()),
+                settle_seconds=settings.settle_seconds,
+                ignore_patterns=list(settings.ignore_patterns),
+                batch_size=settings.max_documents_per_run,
+            ),
+            **(resource_overrides or {}),
+        },
+    )
+
+
+defs = build_defs()

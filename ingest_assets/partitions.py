@@ -1,0 +1,39 @@
+"""The partitions definition `documents`: one partition is one sighting of one document.
+
+Belongs here: adding partitions and naming ranges of them. Does not belong here: how a key is made
+(`store.names`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dagster import DagsterInstance, DynamicPartitionsDefinition
+from sqlalchemy.exc import IntegrityError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
+
+DOCUMENTS = DynamicPartitionsDefinition(name="documents")
+
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+
+
+# Another process may add a key between the look and the insert; the next look sees it.
+@retry(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(3), reraise=True)
+def add_partitions(instance: DagsterInstance, keys: Iterable[str]) -> list[str]:
+    """Add the partitions that are not there yet, in one call, so that they lie side by side.
+
+    Returns:
+        The keys that were added, in the order given, which is the order of ranges.
+    """
+    existing = set(instance.get_dynamic_partitions("documents"))
+    # Dagster refuses a call that names a key twice.
+    missing = [key for key in dict.fromkeys(keys) if key not in existing]
+    if missing:
+        instance.add_dynamic_partitions("documents", missing)
+    return missing
+
+
+def range_tags(first: str, last: str) -> Mapping[str, str]:
+    """Tags that make one run of all partitions from `first` to `last`, in the order of adding."""
+    return {RANGE_START_TAG: first, RANGE_END_TAG: last}

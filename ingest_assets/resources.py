@@ -1,0 +1,90 @@
+"""Dagster's wrapping of the plain clients: configuration in, client out.
+
+Belongs here: where a client's settings come from. Does not belong here: what a client does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from dagster import ConfigurableResource, InitResourceContext
+from dagster_aws.s3 import S3Resource
+from pydantic import Field, PrivateAttr
+
+from ingest_assets.ocr.engine import OcrEngine
+from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
+from ingest_assets.store.database import Database
+from ingest_assets.store.object_store import ObjectStore
+
+# One pool of connections and one memory of known files a process, however many ticks it serves.
+_database = lru_cache(maxsize=4)(Database)
+_known_files = lru_cache(maxsize=4)(lambda _url: KnownFiles())
+
+
+class PostgresResource(ConfigurableResource[Any]):
+    """The documents' database."""
+
+    url: str = Field(description="postgresql://user:password@host:port/database")
+
+    def get(self) -> Database:
+        """The pool of connections, shared within the process."""
+        return _database(self.url)
+
+
+class ObjectStoreResource(ConfigurableResource[Any]):
+    """The bucket that holds the documents."""
+
+    s3: S3Resource
+    bucket: str = Field(description="Name of the bucket.")
+
+    def get(self) -> ObjectStore:
+        """A client of that bucket; safe to share between threads."""
+        return ObjectStore(self.s3.get_client(), self.bucket)
+
+
+class OcrEngineResource(ConfigurableResource[Any]):
+    """Who reads the documents. Its processes end with the run."""
+
+    engine: Literal["local"] = Field(description="`local`: Tesseract in processes of this machine.")
+    workers: int = Field(description="Processes that parse and recognise; one a core.")
+
+    _engine: OcrEngine = PrivateAttr()
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[OcrEngineResource]:
+        """Hold the engine for the length of a run."""
+        self._engine = LocalEngine(workers=self.workers)
+        try:
+            yield self
+        finally:
+            self._engine.close()
+
+    def get(self) -> OcrEngine:
+        """The engine; safe to share between threads."""
+        return self._engine
+
+
+class InputDirectoryResource(ConfigurableResource[Any]):
+    """The directory that is watched, and what counts as a file in it."""
+
+    path: str = Field(description="Directory, looked at recursively.")
+    settle_seconds: float = Field(description="Seconds without a change before a file is taken.")
+    ignore_patterns: list[str] = Field(description="Names that are passed over: shell patterns.")
+    batch_size: int = Field(description="Files that are recorded, and later run, together.")
+
+    def discover(self, database: PostgresResource, resume_after: str | None) -> Discovery:
+        """Record the files that are new and settled; `stages.discovery.discover` says how."""
+        return discover(
+            database.get(),
+            _known_files(database.url),
+            Path(self.path),
+            settle_seconds=self.settle_seconds,
+            ignore_patterns=self.ignore_patterns,
+            batch_size=self.batch_size,
+            resume_after=resume_after,
+        )

@@ -1,0 +1,108 @@
+"""Stage `document_object`: S3 stores the document under the name that the database gave it.
+
+The row comes first, the object is never overwritten, and `upload_timestamp` is set only after S3 was
+asked what it holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from ingest_assets.errors import PermanentError, TransientError
+from ingest_assets.stages.source import open_source
+from ingest_assets.stages.stage import Result, Services, Source, require_document
+from ingest_assets.store.models import SourceDocument
+from ingest_assets.store.names import metadata_value
+from ingest_assets.store.object_store import ObjectHead
+
+NAME = "document_object"
+CODE_VERSION = "1"
+
+
+def run(source: Source, services: Services, connection: Connection) -> Result:
+    """Store the document's bytes, or find them stored; either way, verified."""
+    document_uuid = require_document(source)
+    with connection.begin():
+        document = connection.execute(
+            select(SourceDocument.__table__).where(SourceDocument.document_uuid == document_uuid)
+        ).one()
+    head = services.objects.head(document.s3_key)
+    already_stored = head is not None
+    if head is None:
+        head = _upload(source, document, services)
+    _verify(document, head, services)
+    with connection.begin():
+        connection.execute(
+            update(SourceDocument)
+            .where(SourceDocument.document_uuid == document_uuid)
+            .values(
+                upload_timestamp=func.coalesce(SourceDocument.upload_timestamp, func.now()),
+                s3_etag=head.etag,
+            )
+        )
+    uri = services.objects.uri(document.s3_key)
+    return Result(
+        document_uuid,
+        document.sha256,
+        {
+            "document_uuid": str(document_uuid),
+            "file_name": source.original_file_name,
+            "dagster/uri": uri,
+            "s3_key": document.s3_key,
+            "sha256": document.sha256,
+            "bytes": head.size_bytes,
+            "etag": head.etag,
+            "stored": "already there, verified" if already_stored else "now, verified",
+        },
+    )
+
+
+def _upload(source: Source, document: Row[Any], services: Services) -> ObjectHead:
+    with open_source(source, services.input_dir) as file:
+        services.objects.put_new(
+            document.s3_key,
+            file,
+            size_bytes=document.file_size_bytes,
+            sha256=document.sha256,
+            mime_type=document.mime_type,
+            # `rebuild-db` restores rows from these alone.
+            metadata={
+                "sha256": document.sha256,
+                "original-file-name": metadata_value(document.original_file_name),
+                "source-uri": metadata_value(source.source_uri),
+                "partition-key": source.partition_key,
+            },
+        )
+    head = services.objects.head(document.s3_key)
+    if head is None:
+        raise TransientError(
+            "object_not_visible",
+            f"S3 took the object of document {document.document_uuid} and does not show it yet.",
+            "It is tried again.",
+        )
+    return head
+
+
+def _verify(document: Row[Any], head: ObjectHead, services: Services) -> None:
+    """Compare what S3 holds with the row.
+
+    Bytes that S3 itself put a whole-object checksum on need not be read again, and neither do those
+    that were verified before and are the same by their ETag.
+    """
+    if head.size_bytes != document.file_size_bytes:
+        found = f"{head.size_bytes} bytes instead of {document.file_size_bytes}"
+    else:
+        unchanged = document.upload_timestamp is not None and document.s3_etag == head.etag
+        digest = head.sha256 or (document.sha256 if unchanged else None)
+        digest = digest or services.objects.sha256(document.s3_key)
+        if digest == document.sha256:
+            return
+        found = f"SHA-256 {digest[:12]}… instead of {document.sha256[:12]}…"
+    raise PermanentError(
+        "object_differs",
+        f"{services.objects.uri(document.s3_key)} holds other bytes than document "
+        f"{document.document_uuid}: {found}. It was left as it is.",
+        "Find out who wrote it; move it away, then materialise document_object again.",
+    )

@@ -1,0 +1,163 @@
+"""Stage `document_text`: the stored object is read, page by page, into text.
+
+Reads from S3, never from the input directory, so that the text is that of what is kept. A document
+that has a text keeps it: recognition is paid for once.
+"""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, CursorResult, Row, delete, func, insert, select, update
+
+from ingest_assets.errors import PermanentError
+from ingest_assets.ocr.engine import Page, Recognition, StoredObject
+from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
+from ingest_assets.store.models import DocumentPage, DocumentText, SourceDocument
+
+NAME = "document_text"
+CODE_VERSION = "1"
+
+PAGE_SEPARATOR = "\n\n"
+_PREVIEW_CHARACTERS = 600
+
+
+def run(source: Source, services: Services, connection: Connection) -> Result:
+    """Recognise the document, unless it has a text already."""
+    document_uuid = require_document(source)
+    with connection.begin():
+        document = connection.execute(
+            select(SourceDocument.__table__).where(SourceDocument.document_uuid == document_uuid)
+        ).one()
+        known = _text(document_uuid, connection).one_or_none() is not None
+    if document.upload_timestamp is None:
+        raise PermanentError(
+            "upstream_missing",
+            f"Document {document_uuid} ({document.original_file_name}) has no stored object: "
+            "materialise document_object first.",
+        )
+    if not known:
+        recognition = services.engine.recognise(_stored_object(document, services))
+        if recognition.thumbnail:
+            services.objects.put_derived(
+                _thumbnail_key(document_uuid), recognition.thumbnail, "image/jpeg"
+            )
+        with connection.begin():
+            _store(document_uuid, recognition, connection)
+    with connection.begin():
+        return _result(source, document, services, connection)
+
+
+def thumbnail(document_uuid: UUID, services: Services) -> bytes | None:
+    """Page 1 as a small JPEG, where there is a picture of it."""
+    return services.objects.get_derived(_thumbnail_key(document_uuid))
+
+
+def _thumbnail_key(document_uuid: UUID) -> str:
+    return f"derived/{document_uuid}/thumbnail.jpg"
+
+
+def _stored_object(document: Row[Any], services: Services) -> StoredObject:
+    return StoredObject(
+        bucket=document.s3_bucket,
+        key=document.s3_key,
+        size_bytes=document.file_size_bytes,
+        mime_type=document.mime_type,
+        download=lambda target: services.objects.download(document.s3_key, target),
+    )
+
+
+def _store(document_uuid: UUID, recognition: Recognition, connection: Connection) -> None:
+    """Replace text and pages in the caller's transaction."""
+    # Blank space and stray marks are no text: such a document is kept as one without any.
+    readable = any(character.isalnum() for page in recognition.pages for character in page.text)
+    text = PAGE_SEPARATOR.join(page.text for page in recognition.pages) if readable else ""
+    confidences = [page.confidence for page in recognition.pages if page.confidence is not None]
+    connection.execute(delete(DocumentText).where(DocumentText.document_uuid == document_uuid))
+    connection.execute(
+        insert(DocumentText).values(
+            document_uuid=document_uuid,
+            text=text,
+            engine=recognition.engine,
+            engine_version=recognition.engine_version,
+            page_count=len(recognition.pages),
+            mean_confidence=fmean(confidences) if confidences else None,
+            notes=list(recognition.notes),
+        )
+    )
+    connection.execute(
+        insert(DocumentPage), _page_rows(document_uuid, recognition.pages, readable=readable)
+    )
+    connection.execute(
+        update(SourceDocument)
+        .where(SourceDocument.document_uuid == document_uuid)
+        .values(page_count=len(recognition.pages))
+    )
+
+
+def _page_rows(document_uuid: UUID, pages: tuple[Page, ...], *, readable: bool) -> list[dict[str, Any]]:
+    rows, start = [], 0
+    for page in pages:
+        end = start + len(page.text) if readable else 0
+        rows.append(
+            {
+                "document_uuid": document_uuid,
+                "page_number": page.number,
+                "char_start": start,
+                "char_end": end,
+                "origin": page.origin,
+                "confidence": page.confidence,
+            }
+        )
+        start = end + len(PAGE_SEPARATOR) if readable else 0
+    return rows
+
+
+def _text(document_uuid: UUID, connection: Connection) -> CursorResult[Any]:
+    columns = DocumentText.__table__.columns
+    return connection.execute(
+        select(
+            func.left(columns.text, _PREVIEW_CHARACTERS).label("beginning"),
+            func.encode(func.sha256(func.convert_to(columns.text, "UTF8")), "hex").label("sha256"),
+            *(column for column in columns if column.name != "text"),
+        ).where(columns.document_uuid == document_uuid)
+    )
+
+
+def _result(source: Source, document: Row[Any], services: Services, connection: Connection) -> Result:
+    text = _text(document.document_uuid, connection).one()
+    origins = dict(
+        connection.execute(
+            select(DocumentPage.origin, func.count())
+            .where(DocumentPage.document_uuid == document.document_uuid)
+            .group_by(DocumentPage.origin)
+        ).all()
+    )
+    return Result(
+        document.document_uuid,
+        text.sha256,
+        {
+            "document_uuid": str(document.document_uuid),
+            "file_name": source.original_file_name,
+            "dagster/uri": services.objects.uri(document.s3_key),
+            "outcome": "text" if text.char_count else "no_text: nothing readable was found",
+            "pages": text.page_count,
+            "pages_with_text_layer": origins.get("text-layer", 0),
+            "pages_recognised": origins.get("ocr", 0),
+            "characters": text.char_count,
+            "mean_confidence": text.mean_confidence,
+            "engine": f"{text.engine}: {text.engine_version}",
+            "notes": "; ".join(text.notes) or None,
+            "preview": Markdown(_fenced(text.beginning)),
+        },
+    )
+
+
+def _fenced(text: str) -> str:
+    """The text in a Markdown fence: what a document says is shown, never rendered."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}text\n{text}\n{fence}"

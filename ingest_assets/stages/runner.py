@@ -1,0 +1,174 @@
+"""Takes documents through stages, side by side, and tells of each as it finishes.
+
+Belongs here: order, concurrency, locks, attempts and the line between one document's fault and
+everybody's. Does not belong here: what a stage does, and Dagster.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from ingest_assets.errors import ConfigurationError, IngestError, PermanentError
+from ingest_assets.stages import document_object, document_row, document_text
+from ingest_assets.stages.stage import Result, Services, Source, Stage, load_source
+from ingest_assets.store.attempts import beat, begin_attempt, end_attempt
+from ingest_assets.store.database import database_error, lock
+
+# In the order in which a document passes them.
+STAGES: Mapping[str, Stage] = {
+    document_row.NAME: document_row.run,
+    document_object.NAME: document_object.run,
+    document_text.NAME: document_text.run,
+}
+HEARTBEAT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one document at one stage: a result or an error.
+
+    Attributes:
+        seconds: wall time of the stage, without waiting for locks.
+        details: traceback of an error that no stage foresaw, for the run's log.
+    """
+
+    partition_key: str
+    stage: str
+    seconds: float
+    result: Result | None = None
+    error: IngestError | None = None
+    details: str = ""
+
+
+class Runner:
+    """One run over some documents.
+
+    Args:
+        services: what the stages work with.
+        stages: names of the stages to pass, in any order.
+        run_id: the run that the attempts are recorded under.
+        concurrency: documents worked on at a time. Most of a document's time is spent in the
+            engine's processes or waiting for a service, so more than there are cores.
+    """
+
+    def __init__(
+        self, services: Services, stages: Sequence[str], run_id: str, concurrency: int
+    ) -> None:
+        self._services = services
+        self._stages = [name for name in STAGES if name in stages]
+        self._run_id = run_id
+        self._concurrency = concurrency
+        self._running: dict[int, None] = {}
+        self._stop = threading.Event()
+        self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
+
+    def run(self, partition_keys: Sequence[str]) -> Iterator[Outcome]:
+        """Yield an outcome for each stage of each document, until the first error of that document.
+
+        A configuration error is nobody's fault and everybody's: the documents that were not begun
+        are left alone, and yield nothing.
+        """
+        heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        heart.start()
+        pool = ThreadPoolExecutor(self._concurrency, "document")
+        try:
+            for key in partition_keys:
+                pool.submit(self._pass_stages, key)
+            for _ in partition_keys:
+                # Each document ends with None.
+                yield from iter(self._outcomes.get, None)
+        finally:
+            # Reached early when the run is cancelled: what has begun ends, nothing else begins.
+            self._stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            heart.join()
+
+    def _pass_stages(self, partition_key: str) -> None:
+        stage = self._stages[0]
+        try:
+            if self._stop.is_set():
+                return
+            with self._services.database.exclusive(partition_key) as connection:
+                source = load_source(connection, partition_key)
+                connection.commit()
+                for stage in self._stages:
+                    if self._stop.is_set():
+                        return
+                    outcome = self._attempt(stage, source, connection)
+                    self._report(outcome)
+                    if outcome.result is None:
+                        return
+                    source = replace(source, document_uuid=outcome.result.document_uuid)
+        except Exception as error:  # noqa: BLE001 - a thread's error would be lost with it
+            self._report(_failed(partition_key, stage, 0.0, error))
+        finally:
+            self._outcomes.put(None)
+
+    def _attempt(self, stage: str, source: Source, connection: Connection) -> Outcome:
+        if source.document_uuid:
+            # Two sightings of one content must not be stored or recognised at the same time.
+            lock(connection, str(source.document_uuid))
+        with connection.begin():
+            attempt_id = begin_attempt(
+                connection, source.partition_key, source.document_uuid, stage, self._run_id
+            )
+        self._running[attempt_id] = None
+        started = time.monotonic()
+        try:
+            result = STAGES[stage](source, self._services, connection)
+            with connection.begin():
+                end_attempt(connection, attempt_id, result.document_uuid)
+            return Outcome(source.partition_key, stage, time.monotonic() - started, result=result)
+        except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
+            outcome = _failed(source.partition_key, stage, time.monotonic() - started, error)
+            with suppress(SQLAlchemyError):
+                # Without a database nobody can write; the next attempt closes this one.
+                connection.rollback()
+                with self._services.database.engine.begin() as fresh:
+                    end_attempt(fresh, attempt_id, source.document_uuid, outcome.error)
+            return outcome
+        finally:
+            self._running.pop(attempt_id, None)
+
+    def _report(self, outcome: Outcome) -> None:
+        if isinstance(outcome.error, ConfigurationError):
+            self._stop.set()
+        self._outcomes.put(outcome)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            if running := list(self._running):
+                with (
+                    suppress(SQLAlchemyError),
+                    self._services.database.engine.begin() as connection,
+                ):
+                    # A beat that is lost is made up by the next.
+                    beat(connection, running)
+
+
+def _failed(partition_key: str, stage: str, seconds: float, error: Exception) -> Outcome:
+    foreseen = isinstance(error, (IngestError, DBAPIError))
+    details = "" if foreseen else "".join(traceback.format_exception(error))
+    return Outcome(partition_key, stage, seconds, error=_typed(error), details=details)
+
+
+def _typed(error: Exception) -> IngestError:
+    if isinstance(error, IngestError):
+        return error
+    if isinstance(error, SQLAlchemyError):
+        return database_error(error)
+    return PermanentError(
+        "unexpected",
+        f"An error that was not foreseen: {type(error).__name__}: {error}",
+        "The run's log has the traceback; report it as a defect.",
+    )

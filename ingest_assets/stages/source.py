@@ -1,0 +1,110 @@
+"""Opening the bytes of a source: the one place that reads the input directory's files.
+
+Belongs here: what makes reading an untrusted directory safe. Does not belong here: finding files
+(`discovery`) and judging their content (`content`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from ingest_assets.errors import PermanentError, TransientError
+from ingest_assets.stages.stage import Source
+from ingest_assets.store.names import path_of
+
+_KINDS = {
+    stat.S_IFDIR: "a directory or a link to one",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
+# What a disk or a network share says when it may do better later.
+_MAY_PASS = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+def file_version(status: os.stat_result) -> str:
+    """What tells one content of a file from the next: its modification time in nanoseconds."""
+    return str(status.st_mtime_ns)
+
+
+@contextmanager
+def open_source(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
+    """Open a source for reading, exactly as it was discovered.
+
+    Raises:
+        PermanentError: the file is gone, changed, unreadable, no regular file, or lies outside the
+            input directory, directly or by a link.
+        TransientError: the disk or share does not answer just now.
+    """
+    path = path_of(source.source_uri)
+    name = repr(source.original_file_name)
+    try:
+        with os.fdopen(_open_inside(path, input_dir), "rb") as file:
+            status = os.fstat(file.fileno())
+            if (status.st_size, file_version(status)) != (source.size_bytes, source.source_version):
+                raise PermanentError(
+                    "content_changed",
+                    f"{name} changed since it was discovered.",
+                    "The file as it is now is found as a new source; no step is needed.",
+                )
+            yield file
+    except FileNotFoundError as error:
+        raise PermanentError(
+            "source_missing",
+            f"{name} is no longer there, or is a link to nothing.",
+            "Bring the file back with the same name and modification time, or leave it.",
+        ) from error
+    except OSError as error:
+        if error.errno in _MAY_PASS:
+            raise TransientError(
+                "source_unavailable",
+                f"{name} cannot be read just now: {error.strerror}.",
+                "Check the disk or share that holds the input directory.",
+            ) from error
+        raise PermanentError(
+            "source_unreadable",
+            f"{name} cannot be opened: {error.strerror}.",
+            "Give the user that runs the pipeline the right to read it.",
+        ) from error
+
+
+def _open_inside(path: Path, input_dir: Path) -> int:
+    """Open a path whose real place is inside the input directory.
+
+    Links are resolved first; then each step of the real path is opened without following any, so that
+    a link put there in the meantime leads nowhere.
+    """
+    root = Path(os.path.realpath(input_dir, strict=True))
+    try:
+        steps = Path(os.path.realpath(path, strict=True)).relative_to(root).parts
+    except ValueError as error:
+        raise PermanentError(
+            "outside_input_directory",
+            f"{path.name!r} lies outside the input directory, or is a link that leads out of it.",
+            "Copy the file itself into the input directory.",
+        ) from error
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for step in steps[:-1]:
+            inner = os.open(step, _OPEN | os.O_DIRECTORY, dir_fd=directory)
+            os.close(directory)
+            directory = inner
+        # Asked before it is opened: opening a device can do something.
+        mode = os.stat(steps[-1], dir_fd=directory, follow_symlinks=False).st_mode
+        if not stat.S_ISREG(mode):
+            raise PermanentError(
+                "not_a_file",
+                f"{path.name!r} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}.",
+                "Only regular files are documents: put the file itself here.",
+            )
+        return os.open(steps[-1], _OPEN, dir_fd=directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,102 @@
+"""What a stage is given and what it gives back.
+
+Belongs here: the types that all stages share. Does not belong here: anything that one stage does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+
+from ingest_assets.errors import PermanentError
+from ingest_assets.ocr.engine import OcrEngine
+from ingest_assets.store.database import Database
+from ingest_assets.store.models import DocumentSource
+from ingest_assets.store.object_store import ObjectStore
+
+
+class Markdown(str):
+    """A value that is meant to be shown as Markdown."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Services:
+    """What stages work with; shared by all documents of a run, safe between threads."""
+
+    database: Database
+    objects: ObjectStore
+    engine: OcrEngine
+    input_dir: Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """A row of `document_sources`: one sighting, one partition."""
+
+    partition_key: str
+    source_uri: str
+    kind: str
+    original_file_name: str
+    size_bytes: int
+    source_version: str
+    document_uuid: UUID | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage did.
+
+    Attributes:
+        document_uuid: the document that the partition stands for.
+        data_version: changes when, and only when, the stage's result changes.
+        details: what a person wants to know of it, by the name it is shown under.
+    """
+
+    document_uuid: UUID
+    data_version: str
+    details: Mapping[str, str | int | float | None] = field(default_factory=dict)
+
+
+Stage = Callable[[Source, Services, Connection], Result]
+
+
+def load_source(connection: Connection, partition_key: str) -> Source:
+    """Read one source.
+
+    Raises:
+        PermanentError: no source has that partition key.
+    """
+    columns = DocumentSource.__table__.columns
+    row = connection.execute(
+        select(*(columns[name] for name in Source.__dataclass_fields__)).where(
+            columns.partition_key == partition_key
+        )
+    ).one_or_none()
+    if row is None:
+        raise PermanentError(
+            "source_unknown",
+            f"Partition {partition_key} stands for no source: document_sources does not hold it.",
+            "Put files into the input directory; partitions added by hand stand for nothing.",
+        )
+    return Source(**row._mapping)
+
+
+def require_document(source: Source) -> UUID:
+    """The document that the source was registered as.
+
+    Raises:
+        PermanentError: it was not registered yet.
+    """
+    if source.document_uuid is None:
+        raise PermanentError(
+            "upstream_missing",
+            f"Document {source.partition_key} ({source.original_file_name}) has no row: "
+            "materialise document_row first.",
+        )
+    return source.document_uuid

@@ -1,0 +1,160 @@
+"""The connection to Postgres: engine, migrations, locks, and what its errors mean.
+
+Belongs here: what every query needs and none owns. Does not belong here: the queries themselves; a
+stage's queries stand in the stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, func, make_url, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = "ingest_assets migrations"
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: the classes that say "not now".
+_TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57", "58")
+# Syntax error or access rule violation, invalid authorization, invalid catalog or schema name.
+_CONFIGURATION_SQLSTATES = ("42", "28", "3D", "3F")
+_REFUSED_AT_CONNECT = (
+    "password authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "could not translate host name",
+    "permission denied",
+)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The URL with its driver named: SQLAlchemy 2.1 takes a bare `postgresql://` for psycopg 3.
+
+    Raises:
+        ConfigurationError: it is no URL of a Postgres database.
+    """
+    try:
+        parsed = make_url(url)
+    except SQLAlchemyError as error:
+        raise ConfigurationError(
+            "database_url_invalid",
+            "INGEST_DATABASE_URL is not a database URL.",
+            "Write it as postgresql://user:password@host:port/database.",
+        ) from error
+    if parsed.drivername.partition("+")[0] not in ("postgresql", "postgres"):
+        raise ConfigurationError(
+            "database_url_invalid",
+            f"INGEST_DATABASE_URL names a {parsed.drivername} database; only Postgres is supported.",
+            "Write it as postgresql://user:password@host:port/database.",
+        )
+    return parsed.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+class Database:
+    """A pool of connections to the documents' database. Safe to share between threads.
+
+    Args:
+        url: `postgresql://…`; any driver named in it is replaced by psycopg2.
+        connections: connections kept open; more are opened under load, up to three times as many.
+    """
+
+    def __init__(self, url: str, connections: int = 5) -> None:
+        self.engine: Engine = create_engine(
+            sqlalchemy_url(url),
+            pool_size=connections,
+            max_overflow=2 * connections,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 10, "application_name": "ingest_assets"},
+        )
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[Connection]:
+        """A connection that holds the lock of that name; waits for whoever holds it now.
+
+        The lock is the session's own, so it survives commits and falls with the process that holds
+        it. A pooler in transaction mode would break it: connect to Postgres itself.
+        """
+        with self.engine.connect() as connection:
+            try:
+                lock(connection, name)
+                yield connection
+            finally:
+                _unlock_all(connection)
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self.engine.dispose()
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Add the lock of that name to those that the connection holds; waits for it."""
+    connection.execute(select(func.pg_advisory_lock(func.hashtextextended(name, 0))))
+    connection.commit()
+
+
+def _unlock_all(connection: Connection) -> None:
+    try:
+        connection.rollback()
+        connection.execute(select(func.pg_advisory_unlock_all()))
+        connection.commit()
+    except SQLAlchemyError:
+        # A connection that cannot say it let go must not go back to the pool: closing it lets go.
+        connection.invalidate()
+
+
+def migrate(url: str) -> None:
+    """Bring schema `ingest` to the newest version. Idempotent; two callers take turns.
+
+    Raises:
+        ConfigurationError: the database cannot be reached or refuses, in a sentence without secrets.
+    """
+    database = Database(url, connections=1)
+    try:
+        with database.exclusive(_MIGRATION_LOCK) as connection:
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        typed = database_error(error)
+        raise ConfigurationError(typed.code, typed.message, typed.remedy) from error
+    finally:
+        database.close()
+
+
+def database_error(error: SQLAlchemyError) -> IngestError:
+    """What a database error means: may it pass later, is it this document, or is it the set-up?
+
+    The message is Postgres's own first line. SQLAlchemy's would hold the statement's parameters.
+    """
+    if isinstance(error, PoolTimeoutError):
+        return TransientError("database_unavailable", f"No connection to Postgres is free: {error}.")
+    if not isinstance(error, DBAPIError):
+        return PermanentError("unexpected", f"{type(error).__name__}: {error}", "Report this.")
+    sqlstate = getattr(error.orig, "pgcode", None) or ""
+    sentence = str(error.orig).strip().partition("\n")[0] or type(error.orig).__name__
+    if sqlstate.startswith(_CONFIGURATION_SQLSTATES) or (
+        not sqlstate and any(words in sentence for words in _REFUSED_AT_CONNECT)
+    ):
+        return ConfigurationError(
+            "database_refused",
+            f"Postgres refuses: {sentence}.",
+            "Check INGEST_DATABASE_URL (address, user, password, rights) and that the migrations ran.",
+        )
+    if error.connection_invalidated or not sqlstate or sqlstate.startswith(_TRANSIENT_SQLSTATES):
+        return TransientError(
+            "database_unavailable",
+            f"Postgres is not available: {sentence}.",
+            "It is tried again; if it lasts, look at the server that INGEST_DATABASE_URL names.",
+        )
+    return PermanentError(
+        "database_rejected", f"Postgres rejects the row: {sentence}.", "Report this as a defect."
+    )

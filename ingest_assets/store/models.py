@@ -1,0 +1,219 @@
+"""The tables of schema `ingest`, as SQLAlchemy maps them.
+
+Belongs here: columns, constraints and what they mean. Does not belong here: queries, which stand in
+the stage that asks them, and the view `document_progress`, which is written in the migrations.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    MetaData,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA = "ingest"
+MIME_TYPES = (
+    "application/pdf",
+    "image/png",
+    "image/jpeg",
+    "image/tiff",
+    "text/plain",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+)
+STAGES = ("document_row", "document_object", "document_text")
+
+_NOW = text("now()")
+
+
+def _one_of(name: str, values: tuple[str, ...]) -> CheckConstraint:
+    return CheckConstraint(f"{name} IN ({', '.join(repr(value) for value in values)})", name=name)
+
+
+class Base(DeclarativeBase):
+    """All tables live in schema `ingest`; constraints have predictable names."""
+
+    metadata = MetaData(
+        schema=SCHEMA,
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        },
+    )
+    type_annotation_map = {str: Text, datetime: DateTime(timezone=True), int: BigInteger}
+
+
+class DocumentSource(Base):
+    """One sighting of one file or object: one partition."""
+
+    __tablename__ = "document_sources"
+    __table_args__ = (
+        CheckConstraint("partition_key ~ '^[a-z0-9-]{14,61}$'", name="partition_key"),
+        _one_of("kind", ("file", "s3")),
+        CheckConstraint("size_bytes >= 0", name="size_bytes"),
+        UniqueConstraint("source_uri", "size_bytes", "source_version"),
+        Index(None, "document_uuid"),
+        Index(None, "batch_id"),
+    )
+
+    partition_key: Mapped[str] = mapped_column(primary_key=True)
+    source_uri: Mapped[str]
+    kind: Mapped[str]
+    original_file_name: Mapped[str]
+    size_bytes: Mapped[int]
+    source_version: Mapped[str]
+    discovered_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    # Sources found together are launched as one run: their partitions lie side by side in Dagster,
+    # in the order of `sequence_number`.
+    batch_id: Mapped[UUID] = mapped_column(Uuid)
+    sequence_number: Mapped[int] = mapped_column(Identity(always=True), unique=True)
+    document_uuid: Mapped[UUID | None] = mapped_column(
+        Uuid,
+        ForeignKey(
+            "ingest.source_documents.document_uuid",
+            name="fk_document_sources_document_uuid",
+            use_alter=True,  # each of the two tables refers to the other
+        ),
+    )
+
+
+class SourceDocument(Base):
+    """One content. Postgres gives the UUID, and the S3 key follows from it: neither can disagree."""
+
+    __tablename__ = "source_documents"
+    __table_args__ = (
+        CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256"),
+        CheckConstraint("starts_with(s3_key, 'documents/' || document_uuid || '/')", name="s3_key"),
+        CheckConstraint("object_name ~ '^[^/]+$'", name="object_name"),
+        CheckConstraint("file_size_bytes > 0", name="file_size_bytes"),
+        _one_of("mime_type", MIME_TYPES),
+        Index(None, "partition_key"),
+    )
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid, primary_key=True, server_default=text("gen_random_uuid()")
+    )
+    sha256: Mapped[str] = mapped_column(unique=True)
+    original_file_name: Mapped[str]
+    s3_bucket: Mapped[str]
+    object_name: Mapped[str]
+    s3_key: Mapped[str] = mapped_column(
+        Computed("'documents/' || document_uuid || '/' || object_name"), unique=True
+    )
+    s3_etag: Mapped[str | None]
+    file_size_bytes: Mapped[int]
+    file_size_mb: Mapped[Decimal] = mapped_column(
+        Numeric, Computed("round(file_size_bytes / 1048576.0, 3)")
+    )
+    mime_type: Mapped[str]
+    page_count: Mapped[int | None]
+    # The sighting that registered the content; others of the same content are its duplicates.
+    partition_key: Mapped[str] = mapped_column(ForeignKey("ingest.document_sources.partition_key"))
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    # Null until the object was read back and verified.
+    upload_timestamp: Mapped[datetime | None]
+
+
+class StageAttempt(Base):
+    """One try of one stage. Rows are added and ended, never removed."""
+
+    __tablename__ = "stage_attempts"
+    __table_args__ = (
+        _one_of("status", ("running", "succeeded", "failed")),
+        _one_of("error_class", ("transient", "permanent", "configuration")),
+        CheckConstraint("(status = 'failed') = (error_class IS NOT NULL)", name="failed"),
+        CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="finished"),
+        UniqueConstraint("partition_key", "stage", "attempt"),
+        Index("ix_stage_attempts_latest", "partition_key", text("attempt_id DESC")),
+        Index(
+            "ix_stage_attempts_running",
+            "heartbeat_at",
+            postgresql_where=text("status = 'running'"),
+        ),
+    )
+
+    attempt_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    partition_key: Mapped[str] = mapped_column(ForeignKey("ingest.document_sources.partition_key"))
+    document_uuid: Mapped[UUID | None] = mapped_column(
+        Uuid, ForeignKey("ingest.source_documents.document_uuid")
+    )
+    stage: Mapped[str]
+    attempt: Mapped[int]
+    status: Mapped[str] = mapped_column(server_default="running")
+    error_class: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    error_remedy: Mapped[str | None]
+    run_id: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    heartbeat_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    finished_at: Mapped[datetime | None]
+
+
+class DocumentText(Base):
+    """The text of one document, once."""
+
+    __tablename__ = "document_texts"
+    __table_args__ = (
+        CheckConstraint("mean_confidence BETWEEN 0 AND 1", name="mean_confidence"),
+        # A tsvector holds at most 1 MB; 200,000 characters stay below it whatever they are.
+        Index(
+            "ix_document_texts_search",
+            text("to_tsvector('english', left(text, 200000))"),
+            postgresql_using="gin",
+        ),
+    )
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid, ForeignKey("ingest.source_documents.document_uuid"), primary_key=True
+    )
+    text: Mapped[str]
+    engine: Mapped[str]
+    engine_version: Mapped[str]
+    page_count: Mapped[int]
+    char_count: Mapped[int] = mapped_column(Computed("char_length(text)"))
+    mean_confidence: Mapped[float | None]
+    notes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    recognised_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class DocumentPage(Base):
+    """One page: its place in `document_texts.text`, in characters, [char_start, char_end)."""
+
+    __tablename__ = "document_pages"
+    __table_args__ = (
+        CheckConstraint("page_number >= 1", name="page_number"),
+        CheckConstraint("0 <= char_start AND char_start <= char_end", name="characters"),
+        CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
+        _one_of("origin", ("text-layer", "ocr")),
+    )
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid,
+        ForeignKey("ingest.document_texts.document_uuid", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    page_number: Mapped[int] = mapped_column(primary_key=True)
+    char_start: Mapped[int]
+    char_end: Mapped[int]
+    origin: Mapped[str]
+    confidence: Mapped[float | None]

@@ -1,0 +1,70 @@
+"""The names that documents go by: partition keys, source URIs and S3 keys.
+
+Belongs here: pure functions from what was seen to a name. Does not belong here: looking anything up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+SLUG_LENGTH = 48
+DIGEST_LENGTH = 12
+
+# Amazon calls these characters safe in object keys:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_UNSAFE_IN_KEYS = re.compile(r"[^0-9A-Za-z!\-_.*'()]+")
+# A key is at most 1,024 bytes; `documents/{uuid}/` takes 47 of them. 200 leaves room for `derived/`.
+_OBJECT_NAME_LENGTH = 200
+
+
+def file_uri(path: Path) -> str:
+    """`file://` URI of an absolute path; bytes that are not UTF-8 are percent-encoded as they are."""
+    return path.as_uri()
+
+
+def path_of(uri: str) -> Path:
+    """The path that `file_uri` was given, byte for byte."""
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
+
+
+def display_name(file_name: str) -> str:
+    r"""The file's name as Postgres can hold it: bytes that are not UTF-8 become `\xNN`."""
+    return os.fsencode(file_name).decode("utf-8", errors="backslashreplace")
+
+
+def partition_key(source_uri: str, size_bytes: int, source_version: str) -> str:
+    """Key of the partition that stands for one sighting of one file or object.
+
+    Args:
+        source_uri: `file://…` or `s3://…`.
+        size_bytes: size in bytes when it was seen.
+        source_version: modification time in nanoseconds (file) or ETag (S3).
+
+    Returns:
+        `{slug, at most 48}-{12 hexadecimal digits}` in `[a-z0-9-]`: Dagit's backfill dialogue does not
+        bear commas or slashes. The same sighting always has the same key.
+    """
+    name = unquote_to_bytes(urlsplit(source_uri).path.rsplit("/", 1)[-1])
+    stem = Path(name.decode("utf-8", errors="replace")).stem
+    ascii_stem = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_stem)[:SLUG_LENGTH].strip("-") or "document"
+    sighting = f"{source_uri}\n{size_bytes}\n{source_version}".encode()
+    return f"{slug}-{hashlib.sha256(sighting).hexdigest()[:DIGEST_LENGTH]}"
+
+
+def object_name(file_name: str) -> str:
+    """The file's name in the characters that S3 calls safe, extension kept, at most 200 characters."""
+    ascii_name = unicodedata.normalize("NFKD", display_name(file_name)).encode("ascii", "ignore")
+    safe = _UNSAFE_IN_KEYS.sub("_", ascii_name.decode()).lstrip(".") or "document"
+    suffix = Path(safe).suffix[:20]
+    return safe.removesuffix(suffix)[: _OBJECT_NAME_LENGTH - len(suffix)] + suffix
+
+
+def metadata_value(value: str) -> str:
+    """Percent-encoded, so that it survives as S3 user metadata, which is US-ASCII in HTTP headers."""
+    return quote(value, safe="/:!'()*,;=@&+$~ ", errors="surrogateescape").strip(" ")

@@ -1,0 +1,364 @@
+"""The bucket: verified writes that never overwrite, streaming reads, and what S3's errors mean.
+
+Belongs here: all that speaks S3's protocol. Does not belong here: which key a document has
+(`models.SourceDocument.s3_key`) and when it may be written (the stage `document_object`).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+)
+
+from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+# Below this a file is one request and, for a moment, in memory; above it goes in parts.
+PART_BYTES = 16 * 1024 * 1024
+# S3 takes at most 10,000 parts; a larger file has larger parts.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+_MOST_PARTS = 10_000
+_PARTS_IN_FLIGHT = 3
+_READ_BYTES = 1024 * 1024
+
+_CONFIGURATION_CODES = {
+    "AccessDenied",
+    "AccountProblem",
+    "AllAccessDisabled",
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidBucketName",
+    "InvalidToken",
+    "NoSuchBucket",
+    "PermanentRedirect",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "403",
+}
+_TRANSIENT_CODES = {
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "OperationAborted",
+}
+_ALREADY_THERE = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+_MISSING = {"NoSuchKey", "NotFound", "404"}
+
+
+@dataclass(frozen=True)
+class ObjectHead:
+    """What S3 says of an object without its bytes.
+
+    Attributes:
+        size_bytes: size in bytes.
+        etag: without quotes.
+        sha256: hex digest that S3 itself computed over the whole object, or None (parts, old objects).
+        metadata: user metadata, keys in lower case.
+    """
+
+    size_bytes: int
+    etag: str
+    sha256: str | None
+    metadata: Mapping[str, str]
+
+
+class ObjectStore:
+    """One bucket of any S3. Safe to share between threads.
+
+    All methods raise `TransientError` where S3 or the network may do better later, and
+    `ConfigurationError` where credentials, bucket or rights are wrong.
+    """
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self.client = client
+        self.bucket = bucket
+
+    def uri(self, key: str) -> str:
+        """`s3://bucket/key`, the key percent-encoded."""
+        return f"s3://{self.bucket}/{quote(key)}"
+
+    def head(self, key: str) -> ObjectHead | None:
+        """The object's size, ETag, checksum and metadata; None when there is no such object."""
+        try:
+            with _typed(f"reading the head of {self.uri(key)}"):
+                response = self.client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
+        except _MissingObjectError:
+            return None
+        checksum = response.get("ChecksumSHA256")
+        whole = checksum and "-" not in checksum and response.get("ChecksumType") != "COMPOSITE"
+        return ObjectHead(
+            size_bytes=response["ContentLength"],
+            etag=response["ETag"].strip('"'),
+            sha256=base64.b64decode(checksum).hex() if checksum and whole else None,
+            metadata={name.lower(): value for name, value in response["Metadata"].items()},
+        )
+
+    def stream(self, key: str, etag: str | None = None) -> Iterator[bytes]:
+        """The object's bytes in blocks of at most 1 MiB.
+
+        Args:
+            key: key of the object.
+            etag: fail if the object is no longer the one of this ETag.
+
+        Raises:
+            PermanentError: there is no such object, or it was replaced.
+        """
+        condition = {"IfMatch": f'"{etag}"'} if etag else {}
+        try:
+            with _typed(f"reading {self.uri(key)}"):
+                response = self.client.get_object(Bucket=self.bucket, Key=key, **condition)  # type: ignore[arg-type]
+                with closing(response["Body"]) as body:
+                    yield from body.iter_chunks(_READ_BYTES)
+        except _AlreadyThereError as error:
+            raise PermanentError(
+                "content_changed",
+                f"{self.uri(key)} was replaced since it was discovered.",
+                "Its present content is found as a new source.",
+            ) from error
+
+    def download(self, key: str, target: BinaryIO) -> None:
+        """Write the object's bytes to an open file, streaming."""
+        for block in self.stream(key):
+            target.write(block)
+
+    def sha256(self, key: str) -> str:
+        """Hex digest of the object's bytes as they are now, read in full."""
+        digest = hashlib.sha256()
+        for block in self.stream(key):
+            digest.update(block)
+        return digest.hexdigest()
+
+    def put_new(
+        self,
+        key: str,
+        source: BinaryIO,
+        *,
+        size_bytes: int,
+        sha256: str,
+        mime_type: str,
+        metadata: Mapping[str, str],
+    ) -> bool:
+        """Write an object that is not there yet, provided that the bytes are the announced ones.
+
+        Nothing becomes visible under the key before its bytes were compared with `sha256`: a small
+        file is compared before it is sent, a large one before its parts are put together. Memory:
+        four parts of `PART_BYTES` at most.
+
+        Returns:
+            True when the object was written, False when one was there already; that one is untouched.
+
+        Raises:
+            PermanentError: `content_changed`, `source` does not yield those bytes.
+        """
+        if size_bytes <= PART_BYTES:
+            body = source.read(size_bytes + 1)
+            _compare(key, len(body), hashlib.sha256(body).hexdigest(), size_bytes, sha256)
+            return self._put(key, body, sha256, mime_type, metadata)
+        return self._put_parts(key, source, size_bytes, sha256, mime_type, metadata)
+
+    def put_derived(self, key: str, body: bytes, mime_type: str) -> None:
+        """Write or replace a result that can be made again; never a document."""
+        if not key.startswith("derived/"):
+            raise ValueError(f"{key} is not under derived/")
+        with _typed(f"writing {self.uri(key)}"):
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=mime_type)
+
+    def get_derived(self, key: str) -> bytes | None:
+        """The bytes of a result, or None when there is none."""
+        try:
+            return b"".join(self.stream(key))
+        except _MissingObjectError:
+            return None
+
+    def _put(
+        self, key: str, body: bytes, sha256: str, mime_type: str, metadata: Mapping[str, str]
+    ) -> bool:
+        try:
+            with _typed(f"writing {self.uri(key)}"):
+                self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=body,
+                    ContentType=mime_type,
+                    Metadata=dict(metadata),
+                    ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
+                    IfNoneMatch="*",
+                )
+        except _AlreadyThereError:
+            return False
+        return True
+
+    def _put_parts(
+        self,
+        key: str,
+        source: BinaryIO,
+        size_bytes: int,
+        sha256: str,
+        mime_type: str,
+        metadata: Mapping[str, str],
+    ) -> bool:
+        part_bytes = max(PART_BYTES, -(-size_bytes // _MOST_PARTS))
+        with _typed(f"writing {self.uri(key)}"):
+            upload_id = self.client.create_multipart_upload(
+                Bucket=self.bucket,
+                Key=key,
+                ContentType=mime_type,
+                Metadata=dict(metadata),
+                ChecksumAlgorithm="SHA256",
+            )["UploadId"]
+        try:
+            with _typed(f"writing {self.uri(key)}"):
+                parts = self._send_parts(key, upload_id, source, part_bytes, size_bytes, sha256)
+                self.client.complete_multipart_upload(
+                    Bucket=self.bucket,
+                    Key=key,
+                    UploadId=upload_id,
+                    MultipartUpload={"Parts": parts},
+                    IfNoneMatch="*",
+                )
+        except _AlreadyThereError:
+            self._abort(key, upload_id)
+            return False
+        except BaseException:
+            self._abort(key, upload_id)
+            raise
+        return True
+
+    def _send_parts(
+        self,
+        key: str,
+        upload_id: str,
+        source: BinaryIO,
+        part_bytes: int,
+        size_bytes: int,
+        sha256: str,
+    ) -> list[CompletedPartTypeDef]:
+        """Send the file part by part, a few at a time, hashing it on the way."""
+
+        def send(number: int, body: bytes) -> CompletedPartTypeDef:
+            checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+            response = self.client.upload_part(
+                Bucket=self.bucket,
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=body,
+                ChecksumSHA256=checksum,
+            )
+            return {"PartNumber": number, "ETag": response["ETag"], "ChecksumSHA256": checksum}
+
+        digest = hashlib.sha256()
+        sent = 0
+        parts: list[CompletedPartTypeDef] = []
+        pending: deque[Future[CompletedPartTypeDef]] = deque()
+        with ThreadPoolExecutor(_PARTS_IN_FLIGHT, "upload-part") as pool:
+            # A file that grows while it is read is cut off at one byte too many.
+            while block := source.read(min(part_bytes, size_bytes + 1 - sent)):
+                digest.update(block)
+                sent += len(block)
+                pending.append(pool.submit(send, len(parts) + len(pending) + 1, block))
+                del block
+                if len(pending) >= _PARTS_IN_FLIGHT:
+                    parts.append(pending.popleft().result())
+            parts.extend(future.result() for future in pending)
+        _compare(key, sent, digest.hexdigest(), size_bytes, sha256)
+        return parts
+
+    def _abort(self, key: str, upload_id: str) -> None:
+        # The error that led here is the one to report; parts that stay behind are invisible, and a
+        # bucket's lifecycle rule removes them.
+        with suppress(BotoCoreError, ClientError):
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+
+
+def _compare(key: str, size: int, digest: str, expected_size: int, expected_digest: str) -> None:
+    if (size, digest) != (expected_size, expected_digest):
+        raise PermanentError(
+            "content_changed",
+            f"The bytes for {key} are not those that were registered: "
+            f"{size} bytes with SHA-256 {digest[:12]}… instead of "
+            f"{expected_size} bytes with {expected_digest[:12]}….",
+            "Its present content is found as a new document; "
+            "bring the registered content back to finish this one.",
+        )
+
+
+class _AlreadyThereError(Exception):
+    """A conditional request met another object under the key than its condition allows."""
+
+
+class _MissingObjectError(PermanentError):
+    """There is no object under the key."""
+
+
+@contextmanager
+def _typed(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in _ALREADY_THERE:
+            raise _AlreadyThereError(doing) from error
+        raise _client_error(error, code, doing) from error
+    except BotoCoreError as error:
+        raise _connection_error(error, doing) from error
+
+
+def _client_error(error: ClientError, code: str, doing: str) -> IngestError:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    sentence = error.response.get("Error", {}).get("Message") or code
+    if code in _CONFIGURATION_CODES:
+        return ConfigurationError(
+            "object_store_refused",
+            f"S3 refuses {doing}: {code}, {sentence}.",
+            "Check AWS_ENDPOINT_URL_S3, AWS_REGION, INGEST_S3_BUCKET, the credentials and rights.",
+        )
+    if code in _MISSING:
+        return _MissingObjectError(
+            "object_missing", f"S3 has no such object ({doing}).", "Materialise document_object."
+        )
+    if code in _TRANSIENT_CODES or status >= 500:
+        return TransientError(
+            "object_store_unavailable",
+            f"S3 fails {doing}: {code}, {sentence}.",
+            "It is tried again; if it lasts, look at the object store.",
+        )
+    return PermanentError(
+        "object_store_rejected", f"S3 rejects {doing}: {code}, {sentence}.", "Report this."
+    )
+
+
+def _connection_error(error: BotoCoreError, doing: str) -> IngestError:
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError, NoRegionError)):
+        return ConfigurationError(
+            "object_store_refused",
+            f"S3 cannot be asked: {error}.",
+            "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or a profile or role.",
+        )
+    where = "AWS_ENDPOINT_URL_S3" if isinstance(error, EndpointConnectionError) else "the network"
+    return TransientError(
+        "object_store_unavailable",
+        f"S3 is not reached while {doing}: {error}.",
+        f"It is tried again; if it lasts, look at the object store and at {where}.",
+    )
