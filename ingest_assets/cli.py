@@ -5,18 +5,23 @@ Exit codes: 0 all is well, 1 the answer is no, 2 wrong usage.
 
 from __future__ import annotations
 
-import importlib
+import json
 import os
 import shlex
 import sys
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_assets.errors import IngestError
 from ingest_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from ingest_assets.store.database import Database
 
 
 class _Commands(click.Group):
@@ -55,7 +60,7 @@ def dev(port: int | None) -> None:
     """Run services, Dagit and daemon; Ctrl-C stops them all."""
     from ingest_assets.embedded.dev import dev as run  # noqa: PLC0415  (heavy)
 
-    sys.exit(run(load_settings(), say=click.echo, port=port, progress=_progress_line()))
+    sys.exit(run(load_settings(), say=click.echo, port=port, progress=_progress()))
 
 
 @main.command()
@@ -65,6 +70,16 @@ def env() -> None:
 
     for name, value in stack_environment(load_settings()).items():
         click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(as_json: bool) -> None:
+    """Print how far all documents are, how fast it goes, and what failed last."""
+    from ingest_assets.status import read_status, report  # noqa: PLC0415  (heavy)
+
+    found = read_status(_database())
+    click.echo(json.dumps(found.as_json(), default=str, indent=2) if as_json else report(found))
 
 
 @main.group()
@@ -88,14 +103,30 @@ def stop() -> None:
     stop_services(load_settings(), click.echo)
 
 
-def _progress_line() -> Callable[[], str] | None:
-    """Return what `dev` shows live; none where there is no such module."""
-    try:
-        status = importlib.import_module("ingest_assets.status")
-    except ModuleNotFoundError:
-        return None
-    line: Callable[[], str] = status.progress_line
+def _progress() -> Callable[[], str]:
+    """Return what `dev` shows live. Called first when the stack's variables are set."""
+    from ingest_assets.status import progress_line, read_status  # noqa: PLC0415  (heavy)
+    from ingest_assets.store.database import Database  # noqa: PLC0415  (heavy)
+
+    @cache
+    def database() -> Database:
+        return Database(os.environ["INGEST_DATABASE_URL"], connections=1)
+
+    def line() -> str:
+        try:
+            return progress_line(read_status(database()))
+        except SQLAlchemyError:
+            return "The database does not answer; trying again."
+
     return line
+
+
+def _database() -> Database:
+    """Return the running stack's database."""
+    from ingest_assets.store.database import Database  # noqa: PLC0415  (heavy)
+
+    use_running_stack()
+    return Database(os.environ["INGEST_DATABASE_URL"], connections=1)
 
 
 def use_running_stack() -> Settings:

@@ -1,0 +1,186 @@
+"""The Postgres and the S3 that are configured: do they answer, and if not, which setting is wrong?
+
+Belongs here: looking at a service once, before anything starts, and making an empty database. What
+it finds it says in one sentence that names the setting and holds no secret. Does not belong here:
+errors in the middle of work; see `store/`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+import psycopg2
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+from psycopg2 import errorcodes, sql
+from pydantic import SecretStr
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from ingest_assets.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg2.extensions import connection as Connection  # noqa: N812
+
+_CONNECT_SECONDS = 10
+_URL_SHAPE = (
+    "It should read postgresql://user:password@host:5432/database, with %-encoding for each of "
+    "@ : / # ? % in the password."
+)
+
+
+def parse_database_url(value: SecretStr, setting: str) -> URL:
+    """Return a database's address in the plain form that libpq and `psql` take too.
+
+    Raises:
+        ConfigurationError: it is none, or not Postgres's.
+    """
+    try:
+        url = make_url(value.get_secret_value())
+    except (ArgumentError, ValueError):
+        # Neither the error nor its cause is shown: a mistyped URL may have its password anywhere.
+        url = None
+    # A password with an unencoded "@" spills into the host's name.
+    if url is None or "@" in (url.host or "") or not url.database:
+        raise ConfigurationError(
+            "database_url_malformed", f"{setting} is not the address of a database.", _URL_SHAPE
+        )
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigurationError(
+            "database_not_postgres", f"{setting} is not the address of a Postgres.", _URL_SHAPE
+        )
+    return url.set(drivername="postgresql")
+
+
+def connect(url: URL, setting: str) -> Connection:
+    """Connect to a database; the caller closes the connection.
+
+    Raises:
+        ConfigurationError: it does not let us in; the sentence names `setting` and says why.
+    """
+    try:
+        return psycopg2.connect(
+            url.render_as_string(hide_password=False), connect_timeout=_CONNECT_SECONDS
+        )
+    except psycopg2.OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        if url.password:
+            reason = reason.replace(str(url.password), "***")
+        raise ConfigurationError(
+            "database_unreachable",
+            f"{setting}, {url.render_as_string(hide_password=True)}, cannot be used: {reason}.",
+        ) from None  # The cause could hold the password.
+
+
+def check_database(url: URL, setting: str) -> None:
+    """Make sure that a database lets us in.
+
+    Raises:
+        ConfigurationError: it does not.
+    """
+    connect(url, setting).close()
+
+
+def ensure_database(url: URL, setting: str, *, through: URL) -> None:
+    """Make sure that a database is there and lets us in; make it if it is missing.
+
+    Args:
+        url: the database that is needed.
+        setting: the variable that names it, or could.
+        through: a database that is there; if it is on the same server, it serves to make `url`.
+
+    Raises:
+        ConfigurationError: it does not let us in, or may not be made.
+    """
+    if (url.host, url.port) != (through.host, through.port):
+        check_database(url, setting)
+        return
+    connection = connect(through, setting)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (url.database,))
+            if cursor.fetchone() is None:
+                cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(str(url.database))))
+    except psycopg2.Error as error:
+        if error.pgcode != errorcodes.DUPLICATE_DATABASE:
+            raise ConfigurationError(
+                "database_not_created",
+                f"There is no database {url.database}, and {through.username} may not create it: "
+                f"{str(error).strip().splitlines()[0]}.",
+                f"Create it, or set {setting} to one that is there.",
+            ) from None
+    finally:
+        connection.close()
+    check_database(url, setting)
+
+
+def check_bucket(bucket: str, environment: Mapping[str, str]) -> None:
+    """Make sure that the bucket is there and that we may list it.
+
+    Args:
+        bucket: INGEST_S3_BUCKET.
+        environment: the AWS variables that children will get; what is absent, botocore finds in its
+            own ways (profile, role).
+
+    Raises:
+        ConfigurationError: it is not, or we may not; the sentence names the setting to look at.
+    """
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3")
+    where = f"AWS_ENDPOINT_URL_S3, {endpoint}," if endpoint else "Amazon S3 (INGEST_S3=aws)"
+    try:
+        client = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name=environment.get("AWS_REGION"),
+            aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=environment.get("AWS_SESSION_TOKEN"),
+            config=Config(
+                connect_timeout=_CONNECT_SECONDS,
+                retries={"mode": "standard", "total_max_attempts": 2},
+            ),
+        )
+        client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        raise ConfigurationError(
+            "bucket_refused", f"{where} refuses the bucket {bucket} ({code}).", _remedy(code)
+        ) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise ConfigurationError(
+            "no_s3_credentials",
+            f"There are no credentials for {where.removesuffix(',')}.",
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
+        ) from error
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigurationError(
+            "s3_unreachable",
+            f"{where} does not answer: {error}",
+            "Check AWS_ENDPOINT_URL_S3 and AWS_REGION.",
+        ) from error
+
+
+def _remedy(code: str) -> str:
+    """Return which setting to look at, by S3's error code."""
+    match code:
+        case "NoSuchBucket" | "InvalidBucketName":
+            return "Create the bucket, or set INGEST_S3_BUCKET to one that is there."
+        case "InvalidAccessKeyId":
+            return "Check AWS_ACCESS_KEY_ID."
+        case "SignatureDoesNotMatch":
+            return "Check AWS_SECRET_ACCESS_KEY."
+        case "ExpiredToken" | "InvalidToken":
+            return "Check AWS_SESSION_TOKEN."
+        case "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraint":
+            return "Check AWS_REGION: the bucket is in another region."
+        case _:
+            return "Check INGEST_S3_BUCKET and what AWS_ACCESS_KEY_ID is allowed to do."

@@ -1,0 +1,196 @@
+"""`ingest-assets dev`: services, schema, Dagit and daemon in one terminal, and none of them after.
+
+Belongs here: the order in which all starts and stops, and what the terminal shows. Does not belong
+here: the services (`stack.py`), Dagster's processes (`dagster.py`), what the progress line says.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ingest_assets.embedded.dagster import Dagster
+from ingest_assets.embedded.lock import FileLock
+from ingest_assets.embedded.processes import any_free_port, port_is_free
+from ingest_assets.embedded.signals import StopRequested, StopSignals
+from ingest_assets.embedded.stack import (
+    PROJECT,
+    Say,
+    Stack,
+    dagster_home,
+    data_directory,
+    make_data_directory,
+    prepare,
+    services_lock,
+)
+from ingest_assets.errors import ConfigurationError
+from ingest_assets.settings import Settings
+
+_WATCH_SECONDS = 0.5
+_PROGRESS_SECONDS = 3
+
+
+class Progress:
+    """The one live line at the bottom of the terminal; elsewhere, a line whenever it changes.
+
+    Args:
+        line: what it says; none for no line at all.
+    """
+
+    def __init__(self, line: Callable[[], str] | None) -> None:
+        self._line = line
+        self._shown = ""
+        self._next = 0.0
+        self._live = sys.stdout.isatty()
+
+    def tick(self) -> None:
+        """Show the line anew if it is time to.
+
+        Raises:
+            StopRequested: the terminal was closed.
+        """
+        if self._live and not sys.stdout.isatty():
+            raise StopRequested
+        if self._line is None or time.monotonic() < self._next:
+            return
+        text = self._line()
+        self._next = time.monotonic() + _PROGRESS_SECONDS
+        if text == self._shown:
+            return
+        if self._live:
+            width = shutil.get_terminal_size().columns
+            sys.stdout.write(f"\r\x1b[K{text[: width - 1]}")
+        else:
+            sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+        self._shown = text
+
+    def clear(self) -> None:
+        """Make room for other lines."""
+        if self._live and self._shown:
+            with suppress(OSError):  # The terminal may be gone.
+                sys.stdout.write("\r\x1b[K")
+                sys.stdout.flush()
+        self._shown = ""
+
+
+def choose_dagit_port(settings: Settings, port: int | None, say: Say) -> int:
+    """Return the port for Dagit: the one that is asked for, else 3000, else one that is free.
+
+    Args:
+        settings: INGEST_DAGIT_PORT.
+        port: from the command line; comes first.
+        say: takes each line meant for the user.
+
+    Raises:
+        ConfigurationError: the port that is asked for is in use.
+    """
+    asked = port if port is not None else settings.dagit_port
+    if asked == 0:
+        return any_free_port()
+    if port_is_free(asked):
+        return asked
+    if port is None and "dagit_port" not in settings.model_fields_set:
+        say(f"Port {asked} is in use; Dagit takes another one.")
+        return any_free_port()
+    name = "INGEST_DAGIT_PORT" if port is None else "--port"
+    raise ConfigurationError(
+        "port_in_use", f"{name} is {asked}, but something else listens there.", "Choose another."
+    )
+
+
+def dev(
+    settings: Settings,
+    *,
+    say: Say,
+    port: int | None = None,
+    progress: Callable[[], str] | None = None,
+    workspace: Path = PROJECT / "workspace.yaml",
+) -> int:
+    """Run everything until a signal stops it.
+
+    Args:
+        settings: as the user gave them.
+        say: takes each line meant for the user.
+        port: port of Dagit; comes before INGEST_DAGIT_PORT.
+        progress: called every few seconds, with the stack's variables in the environment.
+        workspace: what Dagster loads.
+
+    Returns:
+        The exit code: 0 after a signal, 1 if Dagster ended by itself.
+
+    Raises:
+        ConfigurationError: it cannot start here; the sentence says why.
+    """
+    data_dir = make_data_directory(settings)
+    lock = FileLock(data_dir / "dev.lock")
+    if not lock.acquire("dev"):
+        holder = lock.holder()
+        raise ConfigurationError(
+            "dev_already_running",
+            f"`ingest-assets dev` already runs on {data_dir}"
+            + (f", in process {holder['pid']}." if holder else "."),
+            "Stop it, or set INGEST_DATA_DIR to another directory.",
+        )
+    dagster: Dagster | None = None
+    stack: Stack | None = None
+    line = Progress(progress)
+
+    def say_above(text: str) -> None:
+        line.clear()
+        with suppress(OSError):  # What stops all in order must not stop at a closed terminal.
+            say(text)
+
+    with StopSignals() as signals:
+        try:
+            dagit_port = choose_dagit_port(settings, port, say)
+            dagster = Dagster(data_dir, dagster_home(settings), workspace, dagit_port)
+            holder = services_lock(settings).holder()
+            if holder is not None and holder["ready"]:
+                say(f"Using the services that process {holder['pid']} runs.")
+            else:
+                say("Starting the services …")
+                stack = Stack(settings, "dev", say_above)
+                stack.start()
+            os.environ.update(prepare(settings))
+            say("Starting Dagster …")
+            dagster.start(os.environ)
+            if dagster.wait_until_ready():
+                lock.announce_ready()
+                _introduce(settings, dagster, say)
+                while dagster.running:
+                    if stack is not None:
+                        stack.mend()
+                    line.tick()
+                    time.sleep(_WATCH_SECONDS)
+            signals.hold()
+            say_above(f"Dagster has ended by itself. Its log {dagster.log} ends:")
+            say_above(dagster.last_words())
+        except StopRequested:
+            say_above("Stopping …")
+            return 0
+        else:
+            return 1
+        finally:
+            signals.hold()
+            if dagster is not None:
+                dagster.stop()
+            if stack is not None:
+                stack.stop()
+            lock.release()
+            say_above("Stopped.")
+
+
+def _introduce(settings: Settings, dagster: Dagster, say: Say) -> None:
+    say("")
+    say(f"  Dagit     {dagster.url}")
+    say(f"  Watching  {os.environ['INGEST_INPUT_DIR']}")
+    say(f"  Logs      {data_directory(settings) / 'logs'}")
+    say("")
+    say("  Ctrl-C stops it; the next start goes on from there.")
+    say("")

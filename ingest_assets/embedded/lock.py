@@ -1,0 +1,91 @@
+"""Who runs the services, and who runs Dagster, on one data directory: one each.
+
+Belongs here: a file lock that the kernel releases however its holder ends, and the note in it that
+says who the holder is. Does not belong here: what the holder does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Literal, TypedDict
+
+# Somebody who only looks holds a shared lock for an instant: try for a little longer than that.
+_ATTEMPTS = 10
+_PAUSE_SECONDS = 0.05
+
+
+class Holder(TypedDict):
+    """The note in a lock's file.
+
+    `command` is what the holder was started as, `ready` whether what it runs can be used.
+    """
+
+    pid: int
+    command: Literal["dev", "services"]
+    ready: bool
+
+
+class FileLock:
+    """An exclusive lock on a file, with a note about its holder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
+
+    def acquire(self, command: Literal["dev", "services"]) -> bool:
+        """Take the lock; false if somebody else has it."""
+        file = self.path.open("a+")
+        self.path.chmod(0o600)
+        for _ in range(_ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                self._file = file
+                self._write({"pid": os.getpid(), "command": command, "ready": False})
+                return True
+        file.close()
+        return False
+
+    def announce_ready(self) -> None:
+        """Note that what the holder runs can be used from now on."""
+        holder = self.holder()
+        if self._file is None or holder is None:
+            message = f"the lock {self.path} is not ours"
+            raise RuntimeError(message)
+        self._write({**holder, "ready": True})
+
+    def release(self) -> None:
+        """Give the lock back. Does nothing if it is not ours."""
+        if self._file is not None:
+            self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+    def holder(self) -> Holder | None:
+        """Return the note of whoever holds the lock now, us included; none if nobody does."""
+        try:
+            file = self.path.open("r")
+        except FileNotFoundError:
+            return None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # The note may be half written at this very moment: it then reads as absent.
+                with suppress(json.JSONDecodeError):
+                    holder: Holder = json.load(file)
+                    return holder
+            return None
+
+    def _write(self, holder: Holder) -> None:
+        assert self._file is not None  # noqa: S101  (for the type checker)
+        self._file.truncate(0)
+        self._file.write(json.dumps(holder))  # Opened for appending: written at the end, which is 0.
+        self._file.flush()

@@ -1,0 +1,150 @@
+"""`ingest-assets dev` from outside: what it shows, how it ends, what it leaves."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingest_assets.embedded import stack
+from ingest_assets.embedded.dev import choose_dagit_port
+from ingest_assets.embedded.stack import make_input_directory
+from ingest_assets.errors import ConfigurationError
+from ingest_assets.settings import Settings
+from ingest_assets_tests.embedded.helpers import (
+    CLI,
+    clean_environment,
+    cli,
+    processes_of,
+    wait_until,
+)
+
+START_SECONDS = 240
+
+
+class Dev:
+    """One `ingest-assets dev`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._output = directory / "output"
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*CLI, "dev", "--port", "0"],
+                cwd=directory,
+                env=clean_environment(directory),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_for_dagit(self) -> str:
+        """Wait for the line with the address, and return the address."""
+        wait_until(
+            lambda: "Ctrl-C stops it" in self.output or self.process.poll() is not None,
+            START_SECONDS,
+        )
+        found = re.search(r"Dagit +(http://\S+)", self.output)
+        assert found, self.output
+        return found.group(1)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    for process in processes_of(tmp_path):
+        process.kill()
+
+
+def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
+    dev = Dev(directory)
+    url = dev.wait_for_dagit()
+    with urllib.request.urlopen(f"{url}/server_info", timeout=30) as response:
+        assert response.status == 200
+    assert str(directory / "input") in dev.output
+    second = cli(directory, "dev")
+    assert second.returncode == 1
+    assert f"already runs on {directory / 'data'}, in process {dev.process.pid}" in second.stderr
+    assert "ingest-assets dev" in cli(directory, "services", "stop").stderr
+    assert cli(directory, "env").returncode == 0
+    dev.process.send_signal(signal.SIGTERM)
+    assert dev.process.wait(60) == 0
+    assert processes_of(directory) == []
+    assert "Stopped." in dev.output
+    assert "Traceback" not in dev.output
+
+
+def test_after_kill_9_nothing_is_left_and_the_next_start_works(directory: Path) -> None:
+    dev = Dev(directory)
+    dev.wait_for_dagit()
+    dev.process.kill()
+    dev.process.wait()
+    assert wait_until(lambda: processes_of(directory) == [], 60)
+
+    again = Dev(directory)
+    again.wait_for_dagit()
+    # And where Dagster ends by itself, all of it ends, with a word about why.
+    (dagster,) = (
+        process
+        for process in processes_of(directory)
+        if process.cmdline()[1:4] == ["-m", "dagster", "dev"]
+    )
+    dagster.kill()
+    assert again.process.wait(60) == 1
+    assert "Dagster has ended by itself" in again.output
+    assert processes_of(directory) == []
+
+
+def test_ctrl_c_during_the_start_leaves_no_process(directory: Path) -> None:
+    dev = Dev(directory)
+    assert wait_until(lambda: "Starting the services" in dev.output, 30)
+    assert wait_until(lambda: len(processes_of(directory)) > 1, 30)
+    dev.process.send_signal(signal.SIGINT)
+    assert dev.process.wait(60) == 0
+    assert processes_of(directory) == []
+
+
+def test_a_port_in_use_is_told_when_asked_for_and_avoided_when_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match="--port"):
+            choose_dagit_port(Settings(_env_file=None), port, print)
+        with pytest.raises(ConfigurationError, match="INGEST_DAGIT_PORT"):
+            choose_dagit_port(Settings(_env_file=None, dagit_port=port), None, print)
+        monkeypatch.delenv("INGEST_DAGIT_PORT", raising=False)
+        settings = Settings(_env_file=None)
+        object.__setattr__(settings, "dagit_port", port)  # As a default, not as a choice.
+        settings.model_fields_set.discard("dagit_port")
+        said: list[str] = []
+        assert choose_dagit_port(settings, None, said.append) != port
+        assert str(port) in said[0]
+
+
+def test_the_default_input_starts_with_the_samples_and_another_one_empty(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    samples = tmp_path / "project" / "examples" / "documents"
+    samples.mkdir(parents=True)
+    (samples / "nda.pdf").write_bytes(b"%PDF")
+    monkeypatch.setattr(stack, "PROJECT", tmp_path / "project")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("INGEST_INPUT_DIR", raising=False)
+    make_input_directory(Settings(_env_file=None))
+    assert [path.name for path in Path("input").iterdir()] == ["nda.pdf"]
+    (tmp_path / "input" / "nda.pdf").unlink()
+    make_input_directory(Settings(_env_file=None))
+    assert not list(Path("input").iterdir())
+    make_input_directory(Settings(_env_file=None, input_dir=tmp_path / "a" / "b"))
+    assert not list((tmp_path / "a" / "b").iterdir())
