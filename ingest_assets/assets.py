@@ -99,7 +99,7 @@ def document_assets(documents_per_run: int) -> AssetsDefinition:
         stages = [key.to_user_string() for key in context.selected_asset_keys]
         keys = context.partition_keys
         failed: list[Outcome] = []
-        for outcome in Runner(services, stages, context.run_id, DOCUMENTS_AT_A_TIME).run(keys):
+        for outcome in Runner(services, stages, context.run.run_id, DOCUMENTS_AT_A_TIME).run(keys):
             if outcome.result is None:
                 failed.append(outcome)
                 context.log.error("%s", _sentence(outcome) + outcome.details)
@@ -112,6 +112,15 @@ def document_assets(documents_per_run: int) -> AssetsDefinition:
 
 
 def _materialization(outcome: Outcome, result: Result) -> AssetMaterialization:
+    tags = {
+        "dagster/data_version": result.data_version,
+        "dagster/code_version": _CODE_VERSIONS[outcome.stage] or "",
+    }
+    for asset, version in result.inputs.items():
+        # Without these Dagit calls a finished asset out of sync with what it was made from. The
+        # pointer to the input's event may be left out: a partition's content never changes.
+        tags[f"dagster/input_data_version/{asset}"] = version
+        tags[f"dagster/input_event_pointer/{asset}"] = "NULL"
     return AssetMaterialization(
         asset_key=outcome.stage,
         partition=outcome.partition_key,
@@ -120,10 +129,7 @@ def _materialization(outcome: Outcome, result: Result) -> AssetMaterialization:
             for name, value in (*result.details.items(), ("seconds", round(outcome.seconds, 3)))
             if value is not None
         },
-        tags={
-            "dagster/data_version": result.data_version,
-            "dagster/code_version": _CODE_VERSIONS[outcome.stage] or "",
-        },
+        tags=tags,
     )
 
 

@@ -138,6 +138,8 @@ def _launch(
                 tags={
                     **range_tags(batch.partition_keys[0], batch.partition_keys[-1]),
                     BATCH_TAG: batch_id,
+                    # The next tick asks again for what a lost run left; Dagster need not do it too.
+                    "dagster/max_retries": "0",
                 },
             )
         )

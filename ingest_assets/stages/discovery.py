@@ -14,29 +14,34 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID, uuid4
+from typing import NamedTuple
+from uuid import uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.stages.source import file_version
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource
 from ingest_assets.store.names import display_name, file_uri, partition_key, path_of
 
 # The second look at a file comes at least this long after the first.
 _SECOND_LOOK_SECONDS = 1.0
-_ROWS_PER_INSERT = 1000
+# More new files than these are left to the next look, because recording takes time too.
+_NEW_FILES_PER_LOOK = 20_000
 
 
-@dataclass(frozen=True)
-class Sighting:
-    """A file as one look saw it. `version` is its modification time in nanoseconds."""
+class Sighting(NamedTuple):
+    """A file as one look saw it: a tuple, because a look makes one for each file there is.
+
+    Attributes:
+        modified_ns: modification time in nanoseconds.
+        changed_at: when content or attributes changed last, in seconds since the epoch.
+    """
 
     path: str
     size_bytes: int
-    version: str
+    modified_ns: int
     changed_at: float
 
 
@@ -61,38 +66,48 @@ class Discovery:
 class KnownFiles:
     """The sightings that `document_sources` holds, kept in memory between looks.
 
-    It is read again whenever the table's count or its newest entry are not those that were left
-    there, so that rows written or removed by others are noticed.
+    Rows that were added since are read alone; when the count then differs from the table's, somebody
+    removed rows, and all are read again.
     """
 
     def __init__(self) -> None:
-        self._versions: dict[str, set[tuple[int, str]]] = {}
-        self._state: object = None
+        self._versions: set[tuple[str, int, int]] = set()
+        self._newest = 0
 
     def __contains__(self, sighting: Sighting) -> bool:
-        versions = self._versions.get(sighting.path)
-        return versions is not None and (sighting.size_bytes, sighting.version) in versions
+        return sighting[:3] in self._versions
+
+    def holds(self, entry: os.DirEntry[str]) -> bool:
+        """The same for a directory's entry, quickly: a look asks it of each file there is."""
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return (entry.path, status.st_size, status.st_mtime_ns) in self._versions
 
     def refresh(self, database: Database) -> None:
-        """Read the table, if it is not the one that was read last."""
+        """Read what the table holds now."""
         files = DocumentSource.kind == "file"
         with database.engine.connect() as connection:
-            state = connection.execute(
-                select(func.count(), func.max(DocumentSource.sequence_number)).where(files)
-            ).one()
-            if state == self._state:
-                return
-            self._versions = {}
-            rows = connection.execution_options(yield_per=10_000).execute(
-                select(
-                    DocumentSource.source_uri,
-                    DocumentSource.size_bytes,
-                    DocumentSource.source_version,
-                ).where(files)
-            )
-            for uri, size_bytes, version in rows:
-                self._versions.setdefault(str(path_of(uri)), set()).add((size_bytes, version))
-            self._state = state
+            self._read(connection, files)
+            count = connection.execute(select(func.count()).where(files)).scalar_one()
+            if count != len(self._versions):
+                self._versions, self._newest = set(), 0
+                self._read(connection, files)
+
+    def _read(self, connection: Connection, files: ColumnElement[bool]) -> None:
+        columns = DocumentSource.__table__.columns
+        rows = connection.execution_options(yield_per=10_000).execute(
+            select(
+                columns.source_uri,
+                columns.size_bytes,
+                columns.source_version,
+                columns.sequence_number,
+            ).where(files, columns.sequence_number > self._newest)
+        )
+        for uri, size_bytes, version, sequence_number in rows:
+            self._versions.add((path_of(uri), size_bytes, int(version)))
+            self._newest = max(self._newest, sequence_number)
 
 
 def discover(
@@ -132,14 +147,14 @@ def discover(
     unsettled = 0
     reached: str | None = None
     first_look = time.monotonic()
-    for sighting in walk:
-        if sighting not in known:
+    for entry in walk:
+        if not known.holds(entry) and (sighting := _look(entry)) and sighting not in known:
             if _is_young(sighting, settle_seconds):
                 unsettled += 1
             else:
                 new.append(sighting)
-        if time.monotonic() > deadline:
-            reached = os.path.relpath(sighting.path, root)
+        if time.monotonic() > deadline or len(new) >= _NEW_FILES_PER_LOOK:
+            reached = os.path.relpath(entry.path, root)
             break
     settled = list(_seen_again(new, first_look))
     added = _record(database, settled, batch_size)
@@ -159,7 +174,7 @@ class _Walk:
         self._ignored = re.compile("|".join(map(fnmatch.translate, ignore_patterns)) or r"(?!)")
         self.unreadable: list[str] = []
 
-    def __iter__(self) -> Iterator[Sighting]:
+    def __iter__(self) -> Iterator[os.DirEntry[str]]:
         # A stack of listings, not recursion: a tree may be deeper than Python's stack.
         stack = [self._list(str(self._root), self._after)]
         while stack:
@@ -168,8 +183,8 @@ class _Walk:
                 stack.pop()
             elif entry.is_dir(follow_symlinks=False):
                 stack.append(self._list(entry.path, after))
-            elif (sighting := _look(entry)) is not None:
-                yield sighting
+            else:
+                yield entry
 
     def _list(
         self, directory: str, after: tuple[str, ...]
@@ -192,24 +207,23 @@ class _Walk:
             yield entry, ()
 
 
-def _look(entry: os.DirEntry[str] | str) -> Sighting | None:
+def _look(file: os.DirEntry[str] | Path) -> Sighting | None:
     """The file as it is now; a link as what it leads to, or as itself when it leads to no file."""
-    path = entry if isinstance(entry, str) else entry.path
     try:
-        status = os.lstat(path) if isinstance(entry, str) else entry.stat(follow_symlinks=False)
+        status = file.stat(follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
-            status = _target(path) or status
+            status = _target(Path(file)) or status
     except FileNotFoundError:
         return None
     # The change time cannot be set by a program that copies: a copy which keeps the original's
     # modification time is seen to be growing all the same.
     changed_at = max(status.st_mtime, status.st_ctime)
-    return Sighting(path, status.st_size, file_version(status), changed_at)
+    return Sighting(os.fspath(file), status.st_size, status.st_mtime_ns, changed_at)
 
 
-def _target(path: str) -> os.stat_result | None:
+def _target(path: Path) -> os.stat_result | None:
     try:
-        status = Path(path).stat()
+        status = path.stat()
     except OSError:
         return None
     return status if stat.S_ISREG(status.st_mode) else None
@@ -223,35 +237,34 @@ def _is_young(sighting: Sighting, settle_seconds: float) -> bool:
 def _seen_again(sightings: Sequence[Sighting], first_look: float) -> Iterator[Sighting]:
     if sightings:
         time.sleep(max(0.0, first_look + _SECOND_LOOK_SECONDS - time.monotonic()))
-    return (sighting for sighting in sightings if _look(sighting.path) == sighting)
+    return (sighting for sighting in sightings if _look(Path(sighting.path)) == sighting)
 
 
 def _record(database: Database, sightings: Sequence[Sighting], batch_size: int) -> list[str]:
     """Insert sources; those that somebody else inserted in the meantime are theirs."""
     rows = []
     for start in range(0, len(sightings), batch_size):
-        batch_id: UUID = uuid4()
+        batch_id = uuid4()
         for sighting in sightings[start : start + batch_size]:
-            path = Path(sighting.path)
-            uri = file_uri(path)
+            uri = file_uri(sighting.path)
+            version = str(sighting.modified_ns)
             rows.append(
                 {
-                    "partition_key": partition_key(uri, sighting.size_bytes, sighting.version),
+                    "partition_key": partition_key(uri, sighting.size_bytes, version),
                     "source_uri": uri,
                     "kind": "file",
-                    "original_file_name": display_name(path.name),
+                    "original_file_name": display_name(Path(sighting.path).name),
                     "size_bytes": sighting.size_bytes,
-                    "source_version": sighting.version,
+                    "source_version": version,
                     "batch_id": batch_id,
                 }
             )
-    added: list[str] = []
+    if not rows:
+        return []
     with database.engine.begin() as connection:
-        for start in range(0, len(rows), _ROWS_PER_INSERT):
-            added += connection.execute(
-                insert(DocumentSource)
-                .values(rows[start : start + _ROWS_PER_INSERT])
-                .on_conflict_do_nothing()
-                .returning(DocumentSource.partition_key)
+        return list(
+            connection.execute(
+                insert(DocumentSource).on_conflict_do_nothing().returning(DocumentSource.partition_key),
+                rows,
             ).scalars()
-    return added
+        )

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from ingest_assets.errors import PermanentError, TransientError
+from ingest_assets.stages import document_row
 from ingest_assets.stages.source import open_source
 from ingest_assets.stages.stage import Result, Services, Source, require_document
 from ingest_assets.store.models import SourceDocument
@@ -19,6 +20,10 @@ from ingest_assets.store.object_store import ObjectHead
 
 NAME = "document_object"
 CODE_VERSION = "1"
+
+# User metadata is limited to 2 KB, and the other values take up to half of it:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+_LONGEST_URI = 1000
 
 
 def run(source: Source, services: Services, connection: Connection) -> Result:
@@ -46,6 +51,7 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
     return Result(
         document_uuid,
         document.sha256,
+        {document_row.NAME: document.sha256},
         {
             "document_uuid": str(document_uuid),
             "file_name": source.original_file_name,
@@ -67,13 +73,7 @@ def _upload(source: Source, document: Row[Any], services: Services) -> ObjectHea
             size_bytes=document.file_size_bytes,
             sha256=document.sha256,
             mime_type=document.mime_type,
-            # `rebuild-db` restores rows from these alone.
-            metadata={
-                "sha256": document.sha256,
-                "original-file-name": metadata_value(document.original_file_name),
-                "source-uri": metadata_value(source.source_uri),
-                "partition-key": source.partition_key,
-            },
+            metadata=_metadata(source, document),
         )
     head = services.objects.head(document.s3_key)
     if head is None:
@@ -83,6 +83,18 @@ def _upload(source: Source, document: Row[Any], services: Services) -> ObjectHea
             "It is tried again.",
         )
     return head
+
+
+def _metadata(source: Source, document: Row[Any]) -> dict[str, str]:
+    """What `rebuild-db` restores the rows from."""
+    metadata = {
+        "sha256": document.sha256,
+        "original-file-name": metadata_value(document.original_file_name),
+        "partition-key": source.partition_key,
+    }
+    if len(source.source_uri) <= _LONGEST_URI:
+        metadata["source-uri"] = source.source_uri
+    return metadata
 
 
 def _verify(document: Row[Any], head: ObjectHead, services: Services) -> None:

@@ -113,4 +113,4 @@ def _result(source: Source, connection: Connection) -> Result:
     }
     if row.partition_key != source.partition_key:
         details["duplicate_of"] = f"{row.original_file_name} (partition {row.partition_key})"
-    return Result(row.document_uuid, row.sha256, details)
+    return Result(row.document_uuid, row.sha256, details=details)

@@ -6,6 +6,7 @@ that has a text keeps it: recognition is paid for once.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from statistics import fmean
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, CursorResult, Row, delete, func, insert, sele
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.engine import Page, Recognition, StoredObject
+from ingest_assets.stages import document_object
 from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
 from ingest_assets.store.models import DocumentPage, DocumentText, SourceDocument
 
@@ -48,11 +50,6 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
             _store(document_uuid, recognition, connection)
     with connection.begin():
         return _result(source, document, services, connection)
-
-
-def thumbnail(document_uuid: UUID, services: Services) -> bytes | None:
-    """Page 1 as a small JPEG, where there is a picture of it."""
-    return services.objects.get_derived(_thumbnail_key(document_uuid))
 
 
 def _thumbnail_key(document_uuid: UUID) -> str:
@@ -138,6 +135,7 @@ def _result(source: Source, document: Row[Any], services: Services, connection: 
     return Result(
         document.document_uuid,
         text.sha256,
+        {document_object.NAME: document.sha256},
         {
             "document_uuid": str(document.document_uuid),
             "file_name": source.original_file_name,
@@ -151,6 +149,7 @@ def _result(source: Source, document: Row[Any], services: Services, connection: 
             "engine": f"{text.engine}: {text.engine_version}",
             "notes": "; ".join(text.notes) or None,
             "preview": Markdown(_fenced(text.beginning)),
+            "page_1": _picture(services.objects.get_derived(_thumbnail_key(document.document_uuid))),
         },
     )
 
@@ -161,3 +160,8 @@ def _fenced(text: str) -> str:
     while fence in text:
         fence += "`"
     return f"{fence}text\n{text}\n{fence}"
+
+
+def _picture(jpeg: bytes | None) -> Markdown | None:
+    """The picture itself inside the Markdown: Dagit has no right to read the bucket."""
+    return Markdown(f"![page 1](data:image/jpeg;base64,{b64encode(jpeg).decode()})") if jpeg else None

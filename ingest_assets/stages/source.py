@@ -30,11 +30,6 @@ _MAY_PASS = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFIL
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-def file_version(status: os.stat_result) -> str:
-    """What tells one content of a file from the next: its modification time in nanoseconds."""
-    return str(status.st_mtime_ns)
-
-
 @contextmanager
 def open_source(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
     """Open a source for reading, exactly as it was discovered.
@@ -44,12 +39,15 @@ def open_source(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
             input directory, directly or by a link.
         TransientError: the disk or share does not answer just now.
     """
-    path = path_of(source.source_uri)
+    path = Path(path_of(source.source_uri))
     name = repr(source.original_file_name)
     try:
         with os.fdopen(_open_inside(path, input_dir), "rb") as file:
             status = os.fstat(file.fileno())
-            if (status.st_size, file_version(status)) != (source.size_bytes, source.source_version):
+            if (status.st_size, str(status.st_mtime_ns)) != (
+                source.size_bytes,
+                source.source_version,
+            ):
                 raise PermanentError(
                     "content_changed",
                     f"{name} changed since it was discovered.",

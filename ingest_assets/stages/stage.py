@@ -55,11 +55,13 @@ class Result:
     Attributes:
         document_uuid: the document that the partition stands for.
         data_version: changes when, and only when, the stage's result changes.
+        inputs: data version of each earlier stage's result that this one was made from.
         details: what a person wants to know of it, by the name it is shown under.
     """
 
     document_uuid: UUID
     data_version: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, str | int | float | None] = field(default_factory=dict)
 
 

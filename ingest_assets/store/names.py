@@ -22,14 +22,14 @@ _UNSAFE_IN_KEYS = re.compile(r"[^0-9A-Za-z!\-_.*'()]+")
 _OBJECT_NAME_LENGTH = 200
 
 
-def file_uri(path: Path) -> str:
+def file_uri(path: str) -> str:
     """`file://` URI of an absolute path; bytes that are not UTF-8 are percent-encoded as they are."""
-    return path.as_uri()
+    return "file://" + quote(os.fsencode(path))
 
 
-def path_of(uri: str) -> Path:
+def path_of(uri: str) -> str:
     """The path that `file_uri` was given, byte for byte."""
-    return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
+    return os.fsdecode(unquote_to_bytes(uri.removeprefix("file://")))
 
 
 def display_name(file_name: str) -> str:
@@ -67,4 +67,4 @@ def object_name(file_name: str) -> str:
 
 def metadata_value(value: str) -> str:
     """Percent-encoded, so that it survives as S3 user metadata, which is US-ASCII in HTTP headers."""
-    return quote(value, safe="/:!'()*,;=@&+$~ ", errors="surrogateescape").strip(" ")
+    return quote(value, safe="/:!'()*,;=@&+$~", errors="surrogateescape")

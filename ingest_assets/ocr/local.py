@@ -1,0 +1,181 @@
+"""The local engine: text layers where they are good, Tesseract where they are not.
+
+Belongs here: the order of work on one document, and its fair share of the workers. Does not belong
+here: anything that looks at a document's bytes; that is `ocr.sandbox`, in worker processes.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from typing import Any
+
+from ingest_assets.errors import IngestError
+from ingest_assets.ocr.engine import Page, Recognition, StoredObject
+from ingest_assets.ocr.pool import Limits, WorkerPool
+from ingest_assets.ocr.text import MAX_TEXT_BYTES, too_much_text
+
+# Pages asked for at a time; a batch ends after one second whatever is left of it.
+_BATCH_PAGES = 64
+
+# Notes that are kept of one document; one a page would bury what matters.
+_MAX_NOTES = 20
+
+
+class LocalEngine:
+    """Reads documents on this machine. Thread-safe; the threads share the worker processes.
+
+    Args:
+        workers: processes that parse and recognise; one a core.
+        limits: what one page may use; see `Limits`.
+
+    Raises:
+        ConfigurationError: `ocr_does_not_start` when the worker processes do not work here.
+    """
+
+    name = "local"
+
+    def __init__(self, workers: int, limits: Limits | None = None) -> None:
+        self._workers = workers
+        self._pool = WorkerPool(workers, limits or Limits())
+        try:
+            self.version: str = self._pool.submit("versions").result()["version"]
+        except BaseException:
+            self._pool.close()
+            raise
+
+    def recognise(self, document: StoredObject) -> Recognition:
+        """Read all pages of one document; see `OcrEngine`.
+
+        Needs the object's size on disk (`TMPDIR`), twice that if a PDF has to be repaired.
+        """
+        with tempfile.TemporaryDirectory(prefix="ingest-ocr-") as folder:
+            path = Path(folder, "document")
+            with path.open("wb") as file:
+                document.download(file)
+            reading = _Reading(self._pool, self._workers, path, document.mime_type)
+            try:
+                pages = reading.pages()
+                thumbnail = reading.thumbnail()
+            finally:
+                reading.stop()
+            return Recognition(
+                pages=pages,
+                engine=self.name,
+                engine_version=self.version,
+                notes=_abridged(reading.notes),
+                thumbnail=thumbnail,
+            )
+
+    def close(self) -> None:
+        """End the worker processes; documents that are being read fail with `engine_closed`."""
+        self._pool.close()
+
+
+class _Reading:
+    """The reading of one document.
+
+    Has at most `share` tasks in the pool's queue at a time, and the queue is served in order: a
+    document of ten thousand pages leaves the others their turn.
+    """
+
+    def __init__(self, pool: WorkerPool, share: int, path: Path, mime_type: str) -> None:
+        self.notes: list[str] = []
+        self._pool = pool
+        self._share = share
+        self._path = str(path)
+        self._repaired = str(path.with_name("repaired"))
+        self._mime_type = mime_type
+        self._pages: dict[int, Page] = {}
+        self._text_bytes = 0
+        self._to_read: deque[tuple[int, int]] = deque()
+        self._to_recognise: deque[int] = deque()
+        # What is under way, with the last page of the range that a `read` was asked for.
+        self._under_way: dict[Future[Any], int | None] = {}
+        self._thumbnail: Future[Any] | None = None
+
+    def pages(self) -> tuple[Page, ...]:
+        """Read all pages. Raises what the first task to fail raises."""
+        found = self._pool.submit(
+            "inspect", path=self._path, mime_type=self._mime_type, repaired=self._repaired
+        ).result()
+        self._path = found["path"]
+        self.notes += found["notes"]
+        if found["pictured"]:
+            self._thumbnail = self._submit("thumbnail")
+        count: int = found["page_count"]
+        self._take(found["pages"])
+        for first in range(len(found["pages"]) + 1, count + 1, _BATCH_PAGES):
+            self._to_read.append((first, min(first + _BATCH_PAGES - 1, count)))
+        while self._start():
+            done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._finish(future, self._under_way.pop(future))
+        return tuple(self._pages[number] for number in range(1, count + 1))
+
+    def thumbnail(self) -> bytes | None:
+        """Return the thumbnail, or None with a note: for want of it no document fails."""
+        if self._thumbnail is None:
+            return None
+        try:
+            jpeg = self._thumbnail.result()
+        except IngestError as error:
+            self.notes.append(f"no thumbnail: {error.message}")
+            return None
+        return None if jpeg is None else base64.b64decode(jpeg)
+
+    def stop(self) -> None:
+        """Take back what is still queued."""
+        for future in (*self._under_way, self._thumbnail):
+            if future is not None:
+                future.cancel()
+
+    def _submit(self, operation: str, **arguments: int) -> Future[Any]:
+        return self._pool.submit(operation, path=self._path, mime_type=self._mime_type, **arguments)
+
+    def _start(self) -> bool:
+        """Queue the document's share of tasks; return whether there is anything to wait for."""
+        while len(self._under_way) < self._share:
+            if self._to_recognise:
+                number = self._to_recognise.popleft()
+                self._under_way[self._submit("recognise", number=number)] = None
+            elif self._to_read:
+                first, last = self._to_read.popleft()
+                self._under_way[self._submit("read", first=first, last=last)] = last
+            else:
+                break
+        return bool(self._under_way)
+
+    def _finish(self, future: Future[Any], last: int | None) -> None:
+        if last is None:
+            page = future.result()
+            self._add(Page(page["number"], page["text"], page["origin"], page["confidence"]))
+            self.notes += (f"page {page['number']}: {note}" for note in page["notes"])
+        else:
+            pages = future.result()
+            self._take(pages)
+            if pages[-1]["number"] < last:  # Its second was over.
+                self._to_read.appendleft((pages[-1]["number"] + 1, last))
+
+    def _take(self, pages: Iterable[dict[str, Any]]) -> None:
+        for page in pages:
+            if page["text"] is None:
+                self._to_recognise.append(page["number"])
+            else:
+                self._add(Page(page["number"], page["text"], "text-layer"))
+
+    def _add(self, page: Page) -> None:
+        self._pages[page.number] = page
+        self._text_bytes += len(page.text.encode())
+        if self._text_bytes > MAX_TEXT_BYTES:
+            raise too_much_text()
+
+
+def _abridged(notes: list[str]) -> tuple[str, ...]:
+    if len(notes) <= _MAX_NOTES:
+        return tuple(notes)
+    return (*notes[:_MAX_NOTES], f"and {len(notes) - _MAX_NOTES} more notes")

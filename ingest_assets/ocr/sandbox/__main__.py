@@ -1,0 +1,71 @@
+"""The worker process: takes one request after the other from its input, until that ends.
+
+Belongs here: the loop, and the limits set before anything is loaded. Does not belong here: what the
+requests do.
+
+A message is JSON behind its length in eight bytes: never pickle, because the parent reads what a
+process wrote that may have been taken over by a document.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any, BinaryIO
+
+from ingest_assets.errors import IngestError
+from ingest_assets.ocr.sandbox import limits
+
+
+def main() -> None:
+    """Serve until the input ends or the address space is half used up."""
+    config = json.loads(sys.argv[1])
+    limits.die_with_parent(config["parent_pid"])
+    limits.limit_process(config["memory_bytes"], config["file_bytes"])
+    limits.allow_cpu(config["task_seconds"])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to deal with.
+    # Before Tesseract is loaded: two workers with two threads each run at half the speed.
+    os.environ["OMP_THREAD_LIMIT"] = "1"
+    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # What a library prints must not end up between the replies.
+
+    from ingest_assets.ocr.sandbox.operations import OPERATIONS  # noqa: PLC0415  # After the above.
+
+    _send(replies, {"value": "ready"})
+    while header := requests.read(8):
+        request = json.loads(requests.read(struct.unpack(">Q", header)[0]))
+        limits.allow_cpu(config["task_seconds"])
+        reply = _answer(partial(OPERATIONS[request["do"]], **request["with"]))
+        # A fragmented or leaking process would fail an innocent document: a fresh one goes on.
+        reply["last"] = limits.address_space_bytes() > config["memory_bytes"] / 2
+        _send(replies, reply)
+        if reply["last"]:
+            return
+
+
+def _answer(work: Callable[[], Any]) -> dict[str, Any]:
+    try:
+        return {"value": work()}
+    except IngestError as error:
+        return {"error": [error.code, error.message, error.remedy]}
+    except MemoryError:
+        return {"out_of_memory": True}
+    except Exception:  # noqa: BLE001  # Reported to the parent, which raises it there.
+        return {"fault": traceback.format_exc(limit=-8)}
+
+
+def _send(replies: BinaryIO, reply: dict[str, Any]) -> None:
+    # A lone surrogate (in a path) becomes its JSON escape.
+    body = json.dumps(reply, ensure_ascii=False).encode("utf-8", errors="backslashreplace")
+    replies.write(struct.pack(">Q", len(body)) + body)
+    replies.flush()
+
+
+if __name__ == "__main__":
+    main()

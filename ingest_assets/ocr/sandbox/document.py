@@ -1,0 +1,138 @@
+"""What a format has to offer: the protocol that PDF, image, text and DOCX keep.
+
+Belongs here: the types between a format and the operations on it, and opening by type. Does not
+belong here: anything that one format alone needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from ingest_assets.errors import PermanentError
+
+# Size of a picture that goes to recognition, in pixels: more than 200 dpi make of an A1 sheet.
+MAX_PIXELS = 36_000_000
+
+# A page count above this is a lie or an attack.
+MAX_PAGES = 50_000
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A page as an image.
+
+    Attributes:
+        image: mode `L`: 8 bits of grey a pixel.
+        dpi: dots per inch, as far as known.
+        notes: what a person should know about how it was made.
+    """
+
+    image: Image.Image
+    dpi: int
+    notes: tuple[str, ...] = ()
+
+
+class Document(Protocol):
+    """An open document. Pages are counted from 1; `pictured` says that they have pictures.
+
+    Methods raise `PermanentError` for what will never read; other errors are faults of the code.
+    """
+
+    pictured: bool
+
+    @property
+    def page_count(self) -> int:
+        """The number of pages, at least 1."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the whole document."""
+        ...
+
+    def text(self, number: int) -> str | None:
+        """Return the text that the page itself carries, or None where it has to be recognised."""
+        ...
+
+    def thin_text(self, number: int) -> str:
+        """Return what little text a page carries that has to be recognised; may be empty."""
+        ...
+
+    def picture(self, number: int) -> Picture:
+        """Return the page as an image to recognise."""
+        ...
+
+    def thumbnail(self, longest_side: int) -> Image.Image:
+        """Return page 1 as a small image."""
+        ...
+
+    def close(self) -> None:
+        """Release files and memory."""
+        ...
+
+
+def corrupt(what: str) -> PermanentError:
+    """Return the error for a document whose bytes make no sense."""
+    return PermanentError(
+        "corrupt_document",
+        f"The document is damaged: {what}.",
+        "Get an undamaged copy from its source and ingest that.",
+    )
+
+
+def check_page_count(count: int) -> int:
+    """Return the count of pages, or raise `PermanentError` where there are none or too many."""
+    if count < 1:
+        raise PermanentError(
+            "no_pages", "The document has no pages.", "Ask its source for a complete copy."
+        )
+    if count > MAX_PAGES:
+        raise PermanentError(
+            "too_many_pages",
+            f"The document says that it has {count} pages; at most {MAX_PAGES} are read.",
+            "Split the document, if it is real.",
+        )
+    return count
+
+
+def open_document(path: Path, mime_type: str) -> Document:
+    """Open a document by its type.
+
+    Raises:
+        PermanentError: `unsupported_type`, `corrupt_document`, `encrypted`, `no_pages`, and what
+            else the format finds.
+    """
+    opener = _opener(mime_type)
+    if opener is None:
+        raise PermanentError(
+            "unsupported_type",
+            f"Documents of type {mime_type} cannot be read.",
+            "Convert it to PDF, PNG, JPEG, TIFF, plain text or DOCX.",
+        )
+    return opener(path)
+
+
+def _opener(mime_type: str) -> Callable[[Path], Document] | None:
+    # Imported when needed: a worker that reads PDFs only never loads an XML parser.
+    if mime_type == "application/pdf":
+        from ingest_assets.ocr.sandbox.pdf import PdfDocument  # noqa: PLC0415
+
+        return PdfDocument
+    if mime_type in ("image/png", "image/jpeg", "image/tiff"):
+        from ingest_assets.ocr.sandbox.images import ImageDocument  # noqa: PLC0415
+
+        return ImageDocument
+    if mime_type == "text/plain":
+        from ingest_assets.ocr.sandbox.flowing import read_plain_text  # noqa: PLC0415
+
+        return read_plain_text
+    if mime_type == "application/vnd.openxmlformats-officedocument.wordprocessingml.document":
+        from ingest_assets.ocr.sandbox.flowing import read_docx  # noqa: PLC0415
+
+        return read_docx
+    return None

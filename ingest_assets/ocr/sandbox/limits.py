@@ -1,0 +1,53 @@
+"""What the operating system holds a worker process to.
+
+Belongs here: resource limits and the tie to the parent's life. Does not belong here: what to do
+when a limit is hit; the parent decides that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when the parent's thread that started it ends (Linux).
+
+    Elsewhere an orphan ends when it next reads its closed input, or at its CPU limit.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # It ended before the call above.
+        os._exit(1)
+
+
+def limit_process(memory_bytes: int, file_bytes: int) -> None:
+    """Cap the address space and the size of files that this process writes; no core dumps."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    if sys.platform == "linux":  # macOS refuses or ignores it.
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def allow_cpu(seconds: float) -> None:
+    """Let this process use so many more seconds of CPU; the kernel ends it with SIGXCPU then.
+
+    The limit counts from the start of the process, so each task moves it on.
+    """
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(usage.ru_utime + usage.ru_stime + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+
+
+def address_space_bytes() -> int:
+    """Return the address space in use now, in bytes; 0 where the system does not tell."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text().split()[0]) * resource.getpagesize()

@@ -1,0 +1,127 @@
+"""What a worker can be asked to do, whatever the format of the document.
+
+Belongs here: the operations, as functions from JSON values to JSON values. Does not belong here:
+formats (`document.open_document` finds them), and the order of the operations (`ocr.local`).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pypdfium2.version
+
+from ingest_assets.errors import PermanentError
+from ingest_assets.ocr.sandbox import pdf, tesseract
+from ingest_assets.ocr.sandbox.document import Document, open_document
+
+# A batch of pages ends after so many seconds, so that no document keeps a worker for long.
+_BATCH_SECONDS = 1.0
+
+_THUMBNAIL_SIDE = 240
+_THUMBNAIL_BYTES = 12_000
+
+
+def versions() -> dict[str, Any]:
+    """Return what decides how a document reads: programs, data, resolution."""
+    recogniser = f"{tesseract.versions()} {pdf.RENDER_DPI}dpi deskew"
+    return {"version": f"{recogniser}; pdfium {pypdfium2.version.PDFIUM_INFO.build}"}
+
+
+def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
+    """Open a document, count its pages, and read the first of them.
+
+    Args:
+        repaired: where to write a repaired copy, if only that can be opened.
+
+    Returns:
+        `page_count`, `notes`, `path` (that of the repaired copy if there is one), `pictured` (has
+        its first page a picture?), `pages` as `read` returns them.
+    """
+    notes: tuple[str, ...] = ()
+    try:
+        document = open_document(Path(path), mime_type)
+    except PermanentError as error:
+        if mime_type != "application/pdf" or error.code not in ("corrupt_document", "no_pages"):
+            raise
+        pdf.repair(Path(path), Path(repaired))
+        path = repaired
+        document = open_document(Path(path), mime_type)
+        notes = ("repaired before reading: text may be missing or doubled",)
+    try:
+        return {
+            "page_count": document.page_count,
+            "notes": [*document.notes, *notes],
+            "path": path,
+            "pictured": document.pictured,
+            "pages": list(_read(document, 1, document.page_count)),
+        }
+    finally:
+        document.close()
+
+
+def read(path: str, mime_type: str, first: int, last: int) -> list[dict[str, Any]]:
+    """Read pages that carry their own text.
+
+    Returns:
+        From `first` on, at least one page and at most to `last`, as many as one second allows:
+        `number` and `text`, which is None where the page has to be recognised.
+    """
+    with _opened(path, mime_type) as document:
+        return list(_read(document, first, last))
+
+
+def recognise(path: str, mime_type: str, number: int) -> dict[str, Any]:
+    """Recognise one page: `number`, `text`, `confidence` (0 to 1 or None), `notes`, `origin`."""
+    with _opened(path, mime_type) as document:
+        reading = tesseract.recognise(document.picture(number))
+        thin = document.thin_text(number)
+    if len(thin.split()) > len(reading.text.split()):
+        # A picture without words, and a caption that the page carries as text.
+        reading = tesseract.Reading(thin, None)
+    return {
+        "number": number,
+        "text": reading.text,
+        "confidence": reading.confidence,
+        "notes": list(reading.notes),
+        "origin": "text-layer" if reading.text is thin else "ocr",
+    }
+
+
+def thumbnail(path: str, mime_type: str) -> str | None:
+    """Return page 1 as a JPEG of at most 12 KB, in Base64; None where it does not get that small."""
+    with _opened(path, mime_type) as document:
+        image = document.thumbnail(_THUMBNAIL_SIDE)
+    for quality in (70, 45, 20):
+        jpeg = io.BytesIO()
+        image.save(jpeg, "JPEG", quality=quality, optimize=True)
+        if jpeg.tell() <= _THUMBNAIL_BYTES:
+            return base64.b64encode(jpeg.getvalue()).decode()
+    return None
+
+
+OPERATIONS: Mapping[str, Callable[..., Any]] = {
+    function.__name__: function for function in (versions, inspect, read, recognise, thumbnail)
+}
+
+
+def _read(document: Document, first: int, last: int) -> Iterator[dict[str, Any]]:
+    end = time.monotonic() + _BATCH_SECONDS
+    for number in range(first, last + 1):
+        yield {"number": number, "text": document.text(number)}
+        if time.monotonic() > end:
+            return
+
+
+@contextmanager
+def _opened(path: str, mime_type: str) -> Iterator[Document]:
+    document = open_document(Path(path), mime_type)
+    try:
+        yield document
+    finally:
+        document.close()

@@ -1,0 +1,40 @@
+"""Making text fit to store, whatever engine it came from.
+
+Belongs here: what is true of text alone. Does not belong here: reading documents.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ingest_assets.errors import PermanentError
+
+# Text that one document may hold, in bytes: over ten thousand closely printed pages.
+MAX_TEXT_BYTES = 32_000_000
+
+_LINE_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+
+# Control characters but tab and newline, lone surrogates (no UTF-8 form) and the code points that
+# Unicode reserves for no character. Postgres refuses NUL; no one can read the others.
+_UNREADABLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]"
+)
+
+
+def clean_text(text: str) -> str:
+    """Return the text with `\\n` as its only line break and without unreadable characters.
+
+    The result is valid UTF-8 that Postgres takes; lines have no trailing spaces, and the text
+    neither starts nor ends with empty lines.
+    """
+    text = _UNREADABLE.sub("", _LINE_BREAKS.sub("\n", text))
+    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
+
+
+def too_much_text() -> PermanentError:
+    """Return the error for a document whose text is longer than `MAX_TEXT_BYTES`."""
+    return PermanentError(
+        "too_much_text",
+        f"The document holds more than {MAX_TEXT_BYTES // 1_000_000} MB of text.",
+        "Split it, or leave it out if it is data rather than a document.",
+    )

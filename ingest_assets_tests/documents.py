@@ -1,0 +1,29 @@
+"""Small documents, made on the fly."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from fpdf import FPDF
+from PIL import Image, ImageDraw, ImageFont
+
+
+def pdf(*pages: str) -> bytes:
+    """A PDF with a text layer, one string a page."""
+    document = FPDF()
+    document.set_font("Helvetica", size=12)
+    for page in pages:
+        document.add_page()
+        document.multi_cell(0, 8, page)
+    return bytes(document.output())
+
+
+def picture(*lines: str, kind: str = "PNG") -> bytes:
+    """A picture of printed lines, as a scanner would make it."""
+    image = Image.new("L", (1000, 120 + 60 * len(lines)), 255)
+    draw = ImageDraw.Draw(image)
+    for number, line in enumerate(lines):
+        draw.text((60, 60 + 60 * number), line, fill=0, font=ImageFont.load_default(size=32))
+    file = BytesIO()
+    image.save(file, kind)
+    return file.getvalue()

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import io
+import zipfile
+
+import docx
+import pytest
+
+from ingest_assets.errors import PermanentError
+from ingest_assets.ocr.local import LocalEngine
+from ingest_assets_tests.ocr.documents import DOCX, TEXT, stored
+
+GREETING = "Grüße aus der Straße: “naïve” café\nzweite Zeile"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_text_in_any_encoding(engine: LocalEngine, encoding: str) -> None:
+    result = engine.recognise(stored(GREETING.replace("\n", "\r\n").encode(encoding), TEXT))
+    assert [page.text for page in result.pages] == [GREETING]
+    assert result.pages[0].origin == "text-layer"
+    assert result.thumbnail is None
+
+
+def test_form_feeds_part_pages(engine: LocalEngine) -> None:
+    result = engine.recognise(stored(b"one\x0ctwo\x0cthree\x0c", TEXT))
+    assert [page.text for page in result.pages] == ["one", "two", "three"]
+
+
+def test_nul_is_gone(engine: LocalEngine) -> None:
+    result = engine.recognise(stored(b"be\x00fore\x1b[0m after", TEXT))
+    assert result.pages[0].text == "before[0m after"
+
+
+def test_empty_text_is_no_error(engine: LocalEngine) -> None:
+    assert [page.text for page in engine.recognise(stored(b"", TEXT)).pages] == [""]
+
+
+def test_more_text_than_is_stored(engine: LocalEngine) -> None:
+    with pytest.raises(PermanentError) as caught:
+        engine.recognise(stored(b"x" * 33_000_000, TEXT))
+    assert caught.value.code == "too_much_text"
+
+
+def test_docx_in_reading_order(engine: LocalEngine) -> None:
+    document = docx.Document()
+    document.sections[0].header.paragraphs[0].text = "Harbour office"
+    document.sections[0].footer.paragraphs[0].text = "Page foot"
+    document.add_heading("Rules of the rock")
+    document.add_paragraph("First paragraph,\twith a tab.")
+    table = document.add_table(rows=2, cols=2)
+    for row, cells in enumerate((("lamp", "12"), ("flag", "7"))):
+        for column, text in enumerate(cells):
+            table.cell(row, column).text = text
+    document.add_paragraph("After the table.")
+    out = io.BytesIO()
+    document.save(out)
+    result = engine.recognise(stored(out.getvalue(), DOCX))
+    assert [line for line in result.pages[0].text.splitlines() if line] == [
+        "Harbour office",
+        "Rules of the rock",
+        "First paragraph,\twith a tab.",
+        "lamp\t12",
+        "flag\t7",
+        "After the table.",
+        "Page foot",
+    ]
+
+
+def _docx(body: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "_rels/.rels",
+            '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+            '<Relationship Id="a" Type="http://schemas.openxmlformats.org/officeDocument/2006/'
+            'relationships/officeDocument" Target="word/document.xml"/></Relationships>',
+        )
+        archive.writestr("word/document.xml", body)
+    return out.getvalue()
+
+
+def test_docx_bomb(engine: LocalEngine) -> None:
+    with pytest.raises(PermanentError) as caught:
+        engine.recognise(stored(_docx(b"<a>" + b" " * 200_000_000 + b"</a>"), DOCX))
+    assert caught.value.code == "too_much_text"
+
+
+def test_docx_with_entities_is_refused(engine: LocalEngine) -> None:
+    body = b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'
+    with pytest.raises(PermanentError) as caught:
+        engine.recognise(stored(_docx(body), DOCX))
+    assert caught.value.code == "corrupt_document"
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", _docx(b"")[:200], _docx(b"<a")])
+def test_damaged_docx(engine: LocalEngine, data: bytes) -> None:
+    with pytest.raises(PermanentError) as caught:
+        engine.recognise(stored(data, DOCX))
+    assert caught.value.code == "corrupt_document"
+
+
+def test_unknown_type(engine: LocalEngine) -> None:
+    with pytest.raises(PermanentError) as caught:
+        engine.recognise(stored(b"GIF89a", "image/gif"))
+    assert caught.value.code == "unsupported_type"

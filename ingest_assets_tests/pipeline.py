@@ -1,0 +1,129 @@
+"""The pipeline as tests drive it: real Postgres, real S3, real recognition, Dagster in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    Definitions,
+    ExecuteInProcessResult,
+    RunRequest,
+    SensorResult,
+    SkipReason,
+    build_sensor_context,
+)
+from sqlalchemy import text
+
+from ingest_assets.partitions import DOCUMENTS, range_tags
+from ingest_assets.store.database import Database
+from ingest_assets.store.object_store import ObjectStore
+
+STAGES = ("document_row", "document_object", "document_text")
+
+
+@dataclass
+class Pipeline:
+    """One input directory with a database, a bucket and a Dagster instance of its own."""
+
+    input_dir: Path
+    database: Database
+    objects: ObjectStore
+    instance: DagsterInstance
+    defs: Definitions
+
+    def put(self, name: str | bytes, content: bytes) -> Path:
+        """Write a file that has settled: nothing about it is younger than a second look."""
+        path = self.input_dir / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def tick(self, cursor: str | None = None) -> SensorResult:
+        """Evaluate the sensor `input_directory` once."""
+        resources = {name: (self.defs.resources or {})[name] for name in ("database", "input_files")}
+        context = build_sensor_context(
+            instance=self.instance,
+            cursor=cursor,
+            definitions=self.defs,
+            resources=resources,
+        )
+        sensor = self.defs.resolve_sensor_def("input_directory")
+        result = sensor.evaluate_tick(context)
+        return SensorResult(
+            run_requests=list(result.run_requests or []),
+            skip_reason=SkipReason(result.skip_message) if result.skip_message else None,
+            cursor=result.cursor,
+        )
+
+    def requests(self) -> Sequence[RunRequest]:
+        """What one tick of the sensor asks for."""
+        return self.tick().run_requests or []
+
+    def launch(self, request: RunRequest) -> ExecuteInProcessResult:
+        """Run what the sensor asked for."""
+        return self.run_range(tags=request.tags)
+
+    def run_range(
+        self,
+        first: str = "",
+        last: str = "",
+        tags: Mapping[str, str] | None = None,
+        assets: Sequence[str] = STAGES,
+    ) -> ExecuteInProcessResult:
+        """One run over a range of partitions."""
+        job = self.defs.resolve_job_def("ingest_documents")
+        return job.execute_in_process(
+            instance=self.instance,
+            tags={**range_tags(first, last), **(tags or {})},
+            asset_selection=[AssetKey(name) for name in assets],
+            raise_on_error=False,
+        )
+
+    def ingest(self) -> list[ExecuteInProcessResult]:
+        """Tick and run until the sensor asks for nothing."""
+        results = []
+        while requests := self.requests():
+            results += [self.launch(request) for request in requests]
+        return results
+
+    def partition_states(self, asset: str) -> dict[str, str]:
+        """What Dagit shows: MATERIALIZED, FAILED or MISSING, by partition."""
+        keys = self.instance.get_dynamic_partitions("documents")
+        found = self.instance.get_status_by_partition(AssetKey(asset), keys, DOCUMENTS) or {}
+        return {key: status.value if (status := found.get(key)) else "MISSING" for key in keys}
+
+    def rows(self, sql: str, **parameters: Any) -> list[Any]:
+        """Rows of a query."""
+        with self.database.engine.connect() as connection:
+            return list(connection.execute(text(sql), parameters))
+
+    def states(self) -> dict[str, str]:
+        """State by file name, from `document_progress`."""
+        return dict(
+            map(tuple, self.rows("SELECT original_file_name, state FROM ingest.document_progress"))
+        )
+
+    def errors(self) -> dict[str, str]:
+        """Error code by file name, of those that have one."""
+        return dict(
+            map(
+                tuple,
+                self.rows(
+                    "SELECT original_file_name, error_code FROM ingest.document_progress"
+                    " WHERE state IN ('failed', 'rejected')"
+                ),
+            )
+        )
+
+    def object_keys(self) -> list[str]:
+        """All keys below `documents/` in the bucket."""
+        pages = self.objects.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.objects.bucket, Prefix="documents/"
+        )
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]

@@ -1,0 +1,134 @@
+"""`document_object`: verified, never overwritten, and only after the row."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from ingest_assets.errors import ConfigurationError, PermanentError, TransientError
+from ingest_assets.store.object_store import PART_BYTES, ObjectStore
+from ingest_assets_tests.conftest import Services
+from ingest_assets_tests.pipeline import Pipeline
+
+
+@pytest.fixture
+def objects(services: Services, bucket: str) -> ObjectStore:
+    return ObjectStore(services.s3_client(), bucket)
+
+
+def announce(content: bytes) -> dict[str, Any]:
+    digest = hashlib.sha256(content).hexdigest()
+    return {
+        "size_bytes": len(content),
+        "sha256": digest,
+        "mime_type": "text/plain",
+        "metadata": {"sha256": digest},
+    }
+
+
+SMALL, LARGE = b"small", os.urandom(2 * PART_BYTES + 17)
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["one request", "parts"])
+def test_an_object_is_never_overwritten(objects: ObjectStore, content: bytes) -> None:
+    assert objects.put_new("documents/x/name", io.BytesIO(content), **announce(content))
+    other = bytes(reversed(content))
+    assert not objects.put_new("documents/x/name", io.BytesIO(other), **announce(other))
+    assert objects.sha256("documents/x/name") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["one request", "parts"])
+@pytest.mark.parametrize("change", [b"", b"longer"], ids=["other bytes", "grown"])
+def test_other_bytes_than_announced_are_never_stored(
+    objects: ObjectStore, content: bytes, change: bytes
+) -> None:
+    changed = bytes(reversed(content)) + change
+    with pytest.raises(PermanentError, match="not those that were registered"):
+        objects.put_new("documents/x/name", io.BytesIO(changed), **announce(content))
+    assert objects.head("documents/x/name") is None
+    assert "Uploads" not in objects.client.list_multipart_uploads(Bucket=objects.bucket)
+
+
+def test_errors_have_classes(services: Services, objects: ObjectStore, bucket: str) -> None:
+    wrong = ObjectStore(services.s3_client("not the secret"), bucket)
+    with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL_S3") as refused:
+        wrong.put_new("documents/x/name", io.BytesIO(SMALL), **announce(SMALL))
+    assert "not the secret" not in str(refused.value)
+    with pytest.raises(PermanentError, match="no such object"):
+        list(objects.stream("documents/x/nothing"))
+    nobody = boto3.client(
+        "s3",
+        endpoint_url="http://127.0.0.1:1",
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+        config=Config(retries={"max_attempts": 0}),
+    )
+    with pytest.raises(TransientError, match="not reached"):
+        ObjectStore(nobody, bucket).head("documents/x/name")
+
+
+def test_an_object_that_is_there_with_the_right_bytes_is_a_success(pipeline: Pipeline) -> None:
+    content = b"written by a process that was killed before it could say so"
+    pipeline.put("note.txt", content)
+    (request,) = pipeline.requests()
+    key = request.tags["dagster/asset_partition_range_start"]
+    assert pipeline.run_range(key, key, assets=["document_row"]).success
+    (row,) = pipeline.rows("SELECT s3_key FROM ingest.source_documents")
+    pipeline.objects.put_new(row.s3_key, io.BytesIO(content), **announce(content))
+
+    assert pipeline.launch(request).success
+    assert pipeline.object_keys() == [row.s3_key]
+
+
+def test_an_object_with_other_bytes_is_an_error_and_stays(pipeline: Pipeline) -> None:
+    pipeline.put("note.txt", b"the registered bytes")
+    (request,) = pipeline.requests()
+    key = request.tags["dagster/asset_partition_range_start"]
+    assert pipeline.run_range(key, key, assets=["document_row"]).success
+    (row,) = pipeline.rows("SELECT s3_key FROM ingest.source_documents")
+    other = b"not the registered by"
+    pipeline.objects.client.put_object(Bucket=pipeline.objects.bucket, Key=row.s3_key, Body=other)
+
+    pipeline.launch(request)
+    assert pipeline.errors() == {"note.txt": "object_differs"}
+    assert pipeline.objects.sha256(row.s3_key) == hashlib.sha256(other).hexdigest()
+    (row,) = pipeline.rows("SELECT upload_timestamp FROM ingest.source_documents")
+    assert row.upload_timestamp is None
+
+
+def test_a_file_that_changed_since_registration_is_an_error(pipeline: Pipeline) -> None:
+    path = pipeline.put("note.txt", b"the registered bytes")
+    (request,) = pipeline.requests()
+    key = request.tags["dagster/asset_partition_range_start"]
+    pipeline.run_range(key, key, assets=["document_row"])
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    path.write_bytes(b"the registered BYTES")  # same size, and the time put back
+    os.utime(path, ns=times)
+
+    pipeline.launch(request)
+    assert pipeline.errors() == {"note.txt": "content_changed"}
+    assert pipeline.object_keys() == []
+
+
+def test_what_the_bucket_needs_to_restore_the_rows_is_on_the_object(pipeline: Pipeline) -> None:
+    path = pipeline.put("naïve, 100%.txt", b"note")
+    pipeline.ingest()
+    (key,) = pipeline.object_keys()
+    head = pipeline.objects.head(key)
+    (source,) = pipeline.rows("SELECT * FROM ingest.document_sources")
+    assert head is not None
+    assert head.metadata == {
+        "sha256": hashlib.sha256(b"note").hexdigest(),
+        "original-file-name": "na%C3%AFve,%20100%25.txt",
+        "source-uri": source.source_uri,
+        "partition-key": source.partition_key,
+    }
+    assert Path(path).read_bytes() == b"note"

@@ -1,0 +1,234 @@
+"""The promises, each by name; what each means in detail is tested beside the code that keeps it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_assets.errors import TransientError
+from ingest_assets.ocr.engine import Recognition, StoredObject
+from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.stages.runner import Outcome, Runner
+from ingest_assets.stages.stage import Services
+from ingest_assets.store.object_store import ObjectStore
+from ingest_assets_tests.conftest import Services as ServerFixture
+from ingest_assets_tests.documents import pdf, picture
+from ingest_assets_tests.pipeline import STAGES, Pipeline
+
+OUTCOMES = {"completed", "no_text", "duplicate", "failed", "rejected"}
+
+
+def fill(pipeline: Pipeline) -> None:
+    """Good, bad, equal and blank documents."""
+    agreement = pdf("An agreement.", "Its second page.")
+    pipeline.put("agreement.pdf", agreement)
+    pipeline.put("copies/agreement.pdf", agreement)
+    pipeline.put("scan.png", picture("SCANNED LINE"))
+    pipeline.put("note.txt", b"A note.")
+    pipeline.put("blank.pdf", pdf(""))
+    pipeline.put("empty.pdf", b"")
+    pipeline.put("broken.pdf", b"%PDF-1.4 broken")
+    pipeline.put("program.exe", b"MZ\x90\x00\x03\x00\x00\x00")
+
+
+def run_all(
+    pipeline: Pipeline, keys: Sequence[str], run_id: str, objects: ObjectStore | None = None
+) -> list[Outcome]:
+    """A run without Dagster, as another process would have it."""
+    engine = LocalEngine(workers=1)
+    services = Services(pipeline.database, objects or pipeline.objects, engine, pipeline.input_dir)
+    try:
+        return list(Runner(services, STAGES, run_id, 4).run(keys))
+    finally:
+        engine.close()
+
+
+def test_g1_no_object_without_a_row_at_any_instant(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(pipeline)
+    orphans: list[str] = []
+    put_new = type(pipeline.objects).put_new
+
+    def watched(self: Any, key: str, *arguments: Any, **options: Any) -> bool:
+        # Seen from another connection, so that only what is committed counts.
+        if not pipeline.rows("SELECT 1 FROM ingest.source_documents WHERE s3_key = :key", key=key):
+            orphans.append(key)
+        return put_new(self, key, *arguments, **options)
+
+    monkeypatch.setattr(type(pipeline.objects), "put_new", watched)
+    pipeline.ingest()
+    assert orphans == []
+    keys = {row.s3_key for row in pipeline.rows("SELECT s3_key FROM ingest.source_documents")}
+    assert set(pipeline.object_keys()) == keys
+    assert len(keys) == 5
+
+
+def test_g2_every_file_ends_with_one_source_and_one_outcome(pipeline: Pipeline) -> None:
+    fill(pipeline)
+    files = [path for path in pipeline.input_dir.rglob("*") if path.is_file()]
+    pipeline.ingest()
+    rows = pipeline.rows("""
+        SELECT source_uri, state, error_message
+        FROM ingest.document_progress JOIN ingest.document_sources USING (partition_key)
+    """)
+    assert sorted(row.source_uri for row in rows) == sorted(path.as_uri() for path in files)
+    assert {row.state for row in rows} == OUTCOMES
+    assert all(row.error_message for row in rows if row.state in ("failed", "rejected"))
+
+
+def test_g3_bytes_in_are_bytes_stored(pipeline: Pipeline) -> None:
+    fill(pipeline)
+    pipeline.ingest()
+    rows = pipeline.rows("""
+        SELECT sha256, s3_key, source_uri, upload_timestamp FROM ingest.source_documents
+        JOIN ingest.document_sources USING (partition_key)
+    """)
+    assert rows
+    for row in rows:
+        source = Path(row.source_uri.removeprefix("file://"))
+        assert row.upload_timestamp is not None
+        assert pipeline.objects.sha256(row.s3_key) == row.sha256
+        assert hashlib.sha256(source.read_bytes()).hexdigest() == row.sha256
+
+
+def test_g4_a_stored_object_is_never_overwritten(pipeline: Pipeline) -> None:
+    fill(pipeline)
+    pipeline.ingest()
+    client, bucket = pipeline.objects.client, pipeline.objects.bucket
+
+    def written() -> dict[str, Any]:
+        return {
+            key: client.head_object(Bucket=bucket, Key=key)["LastModified"]
+            for key in pipeline.object_keys()
+        }
+
+    before = written()
+    pipeline.run_range(*_first_and_last(pipeline))
+    assert written() == before
+
+
+def test_g5_a_document_is_recognised_once(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(pipeline)
+    recognised: list[str] = []
+    recognise = LocalEngine.recognise
+
+    def counted(self: LocalEngine, document: StoredObject) -> Recognition:
+        recognised.append(document.key)
+        return recognise(self, document)
+
+    monkeypatch.setattr(LocalEngine, "recognise", counted)
+    pipeline.requests()
+    keys = pipeline.instance.get_dynamic_partitions("documents")
+    # Two runs over the same partitions, at the same time.
+    with ThreadPoolExecutor() as pool:
+        outcomes = list(pool.map(lambda run_id: run_all(pipeline, keys, run_id), ("one", "two")))
+    assert [{outcome.partition_key for outcome in run} for run in outcomes] == [set(keys)] * 2
+    succeeded = {row.s3_key for row in pipeline.rows(
+        "SELECT s3_key FROM ingest.source_documents JOIN ingest.document_texts USING (document_uuid)"
+    )}  # fmt: skip
+    assert len(succeeded) == 4
+    assert sorted(key for key in recognised if key in succeeded) == sorted(succeeded)
+    pipeline.run_range(*_first_and_last(pipeline))
+    assert sorted(key for key in recognised if key in succeeded) == sorted(succeeded)
+
+
+def test_g8_source_files_are_left_as_they_are(pipeline: Pipeline) -> None:
+    fill(pipeline)
+
+    def look() -> dict[Path, tuple[int, int, bytes]]:
+        files = (path for path in pipeline.input_dir.rglob("*") if path.is_file())
+        return {p: (p.stat().st_mtime_ns, p.stat().st_ino, p.read_bytes()) for p in files}
+
+    before = look()
+    pipeline.ingest()
+    assert look() == before
+
+
+def test_g9_one_bad_document_stops_no_other_and_has_a_stored_reason(pipeline: Pipeline) -> None:
+    fill(pipeline)
+    pipeline.ingest()
+    states = pipeline.states()
+    assert {name for name, state in states.items() if state not in ("failed", "rejected")} == {
+        "agreement.pdf",
+        "scan.png",
+        "note.txt",
+        "blank.pdf",
+    }
+    reasons = pipeline.rows("""
+        SELECT original_file_name, error_class, error_code, error_message, error_remedy
+        FROM ingest.document_progress WHERE state IN ('failed', 'rejected')
+    """)
+    assert {(row.original_file_name, row.error_class, row.error_code) for row in reasons} == {
+        ("empty.pdf", "permanent", "empty"),
+        ("broken.pdf", "permanent", "corrupt_document"),
+        ("program.exe", "permanent", "unsupported_type"),
+    }
+
+
+def test_g10_an_error_is_never_stored_as_an_empty_result(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put("note.txt", b"A note.")
+
+    def throttled(self: LocalEngine, document: StoredObject) -> Recognition:
+        raise TransientError("throttled", "The engine has too much to do.", "It is tried again.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalEngine, "recognise", throttled)
+        (run,) = pipeline.ingest()
+    assert not run.success
+    assert pipeline.states() == {"note.txt": "failed"}
+    assert pipeline.rows("SELECT * FROM ingest.document_texts") == []
+    assert set(pipeline.partition_states("document_text").values()) == {"FAILED"}
+
+    assert pipeline.run_range(*_first_and_last(pipeline)).success
+    assert pipeline.states() == {"note.txt": "completed"}
+    attempts = pipeline.rows("SELECT status FROM ingest.stage_attempts WHERE stage = 'document_text'")
+    assert [row.status for row in attempts] == ["failed", "succeeded"]
+
+
+def test_an_attempt_of_a_killed_process_is_closed_by_the_next(pipeline: Pipeline) -> None:
+    pipeline.put("note.txt", b"A note.")
+    (request,) = pipeline.requests()
+    key = request.tags["dagster/asset_partition_range_start"]
+    with pipeline.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO ingest.stage_attempts (partition_key, stage, attempt, run_id)"
+            " VALUES (%s, 'document_row', 1, 'killed')",
+            (key,),
+        )
+    assert pipeline.states() == {"note.txt": "in_progress"}
+    assert len(pipeline.requests()) == 1  # nobody works on it: it is asked for again
+    pipeline.launch(request)
+    attempts = pipeline.rows(
+        "SELECT status, error_code, attempt FROM ingest.stage_attempts"
+        " WHERE stage = 'document_row' ORDER BY attempt"
+    )
+    assert [tuple(row) for row in attempts] == [("failed", "abandoned", 1), ("succeeded", None, 2)]
+    assert pipeline.states() == {"note.txt": "completed"}
+
+
+def test_a_configuration_fault_stops_the_run_at_once(
+    pipeline: Pipeline, services: ServerFixture
+) -> None:
+    for number in range(30):
+        pipeline.put(f"{number:02}.txt", b"note %d" % number)
+    pipeline.requests()
+    keys = pipeline.instance.get_dynamic_partitions("documents")
+    wrong = ObjectStore(services.s3_client("not the secret"), pipeline.objects.bucket)
+    outcomes = run_all(pipeline, keys, "run", wrong)
+    refused = [outcome for outcome in outcomes if outcome.error]
+    assert refused
+    assert {outcome.error.error_class for outcome in refused if outcome.error} == {"configuration"}
+    assert len(refused) <= 4  # those that were in the works
+
+
+def _first_and_last(pipeline: Pipeline) -> tuple[str, str]:
+    keys = pipeline.instance.get_dynamic_partitions("documents")
+    return keys[0], keys[-1]
