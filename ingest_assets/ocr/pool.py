@@ -47,7 +47,8 @@ class Limits:
         cpu_seconds: CPU time; past it the document fails for good (`page_timeout`).
         wall_seconds: time by the clock; past it the task is given up for now (`page_stalled`),
             because waiting without computing is the machine's fault.
-        memory_bytes: address space of a worker, programs included (about 400 MB). Linux only.
+        memory_bytes: address space of a worker, of which its programs take 170 MB, the largest page
+            630 MB and the largest image 870 MB. Linux only.
         file_bytes: size of a file that a worker writes (a repaired PDF).
         reply_bytes: size of an answer.
     """
