@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +22,9 @@ from ingest_assets.errors import IngestError
 from ingest_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from ingest_assets.reconcile.inventory import Deep, Inventory
     from ingest_assets.store.database import Database
+    from ingest_assets.store.object_store import ObjectStore
 
 
 class _Commands(click.Group):
@@ -82,6 +85,135 @@ def status(as_json: bool) -> None:
     click.echo(json.dumps(found.as_json(), default=str, indent=2) if as_json else report(found))
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def verify(as_json: bool) -> None:
+    """Ask the verification checklist. Exit code 1 where an answer is no."""
+    from dagster import DagsterInstance  # noqa: PLC0415  (heavy)
+
+    from ingest_assets.partitions import shown_partitions  # noqa: PLC0415  (heavy)
+    from ingest_assets.verification import report, verify  # noqa: PLC0415  (heavy)
+
+    settings = use_running_stack()
+    with DagsterInstance.get() as instance:
+        found = verify(
+            _database(),
+            _objects(settings),
+            shown_partitions(instance),
+            in_flight_seconds=settings.in_flight_seconds,
+        )
+    click.echo(json.dumps(found.as_json(), default=str, indent=2) if as_json else report(found))
+    sys.exit(0 if found.passed else 1)
+
+
+@main.command()
+@click.argument("document")
+def why(document: str) -> None:
+    """Tell the whole story of one DOCUMENT: UUID, partition key, file name or part of it."""
+    from ingest_assets.why import tell  # noqa: PLC0415  (heavy)
+
+    settings = use_running_stack()
+    told = tell(_database(), document, dagit=f"http://127.0.0.1:{settings.dagit_port}")
+    click.echo(told.text, err=not told.found)
+    sys.exit(0 if told.found else 1)
+
+
+@main.group()
+def reconcile() -> None:
+    """Compare bucket and database in both directions, and mend what differs."""
+
+
+@reconcile.command()
+@click.option("--deep", is_flag=True, help="Read stored documents and compare their SHA-256.")
+@click.option("--sample", default="1/1", show_default=True, help="With --deep: how many, as 1/50.")
+@click.option("--resume-after", default="", metavar="KEY", help="With --deep: read those behind KEY.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The plan file.")
+def plan(deep: bool, sample: str, resume_after: str, output: Path | None) -> None:
+    """Look, and write nothing but a plan file. Exit code 1 where something is to be mended."""
+    from ingest_assets.reconcile.inventory import Deep  # noqa: PLC0415  (heavy)
+    from ingest_assets.reconcile.plan import plan_path, report, write_plan  # noqa: PLC0415  (heavy)
+
+    reach = Deep.parse(sample, resume_after) if deep else None
+    settings = use_running_stack()
+    inventory = _inventory(settings, reach)
+    path = output or plan_path(settings.plans_dir)
+    try:
+        write_plan(inventory, path)
+    except BaseException:
+        if inventory.deep_reached:
+            click.echo(f"To go on: --resume-after {shlex.quote(inventory.deep_reached)}", err=True)
+        raise
+    for line in report(inventory):
+        click.echo(line)
+    click.echo(f"Plan: {path}")
+    sys.exit(0 if inventory.is_clean else 1)
+
+
+@reconcile.command("apply")
+@click.argument("plan_file", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option("--register", "to_register", is_flag=True, help="Record orphans; add partitions.")
+@click.option("--restore-lost", "to_restore", is_flag=True, help="Upload lost objects again.")
+@click.option("--delete-adopted", "to_delete", is_flag=True, help="Remove originals of copies.")
+@click.option("--yes", is_flag=True, help="With --delete-adopted: do it, do not only say it.")
+def apply_plan(
+    plan_file: Path | None, to_register: bool, to_restore: bool, to_delete: bool, yes: bool
+) -> None:
+    """Do what the flags name, and nothing else. Without PLAN_FILE, a plan is made first."""
+    from dagster import DagsterInstance  # noqa: PLC0415  (heavy)
+
+    from ingest_assets.reconcile.apply import Done, delete_adopted, restore_lost  # noqa: PLC0415  (heavy)
+    from ingest_assets.reconcile.plan import plan_path, read_plan, write_plan  # noqa: PLC0415  (heavy)
+    from ingest_assets.reconciliation import adopt  # noqa: PLC0415  (heavy)
+
+    if not (to_register or to_restore or to_delete):
+        raise click.UsageError("Say what to do: --register, --restore-lost or --delete-adopted.")
+    if to_delete and plan_file is None:
+        raise click.UsageError("--delete-adopted needs a plan file that somebody has read.")
+    settings = use_running_stack()
+    database, objects = _database(), _objects(settings)
+    found = (
+        read_plan(plan_file)
+        if plan_file
+        else write_plan(_inventory(settings), plan_path(settings.plans_dir))
+    )
+    found.require_bucket(objects.bucket)
+    done: list[Done] = []
+    if to_register:
+        with DagsterInstance.get() as instance:
+            orphans = found.findings("orphan")
+            batch = settings.max_documents_per_run
+            adopted = adopt(instance, database, objects, orphans, batch)
+        click.echo(f"{adopted}.")
+        done += adopted.registered.left
+    if to_restore:
+        lost = found.findings("lost")
+        done += restore_lost(database, objects, settings.input_dir, lost)
+    if to_delete:
+        done += delete_adopted(database, objects, found.findings("adopted"), yes=yes)
+    for one in done:
+        click.echo(f"{one.key}: {one.detail}")
+    sys.exit(0 if all(one.done for one in done) else 1)
+
+
+@main.command()
+@click.option("--deep", is_flag=True, help="Read each object and compare its SHA-256.")
+def rebuild_db(deep: bool) -> None:
+    """Restore the rows of documents from the bucket alone, with the UUIDs that they had."""
+    from dagster import DagsterInstance  # noqa: PLC0415  (heavy)
+
+    from ingest_assets.partitions import add_partitions  # noqa: PLC0415  (heavy)
+    from ingest_assets.reconcile.rebuild import rebuild, report  # noqa: PLC0415  (heavy)
+
+    settings = use_running_stack()
+    batch = settings.max_documents_per_run
+    rebuilt = rebuild(_database(), _objects(settings), batch_size=batch, deep=deep)
+    with DagsterInstance.get() as instance:
+        add_partitions(instance, rebuilt.partition_keys)
+    for line in report(rebuilt):
+        click.echo(line)
+    sys.exit(1 if rebuilt.not_restored else 0)
+
+
 @main.group()
 def services() -> None:
     """The embedded Postgres and S3 alone, without Dagster."""
@@ -127,6 +259,24 @@ def _database() -> Database:
 
     use_running_stack()
     return Database(os.environ["INGEST_DATABASE_URL"], connections=1)
+
+
+def _objects(settings: Settings) -> ObjectStore:
+    """Return the running stack's bucket."""
+    import boto3  # noqa: PLC0415  (heavy)
+
+    from ingest_assets.store.object_store import ObjectStore  # noqa: PLC0415  (heavy)
+
+    return ObjectStore(boto3.client("s3", region_name=settings.aws_region), settings.s3_bucket)
+
+
+def _inventory(settings: Settings, deep: Deep | None = None) -> Inventory:
+    """Return a look at the running stack's bucket and database that has not begun."""
+    from ingest_assets.reconcile.inventory import Inventory  # noqa: PLC0415  (heavy)
+
+    return Inventory(
+        _database(), _objects(settings), in_flight_seconds=settings.in_flight_seconds, deep=deep
+    )
 
 
 def use_running_stack() -> Settings:

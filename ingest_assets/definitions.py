@@ -12,14 +12,24 @@ from dagster import Definitions, EnvVar, in_process_executor
 from dagster_aws.s3 import S3Resource
 
 from ingest_assets.assets import document_assets
-from ingest_assets.jobs import ingest_documents
+from ingest_assets.checks import verification
+from ingest_assets.jobs import (
+    ingest_documents,
+    reconcile,
+    register_orphans,
+    verify_documents,
+    verify_hourly,
+)
+from ingest_assets.reconciliation import storage_inventory
+from ingest_assets.report import ingest_report
 from ingest_assets.resources import (
     InputDirectoryResource,
     ObjectStoreResource,
     OcrEngineResource,
     PostgresResource,
+    ReconciliationResource,
 )
-from ingest_assets.sensors import input_directory
+from ingest_assets.sensors import input_directory, orphaned_uploads, verify_after_backfill
 from ingest_assets.settings import Settings
 
 
@@ -33,9 +43,11 @@ def build_defs(
     """
     settings = settings or Settings()
     return Definitions(
-        assets=[document_assets(settings.max_documents_per_run)],
-        jobs=[ingest_documents],
-        sensors=[input_directory],
+        assets=[document_assets(settings.max_documents_per_run), storage_inventory, ingest_report],
+        asset_checks=[verification],
+        jobs=[ingest_documents, reconcile, register_orphans, verify_documents],
+        schedules=[verify_hourly],
+        sensors=[input_directory, orphaned_uploads, verify_after_backfill],
         executor=in_process_executor,
         resources={
             "database": PostgresResource(url=EnvVar("INGEST_DATABASE_URL")),
@@ -47,6 +59,11 @@ def build_defs(
                 path=str(settings.input_dir.absolute()),
                 settle_seconds=settings.settle_seconds,
                 ignore_patterns=list(settings.ignore_patterns),
+                batch_size=settings.max_documents_per_run,
+            ),
+            "reconciliation": ReconciliationResource(
+                plans_dir=str(settings.plans_dir),
+                in_flight_seconds=settings.in_flight_seconds,
                 batch_size=settings.max_documents_per_run,
             ),
             **(resource_overrides or {}),

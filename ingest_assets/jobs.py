@@ -1,14 +1,23 @@
 """Jobs: what can be launched by name.
 
-Belongs here: selections of assets with the way they are run. Does not belong here: when they are run
-(`sensors`).
+Belongs here: selections of assets with the way they are run, and what runs by the clock. Does not
+belong here: what is run because something happened (`sensors`).
 """
 
 from __future__ import annotations
 
-from dagster import AssetSelection, define_asset_job, in_process_executor
+from dagster import (
+    AssetSelection,
+    DefaultScheduleStatus,
+    ScheduleDefinition,
+    define_asset_job,
+    in_process_executor,
+    job,
+)
 
 from ingest_assets.assets import SPECS
+from ingest_assets.reconciliation import register_orphaned_uploads, storage_inventory
+from ingest_assets.report import ingest_report
 
 # In one process: the documents of a run share their connections and the engine's processes, and a
 # second process would take longer to start than most documents take to finish.
@@ -17,4 +26,40 @@ ingest_documents = define_asset_job(
     selection=AssetSelection.assets(*(spec.key for spec in SPECS)),
     executor_def=in_process_executor,
     description="Takes documents through the whole graph: row, object, text.",
+)
+
+reconcile = define_asset_job(
+    "reconcile",
+    selection=AssetSelection.assets(storage_inventory),
+    executor_def=in_process_executor,
+    description="Compares bucket and database in both directions. Writes nothing but a plan file.",
+)
+
+
+@job(
+    executor_def=in_process_executor,
+    description="Records the uploads that have no row as sources and adds their partitions, which "
+    "then show as missing: launch their backfill from the page of an asset.",
+)
+def register_orphans() -> None:
+    """The sensor `orphaned_uploads`, once, on demand."""
+    register_orphaned_uploads()
+
+
+verify_documents = define_asset_job(
+    "verify_documents",
+    selection=AssetSelection.assets(ingest_report),  # and with it its checks: the whole checklist
+    executor_def=in_process_executor,
+    description="Reports the status, and asks all questions of the verification checklist.",
+)
+
+# On from the start: a fault that nobody asks about stays silent, and a look costs one listing of the
+# bucket (Amazon asks half a cent for a million objects) and seconds of the database. Not on the hour,
+# when everybody else's schedules begin.
+verify_hourly = ScheduleDefinition(
+    name="verify_hourly",
+    job=verify_documents,
+    cron_schedule="7 * * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Asks every hour whether all is well.",
 )

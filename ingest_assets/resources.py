@@ -17,6 +17,7 @@ from pydantic import Field, PrivateAttr
 
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.reconcile.inventory import Deep, Inventory
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
@@ -87,4 +88,31 @@ class InputDirectoryResource(ConfigurableResource[Any]):
             ignore_patterns=self.ignore_patterns,
             batch_size=self.batch_size,
             resume_after=resume_after,
+        )
+
+
+class ReconciliationResource(ConfigurableResource[Any]):
+    """How bucket and database are compared."""
+
+    plans_dir: str = Field(description="Directory that plan files are written to.")
+    in_flight_seconds: float = Field(description="Younger objects and rows are not judged.")
+    batch_size: int = Field(description="Orphans that are recorded together.")
+
+    def inventory(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        *,
+        deep: Deep | None = None,
+        after: str = "",
+        seconds: float | None = None,
+    ) -> Inventory:
+        """A look that has not begun; `reconcile.inventory.Inventory` says what the arguments are."""
+        return Inventory(
+            database,
+            objects,
+            in_flight_seconds=self.in_flight_seconds,
+            deep=deep,
+            after=after,
+            seconds=seconds,
         )

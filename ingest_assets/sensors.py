@@ -20,17 +20,30 @@ from dagster import (
     SkipReason,
     sensor,
 )
+from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionsFilter
 from sqlalchemy import text
 
+from ingest_assets.assets import SPECS
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.jobs import ingest_documents
+from ingest_assets.jobs import ingest_documents, verify_documents
 from ingest_assets.partitions import add_partitions, range_tags
-from ingest_assets.resources import InputDirectoryResource, PostgresResource
+from ingest_assets.reconciliation import adopt
+from ingest_assets.resources import (
+    InputDirectoryResource,
+    ObjectStoreResource,
+    PostgresResource,
+    ReconciliationResource,
+)
 from ingest_assets.store.database import Database
 
 BATCH_TAG = "ingest/batch"
+BACKFILL_TAG = "ingest/verified_backfill"
 # Runs that wait or work at a time; further batches wait in the database, where they cost nothing.
 _RUNS_IN_FLIGHT = 10
+# The newest backfills, among which the one that ended last is looked for.
+_BACKFILLS_LOOKED_AT = 20
+# Seconds of a tick that go into looking at the bucket; a tick has 60.
+_LOOK_SECONDS = 40.0
 # A batch whose runs end without an outcome for all its documents is launched this often.
 _LAUNCHES = 5
 _ACTIVE = [
@@ -83,6 +96,55 @@ def input_directory(
     )
 
 
+@sensor(
+    minimum_interval_seconds=60,
+    default_status=DefaultSensorStatus.STOPPED,
+    description="Records uploads below documents/ that have no row as sources and adds their "
+    "partitions. Launches nothing: they show as missing, and a backfill of them adopts them.",
+)
+def orphaned_uploads(
+    context: SensorEvaluationContext,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    reconciliation: ReconciliationResource,
+) -> SensorResult:
+    """A bucket too large for one tick is looked at in several; the cursor says where to go on."""
+    objects = object_store.get()
+    inventory = reconciliation.inventory(
+        database.get(), objects, after=context.cursor or "", seconds=_LOOK_SECONDS
+    )
+    orphans = (found for found in inventory if found.kind == "orphan")
+    adopted = adopt(context.instance, database.get(), objects, orphans, reconciliation.batch_size)
+    for left in adopted.registered.left:
+        context.log.warning("%s: %s", left.key, left.detail)
+    context.log.info("%s", adopted)
+    return SensorResult(skip_reason=SkipReason(f"{adopted}."), cursor=inventory.reached or "")
+
+
+@sensor(
+    job=verify_documents,
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Runs the verification checklist when a backfill of documents has ended, however it "
+    "ended.",
+)
+def verify_after_backfill(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+    """One verification answers for all backfills that ended before it; the last asks for it."""
+    documents = {spec.key for spec in SPECS}
+    ended = [
+        backfill
+        for backfill in context.instance.get_backfills(
+            filters=BulkActionsFilter(statuses=BULK_ACTION_TERMINAL_STATUSES),
+            limit=_BACKFILLS_LOOKED_AT,
+        )
+        if not documents.isdisjoint(backfill.asset_selection or ())
+    ]
+    if not ended:
+        return SkipReason("No backfill of documents has ended.")
+    last = max(ended, key=lambda found: found.backfill_end_timestamp or found.backfill_timestamp)
+    return RunRequest(run_key=last.backfill_id, tags={BACKFILL_TAG: last.backfill_id})
+
+
 def _unfinished(database: Database) -> list[_Batch]:
     """Batches of files with documents that have neither a text nor a stored reason for having none."""
     with database.engine.connect() as connection:
@@ -116,6 +178,7 @@ def _launch(
     active = instance.get_runs(RunsFilter(job_name=ingest_documents.name, statuses=_ACTIVE))
     busy = {run.tags.get(BATCH_TAG) for run in active}
     requests: list[RunRequest] = []
+    order: dict[str, int] = {}
     for batch in batches:
         if len(active) + len(requests) >= _RUNS_IN_FLIGHT:
             break
@@ -132,11 +195,16 @@ def _launch(
                 launched,
             )
             continue
+        # Rows that were restored from the bucket may stand in another order than their partitions.
+        order = order or {
+            key: place for place, key in enumerate(instance.get_dynamic_partitions("documents"))
+        }
+        keys = sorted(batch.partition_keys, key=lambda key: order.get(key, 0))
         requests.append(
             RunRequest(
                 run_key=f"{batch_id}-{launched + 1}",
                 tags={
-                    **range_tags(batch.partition_keys[0], batch.partition_keys[-1]),
+                    **range_tags(keys[0], keys[-1]),
                     BATCH_TAG: batch_id,
                     # The next tick asks again for what a lost run left; Dagster need not do it too.
                     "dagster/max_retries": "0",

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(
         5, ge=0, description="Seconds for which a file must not have changed before it is taken."
     )
+    in_flight_seconds: float = Field(
+        60, ge=0, description="Objects and rows younger than this are not judged."
+    )
     max_documents_per_run: int = Field(100, ge=1, le=10_000, description="Documents in one run.")
     ocr_engine: Literal["local"] = Field("local", description="Who recognises text.")
     ocr_workers: int = Field(
@@ -80,6 +83,11 @@ class Settings(BaseSettings):
     aws_region: str | None = Field(
         None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION")
     )
+
+    @property
+    def plans_dir(self) -> Path:
+        """Where reconciliation writes its plans."""
+        return self.data_dir.absolute() / "plans"
 
     @field_validator("ignore_patterns", mode="before")
     @classmethod

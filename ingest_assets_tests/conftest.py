@@ -137,6 +137,7 @@ def pipeline(
             "input_dir": input_dir,
             "s3_bucket": bucket,
             "settle_seconds": 0,
+            "in_flight_seconds": 0,
             "max_documents_per_run": 5,
             "ocr_workers": 2,
             "aws_region": services.environment["AWS_REGION"],

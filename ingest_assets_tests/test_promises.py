@@ -13,12 +13,25 @@ import pytest
 from ingest_assets.errors import TransientError
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.reconcile.apply import delete_adopted, restore_lost
+from ingest_assets.reconcile.inventory import Deep, Inventory
+from ingest_assets.reconcile.plan import write_plan
+from ingest_assets.reconcile.rebuild import rebuild
 from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.conftest import Services as ServerFixture
 from ingest_assets_tests.documents import pdf, picture
 from ingest_assets_tests.pipeline import STAGES, Pipeline
+from ingest_assets_tests.reconcile.bucket import (
+    adopt_all,
+    contents,
+    key_of,
+    look,
+    remove,
+    tables,
+    upload,
+)
 
 OUTCOMES = {"completed", "no_text", "duplicate", "failed", "rejected"}
 
@@ -136,6 +149,54 @@ def test_g5_a_document_is_recognised_once(pipeline: Pipeline, monkeypatch: pytes
     assert sorted(key for key in recognised if key in succeeded) == sorted(succeeded)
     pipeline.run_range(*_first_and_last(pipeline))
     assert sorted(key for key in recognised if key in succeeded) == sorted(succeeded)
+
+
+def test_g6_reconciling_a_second_time_changes_nothing(pipeline: Pipeline) -> None:
+    fill(pipeline)
+    pipeline.ingest()
+    upload(pipeline, "orphan.txt", b"Uploaded without a row.")
+    upload(pipeline, "twin.txt", b"A note.")
+    remove(pipeline, key_of(pipeline, "note.txt"))
+
+    def reconcile() -> None:
+        adopt_all(pipeline)
+        _, found = look(pipeline)
+        lost = [one for one in found if one.kind == "lost"]
+        list(restore_lost(pipeline.database, pipeline.objects, pipeline.input_dir, lost))
+        rebuild(pipeline.database, pipeline.objects, batch_size=5)
+
+    reconcile()
+    partitions = pipeline.instance.get_dynamic_partitions("documents")
+    pipeline.run_range(partitions[-2], partitions[-1])
+    before = contents(pipeline), tables(pipeline), partitions
+    assert look(pipeline)[0].is_clean
+    reconcile()
+    assert (contents(pipeline), tables(pipeline)) == before[:2]
+    assert pipeline.instance.get_dynamic_partitions("documents") == partitions
+
+
+def test_g7_a_dry_run_writes_nothing_but_its_plan(pipeline: Pipeline, tmp_path: Path) -> None:
+    fill(pipeline)
+    pipeline.ingest()
+    upload(pipeline, "orphan.txt", b"Uploaded without a row.")
+    upload(pipeline, "adopted.txt", b"A note.")
+    adopt_all(pipeline)
+    partitions = pipeline.instance.get_dynamic_partitions("documents")
+    pipeline.run_range(partitions[-1], partitions[-1])
+    upload(pipeline, "another.txt", b"Uploaded after that.")
+    remove(pipeline, key_of(pipeline, "note.txt"))
+    files = {path for path in tmp_path.rglob("*") if "dagster" not in path.parts}
+    before = contents(pipeline), tables(pipeline)
+
+    inventory = Inventory(pipeline.database, pipeline.objects, in_flight_seconds=0, deep=Deep())
+    plan = write_plan(inventory, tmp_path / "plan.jsonl")
+    removals = delete_adopted(pipeline.database, pipeline.objects, plan.findings("adopted"), yes=False)
+    assert list(removals)
+    assert plan.counts["orphan"] == plan.counts["lost"] == 1
+    assert (contents(pipeline), tables(pipeline)) == before
+    assert pipeline.instance.get_dynamic_partitions("documents") == partitions
+    after = {path for path in tmp_path.rglob("*") if "dagster" not in path.parts}
+    assert after - files == {plan.path}
 
 
 def test_g8_source_files_are_left_as_they_are(pipeline: Pipeline) -> None:

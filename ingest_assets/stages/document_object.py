@@ -6,17 +6,19 @@ asked what it holds.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
 from ingest_assets.errors import PermanentError, TransientError
 from ingest_assets.stages import document_row
-from ingest_assets.stages.source import open_source
+from ingest_assets.stages.source import open_source, source_object
 from ingest_assets.stages.stage import Result, Services, Source, require_document
 from ingest_assets.store.models import SourceDocument
 from ingest_assets.store.names import metadata_value
-from ingest_assets.store.object_store import ObjectHead
+from ingest_assets.store.object_store import Copied, ObjectHead, ObjectStore
 
 NAME = "document_object"
 CODE_VERSION = "1"
@@ -33,20 +35,7 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
         document = connection.execute(
             select(SourceDocument.__table__).where(SourceDocument.document_uuid == document_uuid)
         ).one()
-    head = services.objects.head(document.s3_key)
-    already_stored = head is not None
-    if head is None:
-        head = _upload(source, document, services)
-    _verify(document, head, services)
-    with connection.begin():
-        connection.execute(
-            update(SourceDocument)
-            .where(SourceDocument.document_uuid == document_uuid)
-            .values(
-                upload_timestamp=func.coalesce(SourceDocument.upload_timestamp, func.now()),
-                s3_etag=head.etag,
-            )
-        )
+    head, already_stored = store(source, document, services.objects, services.input_dir, connection)
     uri = services.objects.uri(document.s3_key)
     return Result(
         document_uuid,
@@ -60,29 +49,82 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
             "sha256": document.sha256,
             "bytes": head.size_bytes,
             "etag": head.etag,
-            "stored": "already there, verified" if already_stored else "now, verified",
+            "stored": _how(already_stored, source),
         },
     )
 
 
-def _upload(source: Source, document: Row[Any], services: Services) -> ObjectHead:
-    with open_source(source, services.input_dir) as file:
-        services.objects.put_new(
-            document.s3_key,
-            file,
-            size_bytes=document.file_size_bytes,
-            sha256=document.sha256,
-            mime_type=document.mime_type,
-            metadata=_metadata(source, document),
+def store(
+    source: Source,
+    document: Row[Any],
+    objects: ObjectStore,
+    input_dir: Path,
+    connection: Connection,
+) -> tuple[ObjectHead, bool]:
+    """Bring the source's bytes under the document's key, unless they are there; then say so.
+
+    The caller holds the document's lock.
+
+    Returns:
+        What S3 holds, verified, and whether it was there already.
+    """
+    head = objects.head(document.s3_key)
+    already_stored = head is not None
+    if head is None:
+        head = _upload(source, document, objects, input_dir)
+    elif source.kind == "s3":
+        # It may be a copy, and some endpoints take the original's checksum over unread.
+        head = replace(head, sha256=None)
+    _verify(document, head, objects)
+    with connection.begin():
+        connection.execute(
+            update(SourceDocument)
+            .where(SourceDocument.document_uuid == document.document_uuid)
+            .values(
+                upload_timestamp=func.coalesce(SourceDocument.upload_timestamp, func.now()),
+                s3_etag=head.etag,
+            )
         )
-    head = services.objects.head(document.s3_key)
+    return head, already_stored
+
+
+def _how(already_stored: bool, source: Source) -> str:
+    if already_stored:
+        return "already there, verified"
+    return f"copied from {source.source_uri}, verified" if source.kind == "s3" else "now, verified"
+
+
+def _upload(source: Source, document: Row[Any], objects: ObjectStore, input_dir: Path) -> ObjectHead:
+    copied: Copied | None = None
+    metadata = _metadata(source, document)
+    if source.kind == "s3":
+        with source_object(source, objects) as key:
+            copied = objects.copy_new(
+                key,
+                document.s3_key,
+                etag=source.source_version,
+                size_bytes=source.size_bytes,
+                mime_type=document.mime_type,
+                metadata=metadata,
+            )
+    else:
+        with open_source(source, objects, input_dir) as file:
+            objects.put_new(
+                document.s3_key,
+                file,
+                size_bytes=document.file_size_bytes,
+                sha256=document.sha256,
+                mime_type=document.mime_type,
+                metadata=metadata,
+            )
+    head = objects.head(document.s3_key)
     if head is None:
         raise TransientError(
             "object_not_visible",
             f"S3 took the object of document {document.document_uuid} and does not show it yet.",
             "It is tried again.",
         )
-    return head
+    return replace(head, sha256=copied.sha256) if copied else head
 
 
 def _metadata(source: Source, document: Row[Any]) -> dict[str, str]:
@@ -91,13 +133,14 @@ def _metadata(source: Source, document: Row[Any]) -> dict[str, str]:
         "sha256": document.sha256,
         "original-file-name": metadata_value(document.original_file_name),
         "partition-key": source.partition_key,
+        "source-version": source.source_version,
     }
     if len(source.source_uri) <= _LONGEST_URI:
         metadata["source-uri"] = source.source_uri
     return metadata
 
 
-def _verify(document: Row[Any], head: ObjectHead, services: Services) -> None:
+def _verify(document: Row[Any], head: ObjectHead, objects: ObjectStore) -> None:
     """Compare what S3 holds with the row.
 
     Bytes that S3 itself put a whole-object checksum on need not be read again, and neither do those
@@ -108,13 +151,13 @@ def _verify(document: Row[Any], head: ObjectHead, services: Services) -> None:
     else:
         unchanged = document.upload_timestamp is not None and document.s3_etag == head.etag
         digest = head.sha256 or (document.sha256 if unchanged else None)
-        digest = digest or services.objects.sha256(document.s3_key)
+        digest = digest or objects.sha256(document.s3_key)
         if digest == document.sha256:
             return
         found = f"SHA-256 {digest[:12]}… instead of {document.sha256[:12]}…"
     raise PermanentError(
         "object_differs",
-        f"{services.objects.uri(document.s3_key)} holds other bytes than document "
+        f"{objects.uri(document.s3_key)} holds other bytes than document "
         f"{document.document_uuid}: {found}. It was left as it is.",
         "Find out who wrote it; move it away, then materialise document_object again.",
     )

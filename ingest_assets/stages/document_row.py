@@ -35,7 +35,7 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
 
 
 def _examine(source: Source, services: Services) -> Content:
-    with open_source(source, services.input_dir) as file:
+    with open_source(source, services.objects, services.input_dir) as file:
         content = examine(iter(partial(file.read, io.DEFAULT_BUFFER_SIZE * 128), b""))
     if content.size_bytes == 0:
         raise PermanentError("empty", f"{source.original_file_name!r} is empty (0 bytes).")

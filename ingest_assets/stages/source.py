@@ -1,4 +1,5 @@
-"""Opening the bytes of a source: the one place that reads the input directory's files.
+"""Opening the bytes of a source: the one place that reads the input directory's files, and the
+objects that were uploaded without a row.
 
 Belongs here: what makes reading an untrusted directory safe. Does not belong here: finding files
 (`discovery`) and judging their content (`content`).
@@ -16,7 +17,8 @@ from typing import BinaryIO
 
 from ingest_assets.errors import PermanentError, TransientError
 from ingest_assets.stages.stage import Source
-from ingest_assets.store.names import path_of
+from ingest_assets.store.names import path_of, s3_location
+from ingest_assets.store.object_store import MissingObjectError, ObjectStore
 
 _KINDS = {
     stat.S_IFDIR: "a directory or a link to one",
@@ -31,14 +33,54 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @contextmanager
-def open_source(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
-    """Open a source for reading, exactly as it was discovered.
+def open_source(source: Source, objects: ObjectStore, input_dir: Path) -> Iterator[BinaryIO]:
+    """Open a source for reading from beginning to end, exactly as it was discovered.
 
     Raises:
-        PermanentError: the file is gone, changed, unreadable, no regular file, or lies outside the
-            input directory, directly or by a link.
-        TransientError: the disk or share does not answer just now.
+        PermanentError: the source is gone, changed, unreadable, no regular file, or lies outside the
+            input directory, directly or by a link, or outside the bucket.
+        TransientError: the disk, share or object store does not answer just now.
     """
+    opened = _open_object(source, objects) if source.kind == "s3" else _open_file(source, input_dir)
+    with opened as file:
+        yield file
+
+
+@contextmanager
+def source_object(source: Source, objects: ObjectStore) -> Iterator[str]:
+    """The key of a source that is an object, for as long as the block reads or copies it.
+
+    Raises:
+        PermanentError: it lies in another bucket, or the block found that it is gone.
+    """
+    bucket, key = s3_location(source.source_uri)
+    if bucket != objects.bucket:
+        raise PermanentError(
+            "outside_bucket",
+            f"{source.original_file_name!r} lies in bucket {bucket}, not in {objects.bucket}.",
+            f"Copy it to {objects.bucket}, where it is found as a new source.",
+        )
+    try:
+        yield key
+    except MissingObjectError as error:
+        raise PermanentError(
+            "source_missing",
+            f"{source.original_file_name!r} is no longer at {source.source_uri}.",
+            "Bring the object back with the same bytes, or leave it.",
+        ) from error
+
+
+@contextmanager
+def _open_object(source: Source, objects: ObjectStore) -> Iterator[BinaryIO]:
+    with (
+        source_object(source, objects) as key,
+        objects.open(key, etag=source.source_version) as body,
+    ):
+        yield body
+
+
+@contextmanager
+def _open_file(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
     path = Path(path_of(source.source_uri))
     name = repr(source.original_file_name)
     try:

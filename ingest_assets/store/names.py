@@ -10,7 +10,8 @@ import os
 import re
 import unicodedata
 from pathlib import Path
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
+from uuid import UUID
 
 SLUG_LENGTH = 48
 DIGEST_LENGTH = 12
@@ -20,6 +21,10 @@ DIGEST_LENGTH = 12
 _UNSAFE_IN_KEYS = re.compile(r"[^0-9A-Za-z!\-_.*'()]+")
 # A key is at most 1,024 bytes; `documents/{uuid}/` takes 47 of them. 200 leaves room for `derived/`.
 _OBJECT_NAME_LENGTH = 200
+_UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}_")
+_DOCUMENT_KEY = re.compile(
+    r"documents/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/[^/]+"
+)
 
 
 def file_uri(path: str) -> str:
@@ -30,6 +35,32 @@ def file_uri(path: str) -> str:
 def path_of(uri: str) -> str:
     """The path that `file_uri` was given, byte for byte."""
     return os.fsdecode(unquote_to_bytes(uri.removeprefix("file://")))
+
+
+def s3_uri(bucket: str, key: str) -> str:
+    """`s3://` URI of an object, its key percent-encoded."""
+    return f"s3://{bucket}/{quote(key)}"
+
+
+def s3_location(uri: str) -> tuple[str, str]:
+    """The bucket and the key that `s3_uri` was given."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, unquote(key)
+
+
+def uploaded_name(key: str) -> str:
+    """The file's name in a key as the earlier pipeline made it: `…/{8 hexadecimal digits}_{name}`.
+
+    A key of any other shape gives its last part as it is.
+    """
+    name = key.rstrip("/").rpartition("/")[2]
+    return _UPLOAD_PREFIX.sub("", name, count=1) or name
+
+
+def document_uuid_of(key: str) -> UUID | None:
+    """The document that a key of ours, `documents/{uuid}/{name}`, stands for; None for any other."""
+    match = _DOCUMENT_KEY.fullmatch(key)
+    return UUID(match[1]) if match else None
 
 
 def display_name(file_name: str) -> str:

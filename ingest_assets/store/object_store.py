@@ -1,4 +1,4 @@
-"""The bucket: verified writes that never overwrite, streaming reads, and what S3's errors mean.
+"""The bucket: writes and copies that never overwrite, streaming reads, and what S3's errors mean.
 
 Belongs here: all that speaks S3's protocol. Does not belong here: which key a document has
 (`models.SourceDocument.s3_key`) and when it may be written (the stage `document_object`).
@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import quote
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from uuid import uuid4
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -26,10 +28,11 @@ from botocore.exceptions import (
 )
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.store.names import s3_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
 
 # Below this a file is one request and, for a moment, in memory; above it goes in parts.
 PART_BYTES = 16 * 1024 * 1024
@@ -37,6 +40,10 @@ PART_BYTES = 16 * 1024 * 1024
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 _MOST_PARTS = 10_000
 _PARTS_IN_FLIGHT = 3
+# One request copies at most 5 GiB; above that the parts are copied, of this size each.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/copy-object.html
+COPY_BYTES = 5 * 1024**3
+COPY_PART_BYTES = 512 * 1024**2
 _READ_BYTES = 1024 * 1024
 
 _CONFIGURATION_CODES = {
@@ -75,12 +82,41 @@ class ObjectHead:
         etag: without quotes.
         sha256: hex digest that S3 itself computed over the whole object, or None (parts, old objects).
         metadata: user metadata, keys in lower case.
+        mime_type: as it was given when the object was written.
+        last_modified: when the object was written.
     """
 
     size_bytes: int
     etag: str
     sha256: str | None
     metadata: Mapping[str, str]
+    mime_type: str
+    last_modified: datetime
+
+
+class ListedObject(NamedTuple):
+    """What a listing says of an object: a tuple, because there may be millions.
+
+    Attributes:
+        etag: without quotes.
+    """
+
+    key: str
+    size_bytes: int
+    etag: str
+    last_modified: datetime
+
+
+class Copied(NamedTuple):
+    """What a copy on the server did.
+
+    Attributes:
+        written: False when an object was there already; that one is untouched.
+        sha256: hex digest that S3 computed over the whole copy, or None where it does not say.
+    """
+
+    written: bool
+    sha256: str | None = None
 
 
 class ObjectStore:
@@ -96,14 +132,14 @@ class ObjectStore:
 
     def uri(self, key: str) -> str:
         """`s3://bucket/key`, the key percent-encoded."""
-        return f"s3://{self.bucket}/{quote(key)}"
+        return s3_uri(self.bucket, key)
 
     def head(self, key: str) -> ObjectHead | None:
         """The object's size, ETag, checksum and metadata; None when there is no such object."""
         try:
             with _typed(f"reading the head of {self.uri(key)}"):
                 response = self.client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
-        except _MissingObjectError:
+        except MissingObjectError:
             return None
         checksum = response.get("ChecksumSHA256")
         whole = checksum and "-" not in checksum and response.get("ChecksumType") != "COMPOSITE"
@@ -112,10 +148,32 @@ class ObjectStore:
             etag=response["ETag"].strip('"'),
             sha256=base64.b64decode(checksum).hex() if checksum and whole else None,
             metadata={name.lower(): value for name, value in response["Metadata"].items()},
+            mime_type=response.get("ContentType", ""),
+            last_modified=response["LastModified"],
         )
 
-    def stream(self, key: str, etag: str | None = None) -> Iterator[bytes]:
-        """The object's bytes in blocks of at most 1 MiB.
+    def listing(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
+        """All objects whose key begins with `prefix`, page by page.
+
+        Amazon's general purpose buckets list in the order of the keys' UTF-8 bytes. Others do not
+        promise it: some walk a tree and list `a/b` before `a-b`.
+
+        Args:
+            after: begin behind this key.
+        """
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix, StartAfter=after
+        )
+        with _typed(f"listing {self.uri(prefix)}"):
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    yield ListedObject(
+                        found["Key"], found["Size"], found["ETag"].strip('"'), found["LastModified"]
+                    )
+
+    @contextmanager
+    def open(self, key: str, etag: str | None = None) -> Iterator[BinaryIO]:
+        """Open an object for reading from its beginning to its end.
 
         Args:
             key: key of the object.
@@ -129,13 +187,23 @@ class ObjectStore:
             with _typed(f"reading {self.uri(key)}"):
                 response = self.client.get_object(Bucket=self.bucket, Key=key, **condition)  # type: ignore[arg-type]
                 with closing(response["Body"]) as body:
-                    yield from body.iter_chunks(_READ_BYTES)
+                    yield cast(BinaryIO, body)
         except _AlreadyThereError as error:
-            raise PermanentError(
-                "content_changed",
-                f"{self.uri(key)} was replaced since it was discovered.",
-                "Its present content is found as a new source.",
-            ) from error
+            raise _replaced(self.uri(key)) from error
+
+    def stream(self, key: str, etag: str | None = None) -> Iterator[bytes]:
+        """The object's bytes in blocks of at most 1 MiB.
+
+        Args:
+            key: key of the object.
+            etag: fail if the object is no longer the one of this ETag.
+
+        Raises:
+            PermanentError: there is no such object, or it was replaced.
+        """
+        with self.open(key, etag) as body:
+            while block := body.read(_READ_BYTES):
+                yield block
 
     def download(self, key: str, target: BinaryIO) -> None:
         """Write the object's bytes to an open file, streaming."""
@@ -177,6 +245,52 @@ class ObjectStore:
             return self._put(key, body, sha256, mime_type, metadata)
         return self._put_parts(key, source, size_bytes, sha256, mime_type, metadata)
 
+    def copy_new(
+        self,
+        source_key: str,
+        key: str,
+        *,
+        etag: str,
+        size_bytes: int,
+        mime_type: str,
+        metadata: Mapping[str, str],
+    ) -> Copied:
+        """Copy an object inside the bucket, on the server, to a key where nothing is yet.
+
+        Args:
+            etag: the source's; the copy fails if it is no longer that object.
+            size_bytes: the source's size.
+            mime_type: the copy's type.
+            metadata: the copy's user metadata; the source's is not taken over.
+
+        Raises:
+            PermanentError: the source is gone, or was replaced.
+        """
+        # Also where the endpoint knows the condition: a refusal would not say which of the two
+        # conditions failed.
+        if self.head(key) is not None:
+            return Copied(written=False)
+        source: CopySourceTypeDef = {"Bucket": self.bucket, "Key": source_key}
+        copy = self._copy if size_bytes <= COPY_BYTES else self._copy_parts
+        try:
+            return Copied(True, copy(source, key, etag, size_bytes, mime_type, metadata))
+        except _AlreadyThereError as error:
+            head = self.head(source_key)
+            if head is None or head.etag != etag:
+                raise _replaced(self.uri(source_key)) from error
+            return Copied(written=False)
+
+    def delete(self, key: str, etag: str) -> None:
+        """Remove an object that nothing needs any more, if it still is the one of this ETag.
+
+        Endpoints that do not know the condition ignore it: compare just before.
+        """
+        try:
+            with _typed(f"removing {self.uri(key)}"):
+                self.client.delete_object(Bucket=self.bucket, Key=key, IfMatch=f'"{etag}"')
+        except _AlreadyThereError as error:
+            raise _replaced(self.uri(key)) from error
+
     def put_derived(self, key: str, body: bytes, mime_type: str) -> None:
         """Write or replace a result that can be made again; never a document."""
         if not key.startswith("derived/"):
@@ -188,8 +302,95 @@ class ObjectStore:
         """The bytes of a result, or None when there is none."""
         try:
             return b"".join(self.stream(key))
-        except _MissingObjectError:
+        except MissingObjectError:
             return None
+
+    @cached_property
+    def _copies_conditionally(self) -> bool:
+        """Whether the endpoint honours If-None-Match on a copy; asked once.
+
+        Many took the condition for puts only, and ignore it here. An object is copied onto itself.
+        """
+        key = f"derived/probe-{uuid4()}"
+        self.put_derived(key, b"Does a conditional copy overwrite?", "text/plain")
+        try:
+            with _typed(f"trying a conditional copy of {self.uri(key)}"):
+                self.client.copy_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    CopySource={"Bucket": self.bucket, "Key": key},
+                    MetadataDirective="REPLACE",
+                    IfNoneMatch="*",
+                )
+        except _AlreadyThereError:
+            return True
+        except PermanentError:
+            return False  # an endpoint that does not know the condition may refuse it
+        finally:
+            with suppress(BotoCoreError, ClientError):
+                self.client.delete_object(Bucket=self.bucket, Key=key)
+        return False
+
+    def _copy(
+        self,
+        source: CopySourceTypeDef,
+        key: str,
+        etag: str,
+        _size_bytes: int,
+        mime_type: str,
+        metadata: Mapping[str, str],
+    ) -> str | None:
+        condition = {"IfNoneMatch": "*"} if self._copies_conditionally else {}
+        with _typed(f"copying to {self.uri(key)}"):
+            response = self.client.copy_object(
+                Bucket=self.bucket,
+                Key=key,
+                CopySource=source,
+                CopySourceIfMatch=f'"{etag}"',
+                MetadataDirective="REPLACE",
+                ContentType=mime_type,
+                Metadata=dict(metadata),
+                ChecksumAlgorithm="SHA256",
+                **condition,  # type: ignore[arg-type]
+            )
+        checksum = response["CopyObjectResult"].get("ChecksumSHA256")
+        return base64.b64decode(checksum).hex() if checksum and "-" not in checksum else None
+
+    def _copy_parts(
+        self,
+        source: CopySourceTypeDef,
+        key: str,
+        etag: str,
+        size_bytes: int,
+        mime_type: str,
+        metadata: Mapping[str, str],
+    ) -> str | None:
+        part_bytes = max(COPY_PART_BYTES, -(-size_bytes // _MOST_PARTS))
+        upload_id = self._begin_parts(key, mime_type, metadata)
+
+        def copy(number: int, start: int) -> CompletedPartTypeDef:
+            response = self.client.upload_part_copy(
+                Bucket=self.bucket,
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                CopySource=source,
+                CopySourceIfMatch=f'"{etag}"',
+                CopySourceRange=f"bytes={start}-{min(start + part_bytes, size_bytes) - 1}",
+            )["CopyPartResult"]
+            part: CompletedPartTypeDef = {"PartNumber": number, "ETag": response["ETag"]}
+            if checksum := response.get("ChecksumSHA256"):
+                part["ChecksumSHA256"] = checksum
+            return part
+
+        with (
+            self._parts(key, upload_id),
+            ThreadPoolExecutor(_PARTS_IN_FLIGHT, "copy-part") as pool,
+        ):
+            starts = range(0, size_bytes, part_bytes)
+            parts = list(pool.map(copy, range(1, len(starts) + 1), starts))
+            self._complete_parts(key, upload_id, parts)
+        return None
 
     def _put(
         self, key: str, body: bytes, sha256: str, mime_type: str, metadata: Mapping[str, str]
@@ -219,31 +420,43 @@ class ObjectStore:
         metadata: Mapping[str, str],
     ) -> bool:
         part_bytes = max(PART_BYTES, -(-size_bytes // _MOST_PARTS))
+        upload_id = self._begin_parts(key, mime_type, metadata)
+        try:
+            with self._parts(key, upload_id):
+                parts = self._send_parts(key, upload_id, source, part_bytes, size_bytes, sha256)
+                self._complete_parts(key, upload_id, parts)
+        except _AlreadyThereError:
+            return False
+        return True
+
+    def _begin_parts(self, key: str, mime_type: str, metadata: Mapping[str, str]) -> str:
         with _typed(f"writing {self.uri(key)}"):
-            upload_id = self.client.create_multipart_upload(
+            return self.client.create_multipart_upload(
                 Bucket=self.bucket,
                 Key=key,
                 ContentType=mime_type,
                 Metadata=dict(metadata),
                 ChecksumAlgorithm="SHA256",
             )["UploadId"]
+
+    def _complete_parts(self, key: str, upload_id: str, parts: Sequence[CompletedPartTypeDef]) -> None:
+        self.client.complete_multipart_upload(
+            Bucket=self.bucket,
+            Key=key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": parts},
+            IfNoneMatch="*",
+        )
+
+    @contextmanager
+    def _parts(self, key: str, upload_id: str) -> Iterator[None]:
+        """Whatever ends the block early also removes the parts sent until then."""
         try:
             with _typed(f"writing {self.uri(key)}"):
-                parts = self._send_parts(key, upload_id, source, part_bytes, size_bytes, sha256)
-                self.client.complete_multipart_upload(
-                    Bucket=self.bucket,
-                    Key=key,
-                    UploadId=upload_id,
-                    MultipartUpload={"Parts": parts},
-                    IfNoneMatch="*",
-                )
-        except _AlreadyThereError:
-            self._abort(key, upload_id)
-            return False
+                yield
         except BaseException:
             self._abort(key, upload_id)
             raise
-        return True
 
     def _send_parts(
         self,
@@ -304,11 +517,19 @@ def _compare(key: str, size: int, digest: str, expected_size: int, expected_dige
         )
 
 
+def _replaced(uri: str) -> PermanentError:
+    return PermanentError(
+        "content_changed",
+        f"{uri} was replaced since it was discovered.",
+        "Its present content is found as a new source.",
+    )
+
+
 class _AlreadyThereError(Exception):
     """A conditional request met another object under the key than its condition allows."""
 
 
-class _MissingObjectError(PermanentError):
+class MissingObjectError(PermanentError):
     """There is no object under the key."""
 
 
@@ -335,7 +556,7 @@ def _client_error(error: ClientError, code: str, doing: str) -> IngestError:
             "Check AWS_ENDPOINT_URL_S3, AWS_REGION, INGEST_S3_BUCKET, the credentials and rights.",
         )
     if code in _MISSING:
-        return _MissingObjectError(
+        return MissingObjectError(
             "object_missing", f"S3 has no such object ({doing}).", "Materialise document_object."
         )
     if code in _TRANSIENT_CODES or status >= 500:

@@ -130,5 +130,6 @@ def test_what_the_bucket_needs_to_restore_the_rows_is_on_the_object(pipeline: Pi
         "original-file-name": "na%C3%AFve,%20100%25.txt",
         "source-uri": source.source_uri,
         "partition-key": source.partition_key,
+        "source-version": source.source_version,
     }
     assert Path(path).read_bytes() == b"note"

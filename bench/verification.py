@@ -1,0 +1,125 @@
+"""The verification checklist over many documents: seconds for each question, and memory.
+
+    python bench/verification.py --documents 1000000
+
+Needs `INGEST_DATABASE_URL`; works in a database of its own there, which it drops. Rows, texts and three
+attempts a document are real; every document has its partition, which Dagster shows as materialised. The
+questions on the bucket are left out: `bench/reconcile.py` measures the inventory that answers them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import secrets
+import time
+from collections.abc import Iterator
+from typing import cast
+
+import click
+import psycopg2
+from sqlalchemy import make_url
+
+from ingest_assets.checklist import CHECKS
+from ingest_assets.store.database import Database, migrate
+from ingest_assets.store.object_store import ObjectStore
+from ingest_assets.verification import ShownPartition, verify
+
+# One in so many documents failed for good, and so did not get its text; one in so many never began.
+_FAILED_EVERY = 100
+_FILL = """
+    INSERT INTO ingest.document_sources (partition_key, source_uri, kind, original_file_name,
+        size_bytes, source_version, discovered_at, batch_id)
+    SELECT 'document-' || lpad(to_hex(n), 12, '0'), 'file:///input/document ' || n || '.pdf', 'file',
+           'document ' || n || '.pdf', 1000 + n, n::text, '2025-06-05',
+           '00000000-0000-0000-0000-000000000000'
+    FROM generate_series(0, %(count)s - 1) AS n;
+    INSERT INTO ingest.source_documents (document_uuid, sha256, original_file_name, s3_bucket,
+        object_name, file_size_bytes, mime_type, partition_key, created_at, upload_timestamp)
+    SELECT (lpad(to_hex(n), 8, '0') || '-0000-4000-8000-000000000000')::uuid,
+           lpad(to_hex(n), 64, '0'), 'document ' || n || '.pdf', 'bucket', 'document_' || n || '.pdf',
+           1000 + n, 'application/pdf', 'document-' || lpad(to_hex(n), 12, '0'),
+           '2025-06-05', '2025-06-05'
+    FROM generate_series(0, %(count)s - 1) AS n;
+    UPDATE ingest.document_sources AS source SET document_uuid = document.document_uuid
+    FROM ingest.source_documents AS document WHERE document.partition_key = source.partition_key;
+    INSERT INTO ingest.stage_attempts (partition_key, document_uuid, stage, attempt, status, run_id,
+        error_class, error_code, error_message, started_at, heartbeat_at, finished_at)
+    SELECT partition_key, document_uuid, stage, 1, CASE WHEN failed THEN 'failed' ELSE 'succeeded' END,
+           'run', CASE WHEN failed THEN 'permanent' END, CASE WHEN failed THEN 'corrupt_document' END,
+           CASE WHEN failed THEN 'The document is damaged.' END,
+           '2025-06-05', '2025-06-05', '2025-06-05'
+    FROM ingest.source_documents
+    CROSS JOIN (VALUES ('document_row'), ('document_object'), ('document_text')) AS stages (stage)
+    CROSS JOIN LATERAL (
+        SELECT stage = 'document_text' AND file_size_bytes %% %(every)s = 0 AS failed) AS outcome;
+    INSERT INTO ingest.document_texts (document_uuid, text, engine, engine_version, page_count)
+    SELECT document_uuid, 'The text of ' || original_file_name, 'bench', '1', 1
+    FROM ingest.source_documents WHERE file_size_bytes %% %(every)s <> 0;
+    ANALYZE;
+"""
+
+
+def shown(documents: int, partitions: int) -> Iterator[ShownPartition]:
+    """The newest documents' partitions, as Dagster shows them."""
+    for number in range(documents - partitions, documents):
+        failed = (1000 + number) % _FAILED_EVERY == 0
+        yield ShownPartition(
+            f"document-{number:012x}",
+            ("materialized", "materialized", "failed" if failed else "materialized"),
+        )
+
+
+@click.command()
+@click.option("--documents", default=1_000_000, show_default=True)
+@click.option("--partitions", type=int, help="By default, as many as documents.")
+def main(documents: int, partitions: int | None) -> None:
+    """Fill a database, ask, and drop it."""
+    partitions = documents if partitions is None else min(partitions, documents)
+    server = make_url(os.environ["INGEST_DATABASE_URL"])
+    name = f"bench_{secrets.token_hex(4)}"
+    connection = psycopg2.connect(server.render_as_string(hide_password=False))
+    connection.autocommit = True
+    cursor = connection.cursor()
+    cursor.execute(f"CREATE DATABASE {name}")
+    url = server.set(database=name).render_as_string(hide_password=False)
+    try:
+        migrate(url)
+        with psycopg2.connect(url) as filling, filling.cursor() as filler:
+            filler.execute(_FILL, {"count": documents, "every": _FAILED_EVERY})
+        filling.close()
+        database = Database(url)
+        no_bucket = cast(ObjectStore, None)
+        questions = [check.name for check in CHECKS if not check.needs_inventory]
+        seconds = {}
+        for only in ([], questions, *([name] for name in questions)):
+            started = time.perf_counter()
+            found = verify(
+                database, no_bucket, shown(documents, partitions), in_flight_seconds=60, only=only
+            )
+            label = only[0] if len(only) == 1 else "all" if only else "preparing alone"
+            seconds[label] = round(time.perf_counter() - started, 2)
+            if label == "all":
+                answers = {check.name: check.answer.count for check in found.checks}
+        database.close()
+    finally:
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.close()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    click.echo(
+        json.dumps(
+            {
+                "documents": documents,
+                "partitions": partitions,
+                "failing": answers,
+                "seconds": seconds,
+                "peak_mb": peak,
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

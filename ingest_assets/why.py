@@ -1,0 +1,251 @@
+"""The story of one document, in plain words: seen, stored, read, what went wrong, what comes next.
+
+Belongs here: finding a document by whatever name a person has of it, and telling. Does not belong
+here: judging all documents (`verification`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from ingest_assets.store.database import Database
+from ingest_assets.store.models import STAGES
+
+_LISTED = 20
+# Heartbeats come every ten seconds.
+_SIGN_OF_LIFE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is to be printed, and whether it is the story of exactly one document."""
+
+    found: bool
+    text: str
+
+
+def tell(database: Database, wanted: str, dagit: str) -> Told:
+    """Tell of the one document that `wanted` names.
+
+    Args:
+        wanted: UUID, partition key, file name or part of a file name, in this order.
+        dagit: address of Dagit, for the links of runs.
+    """
+    with database.engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
+        keys = _find(wanted, reader)
+        if not keys:
+            return Told(False, f"No document has {wanted!r} as its UUID, partition key or name.")
+        if len(keys) > 1:
+            return Told(False, "\n".join(_several(wanted, keys, reader)))
+        return Told(True, "\n".join(_story(keys[0], dagit, reader)))
+
+
+def _find(wanted: str, connection: Connection) -> Sequence[str]:
+    """Partition keys of the first way of naming that names anything; one more than are listed."""
+    for condition, value in _namings(wanted.replace("\x00", "\\0")):
+        keys = connection.execute(
+            text(f"""
+                SELECT partition_key FROM ingest.document_sources AS source
+                WHERE {condition} ORDER BY sequence_number LIMIT {_LISTED + 1}
+            """),  # noqa: S608 - the conditions below; the value is a parameter
+            {"value": value},
+        ).scalars()
+        if found := keys.all():
+            return found
+    return []
+
+
+def _namings(wanted: str) -> Iterator[tuple[str, object]]:
+    with suppress(ValueError):
+        # A document may have been seen often; its story is that of the sighting which registered it.
+        yield (
+            """partition_key = coalesce(
+                (SELECT partition_key FROM ingest.source_documents WHERE document_uuid = :value),
+                (SELECT min(partition_key) FROM ingest.document_sources WHERE document_uuid = :value))
+            """,
+            UUID(wanted),
+        )
+    yield "partition_key = :value", wanted
+    yield "original_file_name = :value", wanted
+    escaped = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    yield "original_file_name ILIKE :value", f"%{escaped}%"
+
+
+def _several(wanted: str, keys: Sequence[str], connection: Connection) -> Iterator[str]:
+    rows = connection.execute(
+        text("""
+            SELECT partition_key, original_file_name, state FROM ingest.document_progress
+            WHERE partition_key = ANY(:keys) ORDER BY original_file_name, discovered_at
+        """),
+        {"keys": list(keys[:_LISTED])},
+    )
+    count = f"More than {_LISTED}" if len(keys) > _LISTED else str(len(keys))
+    yield f"{count} documents have {wanted!r} in their file name; ask for one by its partition key:"
+    for row in rows:
+        yield f"  {row.partition_key}  {row.state:<11}  {row.original_file_name!r}"
+
+
+def _story(partition_key: str, dagit: str, connection: Connection) -> Iterator[str]:
+    source = connection.execute(
+        text("""
+            SELECT progress.*, source.kind, source.source_uri, source.size_bytes,
+                   source.source_version, now() AS now
+            FROM ingest.document_progress AS progress
+            JOIN ingest.document_sources AS source USING (partition_key)
+            WHERE partition_key = :key
+        """),
+        {"key": partition_key},
+    ).one()
+    attempts = connection.execute(
+        text("""
+            SELECT * FROM ingest.stage_attempts WHERE partition_key = :key ORDER BY attempt_id
+        """),
+        {"key": partition_key},
+    ).all()
+    yield f"{source.original_file_name!r}: {source.state.replace('_', ' ')}"
+    yield f"  partition  {partition_key}"
+    yield f"  document   {source.document_uuid or 'none yet'}"
+    yield ""
+    yield (
+        f"Seen at {_time(source.discovered_at)} as {source.source_uri} ({source.size_bytes:,} bytes)."
+    )
+    if source.document_uuid:
+        yield from _document(source, connection)
+    yield ""
+    yield from _attempts(attempts, source, dagit)
+    yield ""
+    yield f"What happens next: {_next(source)}"
+
+
+def _document(source: Row[Any], connection: Connection) -> Iterator[str]:
+    document = connection.execute(
+        text("""
+            SELECT document.*, recognised.engine, recognised.engine_version, recognised.char_count,
+                   recognised.mean_confidence, recognised.recognised_at, recognised.notes,
+                   recognised.page_count AS pages
+            FROM ingest.source_documents AS document
+            LEFT JOIN ingest.document_texts AS recognised USING (document_uuid)
+            WHERE document_uuid = :uuid
+        """),
+        {"uuid": source.document_uuid},
+    ).one_or_none()
+    if document is None:
+        yield f"It names document {source.document_uuid}, which has no row: `ingest-assets verify`."
+        return
+    yield (
+        f"It is document {document.document_uuid}, {document.mime_type}, registered at "
+        f"{_time(document.created_at)}, SHA-256 {document.sha256}."
+    )
+    if document.partition_key != source.partition_key:
+        yield (
+            f"It is a duplicate: {document.original_file_name!r} (partition {document.partition_key}) "
+            "has the same bytes and was registered first."
+        )
+    yield from _other_sightings(source, connection)
+    where = f"s3://{document.s3_bucket}/{document.s3_key}"
+    if document.upload_timestamp:
+        yield f"Its object is {where}, verified at {_time(document.upload_timestamp)}."
+    else:
+        yield f"It has no verified object yet; its place is {where}."
+    if document.engine is None:
+        yield "It has no text yet."
+    elif document.char_count == 0:
+        yield (
+            f"It was read at {_time(document.recognised_at)} by {document.engine} "
+            f"({document.engine_version}): {document.pages} pages, nothing readable on them."
+        )
+    else:
+        confidence = document.mean_confidence
+        yield (
+            f"Its text, read at {_time(document.recognised_at)} by {document.engine} "
+            f"({document.engine_version}): {document.pages} pages, {document.char_count:,} characters"
+            + (f", mean confidence {confidence:.2f}." if confidence is not None else ".")
+        )
+    yield from (f"  Note: {note}" for note in document.notes or ())
+
+
+def _other_sightings(source: Row[Any], connection: Connection) -> Iterator[str]:
+    others = connection.execute(
+        text(f"""
+            SELECT partition_key, source_uri, count(*) OVER () AS total
+            FROM ingest.document_sources
+            WHERE document_uuid = :uuid AND partition_key <> :key
+            ORDER BY sequence_number LIMIT {_LISTED}
+        """),  # noqa: S608 - a constant of this module
+        {"uuid": source.document_uuid, "key": source.partition_key},
+    ).all()
+    if others:
+        yield f"The same bytes were seen elsewhere, too ({others[0].total:,}):"
+        yield from (f"  {other.source_uri} (partition {other.partition_key})" for other in others)
+
+
+def _attempts(attempts: Sequence[Row[Any]], source: Row[Any], dagit: str) -> Iterator[str]:
+    if not attempts:
+        yield "Nothing has been tried."
+        return
+    yield "What was tried:"
+    for attempt in attempts:
+        end = attempt.finished_at
+        took = f", {(end - attempt.started_at).total_seconds():.1f} s" if end else ""
+        reason = f" ({attempt.error_class}, {attempt.error_code})" if attempt.error_class else ""
+        yield (
+            f"  {_time(attempt.started_at)}  {attempt.stage}, attempt {attempt.attempt}: "
+            f"{attempt.status}{reason}{took}  {dagit}/runs/{attempt.run_id}"
+        )
+        if attempt.status == "running":
+            yield f"    Last sign of life {_ago(attempt.heartbeat_at, source.now)}."
+        if attempt.error_message:
+            yield f"    {attempt.error_message}"
+        if attempt.error_remedy:
+            yield f"    What to do: {attempt.error_remedy}"
+
+
+def _next(source: Row[Any]) -> str:
+    """What happens by itself, and what waits for a person."""
+    launch = f"materialise partition {source.partition_key} in Dagit"
+    if source.state in ("completed", "duplicate"):
+        return "nothing; it is done."
+    if source.state == "no_text":
+        return "nothing; it is done, and has no text. If it should have one, look at the original."
+    if source.state in ("failed", "rejected"):
+        return _after_failure(source, launch)
+    if source.finished_at is None and source.heartbeat_at is not None:
+        silent = (source.now - source.heartbeat_at).total_seconds()
+        if silent < _SIGN_OF_LIFE_SECONDS:
+            return f"a run is working on it ({source.latest_stage})."
+        waits = "it is begun again, and this attempt closed as abandoned"
+        lost = "the process that worked on it is gone;"
+    elif source.finished_at is not None:
+        following = STAGES[STAGES.index(source.latest_stage) + 1 :][:1]
+        waits = f"{following[0] if following else 'the rest'} follows"
+        lost = f"its {source.latest_stage} is done;"
+    else:
+        waits, lost = "it is begun", "it waits for a run;"
+    if source.kind == "s3":
+        return f"{lost} {waits} when somebody launches a backfill: {launch}."
+    return f"{lost} {waits} by the next run that the sensor `input_directory` launches."
+
+
+def _after_failure(source: Row[Any], launch: str) -> str:
+    if source.error_class == "transient":
+        return f"it may pass when it is tried again: {launch}."
+    if source.error_class == "configuration":
+        return f"no document's fault; when the set-up is mended, {launch}."
+    if source.state == "rejected":
+        return f"it waits for a person: do what the last attempt says, or leave it; then {launch}."
+    return f"it waits for a person: do what the last attempt says, then {launch}."
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _ago(moment: datetime, now: datetime) -> str:
+    return f"{(now - moment).total_seconds():.0f} s ago"
