@@ -142,7 +142,9 @@ def test_the_asset_shows_what_was_found(pipeline: Pipeline) -> None:
     metadata = event.asset_materialization.metadata
     assert metadata["orphan"].value == 8
     assert metadata["matching"].value == 0
-    assert "| orphan | 8 |" in str(metadata["found"].value)
+    found = str(metadata["found"].value)
+    assert found.count("| orphan | No row has this key. |") == 5
+    assert "- **orphan**: `ingest-assets reconcile apply --register`" in found
     plan = Path(str(metadata["plan"].value)).read_text().splitlines()
     assert json.loads(plan[0])["counts"]["orphan"] == 8
     assert len(plan) == 9

@@ -7,7 +7,6 @@ The first line says of which bucket, when, how many of each class, and whether t
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ from typing import Any, TextIO
 from uuid import UUID
 
 from ingest_assets.errors import ConfigurationError
+from ingest_assets.markdown import table
 from ingest_assets.reconcile.inventory import ANOMALIES, CLASSES, Finding, Inventory
 
 _VERSION = 1
 # The header is written anew in its place while the look goes on, so its length must not change.
 _HEADER_CHARACTERS = 4_000
 _HEADER_SECONDS = 5.0
-_UNSAFE_IN_TABLES = re.compile(r"[|`\s]+")
 _SHOWN_PER_CLASS = 5
 
 WHAT_TO_DO: Mapping[str, str] = {
@@ -150,18 +149,16 @@ def summary(counts: Mapping[str, int]) -> str:
 
 
 def markdown(inventory: Inventory) -> str:
-    """The counts, some keys of each class that is not `matching`, and what to do, as Markdown."""
-    lines = ["| class | keys |", "|---|---:|"]
-    lines += [f"| {kind} | {inventory.counts[kind]:,} |" for kind in CLASSES]
-    samples = [finding for kind in CLASSES for finding in inventory.samples[kind][:_SHOWN_PER_CLASS]]
-    if samples:
-        lines += ["", "| class | key | bytes | |", "|---|---|---:|---|"]
-        lines += [
-            f"| {found.kind} | `{_cell(found.key)}` | {found.size_bytes:,} | {_cell(found.detail)} |"
-            for found in samples
-        ]
+    """Some objects of each class that is not `matching`, and what to do, as Markdown."""
+    # Keys come last: they are long, and Dagit cuts a table off at the right.
+    rows = [
+        (found.kind, found.detail, f"{found.size_bytes:,}", found.key)
+        for kind in CLASSES
+        for found in inventory.samples[kind][:_SHOWN_PER_CLASS]
+    ]
     advice = [f"- **{kind}**: {WHAT_TO_DO[kind]}" for kind in ANOMALIES if inventory.counts[kind]]
-    return "\n".join([*lines, *([""] if advice else []), *advice])
+    parts = [table(("class", "why", "bytes", "key"), rows)] if rows else []
+    return "\n\n".join([*parts, *(["\n".join(advice)] if advice else [])]) or summary(inventory.counts)
 
 
 def report(inventory: Inventory) -> Iterator[str]:
@@ -176,10 +173,6 @@ def report(inventory: Inventory) -> Iterator[str]:
             yield from (f"  {found.key!r}: {found.detail}" for found in samples[:_SHOWN_PER_CLASS])
             if kind in WHAT_TO_DO:
                 yield f"  {WHAT_TO_DO[kind]}"
-
-
-def _cell(value: str) -> str:
-    return _UNSAFE_IN_TABLES.sub(" ", value)
 
 
 def _write(finding: Finding, file: TextIO) -> None:
