@@ -71,10 +71,15 @@ class OcrEngine(Protocol):
     `recognise` raises `PermanentError` for a document that will never read (corrupt, encrypted),
     `TransientError` where a later try may pass, `ConfigurationError` where no document would.
     A document without readable text is no error: its pages are empty.
+
+    Attributes:
+        documents_at_a_time: how many documents to give it at a time, where they wait for others and
+            not for this machine; None: no more than the machine works on.
     """
 
     name: str
     version: str
+    documents_at_a_time: int | None
 
     def recognise(self, document: StoredObject) -> Recognition:
         """Read all pages of one document."""

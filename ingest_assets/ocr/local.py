@@ -38,6 +38,7 @@ class LocalEngine:
     """
 
     name = "local"
+    documents_at_a_time: int | None = None
 
     def __init__(self, workers: int, limits: Limits | None = None) -> None:
         self._workers = workers

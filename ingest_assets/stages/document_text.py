@@ -40,16 +40,18 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
             f"Document {document_uuid} ({document.original_file_name}) has no stored object: "
             "materialise document_object first.",
         )
+    # Recognition may take minutes, of many documents at a time: none of them keeps a connection.
+    connection.close()
     if not known:
         recognition = services.engine.recognise(_stored_object(document, services))
         if recognition.thumbnail:
             services.objects.put_derived(
                 _thumbnail_key(document_uuid), recognition.thumbnail, "image/jpeg"
             )
-        with connection.begin():
-            _store(document_uuid, recognition, connection)
-    with connection.begin():
-        return _result(source, document, services, connection)
+        with services.database.engine.begin() as writer:
+            _store(document_uuid, recognition, writer)
+    with services.database.engine.connect() as reader:
+        return _result(source, document, services, reader)
 
 
 def _thumbnail_key(document_uuid: UUID) -> str:

@@ -15,14 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError
 from ingest_assets.stages import document_object, document_row, document_text
 from ingest_assets.stages.stage import Result, Services, Source, Stage, load_source
 from ingest_assets.store.attempts import beat, begin_attempt, end_attempt
-from ingest_assets.store.database import database_error, lock
+from ingest_assets.store.database import database_error
+from ingest_assets.store.locks import Held, Locks
 
 # In the order in which a document passes them.
 STAGES: Mapping[str, Stage] = {
@@ -58,7 +58,9 @@ class Runner:
         stages: names of the stages to pass, in any order.
         run_id: the run that the attempts are recorded under.
         concurrency: documents worked on at a time. Most of a document's time is spent in the
-            engine's processes or waiting for a service, so more than there are cores.
+            engine's processes or waiting for a service, so more than there are cores. An engine that
+            reads elsewhere may want more at a time: they wait there, and cost neither a core nor a
+            connection to the database.
     """
 
     def __init__(
@@ -67,7 +69,13 @@ class Runner:
         self._services = services
         self._stages = [name for name in STAGES if name in stages]
         self._run_id = run_id
-        self._concurrency = concurrency
+        working = threading.BoundedSemaphore(concurrency)
+        self._slots = dict.fromkeys(self._stages, working)
+        self._threads = concurrency
+        if document_text.NAME in self._slots and (wanted := services.engine.documents_at_a_time):
+            self._slots[document_text.NAME] = threading.BoundedSemaphore(wanted)
+            self._threads = concurrency + wanted
+        self._locks = Locks(services.database)
         self._running: dict[int, None] = {}
         self._stop = threading.Event()
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
@@ -80,7 +88,7 @@ class Runner:
         """
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         heart.start()
-        pool = ThreadPoolExecutor(self._concurrency, "document")
+        pool = ThreadPoolExecutor(self._threads, "document")
         try:
             for key in partition_keys:
                 pool.submit(self._pass_stages, key)
@@ -92,19 +100,25 @@ class Runner:
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             heart.join()
+            self._locks.close()
 
     def _pass_stages(self, partition_key: str) -> None:
         stage = self._stages[0]
         try:
             if self._stop.is_set():
                 return
-            with self._services.database.exclusive(partition_key) as connection:
-                source = load_source(connection, partition_key)
-                connection.commit()
+            with self._locks.hold(partition_key) as held:
+                with self._services.database.engine.connect() as connection:
+                    source = load_source(connection, partition_key)
                 for stage in self._stages:
-                    if self._stop.is_set():
-                        return
-                    outcome = self._attempt(stage, source, connection)
+                    if source.document_uuid:
+                        # Two sightings of one content must not be stored or recognised at the same
+                        # time. Before a slot is taken: its holder needs one to get any further.
+                        held.add(str(source.document_uuid))
+                    with self._slots[stage]:
+                        if self._stop.is_set():
+                            return
+                        outcome = self._attempt(stage, source, held)
                     self._report(outcome)
                     if outcome.result is None:
                         return
@@ -114,28 +128,27 @@ class Runner:
         finally:
             self._outcomes.put(None)
 
-    def _attempt(self, stage: str, source: Source, connection: Connection) -> Outcome:
-        if source.document_uuid:
-            # Two sightings of one content must not be stored or recognised at the same time.
-            lock(connection, str(source.document_uuid))
-        with connection.begin():
+    def _attempt(self, stage: str, source: Source, held: Held) -> Outcome:
+        engine = self._services.database.engine
+        held.check()
+        with engine.begin() as connection:
             attempt_id = begin_attempt(
                 connection, source.partition_key, source.document_uuid, stage, self._run_id
             )
         self._running[attempt_id] = None
         started = time.monotonic()
         try:
-            result = STAGES[stage](source, self._services, connection)
-            with connection.begin():
+            with engine.connect() as connection:
+                result = STAGES[stage](source, self._services, connection)
+            held.check()
+            with engine.begin() as connection:
                 end_attempt(connection, attempt_id, result.document_uuid)
             return Outcome(source.partition_key, stage, time.monotonic() - started, result=result)
         except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
             outcome = _failed(source.partition_key, stage, time.monotonic() - started, error)
-            with suppress(SQLAlchemyError):
+            with suppress(SQLAlchemyError), engine.begin() as connection:
                 # Without a database nobody can write; the next attempt closes this one.
-                connection.rollback()
-                with self._services.database.engine.begin() as fresh:
-                    end_attempt(fresh, attempt_id, source.document_uuid, outcome.error)
+                end_attempt(connection, attempt_id, source.document_uuid, outcome.error)
             return outcome
         finally:
             self._running.pop(attempt_id, None)
@@ -147,6 +160,8 @@ class Runner:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
+            with suppress(SQLAlchemyError):  # Whoever held one is told at its next step.
+                self._locks.check()
             if running := list(self._running):
                 with (
                     suppress(SQLAlchemyError),

@@ -79,12 +79,14 @@ class Database:
     def exclusive(self, name: str) -> Iterator[Connection]:
         """A connection that holds the lock of that name; waits for whoever holds it now.
 
-        The lock is the session's own, so it survives commits and falls with the process that holds
+        For one piece of work at a time; a run, which holds many locks, has `locks.Locks`. The lock is
+        the session's own, so it survives commits and falls with the process that holds
         it. A pooler in transaction mode would break it: connect to Postgres itself.
         """
         with self.engine.connect() as connection:
             try:
-                lock(connection, name)
+                connection.execute(select(func.pg_advisory_lock(func.hashtextextended(name, 0))))
+                connection.commit()
                 yield connection
             finally:
                 _unlock_all(connection)
@@ -92,12 +94,6 @@ class Database:
     def close(self) -> None:
         """Close all idle connections."""
         self.engine.dispose()
-
-
-def lock(connection: Connection, name: str) -> None:
-    """Add the lock of that name to those that the connection holds; waits for it."""
-    connection.execute(select(func.pg_advisory_lock(func.hashtextextended(name, 0))))
-    connection.commit()
 
 
 def _unlock_all(connection: Connection) -> None:

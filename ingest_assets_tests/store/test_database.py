@@ -12,7 +12,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.store.database import Database, lock, migrate
+from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.models import Base, DocumentSource, SourceDocument
 
 KEY = "note-0123456789ab"
@@ -102,8 +102,7 @@ def test_a_lock_is_held_by_one_and_falls_with_its_holder(database: Database) -> 
     order: list[str] = []
 
     def second() -> None:
-        with database.exclusive("document") as connection:
-            lock(connection, "another")
+        with database.exclusive("document"):
             order.append("second")
 
     with database.exclusive("document") as holder:
