@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,11 @@ import click
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ingest_assets.errors import IngestError
+from ingest_assets.errors import ErrorClass, IngestError
 from ingest_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from ingest_assets.failures import RetryRules
     from ingest_assets.reconcile.inventory import Deep, Inventory
     from ingest_assets.store.database import Database
     from ingest_assets.store.object_store import ObjectStore
@@ -113,7 +115,8 @@ def why(document: str) -> None:
     from ingest_assets.why import tell  # noqa: PLC0415  (heavy)
 
     settings = use_running_stack()
-    told = tell(_database(), document, dagit=f"http://127.0.0.1:{settings.dagit_port}")
+    dagit = f"http://127.0.0.1:{settings.dagit_port}"
+    told = tell(_database(), document, dagit, _retry_rules(settings))
     click.echo(told.text, err=not told.found)
     sys.exit(0 if told.found else 1)
 
@@ -196,6 +199,44 @@ def apply_plan(
 
 
 @main.command()
+@click.option(
+    "--class",
+    "error_class",
+    type=click.Choice(["transient", "permanent", "configuration"]),
+    default="transient",
+    show_default=True,
+    help="Class of the fault.",
+)
+@click.option("--stage", help="The stage that failed; any if not given.")
+@click.option("--since", type=click.DateTime(), help="Only those that failed then or later.")
+@click.option("--dry-run", is_flag=True, help="Only say which they are.")
+def retry(error_class: ErrorClass, stage: str | None, since: datetime | None, dry_run: bool) -> None:
+    """Try documents that failed again, however often that was done: a backfill in Dagit."""
+    from dagster import DagsterInstance  # noqa: PLC0415  (heavy)
+
+    from ingest_assets.failures import chosen, report  # noqa: PLC0415  (heavy)
+    from ingest_assets.store.models import STAGES  # noqa: PLC0415  (heavy)
+
+    if stage is not None and stage not in STAGES:
+        raise click.BadParameter(f"{stage!r} is none of {', '.join(STAGES)}.", param_hint="--stage")
+    settings = use_running_stack()
+    since = since.astimezone() if since else None
+    failures = chosen(
+        _database(), _retry_rules(settings), error_class=error_class, stage=stage, since=since
+    )
+    for line in report(failures):
+        click.echo(line)
+    if not failures or dry_run:
+        return
+    from ingest_assets.retries import ON_DEMAND  # noqa: PLC0415  (heavy)
+    from ingest_assets.retries import retry as request  # noqa: PLC0415  (heavy)
+
+    with DagsterInstance.get() as instance:
+        backfill_id = request(instance, failures, ON_DEMAND)
+    click.echo(f"Backfill: http://127.0.0.1:{settings.dagit_port}/runs/b/{backfill_id}")
+
+
+@main.command()
 @click.option("--deep", is_flag=True, help="Read each object and compare its SHA-256.")
 def rebuild_db(deep: bool) -> None:
     """Restore the rows of documents from the bucket alone, with the UUIDs that they had."""
@@ -268,6 +309,13 @@ def _objects(settings: Settings) -> ObjectStore:
     from ingest_assets.store.object_store import ObjectStore  # noqa: PLC0415  (heavy)
 
     return ObjectStore(boto3.client("s3", region_name=settings.aws_region), settings.s3_bucket)
+
+
+def _retry_rules(settings: Settings) -> RetryRules:
+    """Return when documents are tried again by themselves."""
+    from ingest_assets.failures import RetryRules  # noqa: PLC0415  (heavy)
+
+    return RetryRules(settings.retry_cool_down_seconds, settings.retry_limit)
 
 
 def _inventory(settings: Settings, deep: Deep | None = None) -> Inventory:

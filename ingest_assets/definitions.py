@@ -17,6 +17,7 @@ from ingest_assets.jobs import (
     ingest_documents,
     reconcile,
     register_orphans,
+    retry_failed_documents,
     verify_documents,
     verify_hourly,
 )
@@ -28,8 +29,14 @@ from ingest_assets.resources import (
     OcrEngineResource,
     PostgresResource,
     ReconciliationResource,
+    RetryResource,
 )
-from ingest_assets.sensors import input_directory, orphaned_uploads, verify_after_backfill
+from ingest_assets.sensors import (
+    input_directory,
+    orphaned_uploads,
+    retry_failed,
+    verify_after_backfill,
+)
 from ingest_assets.settings import Settings
 
 
@@ -45,9 +52,9 @@ def build_defs(
     return Definitions(
         assets=[document_assets(settings.max_documents_per_run), storage_inventory, ingest_report],
         asset_checks=[verification],
-        jobs=[ingest_documents, reconcile, register_orphans, verify_documents],
+        jobs=[ingest_documents, reconcile, register_orphans, retry_failed_documents, verify_documents],
         schedules=[verify_hourly],
-        sensors=[input_directory, orphaned_uploads, verify_after_backfill],
+        sensors=[input_directory, orphaned_uploads, retry_failed, verify_after_backfill],
         executor=in_process_executor,
         resources={
             "database": PostgresResource(url=EnvVar("INGEST_DATABASE_URL")),
@@ -65,6 +72,9 @@ def build_defs(
                 plans_dir=str(settings.plans_dir),
                 in_flight_seconds=settings.in_flight_seconds,
                 batch_size=settings.max_documents_per_run,
+            ),
+            "retries": RetryResource(
+                cool_down_seconds=settings.retry_cool_down_seconds, limit=settings.retry_limit
             ),
             **(resource_overrides or {}),
         },

@@ -18,6 +18,7 @@ from dagster import (
 from ingest_assets.assets import SPECS
 from ingest_assets.reconciliation import register_orphaned_uploads, storage_inventory
 from ingest_assets.report import ingest_report
+from ingest_assets.retries import retry_documents
 
 # In one process: the documents of a run share their connections and the engine's processes, and a
 # second process would take longer to start than most documents take to finish.
@@ -44,6 +45,16 @@ reconcile = define_asset_job(
 def register_orphans() -> None:
     """The sensor `orphaned_uploads`, once, on demand."""
     register_orphaned_uploads()
+
+
+@job(
+    executor_def=in_process_executor,
+    description="Tries documents again that failed, by the class of their fault, by stage and by time. "
+    "With `dry_run` it only names them.",
+)
+def retry_failed_documents() -> None:
+    """The command `ingest-assets retry`, from Dagit's launchpad."""
+    retry_documents()
 
 
 verify_documents = define_asset_job(

@@ -15,6 +15,7 @@ from dagster import ConfigurableResource, InitResourceContext
 from dagster_aws.s3 import S3Resource
 from pydantic import Field, PrivateAttr
 
+from ingest_assets.failures import RetryRules
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.reconcile.inventory import Deep, Inventory
@@ -89,6 +90,20 @@ class InputDirectoryResource(ConfigurableResource[Any]):
             batch_size=self.batch_size,
             resume_after=resume_after,
         )
+
+
+class RetryResource(ConfigurableResource[Any]):
+    """When documents whose fault may pass are tried again by themselves."""
+
+    cool_down_seconds: float = Field(
+        description="From the end of the first run that failed; doubles with each further one."
+    )
+    limit: int = Field(description="Runs that may fail; then the document waits for a person.")
+
+    @property
+    def rules(self) -> RetryRules:
+        """The same, as `failures` takes it."""
+        return RetryRules(self.cool_down_seconds, self.limit)
 
 
 class ReconciliationResource(ConfigurableResource[Any]):

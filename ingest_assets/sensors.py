@@ -24,7 +24,8 @@ from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, Bulk
 from sqlalchemy import text
 
 from ingest_assets.assets import SPECS
-from ingest_assets.errors import ConfigurationError
+from ingest_assets.errors import ConfigurationError, IngestError
+from ingest_assets.failures import due
 from ingest_assets.jobs import ingest_documents, verify_documents
 from ingest_assets.partitions import add_partitions, range_tags
 from ingest_assets.reconciliation import adopt
@@ -33,7 +34,9 @@ from ingest_assets.resources import (
     ObjectStoreResource,
     PostgresResource,
     ReconciliationResource,
+    RetryResource,
 )
+from ingest_assets.retries import BY_SENSOR, retry, unfinished_retry
 from ingest_assets.store.database import Database
 
 BATCH_TAG = "ingest/batch"
@@ -73,6 +76,7 @@ class _Batch:
 def input_directory(
     context: SensorEvaluationContext,
     database: PostgresResource,
+    object_store: ObjectStoreResource,
     input_files: InputDirectoryResource,
 ) -> SensorResult | SkipReason:
     """Whatever crashed between recording, adding and launching, the next tick completes."""
@@ -86,6 +90,11 @@ def input_directory(
     summary = (
         f"{len(found.added)} new, {found.unsettled} still changing, {len(batches)} batches unfinished"
     )
+    if requests and (reason := _held(object_store)):
+        # The runs would stop at their first documents; the sources are recorded and wait.
+        return SensorResult(
+            cursor=found.resume_after or "", skip_reason=SkipReason(f"{summary}; held. {reason}")
+        )
     for directory in found.unreadable:
         context.log.warning("A directory cannot be listed and is passed over: %s", directory)
     context.log.info("%s, %d launched", summary, len(requests))
@@ -122,6 +131,30 @@ def orphaned_uploads(
 
 
 @sensor(
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Tries documents again whose fault may pass, after a cool-down that grows, and those "
+    "that a run left unfinished. After a set number of failed runs they wait for a person.",
+)
+def retry_failed(
+    context: SensorEvaluationContext,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    retries: RetryResource,
+) -> SkipReason:
+    """One backfill at a time: what it does not heal is due again later."""
+    failures = due(database.get(), retries.rules)
+    if not failures:
+        return SkipReason("Nothing is due to be tried again.")
+    if running := unfinished_retry(context.instance):
+        return SkipReason(f"{len(failures)} documents wait until backfill {running} has ended.")
+    if reason := _held(object_store):
+        return SkipReason(f"{len(failures)} documents are not tried again yet. {reason}")
+    backfill_id = retry(context.instance, failures, BY_SENSOR)
+    return SkipReason(f"{len(failures)} documents are tried again by backfill {backfill_id}.")
+
+
+@sensor(
     job=verify_documents,
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
@@ -143,6 +176,15 @@ def verify_after_backfill(context: SensorEvaluationContext) -> RunRequest | Skip
         return SkipReason("No backfill of documents has ended.")
     last = max(ended, key=lambda found: found.backfill_end_timestamp or found.backfill_timestamp)
     return RunRequest(run_key=last.backfill_id, tags={BACKFILL_TAG: last.backfill_id})
+
+
+def _held(object_store: ObjectStoreResource) -> str:
+    """Why no run could store a document now; empty if one could. Asked only before one is launched."""
+    try:
+        object_store.get().probe()
+    except IngestError as error:
+        return str(error)
+    return ""
 
 
 def _unfinished(database: Database) -> list[_Batch]:

@@ -61,6 +61,15 @@ class Settings(BaseSettings):
     in_flight_seconds: float = Field(
         60, ge=0, description="Objects and rows younger than this are not judged."
     )
+    retry_cool_down_seconds: float = Field(
+        60,
+        ge=0,
+        description="Seconds before a document that failed for a transient reason is tried in another "
+        "run; doubles with each run that fails.",
+    )
+    retry_limit: int = Field(
+        5, ge=0, description="Runs that may fail so; then the document waits for a person."
+    )
     max_documents_per_run: int = Field(100, ge=1, le=10_000, description="Documents in one run.")
     ocr_engine: Literal["local"] = Field("local", description="Who recognises text.")
     ocr_workers: int = Field(

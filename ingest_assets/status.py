@@ -18,6 +18,8 @@ from ingest_assets.store.models import STAGES
 # The rate is that of the last minute, or of less where the work began less long ago.
 _RATE_WINDOW_SECONDS = 60
 _LATEST_FAILURES = 10
+# Heartbeats come every ten seconds.
+SIGN_OF_LIFE_SECONDS = 60
 
 STATES = (
     "discovered",
@@ -51,6 +53,9 @@ class Status:
     """Where all sources stand.
 
     Attributes:
+        queued: without an outcome, waiting for a run or, if they are uploads, for a backfill.
+        working: without an outcome, and a run works on them.
+        stalled: without an outcome, and the run that worked on them gives no sign of life.
         by_state: sources by state, every state named.
         by_stage: sources by the furthest stage whose result is stored.
         documents_per_minute: outcomes a minute, lately; 0 when nothing ended in the last minute.
@@ -59,6 +64,9 @@ class Status:
     """
 
     total: int
+    queued: int
+    working: int
+    stalled: int
     by_state: dict[str, int]
     by_stage: dict[str, int]
     documents_per_minute: float
@@ -91,6 +99,14 @@ def read_status(database: Database) -> Status:
             """),
             {"unfinished": list(_UNFINISHED), "window": _RATE_WINDOW_SECONDS},
         ).one()
+        working, stalled = reader.execute(
+            text("""
+                SELECT count(*) FILTER (WHERE heartbeat_at > now() - make_interval(secs => :silence)),
+                       count(*) FILTER (WHERE heartbeat_at <= now() - make_interval(secs => :silence))
+                FROM ingest.stage_attempts WHERE status = 'running'
+            """),
+            {"silence": SIGN_OF_LIFE_SECONDS},
+        ).one()
         failures = reader.execute(
             text("""
                 SELECT partition_key, original_file_name, state, latest_stage AS stage, error_class,
@@ -112,6 +128,9 @@ def read_status(database: Database) -> Status:
     eta = round(60 * unfinished / rate) if rate else None
     return Status(
         total=sum(by_state.values()),
+        queued=unfinished - working - stalled,
+        working=working,
+        stalled=stalled,
         by_state=by_state,
         by_stage=by_stage,
         documents_per_minute=round(rate, 1),
@@ -128,6 +147,8 @@ def progress_line(status: Status) -> str:
         f"{count} {state}" for state in ("no_text", "duplicate", "failed", "rejected")
         if (count := status.by_state[state])
     ]  # fmt: skip
+    if status.stalled:
+        parts.append(f"{status.stalled} stalled")
     if status.unfinished:
         parts.append(f"{status.documents_per_minute:g} a minute")
         if status.eta_seconds:
@@ -139,6 +160,13 @@ def report(status: Status) -> str:
     """The status as a table for people, with the latest failures and what to do about them."""
     lines = [progress_line(status), ""]
     lines += [f"  {state:<16}{count:>8}" for state, count in status.by_state.items()]
+    if status.unfinished:
+        lines += ["", f"  {status.queued} wait for a run, {status.working} are worked on"]
+        if status.stalled:
+            lines += [
+                f"  {status.stalled} stalled: their run gives no sign of life; they are begun again by "
+                "the sensors"
+            ]
     lines += ["", "  furthest stage stored"]
     lines += [f"  {stage:<16}{count:>8}" for stage, count in status.by_stage.items()]
     for failed in status.latest_failures:

@@ -15,12 +15,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from ingest_assets.failures import Failure, RetryRules, failure_of
+from ingest_assets.status import SIGN_OF_LIFE_SECONDS
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import STAGES
 
 _LISTED = 20
-# Heartbeats come every ten seconds.
-_SIGN_OF_LIFE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,13 @@ class Told:
     text: str
 
 
-def tell(database: Database, wanted: str, dagit: str) -> Told:
+def tell(database: Database, wanted: str, dagit: str, rules: RetryRules) -> Told:
     """Tell of the one document that `wanted` names.
 
     Args:
         wanted: UUID, partition key, file name or part of a file name, in this order.
         dagit: address of Dagit, for the links of runs.
+        rules: when documents are tried again by themselves.
     """
     with database.engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
         keys = _find(wanted, reader)
@@ -44,7 +45,7 @@ def tell(database: Database, wanted: str, dagit: str) -> Told:
             return Told(False, f"No document has {wanted!r} as its UUID, partition key or name.")
         if len(keys) > 1:
             return Told(False, "\n".join(_several(wanted, keys, reader)))
-        return Told(True, "\n".join(_story(keys[0], dagit, reader)))
+        return Told(True, "\n".join(_story(keys[0], dagit, rules, reader)))
 
 
 def _find(wanted: str, connection: Connection) -> Sequence[str]:
@@ -92,7 +93,7 @@ def _several(wanted: str, keys: Sequence[str], connection: Connection) -> Iterat
         yield f"  {row.partition_key}  {row.state:<11}  {row.original_file_name!r}"
 
 
-def _story(partition_key: str, dagit: str, connection: Connection) -> Iterator[str]:
+def _story(partition_key: str, dagit: str, rules: RetryRules, connection: Connection) -> Iterator[str]:
     source = connection.execute(
         text("""
             SELECT progress.*, source.kind, source.source_uri, source.size_bytes,
@@ -121,7 +122,7 @@ def _story(partition_key: str, dagit: str, connection: Connection) -> Iterator[s
     yield ""
     yield from _attempts(attempts, source, dagit)
     yield ""
-    yield f"What happens next: {_next(source)}"
+    yield f"What happens next: {_next(source, failure_of(connection, rules, partition_key))}"
 
 
 def _document(source: Row[Any], connection: Connection) -> Iterator[str]:
@@ -207,40 +208,52 @@ def _attempts(attempts: Sequence[Row[Any]], source: Row[Any], dagit: str) -> Ite
             yield f"    What to do: {attempt.error_remedy}"
 
 
-def _next(source: Row[Any]) -> str:
+_DONE = {
+    "completed": "nothing; it is done.",
+    "duplicate": "nothing; it is done.",
+    "no_text": "nothing; it is done, and has no text. If it should have one, look at the original.",
+}
+
+
+def _next(source: Row[Any], failure: Failure | None) -> str:
     """What happens by itself, and what waits for a person."""
     launch = f"materialise partition {source.partition_key} in Dagit"
-    if source.state in ("completed", "duplicate"):
-        return "nothing; it is done."
-    if source.state == "no_text":
-        return "nothing; it is done, and has no text. If it should have one, look at the original."
-    if source.state in ("failed", "rejected"):
-        return _after_failure(source, launch)
-    if source.finished_at is None and source.heartbeat_at is not None:
-        silent = (source.now - source.heartbeat_at).total_seconds()
-        if silent < _SIGN_OF_LIFE_SECONDS:
-            return f"a run is working on it ({source.latest_stage})."
-        waits = "it is begun again, and this attempt closed as abandoned"
-        lost = "the process that worked on it is gone;"
-    elif source.finished_at is not None:
-        following = STAGES[STAGES.index(source.latest_stage) + 1 :][:1]
-        waits = f"{following[0] if following else 'the rest'} follows"
-        lost = f"its {source.latest_stage} is done;"
-    else:
-        waits, lost = "it is begun", "it waits for a run;"
-    if source.kind == "s3":
-        return f"{lost} {waits} when somebody launches a backfill: {launch}."
-    return f"{lost} {waits} by the next run that the sensor `input_directory` launches."
+    if source.state in _DONE:
+        return _DONE[source.state]
+    if failure is not None:
+        return _after_failure(source, failure, launch)
+    if source.state == "discovered":
+        if source.kind == "s3":
+            return f"it waits for a run; it is begun when somebody launches a backfill: {launch}."
+        return "it waits for a run; it is begun by the next run that `input_directory` launches."
+    if source.finished_at is not None:
+        following = STAGES[STAGES.index(source.latest_stage) + 1 :]
+        return (
+            f"its {source.latest_stage} is done; {following[0] if following else 'the rest'} follows."
+        )
+    silent = (source.now - source.heartbeat_at).total_seconds() > SIGN_OF_LIFE_SECONDS
+    return (
+        "the process that worked on it is gone; it is soon begun again, and this attempt closed."
+        if silent
+        else f"a run is working on it ({source.latest_stage})."
+    )
 
 
-def _after_failure(source: Row[Any], launch: str) -> str:
-    if source.error_class == "transient":
-        return f"it may pass when it is tried again: {launch}."
-    if source.error_class == "configuration":
-        return f"no document's fault; when the set-up is mended, {launch}."
-    if source.state == "rejected":
-        return f"it waits for a person: do what the last attempt says, or leave it; then {launch}."
-    return f"it waits for a person: do what the last attempt says, then {launch}."
+def _after_failure(source: Row[Any], failure: Failure, launch: str) -> str:
+    left = "it was left unfinished and " if source.state == "in_progress" else ""
+    if failure.due_at is not None:
+        when = "now" if failure.due_at <= source.now else f"after {_time(failure.due_at)}"
+        return (
+            f"{left}it is tried again {when} by the sensor `retry_failed` (runs that failed: "
+            f"{failure.runs}); or {launch}."
+        )
+    if failure.error_class == "permanent":
+        leave = ", or leave it" if source.state == "rejected" else ""
+        return f"it waits for a person: do what the last attempt says{leave}; then {launch}."
+    return (
+        f"{left}it waits for a person: {failure.runs} runs failed at its {failure.stage}, and none is "
+        f"launched by itself. When the cause is mended, {launch}, or use `ingest-assets retry`."
+    )
 
 
 def _time(moment: datetime) -> str:

@@ -22,6 +22,7 @@ from sqlalchemy import make_url
 from ingest_assets.definitions import build_defs
 from ingest_assets.embedded.stack import Stack, make_storage
 from ingest_assets.settings import Settings
+from ingest_assets.stages import runner
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.pipeline import Pipeline
@@ -130,6 +131,7 @@ def pipeline(
     """The whole pipeline over an empty input directory; runs happen in this process."""
     for name, value in {**services.environment, "INGEST_DATABASE_URL": database_url}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(runner, "FIRST_WAIT_SECONDS", 0.01)
     input_dir = tmp_path / "input"
     input_dir.mkdir()
     settings = services.settings.model_copy(
@@ -138,6 +140,7 @@ def pipeline(
             "s3_bucket": bucket,
             "settle_seconds": 0,
             "in_flight_seconds": 0,
+            "retry_cool_down_seconds": 0,
             "max_documents_per_run": 5,
             "ocr_workers": 2,
             "aws_region": services.environment["AWS_REGION"],

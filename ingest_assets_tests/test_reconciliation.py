@@ -13,7 +13,6 @@ from dagster import (
     AssetKey,
     DagsterInstance,
     DefaultSensorStatus,
-    build_sensor_context,
 )
 
 from ingest_assets import cli
@@ -51,13 +50,7 @@ def killed(*_: object) -> None:
 
 
 def tick(pipeline: Pipeline, cursor: str | None = None) -> Any:
-    names = ("database", "object_store", "reconciliation")
-    resources = {name: (pipeline.defs.resources or {})[name] for name in names}
-    sensor = pipeline.defs.resolve_sensor_def("orphaned_uploads")
-    with build_sensor_context(
-        instance=pipeline.instance, cursor=cursor, definitions=pipeline.defs, resources=resources
-    ) as context:
-        return sensor.evaluate_tick(context)
+    return pipeline.tick(cursor, "orphaned_uploads")
 
 
 def run_job(pipeline: Pipeline, name: str, **options: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest_assets.errors import TransientError
+from ingest_assets.failures import RetryRules
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.why import Told, tell
@@ -12,17 +13,18 @@ from ingest_assets_tests.documents import pdf
 from ingest_assets_tests.pipeline import Pipeline
 from ingest_assets_tests.test_verification import add_source, change
 
+RULES = RetryRules(cool_down_seconds=60, limit=3)
 DAGIT = "http://127.0.0.1:3000"
 
 
 def story(pipeline: Pipeline, wanted: str) -> str:
-    told = tell(pipeline.database, wanted, DAGIT)
+    told = tell(pipeline.database, wanted, DAGIT, RULES)
     assert told.found, told.text
     return told.text
 
 
 def no_story(pipeline: Pipeline, wanted: str) -> Told:
-    told = tell(pipeline.database, wanted, DAGIT)
+    told = tell(pipeline.database, wanted, DAGIT, RULES)
     assert not told.found
     return told
 
@@ -96,7 +98,21 @@ def test_a_document_that_may_pass_later(pipeline: Pipeline, monkeypatch: pytest.
     pipeline.ingest()
     told = story(pipeline, "note.txt")
     assert "failed (transient, throttled)" in told
-    assert "it may pass when it is tried again" in told
+    assert "it is tried again after " in told
+    assert "by the sensor `retry_failed` (runs that failed: 1)" in told
+
+    # The third of three runs, an hour ago.
+    (row,) = pipeline.rows("SELECT * FROM ingest.document_sources")
+    for run in ("second", "third"):
+        change(
+            pipeline,
+            "INSERT INTO ingest.stage_attempts (partition_key, stage, attempt, run_id, status,"
+            " error_class, error_code, error_message, finished_at) SELECT partition_key, stage,"
+            f" max(attempt) + 1, '{run}', 'failed', 'transient', 'throttled', 'Again.', now()"
+            " FROM ingest.stage_attempts WHERE stage = 'document_text' GROUP BY 1, 2",
+        )
+    told = story(pipeline, row.partition_key)
+    assert "it waits for a person: 3 runs failed at its document_text" in told
 
 
 def test_a_document_that_waits_or_is_worked_on(pipeline: Pipeline) -> None:
@@ -114,8 +130,12 @@ def test_a_document_that_waits_or_is_worked_on(pipeline: Pipeline) -> None:
     change(pipeline, "UPDATE ingest.stage_attempts SET heartbeat_at = now() - interval '1 hour'")
     told = story(pipeline, key)
     assert "Last sign of life 3600 s ago." in told
-    assert "the process that worked on it is gone; it is begun again" in told
-    change(pipeline, "UPDATE ingest.stage_attempts SET status = 'succeeded', finished_at = now()")
+    assert "it was left unfinished and it is tried again now by the sensor" in told
+    change(
+        pipeline,
+        "UPDATE ingest.stage_attempts SET status = 'succeeded', finished_at = now(),"
+        " heartbeat_at = now()",
+    )
     assert "its document_row is done; document_object follows" in story(pipeline, key)
 
 

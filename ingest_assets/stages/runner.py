@@ -1,7 +1,7 @@
 """Takes documents through stages, side by side, and tells of each as it finishes.
 
-Belongs here: order, concurrency, locks, attempts and the line between one document's fault and
-everybody's. Does not belong here: what a stage does, and Dagster.
+Belongs here: order, concurrency, locks, attempts, trying again within a run, and the line between one
+document's fault and everybody's. Does not belong here: what a stage does, and Dagster.
 """
 
 from __future__ import annotations
@@ -16,8 +16,18 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from tenacity import (
+    Retrying,
+    retry_if_result,
+    stop_after_attempt,
+    stop_any,
+    stop_when_event_set,
+    wait_exponential,
+    wait_random,
+)
+from tenacity.nap import sleep_using_event
 
-from ingest_assets.errors import ConfigurationError, IngestError, PermanentError
+from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
 from ingest_assets.stages import document_object, document_row, document_text
 from ingest_assets.stages.stage import Result, Services, Source, Stage, load_source
 from ingest_assets.store.attempts import beat, begin_attempt, end_attempt
@@ -31,6 +41,11 @@ STAGES: Mapping[str, Stage] = {
     document_text.NAME: document_text.run,
 }
 HEARTBEAT_SECONDS = 10.0
+# A transient fault is tried again soon, here; what lasts longer is left to the sensor `retry_failed`.
+# Each try is an attempt of its own in the history.
+TRIES = 4
+FIRST_WAIT_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,14 @@ class Runner:
         self._locks = Locks(services.database)
         self._running: dict[int, None] = {}
         self._stop = threading.Event()
+        self._trying = Retrying(
+            retry=retry_if_result(_may_pass),
+            stop=stop_any(stop_after_attempt(TRIES), stop_when_event_set(self._stop)),
+            wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS)
+            + wait_random(0, FIRST_WAIT_SECONDS),
+            sleep=sleep_using_event(self._stop),
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
 
     def run(self, partition_keys: Sequence[str]) -> Iterator[Outcome]:
@@ -103,30 +126,43 @@ class Runner:
             self._locks.close()
 
     def _pass_stages(self, partition_key: str) -> None:
-        stage = self._stages[0]
+        left = list(self._stages)
         try:
-            if self._stop.is_set():
-                return
+            if not self._stop.is_set():
+                failed = self._trying(self._try_stages, partition_key, left)
+                if failed is not None:
+                    self._report(failed)
+        except Exception as error:  # noqa: BLE001 - a thread's error would be lost with it
+            self._report(_failed(partition_key, left[0], 0.0, error))
+        finally:
+            self._outcomes.put(None)
+
+    def _try_stages(self, partition_key: str, left: list[str]) -> Outcome | None:
+        """Pass the stages that are left; return the outcome of the one that failed.
+
+        What was passed is reported and taken from `left`, so that the next try goes on from there.
+        """
+        try:
             with self._locks.hold(partition_key) as held:
                 with self._services.database.engine.connect() as connection:
                     source = load_source(connection, partition_key)
-                for stage in self._stages:
+                while left:
                     if source.document_uuid:
                         # Two sightings of one content must not be stored or recognised at the same
                         # time. Before a slot is taken: its holder needs one to get any further.
                         held.add(str(source.document_uuid))
-                    with self._slots[stage]:
+                    with self._slots[left[0]]:
                         if self._stop.is_set():
-                            return
-                        outcome = self._attempt(stage, source, held)
-                    self._report(outcome)
+                            return None
+                        outcome = self._attempt(left[0], source, held)
                     if outcome.result is None:
-                        return
+                        return outcome
+                    self._report(outcome)
+                    del left[0]
                     source = replace(source, document_uuid=outcome.result.document_uuid)
-        except Exception as error:  # noqa: BLE001 - a thread's error would be lost with it
-            self._report(_failed(partition_key, stage, 0.0, error))
-        finally:
-            self._outcomes.put(None)
+        except Exception as error:  # noqa: BLE001 - also what the connection itself raises
+            return _failed(partition_key, left[0], 0.0, error)
+        return None
 
     def _attempt(self, stage: str, source: Source, held: Held) -> Outcome:
         engine = self._services.database.engine
@@ -169,6 +205,10 @@ class Runner:
                 ):
                     # A beat that is lost is made up by the next.
                     beat(connection, running)
+
+
+def _may_pass(outcome: Outcome | None) -> bool:
+    return outcome is not None and isinstance(outcome.error, TransientError)
 
 
 def _failed(partition_key: str, stage: str, seconds: float, error: Exception) -> Outcome:

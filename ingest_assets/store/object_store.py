@@ -44,6 +44,8 @@ _PARTS_IN_FLIGHT = 3
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/copy-object.html
 COPY_BYTES = 5 * 1024**3
 COPY_PART_BYTES = 512 * 1024**2
+# Replaced each time, so that the right to remove objects is not needed.
+_PROBE_KEY = "derived/probe"
 _READ_BYTES = 1024 * 1024
 
 _CONFIGURATION_CODES = {
@@ -279,6 +281,16 @@ class ObjectStore:
             if head is None or head.etag != etag:
                 raise _replaced(self.uri(source_key)) from error
             return Copied(written=False)
+
+    def probe(self) -> None:
+        """Write and read one small object, to know whether documents could be stored now.
+
+        Raises:
+            ConfigurationError: bucket, credentials or rights are wrong.
+            TransientError: S3 does not answer just now.
+        """
+        self.put_derived(_PROBE_KEY, b"Can documents be stored?", "text/plain")
+        self.get_derived(_PROBE_KEY)
 
     def delete(self, key: str, etag: str) -> None:
         """Remove an object that nothing needs any more, if it still is the one of this ETag.
