@@ -6,15 +6,17 @@ Belongs here: small subclasses of Dagster's instance components. Does not belong
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
-from dagster import DagsterEventType, DagsterRun
+from dagster import DagsterEventType, DagsterRun, EventLogEntry
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import pg_url_from_config
 
 # Postgres's 0 is "no limit": a long statement is legitimate in the daemon and in runs.
@@ -25,6 +27,59 @@ _POOL_RECYCLE_SECONDS = 600
 _MAX_OVERFLOW = 20
 # How far the clocks of the process table and of the event log may be apart.
 _CLOCK_TOLERANCE_SECONDS = 5
+_STORED_TOGETHER = {
+    DagsterEventType.ASSET_MATERIALIZATION,
+    DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+}
+
+
+class _EventLog(PostgresEventLogStorage):
+    """Dagster's event log in Postgres, but an event, with its tags and its asset, is one transaction.
+
+    The original commits three times an event, one of them a NOTIFY that nobody listens to any more,
+    and asks with each materialisation, on a second connection, whether the table of tags is there.
+    """
+
+    def __init__(self, postgres_url: str, should_autocreate_tables: bool) -> None:
+        super().__init__(postgres_url, should_autocreate_tables)
+        self._tables: set[str] = set()
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the table is there. One that is does not go away."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store one event."""
+        if event.dagster_event_type in ASSET_CHECK_EVENTS:
+            super().store_event(event)
+        else:
+            self._store([event])
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events of assets together: those that a run plans, when it is created."""
+        if all(event.dagster_event_type in _STORED_TOGETHER for event in events):
+            self._store(events)
+        else:
+            super().store_event_batch(events)
+
+    def _store(self, events: Sequence[EventLogEntry]) -> None:
+        with self.index_transaction() as connection:
+            ids = connection.execute(
+                self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
+            ).scalars()
+            of_assets = [
+                (event, event_id)
+                for event, event_id in zip(events, ids, strict=True)
+                if event.dagster_event_type in ASSET_EVENTS and event.get_dagster_event().asset_key
+            ]
+            if of_assets:
+                self._store_asset_event_tags(connection, *zip(*of_assets, strict=True))
+            # An asset's row tells of its latest event alone.
+            latest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in of_assets}
+            for event, event_id in latest.values():
+                self._store_asset_event(connection, event, event_id)
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
@@ -42,6 +97,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
         super().__init__(postgres_url, should_autocreate_tables, inst_data)
+        self._event_log_storage = _EventLog(postgres_url, should_autocreate_tables)
         for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
             storage.optimize_for_webserver(
                 statement_timeout=_NO_STATEMENT_TIMEOUT_MS,

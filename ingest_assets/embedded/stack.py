@@ -330,6 +330,8 @@ def _environment(settings: Settings, credentials: Credentials | None) -> dict[st
             hide_password=False
         ),
         "DAGSTER_HOME": str(dagster_home(settings)),
+        # What a run plans is written at once when it is created: three events a document.
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
     }
     libpq = {
         "PGHOST": documents.host,
