@@ -40,6 +40,10 @@ class TransientError(IngestError):
     error_class = "transient"
 
 
+class RunEndedError(TransientError):
+    """The run is over, and what it worked with is closed: nothing is tried again in it."""
+
+
 class PermanentError(IngestError):
     """This document will never pass as it is: corrupt, encrypted, unsupported, changed, too large."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -19,12 +21,14 @@ from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.resources import ObjectStoreResource
 from ingest_assets.settings import Settings
-from ingest_assets.stages.runner import TRIES
+from ingest_assets.stages.runner import TRIES, Runner
+from ingest_assets.stages.stage import Services
 from ingest_assets.status import read_status
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.conftest import Services as ServerFixture
 from ingest_assets_tests.documents import pdf
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.pipeline import STAGES, Pipeline
+from ingest_assets_tests.test_promises import run_all
 
 NOW = RetryRules(cool_down_seconds=0, limit=3)
 
@@ -200,6 +204,35 @@ def test_a_configuration_fault_is_tried_again_when_it_is_mended(
     pipeline.retry()
     pipeline.ingest()
     assert set(pipeline.states().values()) == {"completed"}
+
+
+def test_a_run_that_dagster_breaks_off_ends_and_holds_nothing(pipeline: Pipeline) -> None:
+    """Its resources close while nobody listens to its outcomes any more; another run takes over."""
+    for number in range(20):
+        pipeline.put(f"{number:02}.pdf", pdf(f"Page of document {number}."))
+    pipeline.tick()
+    keys = pipeline.instance.get_dynamic_partitions("documents")
+    engine = LocalEngine(workers=1)
+    services = Services(pipeline.database, pipeline.objects, engine, pipeline.input_dir)
+    before = threading.active_count()
+    outcomes = Runner(services, STAGES, "broken off", 4).run(keys)
+    next(outcomes)
+    engine.close()
+    deadline = time.monotonic() + 30
+    while any(thread.name.startswith("document_") for thread in threading.enumerate()):
+        # Only the threads that wait for work are left, and they have none.
+        if not pipeline.rows("SELECT 1 FROM ingest.stage_attempts WHERE status = 'running'"):
+            break
+        assert time.monotonic() < deadline, "threads of the broken run go on for ever"
+        time.sleep(0.1)
+    begun = len(pipeline.rows("SELECT DISTINCT partition_key FROM ingest.stage_attempts"))
+    assert begun < len(keys)
+    # `outcomes` is still held, as a traceback would hold it; nobody waits for its locks.
+    again = list(run_all(pipeline, keys, "another"))
+    assert [outcome.error for outcome in again if outcome.error] == []
+    assert set(pipeline.states().values()) == {"completed"}
+    del outcomes
+    assert threading.active_count() <= before + 1
 
 
 def test_status_tells_stalled_from_queued(pipeline: Pipeline) -> None:

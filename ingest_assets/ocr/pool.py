@@ -27,7 +27,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.errors import (
+    ConfigurationError,
+    IngestError,
+    PermanentError,
+    RunEndedError,
+    TransientError,
+)
 from ingest_assets.ocr.text import MAX_TEXT_BYTES, too_much_text
 
 # What a worker gets of the environment: no credentials, which no parser has any need of.
@@ -78,7 +84,7 @@ class WorkerPool:
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._closed = False
         self._live: set[_Worker] = set()
-        self._lock = threading.Lock()  # Over the two above.
+        self._lock = threading.Lock()  # Over the two above, and what is put into the queue.
         self._threads = [
             threading.Thread(target=self._serve, name=f"ocr-worker-{index}", daemon=True)
             for index in range(workers)
@@ -95,7 +101,11 @@ class WorkerPool:
         """
         request = json.dumps({"do": operation, "with": arguments}).encode()
         task = _Task(request, Future())
-        self._tasks.put(task)
+        with self._lock:
+            if self._closed:
+                task.future.set_exception(_closed())
+            else:
+                self._tasks.put(task)
         return task.future
 
     def close(self) -> None:
@@ -119,6 +129,8 @@ class WorkerPool:
             if not task.future.set_running_or_notify_cancel():
                 continue
             try:
+                if self._closed:
+                    raise _closed()
                 worker = worker or self._hire()
                 value = worker.ask(task.request)
             except BaseException as error:  # noqa: BLE001  # Belongs to whoever waits for the task.
@@ -295,9 +307,9 @@ def _reader_failed(trace: str) -> PermanentError:
     return error
 
 
-def _closed() -> TransientError:
-    return TransientError(
+def _closed() -> RunEndedError:
+    return RunEndedError(
         "engine_closed",
-        "Reading the document was broken off, because the program ended.",
+        "Reading the document was broken off, because its run ended.",
         "It is tried again.",
     )

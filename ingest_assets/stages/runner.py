@@ -27,7 +27,13 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
-from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.errors import (
+    ConfigurationError,
+    IngestError,
+    PermanentError,
+    RunEndedError,
+    TransientError,
+)
 from ingest_assets.stages import document_object, document_row, document_text
 from ingest_assets.stages.stage import Result, Services, Source, Stage, load_source
 from ingest_assets.store.attempts import beat, begin_attempt, end_attempt
@@ -190,7 +196,8 @@ class Runner:
             self._running.pop(attempt_id, None)
 
     def _report(self, outcome: Outcome) -> None:
-        if isinstance(outcome.error, ConfigurationError):
+        # Where Dagster itself fails, the run ends without a word to us: its resources tell.
+        if isinstance(outcome.error, (ConfigurationError, RunEndedError)):
             self._stop.set()
         self._outcomes.put(outcome)
 
@@ -208,7 +215,8 @@ class Runner:
 
 
 def _may_pass(outcome: Outcome | None) -> bool:
-    return outcome is not None and isinstance(outcome.error, TransientError)
+    error = outcome.error if outcome else None
+    return isinstance(error, TransientError) and not isinstance(error, RunEndedError)
 
 
 def _failed(partition_key: str, stage: str, seconds: float, error: Exception) -> Outcome:
