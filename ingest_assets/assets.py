@@ -18,6 +18,7 @@ from dagster import (
 )
 
 from ingest_assets.errors import ConfigurationError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.partitions import DOCUMENTS
 from ingest_assets.resources import (
     InputDirectoryResource,
@@ -99,12 +100,16 @@ def document_assets(documents_per_run: int) -> AssetsDefinition:
         stages = [key.to_user_string() for key in context.selected_asset_keys]
         keys = context.partition_keys
         failed: list[Outcome] = []
+        failpoint("run.started")
         for outcome in Runner(services, stages, context.run.run_id, DOCUMENTS_AT_A_TIME).run(keys):
             if outcome.result is None:
                 failed.append(outcome)
                 context.log.error("%s", _sentence(outcome) + outcome.details)
             else:
+                failpoint("event.yielding")
                 yield _materialization(outcome, outcome.result)
+                failpoint("event.yielded")
+        failpoint("run.ending")
         if failed:
             raise _failure(failed, len(keys))
 

@@ -13,6 +13,7 @@ from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from sqlalchemy.exc import IntegrityError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
+from ingest_assets.failpoints import failpoint
 from ingest_assets.store.models import STAGES
 from ingest_assets.verification import Shown, ShownPartition
 
@@ -40,7 +41,9 @@ def add_partitions(instance: DagsterInstance, keys: Iterable[str]) -> list[str]:
     # Dagster refuses a call that names a key twice.
     missing = [key for key in dict.fromkeys(keys) if key not in existing]
     if missing:
+        failpoint("partitions.adding")
         instance.add_dynamic_partitions("documents", missing)
+        failpoint("partitions.added")
     return missing
 
 

@@ -25,6 +25,7 @@ from sqlalchemy import text
 
 from ingest_assets.assets import SPECS
 from ingest_assets.errors import ConfigurationError, IngestError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.failures import due
 from ingest_assets.jobs import ingest_documents, verify_documents
 from ingest_assets.partitions import add_partitions, range_tags
@@ -98,6 +99,7 @@ def input_directory(
     for directory in found.unreadable:
         context.log.warning("A directory cannot be listed and is passed over: %s", directory)
     context.log.info("%s, %d launched", summary, len(requests))
+    failpoint("sensor.requesting")
     return SensorResult(
         run_requests=requests,
         cursor=found.resume_after or "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,16 +70,23 @@ def embedded_settings(directory: Path) -> Settings:
     )
 
 
-@pytest.fixture(scope="session")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """One Postgres and one S3 for all tests; give each test its own `database_url` and `bucket`."""
-    settings = embedded_settings(tmp_path_factory.mktemp("services"))
+@contextmanager
+def running_services(directory: Path) -> Iterator[Services]:
+    """One Postgres and one S3 below a directory."""
+    settings = embedded_settings(directory)
     stack = Stack(settings, "services", print)
     stack.start()
     try:
         yield Services(settings, make_storage(settings))
     finally:
         stack.stop()
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """One Postgres and one S3 for all tests; give each test its own `database_url` and `bucket`."""
+    with running_services(tmp_path_factory.mktemp("services")) as services:
+        yield services
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest_assets.errors import IngestError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.ocr.engine import Page, Recognition, StoredObject
 from ingest_assets.ocr.pool import Limits, WorkerPool
 from ingest_assets.ocr.text import MAX_TEXT_BYTES, too_much_text
@@ -170,6 +171,7 @@ class _Reading:
                 self._add(Page(page["number"], page["text"], "text-layer"))
 
     def _add(self, page: Page) -> None:
+        failpoint("page.read")
         self._pages[page.number] = page
         self._text_bytes += len(page.text.encode())
         if self._text_bytes > MAX_TEXT_BYTES:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import ConfigurationError, IngestError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.reconcile.inventory import Finding
 from ingest_assets.stages import document_object
 from ingest_assets.stages.stage import Source
@@ -164,7 +165,10 @@ def _record(database: Database, objects: ObjectStore, orphans: Sequence[Finding]
             insert(DocumentSource).on_conflict_do_nothing().returning(DocumentSource.partition_key),
             rows,
         )
-        return len(added.all())
+        failpoint("orphans.inserted")
+        count = len(added.all())
+    failpoint("orphans.committed")
+    return count
 
 
 def _source(found: Finding, uri: str, batch_id: object) -> Mapping[str, Any]:
@@ -234,6 +238,8 @@ def _delete(found: Finding, database: Database, objects: ObjectStore, yes: bool)
             detail = f"Kept: {key} has SHA-256 {digest[:12]}…, its row {document.sha256[:12]}…."
             return Done(found.key, False, detail)
     if yes:
+        failpoint("original.deleting")
         objects.delete(found.key, head.etag)
+        failpoint("original.deleted")
     how = "Removed" if yes else "Would be removed"
     return Done(found.key, True, f"{how}: {document.s3_key} has the same bytes.")

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from sqlalchemy import Connection, text
 
 from ingest_assets.errors import ConfigurationError, IngestError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.reconcile.inventory import PREFIX
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import MIME_TYPES
@@ -99,6 +100,8 @@ def rebuild(
         done.partition_keys = list(connection.execute(text(_SOURCES), parameters).scalars())
         done.documents = connection.execute(text(_DOCUMENTS), parameters).rowcount
         connection.execute(text(_NAME_DOCUMENTS))
+        failpoint("rebuild.inserted")
+    failpoint("rebuild.committed")
     unrestored = {key for key, _ in done.not_restored}
     done.not_known = [(key, what) for key, what in done.not_known if key not in unrestored]
     return done

@@ -21,6 +21,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import ConfigurationError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource
 from ingest_assets.store.names import display_name, file_uri, partition_key, path_of
@@ -262,9 +263,12 @@ def _record(database: Database, sightings: Sequence[Sighting], batch_size: int) 
     if not rows:
         return []
     with database.engine.begin() as connection:
-        return list(
+        added = list(
             connection.execute(
                 insert(DocumentSource).on_conflict_do_nothing().returning(DocumentSource.partition_key),
                 rows,
             ).scalars()
         )
+        failpoint("sources.inserted")
+    failpoint("sources.committed")
+    return added

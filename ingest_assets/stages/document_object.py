@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from ingest_assets.errors import PermanentError, TransientError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.stages import document_row
 from ingest_assets.stages.source import open_source, source_object
 from ingest_assets.stages.stage import Result, Services, Source, require_document
@@ -76,6 +77,7 @@ def store(
         # It may be a copy, and some endpoints take the original's checksum over unread.
         head = replace(head, sha256=None)
     _verify(document, head, objects)
+    failpoint("object.verified")
     with connection.begin():
         connection.execute(
             update(SourceDocument)
@@ -85,6 +87,8 @@ def store(
                 s3_etag=head.etag,
             )
         )
+        failpoint("timestamp.updated")
+    failpoint("timestamp.committed")
     return head, already_stored
 
 
@@ -95,6 +99,7 @@ def _how(already_stored: bool, source: Source) -> str:
 
 
 def _upload(source: Source, document: Row[Any], objects: ObjectStore, input_dir: Path) -> ObjectHead:
+    failpoint("object.storing")
     copied: Copied | None = None
     metadata = _metadata(source, document)
     if source.kind == "s3":
@@ -117,6 +122,7 @@ def _upload(source: Source, document: Row[Any], objects: ObjectStore, input_dir:
                 mime_type=document.mime_type,
                 metadata=metadata,
             )
+    failpoint("object.stored")
     head = objects.head(document.s3_key)
     if head is None:
         raise TransientError(

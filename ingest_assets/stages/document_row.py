@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.stages.content import Content, examine
 from ingest_assets.stages.source import open_source
 from ingest_assets.stages.stage import Result, Services, Source
@@ -30,6 +31,8 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
         content = _examine(source, services)
         with connection.begin():
             _register(source, content, services, connection)
+            failpoint("row.inserted")
+        failpoint("row.committed")
     with connection.begin():
         return _result(source, connection)
 

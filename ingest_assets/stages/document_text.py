@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, CursorResult, Row, delete, func, insert, select, update
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.ocr.engine import Page, Recognition, StoredObject
 from ingest_assets.stages import document_object
 from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
@@ -43,13 +44,18 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
     # Recognition may take minutes, of many documents at a time: none of them keeps a connection.
     connection.close()
     if not known:
+        failpoint("text.recognising")
         recognition = services.engine.recognise(_stored_object(document, services))
+        failpoint("text.recognised")
         if recognition.thumbnail:
             services.objects.put_derived(
                 _thumbnail_key(document_uuid), recognition.thumbnail, "image/jpeg"
             )
+            failpoint("thumbnail.stored")
         with services.database.engine.begin() as writer:
             _store(document_uuid, recognition, writer)
+            failpoint("text.inserted")
+        failpoint("text.committed")
     with services.database.engine.connect() as reader:
         return _result(source, document, services, reader)
 

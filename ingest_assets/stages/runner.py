@@ -34,6 +34,7 @@ from ingest_assets.errors import (
     RunEndedError,
     TransientError,
 )
+from ingest_assets.failpoints import failpoint
 from ingest_assets.stages import document_object, document_row, document_text
 from ingest_assets.stages.stage import Result, Services, Source, Stage, load_source
 from ingest_assets.store.attempts import beat, begin_attempt, end_attempt
@@ -177,6 +178,8 @@ class Runner:
             attempt_id = begin_attempt(
                 connection, source.partition_key, source.document_uuid, stage, self._run_id
             )
+            failpoint("attempt.inserted")
+        failpoint("attempt.committed")
         self._running[attempt_id] = None
         started = time.monotonic()
         try:
@@ -184,13 +187,16 @@ class Runner:
                 result = STAGES[stage](source, self._services, connection)
             held.check()
             with engine.begin() as connection:
+                failpoint("attempt.ending")
                 end_attempt(connection, attempt_id, result.document_uuid)
+            failpoint("attempt.ended")
             return Outcome(source.partition_key, stage, time.monotonic() - started, result=result)
         except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
             outcome = _failed(source.partition_key, stage, time.monotonic() - started, error)
             with suppress(SQLAlchemyError), engine.begin() as connection:
                 # Without a database nobody can write; the next attempt closes this one.
                 end_attempt(connection, attempt_id, source.document_uuid, outcome.error)
+            failpoint("attempt.failed")
             return outcome
         finally:
             self._running.pop(attempt_id, None)

@@ -28,6 +28,7 @@ from botocore.exceptions import (
 )
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.store.names import s3_uri
 
 if TYPE_CHECKING:
@@ -325,6 +326,7 @@ class ObjectStore:
         """
         key = f"derived/probe-{uuid4()}"
         self.put_derived(key, b"Does a conditional copy overwrite?", "text/plain")
+        failpoint("copy.probing")
         try:
             with _typed(f"trying a conditional copy of {self.uri(key)}"):
                 self.client.copy_object(
@@ -390,6 +392,7 @@ class ObjectStore:
                 CopySourceIfMatch=f'"{etag}"',
                 CopySourceRange=f"bytes={start}-{min(start + part_bytes, size_bytes) - 1}",
             )["CopyPartResult"]
+            failpoint("part.copied")
             part: CompletedPartTypeDef = {"PartNumber": number, "ETag": response["ETag"]}
             if checksum := response.get("ChecksumSHA256"):
                 part["ChecksumSHA256"] = checksum
@@ -443,15 +446,18 @@ class ObjectStore:
 
     def _begin_parts(self, key: str, mime_type: str, metadata: Mapping[str, str]) -> str:
         with _typed(f"writing {self.uri(key)}"):
-            return self.client.create_multipart_upload(
+            upload_id = self.client.create_multipart_upload(
                 Bucket=self.bucket,
                 Key=key,
                 ContentType=mime_type,
                 Metadata=dict(metadata),
                 ChecksumAlgorithm="SHA256",
             )["UploadId"]
+        failpoint("parts.begun")
+        return upload_id
 
     def _complete_parts(self, key: str, upload_id: str, parts: Sequence[CompletedPartTypeDef]) -> None:
+        failpoint("parts.completing")
         self.client.complete_multipart_upload(
             Bucket=self.bucket,
             Key=key,
@@ -491,6 +497,7 @@ class ObjectStore:
                 Body=body,
                 ChecksumSHA256=checksum,
             )
+            failpoint("part.sent")
             return {"PartNumber": number, "ETag": response["ETag"], "ChecksumSHA256": checksum}
 
         digest = hashlib.sha256()

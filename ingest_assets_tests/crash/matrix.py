@@ -1,0 +1,329 @@
+"""The crash matrix: every failpoint, the scenario it is reached in, and what came of it.
+
+    python -m ingest_assets_tests.crash.matrix docs/crash-matrix.md
+
+runs all of it and writes the table; `test_crash_matrix.py` runs the same as tests.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from sqlalchemy import create_engine
+
+import ingest_assets
+from ingest_assets.markdown import table
+from ingest_assets.partitions import shown_partitions
+from ingest_assets.store.database import Database, sqlalchemy_url
+from ingest_assets.store.object_store import ObjectStore
+from ingest_assets.verification import report, verify
+from ingest_assets_tests.conftest import Services, running_services
+from ingest_assets_tests.crash import invariants
+from ingest_assets_tests.crash.invariants import World
+from ingest_assets_tests.crash.scenarios import (
+    SCENARIOS,
+    act_again,
+    act_until_killed,
+    prepare,
+    tick_again,
+)
+from ingest_assets_tests.crash.site import Site, site, template
+
+# A case mostly waits: for the second look at new files, for a process to start.
+AT_A_TIME = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kill.
+
+    Attributes:
+        failpoint: where.
+        scenario: what was going on.
+        where: the place in words.
+        passes: how often the place was passed unharmed before.
+    """
+
+    failpoint: str
+    scenario: str
+    where: str
+    passes: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.failpoint}{'+' * self.passes} in {self.scenario}".replace(" ", "-")
+
+
+CASES = (
+    Case("sources.inserted", "files", "sources inserted, not committed"),
+    Case("sources.committed", "files", "sources committed; no partitions yet"),
+    Case("partitions.adding", "files", "before the partitions are added"),
+    Case("partitions.added", "files", "partitions added; nothing launched"),
+    Case("sensor.requesting", "files", "runs chosen; the tick has not returned"),
+    Case("run.started", "files", "the run has begun; no document has"),
+    Case("attempt.inserted", "files", "attempt inserted, not committed"),
+    Case("attempt.committed", "files", "attempt committed; nothing done"),
+    Case("attempt.committed", "files", "the same, in the midst of the run", passes=5),
+    Case("attempt.ending", "files", "stage done; its attempt not ended"),
+    Case("attempt.ended", "files", "attempt ended; Dagster not told"),
+    Case("attempt.failed", "files", "failed attempt ended; Dagster not told"),
+    Case("row.inserted", "files", "row inserted, not committed"),
+    Case("row.committed", "files", "row committed; no object"),
+    Case("object.storing", "files", "before the object is put"),
+    Case("object.stored", "files", "object put, not verified"),
+    Case("object.verified", "files", "object verified; the row does not say so"),
+    Case("timestamp.updated", "files", "timestamp updated, not committed"),
+    Case("timestamp.committed", "files", "timestamp committed"),
+    Case("event.yielding", "files", "before an event of materialisation"),
+    Case("event.yielded", "files", "after an event of materialisation"),
+    Case("event.yielded", "files", "the same, after the fifth", passes=4),
+    Case("run.ending", "files", "all events are out; the run has not ended"),
+    Case("parts.begun", "large", "upload in parts begun; none sent"),
+    Case("part.sent", "large", "after the first part"),
+    Case("part.sent", "large", "after the second part", passes=1),
+    Case("parts.completing", "large", "all parts sent, not put together"),
+    Case("object.stored", "large", "parts put together, not verified"),
+    Case("text.recognising", "scan", "before recognition"),
+    Case("page.read", "scan", "after the first page"),
+    Case("page.read", "scan", "after the second page", passes=1),
+    Case("text.recognised", "scan", "recognised; nothing stored"),
+    Case("thumbnail.stored", "scan", "picture of page 1 stored; no text"),
+    Case("text.inserted", "scan", "text and pages inserted, not committed"),
+    Case("text.committed", "scan", "text committed; attempt not ended"),
+    Case("orphans.inserted", "adopt", "uploads inserted as sources, not committed"),
+    Case("orphans.committed", "adopt", "uploads committed as sources; no partitions"),
+    Case("partitions.added", "adopt", "partitions added; nobody told"),
+    Case("row.committed", "adopt", "row of an upload committed; not copied"),
+    Case("copy.probing", "adopt", "while the endpoint is tried out"),
+    Case("object.stored", "adopt", "copied, not verified"),
+    Case("timestamp.committed", "adopt", "copied and verified"),
+    Case("parts.begun", "adopt in parts", "copy in parts begun; none copied"),
+    Case("part.copied", "adopt in parts", "after a part was copied"),
+    Case("parts.completing", "adopt in parts", "all parts copied, not put together"),
+    Case("original.deleting", "delete", "copy compared; original not removed"),
+    Case("original.deleted", "delete", "one original removed"),
+    Case("rebuild.inserted", "rebuild", "rows restored, not committed"),
+    Case("rebuild.committed", "rebuild", "rows restored; no partitions"),
+    Case("object.stored", "restore", "object stored again, not verified"),
+    Case("timestamp.updated", "restore", "object verified, not committed"),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one kill.
+
+    Attributes:
+        broken: promises that did not hold, each in a sentence; empty is well.
+        left: what the killed process left.
+        then: what the next one did.
+        seconds: wall time of all of it.
+    """
+
+    case: Case
+    broken: list[str]
+    left: str
+    then: str
+    seconds: float
+
+
+def failpoints_in_the_code() -> set[str]:
+    """Every failpoint that the package marks."""
+    package = Path(ingest_assets.__file__).parent
+    return {
+        name
+        for module in package.rglob("*.py")
+        for name in re.findall(r'\bfailpoint\("([^"]+)"\)', module.read_text())
+    }
+
+
+def run_case(case: Case, place: Site) -> Result:
+    """Kill, look, let the next process do its work, and look again."""
+    started = time.monotonic()
+    broken: list[str] = []
+    scenario = SCENARIOS[case.scenario]
+    _must_end_well(place, prepare, case.scenario)
+    first = _look(place)
+    code = place.run(act_until_killed, case.scenario, case.failpoint, case.passes)
+    if code != -signal.SIGKILL:
+        broken.append(f"The failpoint was not reached: exit code {code}.\n{place.last_words()}")
+    killed = _look(place)
+    recognised = place.recognitions()
+    broken += (f"After the kill: {what}" for what in invariants.broken_at_any_instant(killed))
+
+    _must_end_well(place, act_again, case.scenario)
+    end = _look(place)
+    broken += invariants.broken_at_the_end(end)
+    broken += _changed(first, end, originals=scenario.originals)
+    broken += _changed(killed, end, originals=scenario.originals)
+    broken += _recognised_too_often(place, killed, end, recognised)
+    states: dict[str, list[str]] = {}
+    for row in end.rows["progress"]:
+        states.setdefault(row.original_file_name, []).append(row.state)
+    if {name: sorted(found) for name, found in states.items()} != scenario.states:
+        broken.append(f"G2, G9: the outcomes are {states}.")
+    originals = [key for key in end.objects if key.startswith("documents/2025/")]
+    if not scenario.originals and originals:
+        broken.append(f"Originals are left: {originals}.")
+    broken += _checklist(place)
+    _must_end_well(place, tick_again)
+    if _look(place) != end:
+        broken.append("G6: one more look changed something.")
+    return Result(case, broken, _left(killed), _then(killed, end), time.monotonic() - started)
+
+
+def _must_end_well(place: Site, *work: object) -> None:
+    code = place.run(*work)  # type: ignore[arg-type]
+    assert code == 0, f"Exit code {code}.\n{place.last_words()}"
+
+
+def _look(place: Site) -> World:
+    engine = create_engine(sqlalchemy_url(place.database_url))
+    try:
+        return invariants.look(engine, place.services.s3_client(), place.bucket, place.input_dir)
+    finally:
+        engine.dispose()
+
+
+def _changed(before: World, after: World, *, originals: bool) -> Iterator[str]:
+    for what in invariants.broken_between(before, after):
+        if originals or not what.startswith("G8: documents/2025/"):
+            yield what
+
+
+def _recognised_too_often(
+    place: Site, killed: World, end: World, recognised: list[str]
+) -> Iterator[str]:
+    """Once a document, and once more for each attempt that is recorded as not having ended well."""
+    keys = {row.document_uuid: row.s3_key for row in end.rows["documents"]}
+    allowed = Counter(keys.values())
+    for row in end.rows["attempts"]:
+        if row.stage == "document_text" and row.status == "failed":
+            allowed[keys[row.document_uuid]] += 1
+    counts = Counter(place.recognitions())
+    for key in counts - allowed:
+        yield f"G5: {key} was recognised {counts[key]} times."
+    known = {keys[row.document_uuid] for row in killed.rows["texts"]}
+    for key in known.intersection(place.recognitions()[len(recognised) :]):
+        yield f"G5: {key} had a text and was recognised again."
+
+
+def _checklist(place: Site) -> Iterator[str]:
+    with closing(Database(place.database_url)) as database, place.instance() as instance:
+        objects = ObjectStore(place.services.s3_client(), place.bucket)
+        found = verify(database, objects, shown_partitions(instance), in_flight_seconds=0)
+    if not found.passed:
+        yield report(found)
+
+
+def _left(world: World) -> str:
+    """What there is, in short."""
+    counts = {
+        "sources": len(world.rows["sources"]),
+        "rows": len(world.rows["documents"]),
+        "objects": sum(not key.startswith("documents/2025/") for key in world.objects),
+        "texts": len(world.rows["texts"]),
+        "open attempts": sum(row.status == "running" for row in world.rows["attempts"]),
+        "open uploads": len(world.uploads),
+    }
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
+
+
+def _then(killed: World, end: World) -> str:
+    known = {row.attempt_id for row in killed.rows["attempts"]}
+    new = [row for row in end.rows["attempts"] if row.attempt_id not in known]
+    closed = sum(row.error_code == "abandoned" for row in end.rows["attempts"])
+    return f"{len(new)} attempts" + (f", {closed} closed as abandoned" if closed else "")
+
+
+def write_table(results: list[Result], seconds: float) -> str:
+    """The page `docs/crash-matrix.md`."""
+    held = sum(not result.broken for result in results)
+    rows = [
+        (
+            result.case.failpoint,
+            SCENARIOS[result.case.scenario].what,
+            result.case.where,
+            result.left,
+            result.then,
+            "held" if not result.broken else "BROKEN: " + " ".join(result.broken),
+            f"{result.seconds:.1f}",
+        )
+        for result in results
+    ]
+    headings = (
+        "failpoint", "in", "killed where", "left behind", "the next process", "G1 to G10", "s"
+    )  # fmt: skip
+    return "\n".join(
+        [
+            "# The crash matrix",
+            "",
+            "Written by `python -m ingest_assets_tests.crash.matrix docs/crash-matrix.md`; the same "
+            "runs in `make test`.",
+            "",
+            "A real process kills itself with SIGKILL at the failpoint. Then files, bucket and "
+            "database are looked at directly: what must hold at any instant holds. The next process "
+            "does what a restarted daemon does, or a person who repeats the command; then all "
+            "promises are asked for, the verification checklist is passed, and one more look changes "
+            "nothing.",
+            "",
+            f"{held} of {len(results)} held; {seconds:.0f} s for all, {AT_A_TIME} at a time.",
+            "",
+            table(headings, rows),
+            "",
+        ]
+    )
+
+
+@contextmanager
+def running(
+    services: Services, directory: Path, cases: Sequence[Case]
+) -> Iterator[dict[Case, Future[Result]]]:
+    """All cases on their way, a few at a time."""
+    (directory / "template").mkdir()
+
+    def run(case: Case) -> Result:
+        place_directory = directory / str(case)
+        place_directory.mkdir()
+        with site(services, place_directory) as place:
+            return run_case(case, place)
+
+    with (
+        template(services, directory / "template"),
+        ThreadPoolExecutor(AT_A_TIME, "case") as pool,
+    ):
+        try:
+            yield {case: pool.submit(run, case) for case in cases}
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@click.command()
+@click.argument("page", type=click.Path(dir_okay=False, path_type=Path))
+def main(page: Path) -> None:
+    """Run all cases, and write the table."""
+    started = time.monotonic()
+    results = []
+    with (
+        TemporaryDirectory(prefix="crash-matrix-") as directory,
+        running_services(Path(directory)) as services,
+        running(services, Path(directory), CASES) as cases,
+    ):
+        for case, future in cases.items():
+            results.append(future.result())
+            click.echo(f"{case}: {'; '.join(results[-1].broken) or 'held'}")
+    page.write_text(write_table(results, time.monotonic() - started))
+    raise SystemExit(any(result.broken for result in results))
+
+
+if __name__ == "__main__":
+    main()
