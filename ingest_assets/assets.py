@@ -28,7 +28,7 @@ from ingest_assets.resources import (
 )
 from ingest_assets.stages import document_object, document_row, document_text
 from ingest_assets.stages.runner import Outcome, Runner
-from ingest_assets.stages.stage import Markdown, Result, Services
+from ingest_assets.stages.stage import Markdown, Result, Services, mark_reported
 
 GROUP = "documents"
 # A document's thread mostly waits for a service or for one of the engine's processes.
@@ -100,6 +100,7 @@ def document_assets(documents_per_run: int) -> AssetsDefinition:
         stages = [key.to_user_string() for key in context.selected_asset_keys]
         keys = context.partition_keys
         failed: list[Outcome] = []
+        finished: list[str] = []
         failpoint("run.started")
         for outcome in Runner(services, stages, context.run.run_id, DOCUMENTS_AT_A_TIME).run(keys):
             if outcome.result is None:
@@ -109,6 +110,10 @@ def document_assets(documents_per_run: int) -> AssetsDefinition:
                 failpoint("event.yielding")
                 yield _materialization(outcome, outcome.result)
                 failpoint("event.yielded")
+                if outcome.stage == SPECS[-1].key.to_user_string():
+                    finished.append(outcome.partition_key)
+        with services.database.engine.begin() as connection:
+            mark_reported(connection, finished)
         failpoint("run.ending")
         if failed:
             raise _failure(failed, len(keys))

@@ -242,14 +242,13 @@ def rebuild_db(deep: bool) -> None:
     """Restore the rows of documents from the bucket alone, with the UUIDs that they had."""
     from dagster import DagsterInstance  # noqa: PLC0415  (heavy)
 
-    from ingest_assets.partitions import add_partitions  # noqa: PLC0415  (heavy)
-    from ingest_assets.reconcile.rebuild import rebuild, report  # noqa: PLC0415  (heavy)
+    from ingest_assets.reconcile.rebuild import report  # noqa: PLC0415  (heavy)
+    from ingest_assets.reconciliation import restore_rows  # noqa: PLC0415  (heavy)
 
     settings = use_running_stack()
     batch = settings.max_documents_per_run
-    rebuilt = rebuild(_database(), _objects(settings), batch_size=batch, deep=deep)
     with DagsterInstance.get() as instance:
-        add_partitions(instance, rebuilt.partition_keys)
+        rebuilt = restore_rows(instance, _database(), _objects(settings), batch, deep=deep)
     for line in report(rebuilt):
         click.echo(line)
     sys.exit(1 if rebuilt.not_restored else 0)

@@ -1,7 +1,7 @@
 """Dagster's side of `reconcile`: the asset that looks, and adopting orphans.
 
-Belongs here: what Dagit is told of the bucket as a whole, and the one place where registering meets
-partitions. Does not belong here: looking and registering themselves (`reconcile`).
+Belongs here: what Dagit is told of the bucket as a whole, and the one place where registering and
+restoring meet partitions. Does not belong here: looking and registering themselves (`reconcile`).
 """
 
 from collections.abc import Iterable
@@ -24,6 +24,7 @@ from ingest_assets.partitions import add_partitions
 from ingest_assets.reconcile.apply import Registered, register, waiting
 from ingest_assets.reconcile.inventory import CLASSES, Deep, Finding
 from ingest_assets.reconcile.plan import markdown, plan_path, summary, write_plan
+from ingest_assets.reconcile.rebuild import Rebuilt, rebuild
 from ingest_assets.resources import ObjectStoreResource, PostgresResource, ReconciliationResource
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
@@ -54,6 +55,23 @@ def adopt(
     """Register orphans and add the partitions of all that wait; launches nothing."""
     registered = register(database, objects, orphans, batch_size)
     return Adopted(registered, add_partitions(instance, waiting(database)))
+
+
+def restore_rows(
+    instance: DagsterInstance,
+    database: Database,
+    objects: ObjectStore,
+    batch_size: int,
+    *,
+    deep: bool = False,
+) -> Rebuilt:
+    """Restore rows from the bucket and add their partitions; launches nothing.
+
+    Partitions of files whose rows were restored before a crash are added by `input_directory`.
+    """
+    rebuilt = rebuild(database, objects, batch_size=batch_size, deep=deep)
+    add_partitions(instance, [*rebuilt.partition_keys, *waiting(database)])
+    return rebuilt
 
 
 class InventoryConfig(Config):

@@ -190,15 +190,14 @@ def _held(object_store: ObjectStoreResource) -> str:
 
 
 def _unfinished(database: Database) -> list[_Batch]:
-    """Batches of files with documents that have neither a text nor a stored reason for having none."""
+    """Batches of files with documents that have no outcome, or one that Dagster was not told of."""
     with database.engine.connect() as connection:
         rows = connection.execute(
             text("""
                 SELECT source.batch_id,
                        array_agg(source.partition_key ORDER BY source.sequence_number)
                 FROM ingest.document_sources AS source
-                LEFT JOIN ingest.document_texts AS recognised USING (document_uuid)
-                WHERE source.kind = 'file' AND recognised.document_uuid IS NULL
+                WHERE source.kind = 'file' AND source.reported_at IS NULL
                   AND (SELECT attempt.status FROM ingest.stage_attempts AS attempt
                        WHERE attempt.partition_key = source.partition_key
                        ORDER BY attempt.attempt_id DESC LIMIT 1) IS DISTINCT FROM 'failed'

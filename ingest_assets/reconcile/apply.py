@@ -90,17 +90,17 @@ def register(
 
 
 def waiting(database: Database) -> list[str]:
-    """Partition keys of registered objects that nobody has worked on yet, in the order of registering.
+    """Partition keys of known objects that nobody has worked on yet, in the order of registering.
 
-    All of them, not only the newest: whatever crashed between registering and adding partitions is
-    completed by the next who asks.
+    All of them, not only the newest: whatever crashed between registering, or restoring a row, and
+    adding partitions is completed by the next who asks.
     """
     tried = exists().where(StageAttempt.partition_key == DocumentSource.partition_key)
     with database.engine.connect() as connection:
         return list(
             connection.execute(
                 select(DocumentSource.partition_key)
-                .where(DocumentSource.kind == "s3", DocumentSource.document_uuid.is_(None), ~tried)
+                .where(DocumentSource.kind == "s3", ~tried)
                 .order_by(DocumentSource.sequence_number)
             ).scalars()
         )

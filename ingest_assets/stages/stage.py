@@ -5,12 +5,12 @@ Belongs here: the types that all stages share. Does not belong here: anything th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select, update
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.engine import OcrEngine
@@ -87,6 +87,16 @@ def load_source(connection: Connection, partition_key: str) -> Source:
             "Put files into the input directory; partitions added by hand stand for nothing.",
         )
     return Source(**row._mapping)
+
+
+def mark_reported(connection: Connection, partition_keys: Collection[str]) -> None:
+    """Note, in the caller's transaction, that whoever launches runs was told of the last stage."""
+    columns = DocumentSource.__table__.columns
+    connection.execute(
+        update(DocumentSource)
+        .where(columns.partition_key.in_(partition_keys), columns.reported_at.is_(None))
+        .values(reported_at=func.now())
+    )
 
 
 def require_document(source: Source) -> UUID:

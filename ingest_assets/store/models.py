@@ -73,6 +73,11 @@ class DocumentSource(Base):
         UniqueConstraint("source_uri", "size_bytes", "source_version"),
         Index(None, "document_uuid"),
         Index(None, "batch_id"),
+        Index(
+            "ix_document_sources_unreported",
+            "sequence_number",
+            postgresql_where=text("reported_at IS NULL"),
+        ),
     )
 
     partition_key: Mapped[str] = mapped_column(primary_key=True)
@@ -94,6 +99,9 @@ class DocumentSource(Base):
             use_alter=True,  # each of the two tables refers to the other
         ),
     )
+    # When Dagster had been told of the last stage. A run that is killed between the text's commit and
+    # that is made up for by another, which finds all done and says so.
+    reported_at: Mapped[datetime | None]
 
 
 class SourceDocument(Base):

@@ -71,6 +71,7 @@ _TRANSIENT_CODES = {
     "ThrottlingException",
     "TooManyRequestsException",
     "OperationAborted",
+    "NoSuchUpload",  # another process took the document over, and removed our parts
 }
 _ALREADY_THERE = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _MISSING = {"NoSuchKey", "NotFound", "404"}
@@ -446,6 +447,7 @@ class ObjectStore:
 
     def _begin_parts(self, key: str, mime_type: str, metadata: Mapping[str, str]) -> str:
         with _typed(f"writing {self.uri(key)}"):
+            self._abort_left_over(key)
             upload_id = self.client.create_multipart_upload(
                 Bucket=self.bucket,
                 Key=key,
@@ -516,6 +518,16 @@ class ObjectStore:
             parts.extend(future.result() for future in pending)
         _compare(key, sent, digest.hexdigest(), size_bytes, sha256)
         return parts
+
+    def _abort_left_over(self, key: str) -> None:
+        """Remove the parts that a killed process left: the caller holds the document's lock."""
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self.bucket, Prefix=key
+        )
+        for page in pages:
+            for upload in page.get("Uploads", ()):
+                if upload["Key"] == key:
+                    self._abort(key, upload["UploadId"])
 
     def _abort(self, key: str, upload_id: str) -> None:
         # The error that led here is the one to report; parts that stay behind are invisible, and a

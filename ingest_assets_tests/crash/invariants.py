@@ -166,7 +166,7 @@ def broken_at_the_end(world: World) -> Iterator[str]:
         if row.upload_timestamp is None:
             yield f"G2: {row.document_uuid} was registered and never stored."
     for key in world.uploads:
-        yield f"G4: the parts of an upload to {key} were left behind."
+        yield f"G2: parts sent to {key} are left behind."
 
 
 def _broken_sources(world: World) -> Iterator[str]:

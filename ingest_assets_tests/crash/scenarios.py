@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from io import BytesIO
 
 import pikepdf
+from dagster import AssetKey
 
-from ingest_assets.partitions import add_partitions
 from ingest_assets.reconcile.apply import delete_adopted, restore_lost
-from ingest_assets.reconcile.rebuild import rebuild
+from ingest_assets.reconciliation import restore_rows
 from ingest_assets_tests.crash.site import arm, bury_runs
 from ingest_assets_tests.documents import pdf, picture
 from ingest_assets_tests.ocr.documents import scan_pdf
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.pipeline import STAGES, Pipeline
 from ingest_assets_tests.reconcile.bucket import adopt_all, execute, key_of, look, remove, upload
 
 MEBIBYTE = 1024**2
@@ -121,12 +121,12 @@ def _fill_and_lose_rows(pipeline: Pipeline) -> None:
     execute(pipeline, "TRUNCATE ingest.document_sources CASCADE")
     for key in pipeline.instance.get_dynamic_partitions("documents"):
         pipeline.instance.delete_dynamic_partition("documents", key)
+    pipeline.instance.wipe_assets([AssetKey(stage) for stage in STAGES])
 
 
 def _rebuild(pipeline: Pipeline) -> None:
     """`ingest-assets rebuild-db`, then the sensor, then a backfill of what is missing."""
-    rebuilt = rebuild(pipeline.database, pipeline.objects, batch_size=4)
-    add_partitions(pipeline.instance, rebuilt.partition_keys)
+    restore_rows(pipeline.instance, pipeline.database, pipeline.objects, 4)
     pipeline.ingest()
     _adopt(pipeline)
 
