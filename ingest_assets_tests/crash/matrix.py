@@ -171,7 +171,7 @@ def run_case(case: Case, place: Site) -> Result:
     broken += invariants.broken_at_the_end(end)
     broken += _changed(first, end, originals=scenario.originals)
     broken += _changed(killed, end, originals=scenario.originals)
-    broken += _recognised_too_often(place.recognitions()[prepared:], end)
+    broken += recognised_too_often(place.recognitions()[prepared:], end)
     texts = {row.document_uuid for row in killed.rows["texts"]}
     keys = {row.s3_key for row in end.rows["documents"] if row.document_uuid in texts}
     again = keys.intersection(place.recognitions()[recognised:])
@@ -184,7 +184,7 @@ def run_case(case: Case, place: Site) -> Result:
     originals = [key for key in end.objects if key.startswith("documents/2025/")]
     if not scenario.originals and originals:
         broken.append(f"Originals are left: {originals}.")
-    broken += _checklist(place)
+    broken += checklist(place)
     _must_end_well(place, tick_again)
     if _look(place) != end:
         broken.append("G6: one more look changed something.")
@@ -210,7 +210,7 @@ def _changed(before: World, after: World, *, originals: bool) -> Iterator[str]:
             yield what
 
 
-def _recognised_too_often(recognitions: Sequence[str], end: World) -> Iterator[str]:
+def recognised_too_often(recognitions: Sequence[str], end: World) -> Iterator[str]:
     """Once a document, and once more for each attempt that is recorded as not having ended well."""
     keys = {row.document_uuid: row.s3_key for row in end.rows["documents"]}
     allowed = Counter(keys.values())
@@ -221,7 +221,7 @@ def _recognised_too_often(recognitions: Sequence[str], end: World) -> Iterator[s
         yield f"G5: {key} was recognised {count} times too often."
 
 
-def _checklist(place: Site) -> Iterator[str]:
+def checklist(place: Site) -> Iterator[str]:
     with closing(Database(place.database_url)) as database, place.instance() as instance:
         objects = ObjectStore(place.services.s3_client(), place.bucket)
         found = verify(database, objects, shown_partitions(instance), in_flight_seconds=0)

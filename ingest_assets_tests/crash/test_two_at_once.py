@@ -1,0 +1,159 @@
+"""Two processes do the same at the same time: one result, nothing done twice, nobody waits for ever."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from ingest_assets.store.database import sqlalchemy_url
+from ingest_assets_tests.conftest import Services
+from ingest_assets_tests.crash import invariants
+from ingest_assets_tests.crash.matrix import checklist, recognised_too_often
+from ingest_assets_tests.crash.scenarios import AGREEMENT, tick_again
+from ingest_assets_tests.crash.site import Site, site, template
+from ingest_assets_tests.documents import pdf, picture
+from ingest_assets_tests.pipeline import Pipeline
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _template(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with template(services, tmp_path_factory.mktemp("template")):
+        yield
+
+
+@pytest.fixture
+def place(services: Services, tmp_path: Path) -> Iterator[Site]:
+    directory = tmp_path / "site"
+    directory.mkdir()
+    with site(services, directory) as place:
+        yield place
+
+
+def meet(pipeline: Pipeline, count: int = 2) -> None:
+    """Wait until so many processes are here."""
+    meeting = pipeline.input_dir.parent / "meeting"
+    with meeting.open("a") as file:
+        file.write(".")
+    while meeting.stat().st_size < count:
+        time.sleep(0.005)
+
+
+def fill(pipeline: Pipeline) -> None:
+    for number in range(6):
+        pipeline.put(f"agreement {number}.pdf", pdf(f"Agreement {number}."))
+    pipeline.put("copy.pdf", pdf("Agreement 1."))
+    pipeline.put("scan.png", picture("SCANNED LINE"))
+    pipeline.put("empty.pdf", b"")
+
+
+def discover(pipeline: Pipeline) -> None:
+    pipeline.requests()
+
+
+def ingest(pipeline: Pipeline) -> None:
+    meet(pipeline)
+    pipeline.ingest()
+
+
+def run_all(pipeline: Pipeline) -> None:
+    """One run of all partitions."""
+    keys = pipeline.instance.get_dynamic_partitions("documents")
+    meet(pipeline)
+    pipeline.run_range(keys[0], keys[-1])
+
+
+def run_one(pipeline: Pipeline, place_in_order: int) -> None:
+    """One run of one partition."""
+    key = pipeline.instance.get_dynamic_partitions("documents")[place_in_order]
+    meet(pipeline)
+    assert pipeline.run_range(key, key).success
+
+
+def run_together(place: Site, *works: tuple[Any, ...]) -> None:
+    """Each in a process of its own, all at once."""
+    processes = [place.process(*work) for work in works]
+    codes = [place.wait(process) for process in processes]
+    assert codes == [0] * len(works), place.last_words()
+
+
+def assert_one_result(place: Site) -> Counter[str]:
+    """The promises hold, and each document was recognised once; the states."""
+    engine = create_engine(sqlalchemy_url(place.database_url))
+    try:
+        world = invariants.look(engine, place.services.s3_client(), place.bucket, place.input_dir)
+    finally:
+        engine.dispose()
+    assert list(invariants.broken_at_the_end(world)) == []
+    assert list(recognised_too_often(place.recognitions(), world)) == []
+    assert len(world.objects) == len(world.rows["documents"])
+    failed = {row.error_code for row in world.rows["attempts"] if row.status == "failed"}
+    assert failed <= {"empty"}
+    assert list(checklist(place)) == []
+    assert place.run(tick_again) == 0, place.last_words()
+    return Counter(row.state for row in world.rows["progress"])
+
+
+ALL = {"completed": 7, "duplicate": 1, "rejected": 1}
+
+
+def test_the_same_partition_launched_twice(place: Site) -> None:
+    (place.input_dir / "scan.png").write_bytes(picture("SCANNED LINE"))
+    assert place.run(discover) == 0
+    run_together(place, (run_one, 0), (run_one, 0))
+    assert assert_one_result(place) == {"completed": 1}
+    assert len(place.recognitions()) == 1
+
+
+def test_two_sightings_of_one_content_in_two_runs(place: Site) -> None:
+    for name in ("one.pdf", "two.pdf"):
+        (place.input_dir / name).write_bytes(AGREEMENT)
+    assert place.run(discover) == 0
+    run_together(place, (run_one, 0), (run_one, 1))
+    assert assert_one_result(place) == {"completed": 1, "duplicate": 1}
+    assert len(place.recognitions()) == 1
+
+
+def test_a_backfill_over_the_range_that_the_sensor_works_on(place: Site) -> None:
+    assert place.run(fill) == 0
+    assert place.run(discover) == 0
+    run_together(place, (ingest,), (run_all,))
+    assert assert_one_result(place) == ALL
+
+
+def test_two_daemons_by_mistake(place: Site) -> None:
+    """Both discover, add partitions and launch, from the first look on."""
+    assert place.run(fill) == 0
+    run_together(place, (ingest,), (ingest,))
+    assert assert_one_result(place) == ALL
+    with place.instance() as instance:
+        keys = instance.get_dynamic_partitions("documents")
+    assert len(keys) == len(set(keys)) == sum(ALL.values())
+
+
+def many(pipeline: Pipeline) -> None:
+    for number in range(400):
+        pipeline.put(f"{number:03}.txt", b"note %d" % number)
+
+
+def discover_together(pipeline: Pipeline) -> None:
+    meet(pipeline)
+    pipeline.requests()
+
+
+def test_two_ticks_at_the_same_moment_add_each_partition_once(place: Site) -> None:
+    assert place.run(many) == 0
+    run_together(place, (discover_together,), (discover_together,))
+    with place.instance() as instance:
+        keys = instance.get_dynamic_partitions("documents")
+    engine = create_engine(sqlalchemy_url(place.database_url))
+    with engine.connect() as connection:
+        sources = connection.execute(text("SELECT partition_key FROM ingest.document_sources"))
+        assert sorted(sources.scalars()) == sorted(keys)
+    engine.dispose()
+    assert len(keys) == 400
