@@ -11,7 +11,8 @@ from statistics import fmean
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, CursorResult, Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
@@ -75,14 +76,14 @@ def _stored_object(document: Row[Any], services: Services) -> StoredObject:
 
 
 def _store(document_uuid: UUID, recognition: Recognition, connection: Connection) -> None:
-    """Replace text and pages in the caller's transaction."""
+    """Insert text and pages in the caller's transaction; a document that has a text keeps it."""
     # Blank space and stray marks are no text: such a document is kept as one without any.
     readable = any(character.isalnum() for page in recognition.pages for character in page.text)
     text = PAGE_SEPARATOR.join(page.text for page in recognition.pages) if readable else ""
     confidences = [page.confidence for page in recognition.pages if page.confidence is not None]
-    connection.execute(delete(DocumentText).where(DocumentText.document_uuid == document_uuid))
-    connection.execute(
-        insert(DocumentText).values(
+    inserted = connection.execute(
+        insert(DocumentText)
+        .values(
             document_uuid=document_uuid,
             text=text,
             engine=recognition.engine,
@@ -91,7 +92,11 @@ def _store(document_uuid: UUID, recognition: Recognition, connection: Connection
             mean_confidence=fmean(confidences) if confidences else None,
             notes=list(recognition.notes),
         )
+        .on_conflict_do_nothing()
     )
+    if not inserted.rowcount:
+        # Postgres was gone for a while, and the document's lock with it: another run was faster.
+        return
     connection.execute(
         insert(DocumentPage), _page_rows(document_uuid, recognition.pages, readable=readable)
     )

@@ -181,11 +181,12 @@ def generated(count: int) -> Iterator[tuple[str, bytes]]:
         if number % 15 == 3:
             yield f"scan {number}.png", picture(f"SCANNED DOCUMENT {number}", "IN LARGE LETTERS")
         elif number % 15 == 7:
-            yield f"copy {number}.pdf", pdf(f"Agreement {number - 1}", "Its second page.")
+            yield f"copy {number}.pdf", agreement
         elif number % 15 == 11:
             yield f"broken {number}.pdf", b"%%PDF-1.4 broken %d" % number
         else:
-            yield f"agreement {number}.pdf", pdf(f"Agreement {number}", "Its second page.")
+            agreement = pdf(f"Agreement {number}", "Its second page.")
+            yield f"agreement {number}.pdf", agreement
 
 
 @contextmanager

@@ -1,0 +1,15 @@
+"""The whole stack with its processes killed at random comes right by itself."""
+
+from __future__ import annotations
+
+from ingest_assets_tests.crash.killer import generated, run
+
+
+def test_documents_survive_the_random_killer() -> None:
+    files = list(generated(24))
+    report = run(files, seed=1, kills=6, pause=(0.5, 3.0), patience=300, say=print)
+    assert report.kills.total() == 6
+    assert report.converged is not None, str(report)
+    assert report.broken == [], str(report)
+    # Two are equal to others, and one is broken.
+    assert report.outcomes == {"completed": 21, "duplicate": 2, "failed": 1}, str(report)
