@@ -177,6 +177,7 @@ class Stack:
 
 def generated(count: int) -> Iterator[tuple[str, bytes]]:
     """Documents of all sorts: most have a text layer, some are scans, some equal, some bad."""
+    agreement = b""
     for number in range(count):
         if number % 15 == 3:
             yield f"scan {number}.png", picture(f"SCANNED DOCUMENT {number}", "IN LARGE LETTERS")

@@ -21,7 +21,16 @@ from ingest_assets_tests.crash.site import arm, bury_runs
 from ingest_assets_tests.documents import pdf, picture
 from ingest_assets_tests.ocr.documents import scan_pdf
 from ingest_assets_tests.pipeline import STAGES, Pipeline
-from ingest_assets_tests.reconcile.bucket import adopt_all, execute, key_of, look, remove, upload
+from ingest_assets_tests.reconcile.bucket import (
+    adopt_all,
+    contents,
+    execute,
+    key_of,
+    look,
+    remove,
+    tables,
+    upload,
+)
 
 MEBIBYTE = 1024**2
 AGREEMENT = pdf("The first page of an agreement.", "Its second page.")
@@ -211,13 +220,16 @@ def act_until_killed(pipeline: Pipeline, scenario: str, failpoint: str, passes: 
 
 
 def act_again(pipeline: Pipeline, scenario: str) -> None:
-    """What the next process does."""
+    """What the next process does, and then what must change nothing."""
     bury_runs(pipeline)
     SCENARIOS[scenario].act(pipeline)
+    look_again(pipeline)
 
 
-def tick_again(pipeline: Pipeline) -> None:
-    """One more look by each sensor: nothing is to be launched or registered any more."""
+def look_again(pipeline: Pipeline) -> None:
+    """One more look by each sensor: nothing is launched, registered or written any more."""
+    before = contents(pipeline), tables(pipeline)
     assert pipeline.requests() == []
     adopted = adopt_all(pipeline)
     assert (adopted.registered.added, adopted.partitions) == (0, [])
+    assert (contents(pipeline), tables(pipeline)) == before

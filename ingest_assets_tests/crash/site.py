@@ -40,9 +40,7 @@ TEMPLATE = "crash_template"
 PATIENCE_SECONDS = 120
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
-    ["__main__", "ingest_assets_tests.conftest", __name__, "ingest_assets_tests.crash.scenarios"]
-)
+_processes.set_forkserver_preload(["__main__", "ingest_assets_tests.crash.preload"])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ingest_assets.store.database import sqlalchemy_url
 from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.crash import invariants
 from ingest_assets_tests.crash.matrix import checklist, recognised_too_often
-from ingest_assets_tests.crash.scenarios import AGREEMENT, tick_again
+from ingest_assets_tests.crash.scenarios import AGREEMENT, look_again
 from ingest_assets_tests.crash.site import Site, site, template
 from ingest_assets_tests.documents import pdf, picture
 from ingest_assets_tests.pipeline import Pipeline
@@ -95,7 +95,7 @@ def assert_one_result(place: Site) -> Counter[str]:
     failed = {row.error_code for row in world.rows["attempts"] if row.status == "failed"}
     assert failed <= {"empty"}
     assert list(checklist(place)) == []
-    assert place.run(tick_again) == 0, place.last_words()
+    assert place.run(look_again) == 0, place.last_words()
     return Counter(row.state for row in world.rows["progress"])
 
 
