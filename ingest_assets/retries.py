@@ -22,6 +22,7 @@ from dagster._core.utils import make_new_backfill_id
 from pydantic import Field
 
 from ingest_assets.assets import document_assets
+from ingest_assets.failpoints import failpoint
 from ingest_assets.failures import Failure, chosen
 from ingest_assets.markdown import table
 from ingest_assets.partitions import add_partitions
@@ -43,6 +44,7 @@ def retry(instance: DagsterInstance, failures: Sequence[Failure], asked_by: str)
     keys = [failure.partition_key for failure in failures]
     add_partitions(instance, keys)
     backfill_id = make_new_backfill_id()
+    failpoint("retry.requesting")
     instance.add_backfill(
         PartitionBackfill.from_asset_partitions(
             backfill_id=backfill_id,
@@ -58,6 +60,7 @@ def retry(instance: DagsterInstance, failures: Sequence[Failure], asked_by: str)
             run_config=None,
         )
     )
+    failpoint("retry.requested")
     return backfill_id
 
 

@@ -117,6 +117,7 @@ class Stack:
             INGEST_SETTLE_SECONDS="1",
             INGEST_MAX_DOCUMENTS_PER_RUN="25",
             INGEST_IN_FLIGHT_SECONDS="0",
+            INGEST_RETRY_COOL_DOWN_SECONDS="5",
         )
 
     def keep_running(self) -> None:

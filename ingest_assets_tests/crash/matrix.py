@@ -112,6 +112,8 @@ CASES = (
     Case("original.deleted", "delete", "one original removed"),
     Case("rebuild.inserted", "rebuild", "rows restored, not committed"),
     Case("rebuild.committed", "rebuild", "rows restored; no partitions"),
+    Case("retry.requesting", "retry", "documents chosen; no backfill requested"),
+    Case("retry.requested", "retry", "backfill requested; nobody told"),
     Case("object.stored", "restore", "object stored again, not verified"),
     Case("timestamp.updated", "restore", "object verified, not committed"),
 )

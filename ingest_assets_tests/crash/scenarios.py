@@ -15,6 +15,9 @@ from io import BytesIO
 import pikepdf
 from dagster import AssetKey
 
+from ingest_assets.errors import TransientError
+from ingest_assets.ocr.engine import Recognition, StoredObject
+from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.reconcile.apply import delete_adopted, restore_lost
 from ingest_assets.reconciliation import restore_rows
 from ingest_assets_tests.crash.site import arm, bury_runs
@@ -140,6 +143,22 @@ def _rebuild(pipeline: Pipeline) -> None:
     _adopt(pipeline)
 
 
+def _fill_and_fail(pipeline: Pipeline) -> None:
+    """Recognition fails for a reason that may pass; in this process alone."""
+
+    def throttled(self: LocalEngine, document: StoredObject) -> Recognition:
+        raise TransientError("throttled", "The engine has too much to do.", "It is tried again.")
+
+    LocalEngine.recognise = throttled  # type: ignore[method-assign]
+    _fill(pipeline)
+    pipeline.ingest()
+
+
+def _retry(pipeline: Pipeline) -> None:
+    while pipeline.retry():
+        pass
+
+
 def _fill_and_lose_object(pipeline: Pipeline) -> None:
     _fill(pipeline)
     pipeline.ingest()
@@ -205,6 +224,7 @@ SCENARIOS = {
             "program.exe": ["rejected"],
         },
     ),
+    "retry": Scenario("trying again what failed", _fill_and_fail, _retry, FILES),
     "restore": Scenario("restoring a lost object", _fill_and_lose_object, _restore, FILES),
 }
 

@@ -28,6 +28,7 @@ from ingest_assets.definitions import build_defs
 from ingest_assets.embedded.stack import PROJECT
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.stages import runner
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.pipeline import Pipeline
@@ -164,12 +165,14 @@ def _work(site: Site, work: Callable[..., None], arguments: tuple[Any, ...]) -> 
     os.dup2(log, 2)
     os.environ.update(site.environment)
     _count_recognitions(site.directory / "recognitions")
+    runner.FIRST_WAIT_SECONDS = 0.01
     settings = site.services.settings.model_copy(
         update={
             "input_dir": site.input_dir,
             "s3_bucket": site.bucket,
             "settle_seconds": 0,
             "in_flight_seconds": 0,
+            "retry_cool_down_seconds": 0,
             "max_documents_per_run": 4,
             "ocr_workers": 1,
             "aws_region": site.services.environment["AWS_REGION"],
