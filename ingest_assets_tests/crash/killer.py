@@ -40,6 +40,8 @@ from ingest_assets_tests.embedded.helpers import CLI, clean_environment, cli, pr
 
 START_SECONDS = 300
 _LOOK_SECONDS = 1.0
+# Whoever is to be killed has so long to come up; then it is another's turn.
+_VICTIM_SECONDS = 20
 
 # Whom, and how to tell them by their command line. The weights say how often: what does the work most.
 VICTIMS: Mapping[str, tuple[Callable[[str], bool], int]] = {
@@ -268,16 +270,7 @@ def _kill(
         while time.monotonic() < moment:
             stack.keep_running()
             time.sleep(0.1)
-        # Wait for one to be there: a run takes its time to start, and so does the stack.
-        alive: list[psutil.Process] = []
-        patience = time.monotonic() + 30
-        while not alive and time.monotonic() < patience:
-            stack.keep_running()
-            alive = stack.processes(victim)
-            time.sleep(0.05)
-        if not alive:
-            say(f"{number:>3}  no {victim} to kill")
-            continue
+        victim, alive = _alive(stack, victim)
         process = alive[int(which * len(alive))]
         try:
             process.kill()
@@ -287,6 +280,21 @@ def _kill(
         say(f"{number:>3}  {victim} {process.pid}")
     for name, content in coming:
         (stack.settings.input_dir / name).write_bytes(content)
+
+
+def _alive(stack: Stack, wanted: str) -> tuple[str, list[psutil.Process]]:
+    """The processes of the wanted kind; after a while without one, those of any kind there is.
+
+    A run takes its time to start, and so does the stack.
+    """
+    patience = time.monotonic() + _VICTIM_SECONDS
+    while True:
+        stack.keep_running()
+        kinds = [wanted] if time.monotonic() < patience else list(VICTIMS)
+        for kind in kinds:
+            if alive := stack.processes(kind):
+                return kind, alive
+        time.sleep(0.05)
 
 
 def wait_until_slowly(condition: Callable[[], bool], seconds: float) -> bool:
