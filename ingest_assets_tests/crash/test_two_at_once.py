@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ingest_assets_tests.crash.matrix import checklist, recognised_too_often
 from ingest_assets_tests.crash.scenarios import AGREEMENT, look_again
 from ingest_assets_tests.crash.site import Site, site, template
 from ingest_assets_tests.documents import pdf, picture
+from ingest_assets_tests.embedded.helpers import wait_until
 from ingest_assets_tests.pipeline import Pipeline
 
 
@@ -75,6 +78,11 @@ def run_one(pipeline: Pipeline, place_in_order: int) -> None:
     assert pipeline.run_range(key, key).success
 
 
+def run_first(pipeline: Pipeline) -> None:
+    (key,) = pipeline.instance.get_dynamic_partitions("documents")
+    pipeline.run_range(key, key)
+
+
 def run_together(place: Site, *works: tuple[Any, ...]) -> None:
     """Each in a process of its own, all at once."""
     processes = [place.process(*work) for work in works]
@@ -82,7 +90,7 @@ def run_together(place: Site, *works: tuple[Any, ...]) -> None:
     assert codes == [0] * len(works), place.last_words()
 
 
-def assert_one_result(place: Site) -> Counter[str]:
+def assert_one_result(place: Site, codes: Collection[str] = ()) -> Counter[str]:
     """The promises hold, and each document was recognised once; the states."""
     engine = create_engine(sqlalchemy_url(place.database_url))
     try:
@@ -93,7 +101,7 @@ def assert_one_result(place: Site) -> Counter[str]:
     assert list(recognised_too_often(place.recognitions(), world)) == []
     assert len(world.objects) == len(world.rows["documents"])
     failed = {row.error_code for row in world.rows["attempts"] if row.status == "failed"}
-    assert failed <= {"empty"}
+    assert failed <= {"empty", *codes}
     assert list(checklist(place)) == []
     assert place.run(look_again) == 0, place.last_words()
     return Counter(row.state for row in world.rows["progress"])
@@ -157,3 +165,29 @@ def test_two_ticks_at_the_same_moment_add_each_partition_once(place: Site) -> No
         assert sorted(sources.scalars()) == sorted(keys)
     engine.dispose()
     assert len(keys) == 400
+
+
+def test_a_frozen_run_that_lost_its_locks_to_another(place: Site) -> None:
+    """The machine stood still, and Postgres was restarted meanwhile: another run has the document."""
+    (place.input_dir / "scan.png").write_bytes(picture("SCANNED LINE"))
+    assert place.run(discover) == 0
+    frozen = place.process(run_first)
+    assert wait_until(lambda: len(place.recognitions()) == 1, 60)
+    assert frozen.pid is not None
+    os.kill(frozen.pid, signal.SIGSTOP)
+    engine = create_engine(sqlalchemy_url(place.database_url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(
+            text("""
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'ingest_assets'
+            """)
+        )
+        assert place.run(run_first) == 0
+        (before,) = connection.execute(text("SELECT * FROM ingest.document_texts"))
+        os.kill(frozen.pid, signal.SIGCONT)
+        assert place.wait(frozen) == 0
+        (after,) = connection.execute(text("SELECT * FROM ingest.document_texts"))
+    engine.dispose()
+    assert after == before
+    assert assert_one_result(place, {"abandoned"}) == {"completed": 1}
