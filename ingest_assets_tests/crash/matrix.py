@@ -152,7 +152,7 @@ def run_case(case: Case, place: Site) -> Result:
     started = time.monotonic()
     broken: list[str] = []
     scenario = SCENARIOS[case.scenario]
-    _must_end_well(place, prepare, case.scenario)
+    assert place.run(prepare, case.scenario) == 0, place.last_words()
     first, prepared = _look(place), len(place.recognitions())
     code = place.run(act_until_killed, case.scenario, case.failpoint, case.passes)
     if code != -signal.SIGKILL:
@@ -189,11 +189,6 @@ def run_case(case: Case, place: Site) -> Result:
         broken.append(f"Originals are left: {originals}.")
     broken += checklist(place)
     return Result(case, broken, _left(killed), _then(killed, end), time.monotonic() - started)
-
-
-def _must_end_well(place: Site, *work: object) -> None:
-    code = place.run(*work)  # type: ignore[arg-type]
-    assert code == 0, f"Exit code {code}.\n{place.last_words()}"
 
 
 def _look(place: Site) -> World:

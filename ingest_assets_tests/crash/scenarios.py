@@ -14,13 +14,16 @@ from io import BytesIO
 
 import pikepdf
 from dagster import AssetKey
+from PIL import Image
 
 from ingest_assets.errors import TransientError
+from ingest_assets.failpoints import arm
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.reconcile.apply import delete_adopted, restore_lost
 from ingest_assets.reconciliation import restore_rows
-from ingest_assets_tests.crash.site import arm, bury_runs
+from ingest_assets.store import object_store
+from ingest_assets_tests.crash.site import bury_runs
 from ingest_assets_tests.documents import pdf, picture
 from ingest_assets_tests.ocr.documents import scan_pdf
 from ingest_assets_tests.pipeline import STAGES, Pipeline
@@ -70,8 +73,6 @@ def _ingest(pipeline: Pipeline) -> None:
 
 
 def _fill_scan(pipeline: Pipeline) -> None:
-    from PIL import Image
-
     pages = [Image.open(BytesIO(picture(f"SCANNED PAGE {number}"))) for number in (1, 2)]
     pipeline.put("scan.pdf", scan_pdf(*pages))
 
@@ -97,8 +98,6 @@ def _adopt(pipeline: Pipeline) -> None:
 
 
 def _adopt_in_parts(pipeline: Pipeline) -> None:
-    from ingest_assets.store import object_store
-
     # As for an object above 5 GiB, with parts of the smallest size that S3 takes.
     object_store.COPY_BYTES = 6 * MEBIBYTE
     object_store.COPY_PART_BYTES = 5 * MEBIBYTE

@@ -23,7 +23,6 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from psycopg2 import sql
 from sqlalchemy import make_url
 
-from ingest_assets import failpoints
 from ingest_assets.definitions import build_defs
 from ingest_assets.embedded.stack import PROJECT
 from ingest_assets.ocr.engine import Recognition, StoredObject
@@ -215,8 +214,3 @@ def bury_runs(pipeline: Pipeline) -> None:
     dead = pipeline.instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED]))
     for run in dead:
         pipeline.instance.report_run_failed(run, "Its process is gone.")
-
-
-def arm(failpoint: str, passes: int) -> None:
-    """Let this process die at the failpoint."""
-    failpoints.arm(failpoint, passes)
