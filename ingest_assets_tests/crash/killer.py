@@ -212,6 +212,7 @@ def run(
     pause: tuple[float, float],
     patience: float,
     say: Callable[[str], None],
+    victims: Sequence[str] = tuple(VICTIMS),
 ) -> Report:
     """Ingest the files while killing, then wait and judge.
 
@@ -219,15 +220,15 @@ def run(
         kills: how many.
         pause: least and most seconds between two.
         patience: seconds that the documents have for their outcomes after the last kill.
+        victims: whom to kill.
     """
-    chance = random.Random(seed)
     report = Report(seed, len(files))
     with _directory() as directory:
         stack = Stack(directory)
         if not wait_until(stack.is_ready, START_SECONDS):
             raise RuntimeError("The stack did not start.")
         started = time.monotonic()
-        _kill(stack, files, chance, kills, pause, report, say)
+        _kill(stack, files, _Chance(seed, kills, pause, victims), report, say)
         last_kill = time.monotonic()
         report.seconds = last_kill - started
         say("No more kills.")
@@ -247,42 +248,54 @@ def run(
     return report
 
 
+@dataclass(frozen=True)
+class _Chance:
+    """Whom to kill, and when: the same for the same seed."""
+
+    seed: int
+    kills: int
+    pause: tuple[float, float]
+    victims: Sequence[str]
+
+    def __iter__(self) -> Iterator[tuple[float, str, float]]:
+        """Seconds to wait, the victim, and which of several: from 0, the oldest, to 1."""
+        chance = random.Random(self.seed)
+        weights = [VICTIMS[victim][1] for victim in self.victims]
+        for _ in range(self.kills):
+            (victim,) = chance.choices(self.victims, weights)
+            yield chance.uniform(*self.pause), victim, chance.random()
+
+
 def _kill(
     stack: Stack,
     files: Sequence[tuple[str, bytes]],
-    chance: random.Random,
-    kills: int,
-    pause: tuple[float, float],
+    chance: _Chance,
     report: Report,
     say: Callable[[str], None],
 ) -> None:
     """Bring the files in, one portion before each kill of the first half, and kill."""
-    names = list(VICTIMS)
-    weights = [weight for _, weight in VICTIMS.values()]
-    portion = -(-len(files) // max(1, kills // 2))
+    portion = -(-len(files) // max(1, chance.kills // 2))
     coming = iter(files)
-    for number in range(1, kills + 1):
+    for number, (seconds, victim, which) in enumerate(chance, 1):
         for name, content in (entry for _, entry in zip(range(portion), coming, strict=False)):
             (stack.settings.input_dir / name).write_bytes(content)
-        victim = chance.choices(names, weights)[0]
-        moment = time.monotonic() + chance.uniform(*pause)
-        which = chance.random()
+        moment = time.monotonic() + seconds
         while time.monotonic() < moment:
             stack.keep_running()
             time.sleep(0.1)
-        victim, alive = _alive(stack, victim)
+        found, alive = _alive(stack, victim, chance.victims)
         process = alive[int(which * len(alive))]
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-        report.kills[victim] += 1
-        say(f"{number:>3}  {victim} {process.pid}")
+        report.kills[found] += 1
+        say(f"{number:>3}  {found} {process.pid}")
     for name, content in coming:
         (stack.settings.input_dir / name).write_bytes(content)
 
 
-def _alive(stack: Stack, wanted: str) -> tuple[str, list[psutil.Process]]:
+def _alive(stack: Stack, wanted: str, victims: Sequence[str]) -> tuple[str, list[psutil.Process]]:
     """The processes of the wanted kind; after a while without one, those of any kind there is.
 
     A run takes its time to start, and so does the stack.
@@ -290,7 +303,7 @@ def _alive(stack: Stack, wanted: str) -> tuple[str, list[psutil.Process]]:
     patience = time.monotonic() + _VICTIM_SECONDS
     while True:
         stack.keep_running()
-        kinds = [wanted] if time.monotonic() < patience else list(VICTIMS)
+        kinds = [wanted] if time.monotonic() < patience else victims
         for kind in kinds:
             if alive := stack.processes(kind):
                 return kind, alive
