@@ -186,7 +186,7 @@ class Stack:
         """Start again what has ended by itself.
 
         Raises:
-            ConfigurationError: it does not start, or ends again and again.
+            ConfigurationError: it ends again and again.
         """
         for service in self._services:
             if service.running:
@@ -205,7 +205,11 @@ class Stack:
                 )
             self._restarts[service.name] = [*recent, now]
             self._say(f"The embedded {service.name} has ended; starting it again.")
-            service.start()
+            try:
+                service.start()
+            except ConfigurationError as error:
+                # It may have been killed once more, while it recovered: the next look tries again.
+                self._say(str(error))
 
     def stop(self) -> None:
         """Stop what was started, the last first, and give the lock back."""

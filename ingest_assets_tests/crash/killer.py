@@ -32,6 +32,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_assets.embedded.stack import stack_environment
 from ingest_assets.errors import ConfigurationError
+from ingest_assets.markdown import table
 from ingest_assets.store.database import sqlalchemy_url
 from ingest_assets_tests.conftest import embedded_settings
 from ingest_assets_tests.crash import invariants
@@ -94,6 +95,48 @@ class Report:
                 f"  promises    {'; '.join(self.broken) or 'held'}",
             ]
         )
+
+
+_HEADINGS = (
+    "documents", "seed", "killed", "in s", "starts", "converged after s", "outcomes", "abandoned",
+    "tried again", "promises",
+)  # fmt: skip
+
+
+def record(report: Report, page: Path) -> None:
+    """Add the run to the table of runs, which is begun where there is none."""
+    row = table(
+        _HEADINGS,
+        [
+            (
+                report.documents,
+                report.seed,
+                f"{report.kills.total()}: {_counts(report.kills)}",
+                round(report.seconds),
+                report.starts,
+                round(report.converged) if report.converged else "never",
+                _counts(report.outcomes),
+                report.abandoned,
+                _counts(report.failed),
+                "; ".join(report.broken) or "held",
+            )
+        ],
+    ).splitlines()
+    if not page.exists():
+        page.write_text("\n".join([*_PAGE, *row[:2], ""]))
+    with page.open("a") as file:
+        file.write(f"{row[2]}\n")
+
+
+_PAGE = (
+    "# The random killer",
+    "",
+    "Each row is one run of `python -m ingest_assets_tests.crash.killer`, added by its option "
+    "`--record`. The whole stack works while its processes are killed, and is started again when it "
+    "has ended; then every document has to come to an outcome by itself, and the promises are asked "
+    "for. Seconds depend on what else the machine does.",
+    "",
+)
 
 
 def _counts(counter: Counter[str]) -> str:
@@ -380,6 +423,7 @@ def _judge(stack: Stack, report: Report) -> None:
 @click.option("--kills", default=40, show_default=True)
 @click.option("--pause", nargs=2, type=float, default=(1.0, 6.0), show_default=True)
 @click.option("--patience", default=900.0, show_default=True)
+@click.option("--record", "page", type=click.Path(dir_okay=False, path_type=Path))
 def main(
     directory: Path | None,
     documents: int,
@@ -387,6 +431,7 @@ def main(
     kills: int,
     pause: tuple[float, float],
     patience: float,
+    page: Path | None,
 ) -> None:
     """Kill at random, then converge. Without DIRECTORY, documents are made on the fly."""
     if directory:
@@ -396,6 +441,8 @@ def main(
         files = list(generated(documents))
     report = run(files, seed=seed, kills=kills, pause=pause, patience=patience, say=click.echo)
     click.echo(report)
+    if page:
+        record(report, page)
     raise SystemExit(bool(report.broken) or report.converged is None)
 
 

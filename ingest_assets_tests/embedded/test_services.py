@@ -17,10 +17,11 @@ from botocore.exceptions import ClientError
 from ingest_assets.embedded import postgres
 from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.embedded.postgres import EmbeddedPostgres, database_url
-from ingest_assets.embedded.processes import Privileges
+from ingest_assets.embedded.processes import Privileges, is_alive
 from ingest_assets.embedded.seaweedfs import EmbeddedS3, ensure_bucket, s3_client
+from ingest_assets.embedded.stack import Stack
 from ingest_assets.errors import ConfigurationError
-from ingest_assets_tests.conftest import Services
+from ingest_assets_tests.conftest import Services, embedded_settings
 from ingest_assets_tests.embedded.helpers import processes_of, wait_until
 
 
@@ -85,6 +86,29 @@ def test_a_postgres_that_its_owner_lost_is_ended_before_another_starts(data_dir:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_a_service_that_does_not_start_again_at_once_is_tried_again(tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = embedded_settings(tmp_path)
+    stack = Stack(settings, "services", said.append)
+    stack.start()
+    try:
+        (server,) = (found for found in processes_of(tmp_path) if "-D" in found.cmdline())
+        configuration = settings.data_dir / "postgres" / "postgresql.auto.conf"
+        good = configuration.read_text()
+        configuration.write_text("in the way")
+        server.kill()
+        assert wait_until(lambda: not is_alive(server), 10)
+        stack.mend()
+        assert "did not start" in said[-1]
+        configuration.write_text(good)
+        stack.mend()
+        credentials = Credentials.read(settings.data_dir)
+        assert credentials is not None
+        assert query(credentials, "SELECT 1") == [(1,)]
+    finally:
+        stack.stop()
+
+
 def test_root_falls_back_to_nobody_where_namespaces_are_forbidden(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
