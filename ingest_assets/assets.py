@@ -95,7 +95,11 @@ def document_assets(documents_per_run: int) -> AssetsDefinition:
         input_files: InputDirectoryResource,
     ) -> Iterator[AssetMaterialization]:
         services = Services(
-            database.get(), object_store.get(), ocr_engine.get(), Path(input_files.path)
+            database.get(),
+            object_store.get(),
+            ocr_engine.get(),
+            Path(input_files.path),
+            input_files.max_file_bytes,
         )
         stages = [key.to_user_string() for key in context.selected_asset_keys]
         keys = context.partition_keys

@@ -61,12 +61,17 @@ def build_defs(
             "object_store": ObjectStoreResource(
                 s3=S3Resource(region_name=settings.aws_region), bucket=settings.s3_bucket
             ),
-            "ocr_engine": OcrEngineResource(engine=settings.ocr_engine, workers=settings.ocr_workers),
+            "ocr_engine": OcrEngineResource(
+                engine=settings.ocr_engine,
+                workers=settings.ocr_workers,
+                page_seconds=settings.ocr_page_seconds,
+            ),
             "input_files": InputDirectoryResource(
                 path=str(settings.input_dir.absolute()),
                 settle_seconds=settings.settle_seconds,
                 ignore_patterns=list(settings.ignore_patterns),
                 batch_size=settings.max_documents_per_run,
+                max_file_bytes=settings.max_file_mb * 1024**2,
             ),
             "reconciliation": ReconciliationResource(
                 plans_dir=str(settings.plans_dir),

@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr
 from ingest_assets.failures import RetryRules
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.ocr.pool import Limits
 from ingest_assets.reconcile.inventory import Deep, Inventory
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.store.database import Database
@@ -54,13 +55,14 @@ class OcrEngineResource(ConfigurableResource[Any]):
 
     engine: Literal["local"] = Field(description="`local`: Tesseract in processes of this machine.")
     workers: int = Field(description="Processes that parse and recognise; one a core.")
+    page_seconds: float = Field(60, description="Computing that one page may take.")
 
     _engine: OcrEngine = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[OcrEngineResource]:
         """Hold the engine for the length of a run."""
-        self._engine = LocalEngine(workers=self.workers)
+        self._engine = LocalEngine(self.workers, Limits(cpu_seconds=self.page_seconds))
         try:
             yield self
         finally:
@@ -78,6 +80,7 @@ class InputDirectoryResource(ConfigurableResource[Any]):
     settle_seconds: float = Field(description="Seconds without a change before a file is taken.")
     ignore_patterns: list[str] = Field(description="Names that are passed over: shell patterns.")
     batch_size: int = Field(description="Files that are recorded, and later run, together.")
+    max_file_bytes: int = Field(description="Larger files are rejected unread.")
 
     def discover(self, database: PostgresResource, resume_after: str | None) -> Discovery:
         """Record the files that are new and settled; `stages.discovery.discover` says how."""

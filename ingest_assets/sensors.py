@@ -91,13 +91,15 @@ def input_directory(
     summary = (
         f"{len(found.added)} new, {found.unsettled} still changing, {len(batches)} batches unfinished"
     )
+    if found.unreadable:
+        summary += f", {len(found.unreadable)} cannot be looked at (the tick's log names them)"
+    for place in found.unreadable:
+        context.log.warning("It cannot be looked at and is passed over: %s", place)
     if requests and (reason := _held(object_store)):
         # The runs would stop at their first documents; the sources are recorded and wait.
         return SensorResult(
             cursor=found.resume_after or "", skip_reason=SkipReason(f"{summary}; held. {reason}")
         )
-    for directory in found.unreadable:
-        context.log.warning("A directory cannot be listed and is passed over: %s", directory)
     context.log.info("%s, %d launched", summary, len(requests))
     failpoint("sensor.requesting")
     return SensorResult(

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
         5, ge=0, description="Runs that may fail so; then the document waits for a person."
     )
     max_documents_per_run: int = Field(100, ge=1, le=10_000, description="Documents in one run.")
+    max_file_mb: int = Field(2048, ge=1, description="Larger files are rejected unread.")
     ocr_engine: Literal["local"] = Field("local", description="Who recognises text.")
     ocr_workers: int = Field(
         default_factory=lambda: (
@@ -78,6 +79,9 @@ class Settings(BaseSettings):
         ),
         ge=1,
         description="Processes that parse and recognise documents, in each run; one a core.",
+    )
+    ocr_page_seconds: float = Field(
+        60, gt=0, description="Computing that one page may take before its document fails."
     )
     ignore_patterns: Annotated[tuple[str, ...], NoDecode] = Field(
         DEFAULT_IGNORE_PATTERNS,

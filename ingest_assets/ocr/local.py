@@ -9,19 +9,27 @@ from __future__ import annotations
 import base64
 import tempfile
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ingest_assets.errors import IngestError
+from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.ocr.engine import Page, Recognition, StoredObject
-from ingest_assets.ocr.pool import Limits, WorkerPool
+from ingest_assets.ocr.pool import Answer, Limits, WorkerPool, no_scratch_space
 from ingest_assets.ocr.text import MAX_TEXT_BYTES, too_much_text
 
 # Pages asked for at a time; a batch ends after one second whatever is left of it.
 _BATCH_PAGES = 64
+
+# Computing that a document may take in all: so much, and more for each scanned page that there may
+# be in a file of its size. (One takes 3 to 6 s; packed as tightly as can be it has 4 KB.) Without
+# such a bound a file of a few kilobytes, its thousands of pages all the same, is read for days.
+_BASE_SECONDS = 600.0
+_PAGE_SECONDS = 10.0
+_PAGE_BYTES = 4096
 
 # Notes that are kept of one document; one a page would bury what matters.
 _MAX_NOTES = 20
@@ -45,7 +53,7 @@ class LocalEngine:
         self._workers = workers
         self._pool = WorkerPool(workers, limits or Limits())
         try:
-            self.version: str = self._pool.submit("versions").result()["version"]
+            self.version: str = self._pool.submit("versions").result().value["version"]
         except BaseException:
             self._pool.close()
             raise
@@ -55,11 +63,11 @@ class LocalEngine:
 
         Needs the object's size on disk (`TMPDIR`), twice that if a PDF has to be repaired.
         """
-        with tempfile.TemporaryDirectory(prefix="ingest-ocr-") as folder:
+        with _scratch() as folder:
             path = Path(folder, "document")
-            with path.open("wb") as file:
+            with _room_on_disk(), path.open("wb") as file:
                 document.download(file)
-            reading = _Reading(self._pool, self._workers, path, document.mime_type)
+            reading = _Reading(self._pool, self._workers, path, document)
             try:
                 pages = reading.pages()
                 thumbnail = reading.thumbnail()
@@ -78,6 +86,22 @@ class LocalEngine:
         self._pool.close()
 
 
+@contextmanager
+def _scratch() -> Iterator[str]:
+    with _room_on_disk():
+        folder = tempfile.TemporaryDirectory(prefix="ingest-ocr-")
+    with folder as name:
+        yield name
+
+
+@contextmanager
+def _room_on_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise no_scratch_space(error.strerror) from error
+
+
 class _Reading:
     """The reading of one document.
 
@@ -85,31 +109,38 @@ class _Reading:
     document of ten thousand pages leaves the others their turn.
     """
 
-    def __init__(self, pool: WorkerPool, share: int, path: Path, mime_type: str) -> None:
+    def __init__(self, pool: WorkerPool, share: int, path: Path, document: StoredObject) -> None:
         self.notes: list[str] = []
         self._pool = pool
         self._share = share
         self._path = str(path)
         self._repaired = str(path.with_name("repaired"))
-        self._mime_type = mime_type
+        self._mime_type = document.mime_type
         self._pages: dict[int, Page] = {}
         self._text_bytes = 0
+        self._page_count = 0
+        self._seconds = 0.0
+        self._most_seconds = _BASE_SECONDS + _PAGE_SECONDS * document.size_bytes / _PAGE_BYTES
         self._to_read: deque[tuple[int, int]] = deque()
         self._to_recognise: deque[int] = deque()
         # What is under way, with the last page of the range that a `read` was asked for.
-        self._under_way: dict[Future[Any], int | None] = {}
-        self._thumbnail: Future[Any] | None = None
+        self._under_way: dict[Future[Answer], int | None] = {}
+        self._thumbnail: Future[Answer] | None = None
 
     def pages(self) -> tuple[Page, ...]:
         """Read all pages. Raises what the first task to fail raises."""
-        found = self._pool.submit(
-            "inspect", path=self._path, mime_type=self._mime_type, repaired=self._repaired
-        ).result()
+        found = (
+            self._pool.submit(
+                "inspect", path=self._path, mime_type=self._mime_type, repaired=self._repaired
+            )
+            .result()
+            .value
+        )
         self._path = found["path"]
         self.notes += found["notes"]
         if found["pictured"]:
             self._thumbnail = self._submit("thumbnail")
-        count: int = found["page_count"]
+        self._page_count = count = found["page_count"]
         self._take(found["pages"])
         for first in range(len(found["pages"]) + 1, count + 1, _BATCH_PAGES):
             self._to_read.append((first, min(first + _BATCH_PAGES - 1, count)))
@@ -124,7 +155,7 @@ class _Reading:
         if self._thumbnail is None:
             return None
         try:
-            jpeg = self._thumbnail.result()
+            jpeg = self._thumbnail.result().value
         except IngestError as error:
             self.notes.append(f"no thumbnail: {error.message}")
             return None
@@ -136,7 +167,7 @@ class _Reading:
             if future is not None:
                 future.cancel()
 
-    def _submit(self, operation: str, **arguments: int) -> Future[Any]:
+    def _submit(self, operation: str, **arguments: int) -> Future[Answer]:
         return self._pool.submit(operation, path=self._path, mime_type=self._mime_type, **arguments)
 
     def _start(self) -> bool:
@@ -152,16 +183,28 @@ class _Reading:
                 break
         return bool(self._under_way)
 
-    def _finish(self, future: Future[Any], last: int | None) -> None:
+    def _finish(self, future: Future[Answer], last: int | None) -> None:
+        answer = future.result()
+        self._count(answer.cpu_seconds)
         if last is None:
-            page = future.result()
+            page = answer.value
             self._add(Page(page["number"], page["text"], page["origin"], page["confidence"]))
             self.notes += (f"page {page['number']}: {note}" for note in page["notes"])
         else:
-            pages = future.result()
+            pages = answer.value
             self._take(pages)
             if pages[-1]["number"] < last:  # Its second was over.
                 self._to_read.appendleft((pages[-1]["number"] + 1, last))
+
+    def _count(self, seconds: float) -> None:
+        self._seconds += seconds
+        if self._seconds > self._most_seconds:
+            raise PermanentError(
+                "document_timeout",
+                f"Reading {len(self._pages)} of the document's {self._page_count} pages took more "
+                f"than the {self._most_seconds:,.0f} s of computing that a file of its size is given.",
+                "Look at its pages; print those that are wanted to a new PDF and ingest that.",
+            )
 
     def _take(self, pages: Iterable[dict[str, Any]]) -> None:
         for page in pages:

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +35,16 @@ from ingest_assets.errors import (
     RunEndedError,
     TransientError,
 )
-from ingest_assets.ocr.text import MAX_TEXT_BYTES, too_much_text
+from ingest_assets.ocr.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
 # What a worker gets of the environment: no credentials, which no parser has any need of.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "TZ")
 
 # Seconds for a worker to start, on a machine that is busy.
 _START_SECONDS = 60
+
+# Characters of a worker's sentence that are kept: it may be made of what a document holds.
+_LONGEST_MESSAGE = 1000
 
 _LOST = (BrokenPipeError, ConnectionResetError, EOFError)
 
@@ -51,6 +55,9 @@ class Limits:
 
     Attributes:
         cpu_seconds: CPU time; past it the document fails for good (`page_timeout`).
+        slow_seconds: time by the clock after which a task no longer keeps others waiting: another
+            process takes its turn, and the operating system shares the cores between them. So at
+            most twice as many processes run as there are workers.
         wall_seconds: time by the clock; past it the task is given up for now (`page_stalled`),
             because waiting without computing is the machine's fault.
         memory_bytes: address space of a worker, of which its programs take 170 MB, the largest page
@@ -60,6 +67,7 @@ class Limits:
     """
 
     cpu_seconds: float = 60
+    slow_seconds: float = 10
     wall_seconds: float = 300
     memory_bytes: int = 1 << 30
     file_bytes: int = 1 << 30
@@ -67,9 +75,22 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a task came to.
+
+    Attributes:
+        value: what the operation returned.
+        cpu_seconds: what it took to compute, as the worker says.
+    """
+
+    value: Any
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
 class _Task:
     request: bytes
-    future: Future[Any]
+    future: Future[Answer]
 
 
 class WorkerPool:
@@ -85,15 +106,17 @@ class WorkerPool:
         self._closed = False
         self._live: set[_Worker] = set()
         self._lock = threading.Lock()  # Over the two above, and what is put into the queue.
+        # A thread keeps its turn from task to task, and gives it away when a task turns out slow.
+        self._turns = threading.Semaphore(workers)
         self._threads = [
             threading.Thread(target=self._serve, name=f"ocr-worker-{index}", daemon=True)
-            for index in range(workers)
+            for index in range(2 * workers)
         ]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, operation: str, **arguments: Any) -> Future[Any]:
-        """Queue one operation; its result is a JSON value, its errors are `IngestError`s.
+    def submit(self, operation: str, **arguments: Any) -> Future[Answer]:
+        """Queue one operation; its answer holds a JSON value, its errors are `IngestError`s.
 
         Beside those of the operation: `parser_crashed`, `out_of_memory`, `page_timeout`,
         `too_much_text`, `reader_failed` (permanent), `page_stalled`, `worker_killed`,
@@ -116,6 +139,7 @@ class WorkerPool:
                 worker.kill()
         for _ in self._threads:
             self._tasks.put(None)
+            self._turns.release()
         for thread in self._threads:
             thread.join()
 
@@ -125,6 +149,7 @@ class WorkerPool:
         This thread starts the process, and the kernel ends the process when this thread ends.
         """
         worker: _Worker | None = None
+        self._turns.acquire()
         while (task := self._tasks.get()) is not None:
             if not task.future.set_running_or_notify_cancel():
                 continue
@@ -132,14 +157,18 @@ class WorkerPool:
                 if self._closed:
                     raise _closed()
                 worker = worker or self._hire()
-                value = worker.ask(task.request)
+                answer = worker.ask(task.request, when_slow=self._turns.release)
             except BaseException as error:  # noqa: BLE001  # Belongs to whoever waits for the task.
                 task.future.set_exception(_closed() if self._closed else error)
             else:
-                task.future.set_result(value)
-            if worker is not None and worker.finished:
+                task.future.set_result(answer)
+            was_slow = worker is not None and worker.was_slow
+            if worker is not None and (worker.finished or was_slow):
+                # After a slow task too: no more processes wait for work than there are turns.
                 self._dismiss(worker)
                 worker = None
+            if was_slow:
+                self._turns.acquire()
         if worker is not None:
             self._dismiss(worker)
 
@@ -163,6 +192,7 @@ class _Worker:
 
     def __init__(self, limits: Limits) -> None:
         self.finished = False
+        self.was_slow = False
         self._limits = limits
         config = {
             "parent_pid": os.getpid(),
@@ -197,13 +227,19 @@ class _Worker:
                 "Run `python -m pip check`, and see the process's own message above.",
             ) from error
 
-    def ask(self, request: bytes) -> Any:
-        """Return what the worker answers, or raise what became of it or of the document."""
-        deadline = time.monotonic() + self._limits.wall_seconds
+    def ask(self, request: bytes, when_slow: Callable[[], None]) -> Answer:
+        """Return what the worker answers, or raise what became of it or of the document.
+
+        Calls `when_slow` once where the answer is not there after `slow_seconds`.
+        """
+        started = time.monotonic()
         try:
             assert self._process.stdin is not None  # noqa: S101  # For the type checker.
             self._process.stdin.write(struct.pack(">Q", len(request)) + request)
-            reply = self._receive(deadline)
+            if not self._wait(started + self._limits.slow_seconds):
+                self.was_slow = True
+                when_slow()
+            reply = self._receive(started + self._limits.wall_seconds)
         except _LOST as error:
             self.end()
             raise _cause_of_death(self._process.returncode, self._limits) from error
@@ -213,12 +249,14 @@ class _Worker:
         if reply.get("last"):
             self.end()
         if "error" in reply:
-            raise PermanentError(*reply["error"])
+            raise PermanentError(*map(_presentable, reply["error"]))
         if "out_of_memory" in reply:
             raise _out_of_memory(self._limits)
+        if "disk_full" in reply:
+            raise no_scratch_space(_presentable(reply["disk_full"]))
         if "fault" in reply:
             raise _reader_failed(reply["fault"])
-        return reply["value"]
+        return Answer(reply["value"], reply["cpu_seconds"])
 
     def kill(self) -> None:
         """End the process from another thread; the one that feeds it sees it die."""
@@ -244,14 +282,19 @@ class _Worker:
         reply: dict[str, Any] = json.loads(self._read(length, deadline))
         return reply
 
+    def _wait(self, deadline: float) -> bool:
+        """Wait for the worker to say something or to end; false if it did neither in time."""
+        assert self._process.stdout is not None  # noqa: S101  # For the type checker.
+        poll = select.poll()
+        poll.register(self._process.stdout, select.POLLIN)
+        return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
     def _read(self, length: int, deadline: float) -> bytes:
         assert self._process.stdout is not None  # noqa: S101  # For the type checker.
         descriptor = self._process.stdout.fileno()
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
         data = bytearray()
         while len(data) < length:
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            if not self._wait(deadline):
                 raise TransientError(
                     "page_stalled",
                     f"Reading a page took longer than {self._limits.wall_seconds:.0f} s by the clock.",
@@ -262,6 +305,20 @@ class _Worker:
                 raise EOFError
             data += chunk
         return bytes(data)
+
+
+def _presentable(text: object) -> str:
+    """What a worker says, fit to be stored and shown: no controls, no NUL, and not too long."""
+    return clean_text(str(text))[:_LONGEST_MESSAGE]
+
+
+def no_scratch_space(reason: object) -> TransientError:
+    """Return the error for want of room on the disk: it is no document's fault."""
+    return TransientError(
+        "no_scratch_space",
+        f"The document cannot be put on the disk to be read: {reason}.",
+        "Make room for temporary files, or set TMPDIR to a larger disk; it is tried again.",
+    )
 
 
 def _cause_of_death(code: int, limits: Limits) -> IngestError:
@@ -300,7 +357,8 @@ def _out_of_memory(limits: Limits) -> PermanentError:
 def _reader_failed(trace: str) -> PermanentError:
     error = PermanentError(
         "reader_failed",
-        f"The program that reads documents failed on this one: {trace.strip().splitlines()[-1]}",
+        f"The program that reads documents failed on this one: "
+        f"{_presentable(trace.strip().splitlines()[-1])}",
         "This is a fault of the program: report it together with the document.",
     )
     error.__cause__ = RuntimeError(trace)

@@ -12,6 +12,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,10 @@ from ingest_assets.store.names import display_name, file_uri, partition_key, pat
 
 # The second look at a file comes at least this long after the first.
 _SECOND_LOOK_SECONDS = 1.0
+# How often the time for which a file must hold still is doubled at most: from 5 s to 85 minutes.
+_MOST_DOUBLINGS = 10
+# A path is shortened to so many characters where it is only told.
+_TOLD_CHARACTERS = 300
 # More new files than these are left to the next look, because recording takes time too.
 _NEW_FILES_PER_LOOK = 20_000
 
@@ -53,7 +58,7 @@ class Discovery:
     Attributes:
         added: partition keys of the new sources, in the order in which they were recorded.
         unsettled: files that are too young or still changing; a later look takes them.
-        unreadable: directories that could not be listed.
+        unreadable: directories and files that could not be looked at, and why.
         resume_after: where the next look goes on when time ran out, relative to the input directory;
             None when the whole directory was looked at.
     """
@@ -79,11 +84,12 @@ class KnownFiles:
         return sighting[:3] in self._versions
 
     def holds(self, entry: os.DirEntry[str]) -> bool:
-        """The same for a directory's entry, quickly: a look asks it of each file there is."""
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return False
+        """The same for a directory's entry, quickly: a look asks it of each file there is.
+
+        Raises:
+            OSError: the file cannot be looked at, or is gone.
+        """
+        status = entry.stat(follow_symlinks=False)
         return (entry.path, status.st_size, status.st_mtime_ns) in self._versions
 
     def refresh(self, database: Database) -> None:
@@ -125,7 +131,8 @@ def discover(
     """Record the files that are new and settled, in batches of at most `batch_size`.
 
     A file has settled when neither its content nor its attributes changed for `settle_seconds` and
-    two looks at least a second apart see the same. A changed file is a new source.
+    two looks at least a second apart see the same. A changed file is a new source, and has to hold
+    still twice as long each time: a file that grows for ever becomes few sources, not one a minute.
 
     Args:
         resume_after: as the last look returned it.
@@ -149,7 +156,14 @@ def discover(
     reached: str | None = None
     first_look = time.monotonic()
     for entry in walk:
-        if not known.holds(entry) and (sighting := _look(entry)) and sighting not in known:
+        try:
+            sighting = None if known.holds(entry) else _look(entry)
+        except FileNotFoundError:
+            sighting = None  # It went since it was listed.
+        except OSError as error:
+            walk.pass_over(entry.path, error)
+            sighting = None
+        if sighting and sighting not in known:
             if _is_young(sighting, settle_seconds):
                 unsettled += 1
             else:
@@ -157,9 +171,10 @@ def discover(
         if time.monotonic() > deadline or len(new) >= _NEW_FILES_PER_LOOK:
             reached = os.path.relpath(entry.path, root)
             break
+    new, restless = _less_restless(database, new, settle_seconds)
     settled = list(_seen_again(new, first_look))
     added = _record(database, settled, batch_size)
-    return Discovery(added, unsettled + len(new) - len(settled), walk.unreadable, reached)
+    return Discovery(added, unsettled + restless + len(new) - len(settled), walk.unreadable, reached)
 
 
 class _Walk:
@@ -187,6 +202,12 @@ class _Walk:
             else:
                 yield entry
 
+    def pass_over(self, path: str, error: OSError) -> None:
+        """Note what cannot be looked at."""
+        told = display_name(os.path.relpath(path, self._root))
+        told = told if len(told) <= _TOLD_CHARACTERS else f"{told[:_TOLD_CHARACTERS]}…"
+        self.unreadable.append(f"{told!r}: {error.strerror}")
+
     def _list(
         self, directory: str, after: tuple[str, ...]
     ) -> Iterator[tuple[os.DirEntry[str], tuple[str, ...]]]:
@@ -195,7 +216,7 @@ class _Walk:
             with os.scandir(directory) as listing:
                 entries = [entry for entry in listing if not self._ignored.match(entry.name)]
         except OSError as error:
-            self.unreadable.append(f"{display_name(directory)}: {error.strerror}")
+            self.pass_over(directory, error)
             return
         entries.sort(key=lambda entry: entry.name)
         for entry in entries:
@@ -208,14 +229,15 @@ class _Walk:
             yield entry, ()
 
 
-def _look(file: os.DirEntry[str] | Path) -> Sighting | None:
-    """The file as it is now; a link as what it leads to, or as itself when it leads to no file."""
-    try:
-        status = file.stat(follow_symlinks=False)
-        if stat.S_ISLNK(status.st_mode):
-            status = _target(Path(file)) or status
-    except FileNotFoundError:
-        return None
+def _look(file: os.DirEntry[str] | Path) -> Sighting:
+    """The file as it is now; a link as what it leads to, or as itself when it leads to no file.
+
+    Raises:
+        OSError: the file cannot be looked at, or is gone.
+    """
+    status = file.stat(follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        status = _target(Path(file)) or status
     # The change time cannot be set by a program that copies: a copy which keeps the original's
     # modification time is seen to be growing all the same.
     changed_at = max(status.st_mtime, status.st_ctime)
@@ -238,7 +260,32 @@ def _is_young(sighting: Sighting, settle_seconds: float) -> bool:
 def _seen_again(sightings: Sequence[Sighting], first_look: float) -> Iterator[Sighting]:
     if sightings:
         time.sleep(max(0.0, first_look + _SECOND_LOOK_SECONDS - time.monotonic()))
-    return (sighting for sighting in sightings if _look(Path(sighting.path)) == sighting)
+    for sighting in sightings:
+        with suppress(OSError):
+            if _look(Path(sighting.path)) == sighting:
+                yield sighting
+
+
+def _less_restless(
+    database: Database, sightings: Sequence[Sighting], settle_seconds: float
+) -> tuple[list[Sighting], int]:
+    """Those that held still long enough for how often they changed before; how many did not."""
+    columns = DocumentSource.__table__.columns
+    with database.engine.connect() as connection:
+        versions: dict[str, int] = dict(
+            connection.execute(
+                select(columns.source_uri, func.count())
+                .where(columns.source_uri.in_([file_uri(sighting.path) for sighting in sightings]))
+                .group_by(columns.source_uri)
+            ).all()
+        )
+
+    def patience(sighting: Sighting) -> float:
+        seen = min(versions.get(file_uri(sighting.path), 0), _MOST_DOUBLINGS)
+        return settle_seconds * (1 << seen)
+
+    settled = [sighting for sighting in sightings if not _is_young(sighting, patience(sighting))]
+    return settled, len(sightings) - len(settled)
 
 
 def _record(database: Database, sightings: Sequence[Sighting], batch_size: int) -> list[str]:

@@ -24,9 +24,9 @@ from ingest_assets.store.object_store import Copied, ObjectHead, ObjectStore
 NAME = "document_object"
 CODE_VERSION = "1"
 
-# User metadata is limited to 2 KB, and the other values take up to half of it:
+# Keys and values of user metadata together, in bytes:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
-_LONGEST_URI = 1000
+_MOST_METADATA = 2048
 
 
 def run(source: Source, services: Services, connection: Connection) -> Result:
@@ -141,9 +141,9 @@ def _metadata(source: Source, document: Row[Any]) -> dict[str, str]:
         "partition-key": source.partition_key,
         "source-version": source.source_version,
     }
-    if len(source.source_uri) <= _LONGEST_URI:
-        metadata["source-uri"] = source.source_uri
-    return metadata
+    # All but the URI take at most 1.8 KB: of a name's 255 bytes each becomes at most six.
+    whole = {**metadata, "source-uri": source.source_uri}
+    return whole if sum(map(len, (*whole, *whole.values()))) <= _MOST_METADATA else metadata
 
 
 def _verify(document: Row[Any], head: ObjectHead, objects: ObjectStore) -> None:

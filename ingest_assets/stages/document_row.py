@@ -7,7 +7,8 @@ again is the same document.
 from __future__ import annotations
 
 import io
-from functools import partial
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -38,10 +39,21 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
 
 
 def _examine(source: Source, services: Services) -> Content:
+    if source.size_bytes > services.max_file_bytes:
+        raise PermanentError(
+            "too_large",
+            f"{source.original_file_name!r} has {source.size_bytes:,} bytes; "
+            f"at most {services.max_file_bytes:,} are taken.",
+            "Split it, or raise INGEST_MAX_FILE_MB.",
+        )
     with open_source(source, services.objects, services.input_dir) as file:
-        content = examine(iter(partial(file.read, io.DEFAULT_BUFFER_SIZE * 128), b""))
+        content = examine(_blocks(file, source.size_bytes))
     if content.size_bytes == 0:
-        raise PermanentError("empty", f"{source.original_file_name!r} is empty (0 bytes).")
+        raise PermanentError(
+            "empty",
+            f"{source.original_file_name!r} is empty (0 bytes).",
+            "Put a whole copy in its place; that is found as a new source.",
+        )
     if content.size_bytes != source.size_bytes:
         raise PermanentError(
             "content_changed",
@@ -56,6 +68,14 @@ def _examine(source: Source, services: Services) -> Content:
             "Convert it to one of these types.",
         )
     return content
+
+
+def _blocks(file: BinaryIO, size_bytes: int) -> Iterator[bytes]:
+    """The file, and one byte more if there is one: what grows while it is read has no end."""
+    left = size_bytes + 1
+    while left and (block := file.read(min(left, io.DEFAULT_BUFFER_SIZE * 128))):
+        left -= len(block)
+        yield block
 
 
 def _register(source: Source, content: Content, services: Services, connection: Connection) -> None:

@@ -86,6 +86,8 @@ def _open_file(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(_open_inside(path, input_dir), "rb") as file:
             status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):  # It was put there between the question and the open.
+                raise _not_a_file(name, status.st_mode)
             if (status.st_size, str(status.st_mtime_ns)) != (
                 source.size_bytes,
                 source.source_version,
@@ -96,7 +98,7 @@ def _open_file(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
                     "The file as it is now is found as a new source; no step is needed.",
                 )
             yield file
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise PermanentError(
             "source_missing",
             f"{name} is no longer there, or is a link to nothing.",
@@ -108,6 +110,12 @@ def _open_file(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
                 "source_unavailable",
                 f"{name} cannot be read just now: {error.strerror}.",
                 "Check the disk or share that holds the input directory.",
+            ) from error
+        if error.errno == errno.ELOOP:
+            raise PermanentError(
+                "link_loop",
+                f"{name} is a link that leads to itself, or its directory became one.",
+                "Remove it, or put the file itself here.",
             ) from error
         raise PermanentError(
             "source_unreadable",
@@ -140,11 +148,15 @@ def _open_inside(path: Path, input_dir: Path) -> int:
         # Asked before it is opened: opening a device can do something.
         mode = os.stat(steps[-1], dir_fd=directory, follow_symlinks=False).st_mode
         if not stat.S_ISREG(mode):
-            raise PermanentError(
-                "not_a_file",
-                f"{path.name!r} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}.",
-                "Only regular files are documents: put the file itself here.",
-            )
+            raise _not_a_file(repr(path.name), mode)
         return os.open(steps[-1], _OPEN, dir_fd=directory)
     finally:
         os.close(directory)
+
+
+def _not_a_file(name: str, mode: int) -> PermanentError:
+    return PermanentError(
+        "not_a_file",
+        f"{name} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}.",
+        "Only regular files are documents: put the file itself here.",
+    )

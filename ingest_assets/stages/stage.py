@@ -5,6 +5,7 @@ Belongs here: the types that all stages share. Does not belong here: anything th
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +28,17 @@ class Markdown(str):
 
 @dataclass(frozen=True)
 class Services:
-    """What stages work with; shared by all documents of a run, safe between threads."""
+    """What stages work with; shared by all documents of a run, safe between threads.
+
+    Attributes:
+        max_file_bytes: larger files are rejected unread.
+    """
 
     database: Database
     objects: ObjectStore
     engine: OcrEngine
     input_dir: Path
+    max_file_bytes: int = sys.maxsize
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ process wrote that may have been taken over by a document.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import struct
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -41,7 +43,9 @@ def main() -> None:
     while header := requests.read(8):
         request = json.loads(requests.read(struct.unpack(">Q", header)[0]))
         limits.allow_cpu(config["task_seconds"])
+        started = time.process_time()
         reply = _answer(partial(OPERATIONS[request["do"]], **request["with"]))
+        reply["cpu_seconds"] = time.process_time() - started
         # A fragmented or leaking process would fail an innocent document: a fresh one goes on.
         reply["last"] = limits.address_space_bytes() > config["memory_bytes"] / 2
         _send(replies, reply)
@@ -56,6 +60,10 @@ def _answer(work: Callable[[], Any]) -> dict[str, Any]:
         return {"error": [error.code, error.message, error.remedy]}
     except MemoryError:
         return {"out_of_memory": True}
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return {"disk_full": error.strerror}
+        return {"fault": traceback.format_exc(limit=-8)}
     except Exception:  # noqa: BLE001  # Reported to the parent, which raises it there.
         return {"fault": traceback.format_exc(limit=-8)}
 

