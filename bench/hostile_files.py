@@ -86,7 +86,13 @@ class Bench:
                     {"keys": list(found.added)},
                 ).all()
             )
-        services = Services(self._database, self._objects, self._engine, directory)
+        services = Services(
+            self._database,
+            self._objects,
+            self._engine,
+            directory,
+            Settings().max_file_mb * 1024**2,
+        )
         for outcome in Runner(services, list(STAGES), "bench", concurrency).run(found.added):
             yield names[outcome.partition_key], outcome
 

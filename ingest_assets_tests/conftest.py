@@ -151,6 +151,7 @@ def pipeline(
             "retry_cool_down_seconds": 0,
             "max_documents_per_run": 5,
             "ocr_workers": 2,
+            "ocr_page_seconds": 10,
             "aws_region": services.environment["AWS_REGION"],
         }
     )

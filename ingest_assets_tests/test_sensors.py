@@ -173,7 +173,7 @@ def test_what_is_no_file_is_rejected_with_a_reason(pipeline: Pipeline, tmp_path:
     assert pipeline.errors() == {
         "link outside.txt": "outside_input_directory",
         "dangling.txt": "source_missing",
-        "loop.txt": "source_unreadable",
+        "loop.txt": "link_loop",
         "link to directory": "not_a_file",
         "pipe.pdf": "not_a_file",
         "socket.pdf": "not_a_file",

@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ingest_assets.errors import IngestError, PermanentError, TransientError
+from ingest_assets.ocr import local
 from ingest_assets.ocr.engine import Recognition
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.pool import Limits
+from ingest_assets_tests.evil import slow_drawing, tiff_of_many_large_pages
 from ingest_assets_tests.ocr.documents import (
     DOCX,
     JPEG,
@@ -81,6 +83,34 @@ def test_endless_computing_is_a_page_timeout() -> None:
             engine.recognise(stored(encoded(Image.effect_noise((3000, 3000), 200), "PNG"), PNG))
         assert caught.value.code == "page_timeout"
         assert engine.recognise(stored(text_pdf(), PDF)).pages
+    finally:
+        engine.close()
+
+
+def test_slow_pages_do_not_keep_others_waiting() -> None:
+    engine = LocalEngine(workers=1, limits=Limits(cpu_seconds=6, slow_seconds=0.5))
+    try:
+        with ThreadPoolExecutor() as threads:
+            slow = threads.submit(engine.recognise, stored(slow_drawing(), PDF))
+            _wait_until(lambda: len(_workers()) >= 1 and not time.sleep(1))
+            assert engine.recognise(stored(text_pdf(), PDF)).pages
+            assert not slow.done()
+            with pytest.raises(PermanentError) as caught:
+                slow.result()
+            assert caught.value.code == "page_timeout"
+    finally:
+        engine.close()
+
+
+def test_a_document_has_only_so_much_computing_as_its_size_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "_BASE_SECONDS", 0.0)
+    engine = LocalEngine(workers=1)
+    try:
+        with pytest.raises(PermanentError) as caught:
+            engine.recognise(stored(tiff_of_many_large_pages(), TIFF))
+        assert caught.value.code == "document_timeout"
     finally:
         engine.close()
 

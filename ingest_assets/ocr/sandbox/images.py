@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,13 @@ class ImageDocument:
         with _decoding():
             # Nothing but these: Pillow knows dozens of formats, each one more way to be attacked.
             self._image = Image.open(path, formats=("PNG", "JPEG", "TIFF"))
+
+    @cached_property
+    def page_count(self) -> int:
+        """The number of frames; to count them is to go through the whole file."""
+        with _decoding():
             frames = getattr(self._image, "n_frames", 1) if self._image.format == "TIFF" else 1
-        self.page_count = check_page_count(frames)
+        return check_page_count(frames)
 
     def text(self, number: int) -> str | None:
         """Return None: images carry no text."""

@@ -247,7 +247,7 @@ def _check_images(page: pypdfium2.PdfPage, number: int) -> None:
         width, height = item.get_px_size()
         check_decoded_size(width, height)
         try:
-            item.get_bitmap().close()
+            item.get_bitmap()
         except pypdfium2.PdfiumError as error:
             raise corrupt(f"an image on page {number} cannot be decoded") from error
 

@@ -1,0 +1,222 @@
+"""Hostile files: each ends with a typed outcome, in bounded time, and costs no other document its."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
+import pytest
+
+from ingest_assets.errors import PermanentError
+from ingest_assets.ocr.engine import OcrEngine
+from ingest_assets.stages import discovery, document_row
+from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
+from ingest_assets.stages.stage import Services, load_source
+from ingest_assets.store.database import Database
+from ingest_assets_tests.documents import pdf, picture
+from ingest_assets_tests.evil import make_all
+from ingest_assets_tests.pipeline import Pipeline
+
+_NOBODY = 65534
+
+
+def look(database: Database, input_dir: Path, settle_seconds: float = 0) -> Discovery:
+    return discover(
+        database,
+        KnownFiles(),
+        input_dir,
+        settle_seconds=settle_seconds,
+        ignore_patterns=(),
+        batch_size=1000,
+    )
+
+
+def run_all(pipeline: Pipeline) -> None:
+    pipeline.requests()
+    keys = pipeline.instance.get_dynamic_partitions("documents")
+    pipeline.run_range(keys[0], keys[-1])
+
+
+def test_the_evil_set_ends_as_it_should_and_the_good_documents_are_done(pipeline: Pipeline) -> None:
+    evil = make_all(pipeline.input_dir)
+    good = {f"good {number}.pdf": pdf(f"Good document {number}.") for number in range(5)}
+    good["good scan.png"] = picture("A GOOD SCAN")
+    for name, content in good.items():
+        pipeline.put(name, content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run_all(pipeline)
+    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    rows = pipeline.rows("""
+        SELECT progress.*, source_uri,
+               (SELECT max(extract(epoch FROM finished_at - attempt.started_at))
+                FROM ingest.stage_attempts AS attempt
+                WHERE attempt.partition_key = progress.partition_key) AS seconds
+        FROM ingest.document_progress AS progress JOIN ingest.document_sources USING (partition_key)
+    """)
+    root = f"{pipeline.input_dir.as_uri()}/"
+    found = {
+        discovery.path_of(row.source_uri).removeprefix(discovery.path_of(root)): row for row in rows
+    }
+    ended = {
+        name: row.error_code if row.state in ("failed", "rejected") else row.state
+        for name, row in found.items()
+    }
+    expected = {name: one.outcomes for name, one in evil.items() if "directory" not in one.outcomes}
+    wrong = {
+        name: (ended.get(name), sorted(outcomes))
+        for name, outcomes in expected.items()
+        if ended.get(name) not in outcomes
+    }
+    assert wrong == {}
+    assert {name: ended[name] for name in good} == dict.fromkeys(good, "completed")
+    assert ended["directory.pdf/inside a directory.txt"] == "completed"
+    for name, row in found.items():
+        if row.state in ("failed", "rejected"):
+            assert row.error_class == "permanent", name
+            assert row.error_message.isprintable(), name
+            assert row.error_remedy, name
+        # Of computing 10 s a page are allowed; the rest is for a machine that is busy.
+        assert row.seconds < 240, name
+    assert grown_mb < 500
+    assert pipeline.requests() == []  # nothing is left to be asked for
+
+
+def test_a_path_that_is_too_long_is_told_and_stops_no_other(pipeline: Pipeline) -> None:
+    make_all(pipeline.input_dir, ["deep/file.txt"])
+    pipeline.put("note.txt", b"A note.")
+    found = look(pipeline.database, pipeline.input_dir)
+    assert len(found.added) == 1
+    (told,) = found.unreadable
+    assert told.endswith("File name too long")
+    assert len(told) < 400
+    skipped = pipeline.tick()
+    assert skipped.run_requests  # the note
+
+
+@contextmanager
+def unprivileged() -> Iterator[Path]:
+    """As somebody who may not read everything, in a directory that everybody reaches."""
+    with TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(_NOBODY)
+        try:
+            yield Path(directory)
+        finally:
+            if is_root:
+                os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_rejected_or_told(
+    database: Database, services: object, pipeline: Pipeline
+) -> None:
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        for place, mode in (("closed.txt", 0), ("open.txt", 0o644)):
+            (directory / place).write_bytes(b"content of " + place.encode())
+            (directory / place).chmod(mode)
+        for place, mode in (("closed", 0), ("names only", 0o444)):
+            (directory / place).mkdir()
+            (directory / place / "inside.txt").write_bytes(b"inside")
+            (directory / place).chmod(mode)
+        with unprivileged():
+            found = look(database, directory)
+            assert len(found.added) == 2
+            assert sorted(found.unreadable) == [
+                "'closed': Permission denied",
+                "'names only/inside.txt': Permission denied",
+            ]
+            outcomes = {register(pipeline, key, directory) for key in found.added}
+        assert outcomes == {"source_unreadable", "registered"}
+
+
+def register(pipeline: Pipeline, partition_key: str, directory: Path) -> str:
+    """Run stage `document_row` alone; `registered`, or the error's code."""
+    services = Services(pipeline.database, pipeline.objects, cast(OcrEngine, None), directory)
+    with pipeline.database.engine.connect() as connection:
+        source = load_source(connection, partition_key)
+        connection.commit()
+        try:
+            document_row.run(source, services, connection)
+        except PermanentError as error:
+            return error.code
+    return "registered"
+
+
+def test_a_file_deleted_or_replaced_between_stages_is_told(pipeline: Pipeline) -> None:
+    gone = pipeline.put("gone.txt", b"soon gone")
+    replaced = pipeline.put("replaced.txt", b"before")
+    swapped = pipeline.put("swapped.txt", b"a link")
+    pipeline.requests()
+    keys = pipeline.instance.get_dynamic_partitions("documents")
+    assert pipeline.run_range(keys[0], keys[-1], assets=["document_row"]).success
+    gone.unlink()
+    status = replaced.stat()
+    replaced.write_bytes(b"behind")  # as long as it was, and given its old time
+    os.utime(replaced, ns=(status.st_atime_ns, status.st_mtime_ns))
+    swapped.unlink()
+    swapped.symlink_to("/etc/passwd")
+    pipeline.run_range(keys[0], keys[-1])
+    assert pipeline.errors() == {
+        "gone.txt": "source_missing",
+        "replaced.txt": "content_changed",
+        "swapped.txt": "outside_input_directory",
+    }
+    assert pipeline.object_keys() == []
+
+
+def test_a_file_that_grows_while_it_is_read_has_an_end() -> None:
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            return bytes(size)
+
+    blocks = document_row._blocks(cast(io.BufferedReader, Endless()), 5_000_000)
+    assert sum(map(len, blocks)) == 5_000_001
+
+
+def test_a_file_that_grows_for_ever_becomes_few_sources(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pipeline.put("growing.log", b"first line\n")
+    now = discovery.time.time
+    monkeypatch.setattr(discovery, "_SECOND_LOOK_SECONDS", 0.0)
+
+    def seen_after(seconds: float) -> tuple[int, int]:
+        monkeypatch.setattr(discovery.time, "time", lambda: now() + seconds)
+        found = look(pipeline.database, pipeline.input_dir, settle_seconds=5)
+        return len(found.added), found.unsettled
+
+    assert seen_after(6) == (1, 0)
+    for patience in (10, 20, 40):
+        with path.open("ab") as file:
+            file.write(b"another line\n")
+        assert seen_after(patience - 2) == (0, 1)
+        assert seen_after(patience + 1) == (1, 0)
+    with path.open("ab") as file:
+        file.write(b"another line\n")
+    assert seen_after(60) == (0, 1)  # a line a minute, and it is never taken again
+    assert seen_after(5 * 1024 + 1) == (1, 0)  # but once it rests
+
+
+def test_a_file_over_the_limit_is_rejected_unread(pipeline: Pipeline) -> None:
+    path = pipeline.put("large.pdf", b"%PDF-1.7\n")
+    os.truncate(path, 3 << 40)  # three terabytes, and sparse
+    run_all(pipeline)
+    assert pipeline.errors() == {"large.pdf": "too_large"}
+
+
+def test_metadata_of_the_longest_name_fits_into_what_s3_takes(pipeline: Pipeline) -> None:
+    pipeline.put(b"\xff" * 251 + b".txt", b"A note.")
+    run_all(pipeline)
+    (key,) = pipeline.object_keys()
+    head = pipeline.objects.head(key)
+    assert head is not None
+    assert sum(map(len, (*head.metadata, *head.metadata.values()))) <= 2048
