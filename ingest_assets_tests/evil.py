@@ -294,6 +294,12 @@ def png_bomb() -> bytes:
     )
 
 
+def halved_png() -> bytes:
+    """A picture that lost its lower half."""
+    whole = picture("UPPER HALF", "LOWER HALF")
+    return whole[: len(whole) // 2]
+
+
 def png_text_bomb() -> bytes:
     """A small picture with a comment that unpacks to 256 MB."""
     whole = picture("CAPTION")
@@ -555,7 +561,7 @@ EVIL: dict[str | bytes, Evil] = {
         "JavaScript, launch action, attachment", with_script_and_attachment, "completed"
     ),
     # Images
-    "truncated.png": _file("PNG cut in half", lambda: picture("HALF" * 9)[:1500], "corrupt_document"),
+    "truncated.png": _file("PNG cut in half", halved_png, "corrupt_document"),
     "bomb.png": _file("PNG of 50,000 x 50,000", png_bomb, "image_too_large"),
     "comment bomb.png": _file(
         "PNG with a 256 MB comment", png_text_bomb, "completed", "corrupt_document"
@@ -573,7 +579,9 @@ EVIL: dict[str | bytes, Evil] = {
         "image_too_large",
         "corrupt_document",
     ),
-    "60,000 pages.tif": _file("TIFF of 60,000 pages", tiff_of_too_many_pages, "too_many_pages"),
+    "60,000 pages.tif": _file(
+        "TIFF of 60,000 pages", tiff_of_too_many_pages, "too_many_pages", "page_timeout"
+    ),
     "loop.tif": _file(
         "TIFF whose directory follows itself", _tiff([(8, 8)], last_followed_by=16), "no_text"
     ),

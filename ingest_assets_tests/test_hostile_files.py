@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from ingest_assets.stages import discovery, document_row
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.stages.stage import Services, load_source
 from ingest_assets.store.database import Database
+from ingest_assets.store.names import path_of
 from ingest_assets_tests.documents import pdf, picture
 from ingest_assets_tests.evil import make_all
 from ingest_assets_tests.pipeline import Pipeline
@@ -60,9 +62,7 @@ def test_the_evil_set_ends_as_it_should_and_the_good_documents_are_done(pipeline
         FROM ingest.document_progress AS progress JOIN ingest.document_sources USING (partition_key)
     """)
     root = f"{pipeline.input_dir.as_uri()}/"
-    found = {
-        discovery.path_of(row.source_uri).removeprefix(discovery.path_of(root)): row for row in rows
-    }
+    found = {path_of(row.source_uri).removeprefix(path_of(root)): row for row in rows}
     ended = {
         name: row.error_code if row.state in ("failed", "rejected") else row.state
         for name, row in found.items()
@@ -186,11 +186,11 @@ def test_a_file_that_grows_for_ever_becomes_few_sources(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = pipeline.put("growing.log", b"first line\n")
-    now = discovery.time.time
+    now = time.time
     monkeypatch.setattr(discovery, "_SECOND_LOOK_SECONDS", 0.0)
 
     def seen_after(seconds: float) -> tuple[int, int]:
-        monkeypatch.setattr(discovery.time, "time", lambda: now() + seconds)
+        monkeypatch.setattr(time, "time", lambda: now() + seconds)
         found = look(pipeline.database, pipeline.input_dir, settle_seconds=5)
         return len(found.added), found.unsettled
 

@@ -6,6 +6,7 @@ Belongs here: starting, recovering and stopping it. Does not belong here: what i
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import time
 from importlib.metadata import PackageNotFoundError, files
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 REGION = "us-east-1"
+
+# Settings of its `security.toml`, as variables; the tokens that are made with them live ten seconds.
+_KEYS_BETWEEN_PARTS = (
+    "WEED_JWT_SIGNING_KEY",
+    "WEED_JWT_SIGNING_READ_KEY",
+    "WEED_JWT_FILER_SIGNING_KEY",
+    "WEED_JWT_FILER_SIGNING_READ_KEY",
+)
 
 _START_SECONDS = 120
 _STOP_SECONDS = 30
@@ -139,6 +148,9 @@ class EmbeddedS3:
             **kept,
             "AWS_ACCESS_KEY_ID": self._credentials.s3.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self._credentials.s3.secret_access_key,
+            # Its parts speak HTTP to each other, and without keys to anybody: whoever reaches the
+            # filer's port could read, replace and remove objects unsigned.
+            **{name: secrets.token_hex(32) for name in _KEYS_BETWEEN_PARTS},
             "GOMEMLIMIT": "400MiB",
         }
 

@@ -8,12 +8,17 @@ import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
+from sqlalchemy import create_engine
 
 from ingest_assets.embedded import stack
+from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.embedded.dev import choose_dagit_port
+from ingest_assets.embedded.postgres import database_url
 from ingest_assets.embedded.stack import make_input_directory
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.settings import Settings
@@ -65,6 +70,9 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
+    (directory / "input").mkdir()
+    (directory / "input" / "note.txt").write_bytes(b"A note.")
+    (directory / "input" / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
     dev = Dev(directory)
     url = dev.wait_for_dagit()
     with urllib.request.urlopen(f"{url}/server_info", timeout=30) as response:
@@ -75,11 +83,50 @@ def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
     assert f"already runs on {directory / 'data'}, in process {dev.process.pid}" in second.stderr
     assert "ingest-assets dev" in cli(directory, "services", "stop").stderr
     assert cli(directory, "env").returncode == 0
+    assert wait_until(lambda: '"failed": 1' in cli(directory, "status", "--json").stdout, 120)
+    no_secret_shows(directory, dev)
     dev.process.send_signal(signal.SIGTERM)
     assert dev.process.wait(60) == 0
     assert processes_of(directory) == []
     assert "Stopped." in dev.output
     assert "Traceback" not in dev.output
+
+
+def no_secret_shows(directory: Path, dev: Dev) -> None:
+    """Neither on a command line nor in an output, a log, an event, a tag or a row."""
+    credentials = Credentials.read(directory / "data")
+    assert credentials is not None
+    secrets = [credentials.postgres.password, credentials.s3.secret_access_key]
+    shown = {"the output of dev": dev.output.encode()}
+    for process in processes_of(directory):
+        with suppress(psutil.NoSuchProcess):
+            shown[f"the command line of {process.pid}"] = repr(process.cmdline()).encode()
+    for place in ("logs", "dagster_home", "plans"):
+        for path in (directory / "data" / place).rglob("*"):
+            if path.is_file():
+                shown[str(path)] = path.read_bytes()
+    documents = database_url(credentials)
+    for database in (documents.database, f"{documents.database}_dagster"):
+        url = documents.set(database=database)
+        engine = create_engine(url.set(drivername="postgresql+psycopg2"))
+        with engine.connect() as connection:
+            tables = connection.exec_driver_sql(
+                "SELECT schemaname, tablename FROM pg_tables"
+                " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            ).all()
+            assert len(tables) > 3
+            for schema, table in tables:
+                rows = connection.exec_driver_sql(f'SELECT * FROM "{schema}"."{table}"').all()
+                shown[f"table {database}.{schema}.{table}"] = repr(rows).encode()
+        engine.dispose()
+    leaks = [
+        (place, number)
+        for place, content in shown.items()
+        for number, secret in enumerate(secrets)
+        if secret.encode() in content
+    ]
+    assert leaks == []
+    assert any(b"corrupt_document" in content for content in shown.values())  # There is much to see.
 
 
 def test_after_kill_9_nothing_is_left_and_the_next_start_works(directory: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -194,6 +196,25 @@ def test_s3_refuses_a_wrong_secret(services: Services, bucket: str) -> None:
         services.s3_client("wrong" * 8).put_object(Bucket=bucket, Key="a", Body=b"a")
     assert refusal.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
     services.s3_client().put_object(Bucket=bucket, Key="a", Body=b"a")
+
+
+def test_the_parts_of_s3_refuse_whoever_has_no_token(services: Services, bucket: str) -> None:
+    services.s3_client().put_object(Bucket=bucket, Key="documents/a.txt", Body=b"secret")
+    credentials = Credentials.read(services.settings.data_dir)
+    assert credentials is not None
+    ports = credentials.s3.ports
+    for method, url in (
+        ("GET", f"http://127.0.0.1:{ports.filer}/buckets/{bucket}/documents/a.txt"),
+        ("PUT", f"http://127.0.0.1:{ports.filer}/buckets/{bucket}/documents/b.txt"),
+        ("DELETE", f"http://127.0.0.1:{ports.filer}/buckets/{bucket}/documents/a.txt"),
+        ("DELETE", f"http://127.0.0.1:{ports.volume}/1,01637037d6"),
+        ("GET", f"http://127.0.0.1:{ports.s3}/{bucket}/documents/a.txt"),
+    ):
+        request = urllib.request.Request(url, method=method, data=b"evil" if method == "PUT" else None)
+        with pytest.raises(urllib.error.HTTPError, match=r"40[13]"):
+            urllib.request.urlopen(request, timeout=10)
+    body = services.s3_client().get_object(Bucket=bucket, Key="documents/a.txt")["Body"]
+    assert body.read() == b"secret"
 
 
 def test_nothing_listens_beyond_the_loopback_interface(services: Services) -> None:

@@ -97,7 +97,7 @@ class ImageDocument:
     def _decode(self) -> Image.Image:
         _check_size(self._image)
         self._image.load()
-        return self._image.copy()
+        return self._image
 
 
 def to_grey(image: Image.Image) -> Image.Image:
