@@ -8,6 +8,7 @@ from fpdf import FPDF
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets_tests.evil import zero_pages
 from ingest_assets_tests.ocr.documents import (
     LINES,
     PDF,
@@ -126,6 +127,18 @@ def test_user_password_is_a_permanent_error(engine: LocalEngine) -> None:
         engine.recognise(stored(_encrypted("secret", "secret"), PDF))
     assert caught.value.code == "encrypted"
     assert caught.value.remedy
+
+
+def test_an_encrypted_document_leaves_no_trace_on_the_next() -> None:
+    engine = LocalEngine(workers=1)
+    try:
+        with pytest.raises(PermanentError, match="password"):
+            engine.recognise(stored(_encrypted("secret", "secret"), PDF))
+        with pytest.raises(PermanentError) as caught:
+            engine.recognise(stored(zero_pages(), PDF))
+        assert caught.value.code == "no_pages"
+    finally:
+        engine.close()
 
 
 def test_owner_password_alone_does_not_matter(engine: LocalEngine) -> None:

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import itertools
 import math
+import mmap
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,7 +72,9 @@ class PdfDocument:
         try:
             self._pdf = pypdfium2.PdfDocument(path)
         except pypdfium2.PdfiumError as error:
-            if error.err_code in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
+            refused = error.err_code in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY)
+            # The code may be that of an earlier document: PDFium sets none where this one has no pages.
+            if refused and _mentions_encryption(path):
                 raise _encrypted() from error
             raise corrupt("it is not a PDF that can be opened") from error
         self.page_count = check_page_count(len(self._pdf))
@@ -184,6 +187,12 @@ def repair(path: Path, repaired: Path) -> None:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             raise  # The disk is full, which says nothing about the document.
         raise corrupt("it is not a PDF, and cannot be repaired") from error
+
+
+def _mentions_encryption(path: Path) -> bool:
+    """Tell whether a file has the trailer's entry without which no PDF is encrypted."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"/Encrypt") >= 0
 
 
 def _encrypted() -> PermanentError:
