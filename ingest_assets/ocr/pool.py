@@ -28,6 +28,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import psutil
+
 from ingest_assets.errors import (
     ConfigurationError,
     IngestError,
@@ -58,8 +60,8 @@ class Limits:
         slow_seconds: time by the clock after which a task no longer keeps others waiting: another
             process takes its turn, and the operating system shares the cores between them. So at
             most twice as many processes run as there are workers.
-        wall_seconds: time by the clock; past it the task is given up for now (`page_stalled`),
-            because waiting without computing is the machine's fault.
+        wall_seconds: time by the clock without computing; past it the task is given up for now
+            (`page_stalled`), because that is the machine's fault.
         memory_bytes: address space of a worker, of which its programs take 170 MB, the largest page
             630 MB and the largest image 870 MB. Linux only.
         file_bytes: size of a file that a worker writes (a repaired PDF).
@@ -193,6 +195,7 @@ class _Worker:
     def __init__(self, limits: Limits) -> None:
         self.finished = False
         self.was_slow = False
+        self._computed = 0.0
         self._limits = limits
         config = {
             "parent_pid": os.getpid(),
@@ -233,6 +236,7 @@ class _Worker:
         Calls `when_slow` once where the answer is not there after `slow_seconds`.
         """
         started = time.monotonic()
+        self._computed = self._cpu_seconds()
         try:
             assert self._process.stdin is not None  # noqa: S101  # For the type checker.
             self._process.stdin.write(struct.pack(">Q", len(request)) + request)
@@ -282,6 +286,18 @@ class _Worker:
         reply: dict[str, Any] = json.loads(self._read(length, deadline))
         return reply
 
+    def _computes(self) -> bool:
+        """Tell whether the worker has computed for a second or more since this was last asked."""
+        before, self._computed = self._computed, self._cpu_seconds()
+        return self._computed - before >= 1
+
+    def _cpu_seconds(self) -> float:
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0  # It has ended, or we may not look.
+        return float(times.user + times.system)
+
     def _wait(self, deadline: float) -> bool:
         """Wait for the worker to say something or to end; false if it did neither in time."""
         assert self._process.stdout is not None  # noqa: S101  # For the type checker.
@@ -294,10 +310,13 @@ class _Worker:
         descriptor = self._process.stdout.fileno()
         data = bytearray()
         while len(data) < length:
-            if not self._wait(deadline):
+            while not self._wait(deadline):
+                if self._computes():  # On a busy machine what needs a minute may take ten.
+                    deadline = time.monotonic() + self._limits.wall_seconds
+                    continue
                 raise TransientError(
                     "page_stalled",
-                    f"Reading a page took longer than {self._limits.wall_seconds:.0f} s by the clock.",
+                    f"Reading a page stood still for {self._limits.wall_seconds:.0f} s.",
                     "Try again when the machine has less to do.",
                 )
             chunk = os.read(descriptor, min(length - len(data), 1 << 20))

@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 import psutil
@@ -93,7 +94,7 @@ def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
 
 
 def no_secret_shows(directory: Path, dev: Dev) -> None:
-    """Neither on a command line nor in an output, a log, an event, a tag or a row."""
+    """Nothing listens but on loopback, and no output, log, event, tag or row holds a password."""
     credentials = Credentials.read(directory / "data")
     assert credentials is not None
     secrets = [credentials.postgres.password, credentials.s3.secret_access_key]
@@ -101,6 +102,9 @@ def no_secret_shows(directory: Path, dev: Dev) -> None:
     for process in processes_of(directory):
         with suppress(psutil.NoSuchProcess):
             shown[f"the command line of {process.pid}"] = repr(process.cmdline()).encode()
+            for opened in process.net_connections():
+                if opened.status == psutil.CONN_LISTEN:
+                    assert ip_address(opened.laddr.ip).is_loopback, process.cmdline()
     for place in ("logs", "dagster_home", "plans"):
         for path in (directory / "data" / place).rglob("*"):
             if path.is_file():
