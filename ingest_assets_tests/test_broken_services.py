@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -239,20 +240,47 @@ def _can_mount() -> bool:
     )
 
 
-@pytest.mark.skipif(not _can_mount(), reason="needs the right to mount")
-def test_a_full_disk_for_temporary_files_is_no_document_s_fault(tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    script = f"mount -t tmpfs -o size=256k tmpfs {small} && exec {sys.executable} -c '{_SCRATCH_FULL}'"
+def on_a_small_disk(directory: Path, size: str, *command: str, **environment: str) -> str:
+    """Run a command where a directory is a disk of so many bytes, which ends with it; its output."""
+    directory.mkdir()
+    mounted = f'mount -t tmpfs -o size={size} tmpfs "$0" && exec "$@"'
     ended = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script],
-        env={**os.environ, "TMPDIR": str(small), "PYTHONPATH": os.pathsep.join(sys.path)},
+        ["unshare", "-m", "sh", "-c", mounted, str(directory), sys.executable, *command],
+        env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=400,
     )
     assert ended.returncode == 0, ended.stderr
-    assert "no_scratch_space" in ended.stdout
-    assert "No space left on device" in ended.stdout
-    assert "1 page" in ended.stdout
+    return ended.stdout
+
+
+needs_mount = pytest.mark.skipif(not _can_mount(), reason="needs the right to mount")
+
+
+@needs_mount
+def test_a_full_disk_for_temporary_files_is_no_document_s_fault(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    said = on_a_small_disk(small, "256k", "-c", _SCRATCH_FULL, TMPDIR=str(small))
+    assert "no_scratch_space" in said
+    assert "No space left on device" in said
+    assert "1 page" in said
+
+
+@needs_mount
+def test_a_full_disk_for_the_services_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    found = json.loads(
+        on_a_small_disk(disk, "160m", "-m", "ingest_assets_tests.disk_full", str(tmp_path))
+    )
+    assert found["before"] == found["after"] == []
+    assert found["full"]
+    codes = {tuple(sentence.split()[:2]) for sentence in found["full"]}
+    assert codes <= {
+        ("transient", "database_unavailable"),
+        ("transient", "object_store_unavailable"),
+        ("transient", "locks_lost"),
+    }
+    assert found["states"] == ["completed"] * 6
+    assert found["stored"] == [True] * 6
