@@ -29,6 +29,7 @@ _DOCUMENT = Path(__file__).parent.parent / "docs" / "access.md"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 _ACTIONS = {
     "ListObjectsV2": ("s3:ListBucket",),
+    "ListMultipartUploads": ("s3:ListBucketMultipartUploads",),
     "HeadObject": ("s3:GetObject",),
     "GetObject": ("s3:GetObject",),
     "PutObject": ("s3:PutObject",),
@@ -67,8 +68,8 @@ def recorded(bucket: str) -> Iterator[set[tuple[str, str]]]:
 
     def recording(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
         assert parameters["Bucket"] == bucket
-        listed = operation.startswith("ListObjects")
-        seen.update((action, "" if listed else parameters["Key"]) for action in _ACTIONS[operation])
+        of_bucket = operation.startswith("List")
+        seen.update((action, "" if of_bucket else parameters["Key"]) for action in _ACTIONS[operation])
         if source := parameters.get("CopySource"):
             seen.add(("s3:GetObject", source["Key"]))
         return call(self, operation, parameters)
