@@ -191,7 +191,7 @@ def test_a_plan_holds_every_finding(pipeline: Pipeline, tmp_path: Path) -> None:
     assert plan.counts["orphan"] == 30
     assert read_plan(plan.path) == plan
     shown = markdown(inventory)
-    assert "| orphan | 30 |" in shown
+    assert shown.count("| orphan | No row has this key. |") == 5
     assert "reconcile apply --register" in shown
     with pytest.raises(ConfigurationError, match="is no plan"):
         read_plan(Path(__file__))
