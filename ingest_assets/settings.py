@@ -72,6 +72,20 @@ class Settings(BaseSettings):
     )
     max_documents_per_run: int = Field(100, ge=1, le=10_000, description="Documents in one run.")
     ocr_engine: Literal["local"] = Field("local", description="Who recognises text.")
+    chunk_characters: int = Field(
+        1_500,
+        ge=100,
+        le=100_000,
+        description="The most characters of a chunk; 1,500 are about 350 tokens, and models for "
+        "embeddings take 512.",
+    )
+    chunk_overlap: int = Field(
+        200, ge=0, description="Characters, at most, that a chunk repeats of the one before it."
+    )
+    entity_engine: Literal["local", "comprehend"] = Field("local", description="Who finds entities.")
+    entity_language: str = Field(
+        "en", description="Language of the documents, as Amazon Comprehend names it."
+    )
     ocr_workers: int = Field(
         default_factory=lambda: (
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

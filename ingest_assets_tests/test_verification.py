@@ -19,8 +19,9 @@ from ingest_assets.verification import (
     verify,
 )
 from ingest_assets_tests.conftest import Services
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.pipeline import STAGES, Pipeline
 
+GREEN = ("materialized",) * len(STAGES)
 OTHER = "gen_random_uuid()"
 ATTEMPT_OF_GOOD = """
     partition_key = (SELECT partition_key FROM ingest.document_sources
@@ -228,7 +229,7 @@ FAULTS = {
         ),
         {"stages_passed", "partitions_agree"},
         "other.txt",
-        "Its document_text ended well",
+        "Its document_entities ended well",
     ),
     "a text without a verified object": Fault(
         lambda pipeline: change(
@@ -304,9 +305,9 @@ def test_every_check_has_a_fault_that_fails_it() -> None:
 @pytest.mark.parametrize(
     ("states", "why"),
     [
-        (("materialized", "materialized", "failed"), "Dagster shows it failed at document_text"),
-        (("materialized", "materialized", None), "Dagster does not show its document_text"),
-        (("materialized", "materialized", "in_progress"), ""),
+        ((*GREEN[1:], "failed"), "Dagster shows it failed at document_entities"),
+        ((*GREEN[1:], None), "Dagster does not show its document_entities"),
+        ((*GREEN[1:], "in_progress"), ""),
     ],
 )
 def test_a_stored_text_is_shown_as_done(
@@ -338,7 +339,7 @@ def test_what_is_in_flight_is_not_judged(healthy: Pipeline) -> None:
     check = failed(judge(healthy, in_flight_seconds=60))["sources_have_rows"]
     assert [named.partition_key for named in check.answer.failing] == [old]
     shown = [
-        partition._replace(states=("in_progress",) * 3)
+        partition._replace(states=("in_progress",) * len(STAGES))
         if partition.partition_key in (old, young)
         else partition
         for partition in shown_partitions(healthy.instance)
