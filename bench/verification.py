@@ -77,7 +77,7 @@ def shown(documents: int, partitions: int) -> Iterator[ShownPartition]:
             f"document-{number:012x}",
             ("materialized", "materialized", "failed", None, None)
             if failed
-            else ("materialized",) * len(STAGES),
+            else tuple("materialized" for _ in STAGES),
         )
 
 

@@ -1,7 +1,7 @@
 """Full-text search for people: the best passages, with their documents and pages.
 
-Belongs here: asking and showing. Does not belong here: how it is searched, which is SQL that an engineer
-can use too: `ingest.search_chunks` and `ingest.search_documents`.
+Belongs here: asking and showing. Does not belong here: how it is searched, which is SQL that an
+engineer can use too: `ingest.search_chunks` and `ingest.search_documents`.
 """
 
 from __future__ import annotations
@@ -99,6 +99,5 @@ def _pages(passage: Passage) -> str:
 
 def _printable(text: str) -> str:
     """On one line, and without what a terminal would obey."""
-    return "".join(
-        character if character.isprintable() else " " for character in " ".join(text.split())
-    )
+    line = " ".join(text.split())
+    return "".join(character if character.isprintable() else " " for character in line)

@@ -339,7 +339,7 @@ def test_what_is_in_flight_is_not_judged(healthy: Pipeline) -> None:
     check = failed(judge(healthy, in_flight_seconds=60))["sources_have_rows"]
     assert [named.partition_key for named in check.answer.failing] == [old]
     shown = [
-        partition._replace(states=("in_progress",) * len(STAGES))
+        partition._replace(states=tuple("in_progress" for _ in STAGES))
         if partition.partition_key in (old, young)
         else partition
         for partition in shown_partitions(healthy.instance)

@@ -49,16 +49,17 @@ _NO_NAME = _set(
     discloser receiving disclosing information section article exhibit schedule page date dated
     effective title name signature signed witness attention attn re dear sincerely very truly yours for
     of shall will may must can employee employer executive officer president director chairman secretary
-    treasurer vice chief general counsel senior manager member managing sole owner authorized signatory
+    treasurer vice counsel manager member managing sole owner authorized signatory
     bidder buyer seller purchaser contractor consultant company affiliate affiliates subsidiary
-    subsidiaries corporation partnership limited liability joint venture entity person state laws law
-    court courts united whole entire parent acquisition transaction evaluation material materials
+    subsidiaries corporation partnership limited liability joint venture entity person laws law
+    court courts whole entire parent acquisition transaction evaluation material materials
     employment competition noncompetition non-competition noncompete solicitation invention inventions
     proprietary trade secret secrets release separation severance letter memorandum amendment form
-    other others following foregoing same own new old former current prior either neither both
+    other others following foregoing same own former current prior either neither both
     telephone phone fax facsimile email address suite floor street avenue road drive boulevard"""
 )
-_ENDS_A_SENTENCE = re.compile(r"[.;:!?]$")
+# A given name before one of these is none: `Grant General Counsel`, `Virginia State`.
+_NO_SURNAME = _NO_NAME | _set("chief general senior new old united state states county city street")
 _INITIAL = re.compile(r"[A-Z]\.?$|(?:[A-Z]\.){2,4}$")
 _GENERATION = frozenset(("jr", "sr", "ii", "iii", "iv"))
 _DESCRIBED = re.compile(
@@ -141,17 +142,14 @@ def _beginning(words: Sequence[_Word], end: int) -> int | None:
     while place >= max(0, end - _WORDS_IN_A_NAME):
         word = words[place]
         form_follows = place == end - 1 or words[place + 1].folded in _FORMS
-        if word.closes and not (word.raw[-1] == "," and form_follows):
+        listed = place + 2 < end and words[place + 2].folded in ("and", "&")  # Sears, Roebuck and Co.
+        if word.closes and not (word.raw[-1] == "," and (form_follows or listed)):
             break
         if word.folded in _INSIDE:
             if word.folded == "and" and not _joins(words, place, end):
                 break
         elif word.capitalised and word.folded not in _NO_NAME:
-            if (
-                _ENDS_A_SENTENCE.search(word.bare)
-                and not _INITIAL.match(word.bare)
-                and len(word.bare) > 5
-            ):
+            if _ends_a_sentence(word):
                 break
             first = place
         else:
@@ -160,6 +158,13 @@ def _beginning(words: Sequence[_Word], end: int) -> int | None:
             break
         place -= 1
     return first
+
+
+def _ends_a_sentence(word: _Word) -> bool:
+    """Whether it does, and is no abbreviation: an initial, `St.`, `Bros.`"""
+    if word.bare[-1] not in ".!?" or _INITIAL.match(word.bare):
+        return False
+    return len(word.bare) > 5 or not word.folded.isalpha()
 
 
 def _joins(words: Sequence[_Word], place: int, end: int) -> bool:
@@ -183,6 +188,7 @@ def _organization(text: str, words: Sequence[_Word], first: int, last: int) -> M
 
 
 def _people(text: str, words: Sequence[_Word]) -> Iterator[Mention]:
+    """Mentions of people; a full stop behind a surname is the sentence's."""
     place = 0
     while place < len(words) - 1:
         last = _person_end(words, place)
@@ -190,6 +196,8 @@ def _people(text: str, words: Sequence[_Word]) -> Iterator[Mention]:
             place += 1
             continue
         start, end = words[place].start, words[last].end
+        if words[last].folded not in _GENERATION:
+            end -= len(words[last].bare) - len(words[last].bare.rstrip("."))
         yield Mention("person", start, end, normal.person(text[start:end]), None, ENGINE)
         place = last + 1
 
@@ -232,7 +240,7 @@ def _is_surname(word: _Word, given: _Word) -> bool:
         and not word.opens
         and len(word.folded) > 1
         and re.sub(r"[-'\u2019.]", "", word.bare).isalpha()
-        and word.folded not in _NO_NAME
+        and word.folded not in _NO_SURNAME
         and word.folded not in _FORMS
         and word.folded not in _GENERATION
         and word.bare.isupper() == given.bare.isupper()

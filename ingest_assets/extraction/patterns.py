@@ -71,7 +71,7 @@ def find(text: str) -> Iterator[Mention]:
         standard = phonenumbers.format_number(number.number, phonenumbers.PhoneNumberFormat.E164)
         extension = f";ext={number.number.extension}" if number.number.extension else ""
         yield _mention("phone", number.start, number.end, standard + extension)
-    for citation in get_citations(text):
+    for citation in get_citations(text) if text else ():
         if isinstance(citation, (FullCaseCitation, FullJournalCitation, FullLawCitation)):
             start, end = citation.span()  # type: ignore[no-untyped-call]
             corrected = citation.corrected_citation()  # type: ignore[no-untyped-call]

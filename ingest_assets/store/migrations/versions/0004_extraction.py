@@ -108,7 +108,7 @@ def upgrade() -> None:
         CREATE INDEX ix_entity_mentions_entity_uuid_entity_type_normalised
             ON ingest.entity_mentions (entity_uuid, entity_type, normalised);
     """)
-    # Ranking has to look at every chunk that matches, and a word like "agreement" matches a third of
+    # Ranking has to look at every chunk that matches, and a word like "agreement" matches most of
     # them: so many are ranked at most, and `matches` says when there were more.
     op.execute("""
         CREATE FUNCTION ingest.search_chunks(
