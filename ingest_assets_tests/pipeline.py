@@ -20,10 +20,12 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from sqlalchemy import text
 
+from ingest_assets.assets import document_assets
 from ingest_assets.extraction import local
 from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.extraction.engine import Mention
 from ingest_assets.extraction.operations import entities
+from ingest_assets.jobs import ingest_documents
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.partitions import DOCUMENTS, range_tags
 from ingest_assets.stages.stage import Services
@@ -66,6 +68,18 @@ class Pipeline:
             self.input_dir,
             Chunker(),
             RulesEngine(),
+        )
+
+    def rebuilt(
+        self,
+        resources: Mapping[str, Any] | None = None,
+        code_versions: Mapping[str, str] | None = None,
+    ) -> Definitions:
+        """The definitions with other resources or code versions."""
+        return Definitions(
+            assets=[document_assets(5, code_versions)],
+            jobs=[ingest_documents],
+            resources={**(self.defs.resources or {}), **(resources or {})},
         )
 
     def put(self, name: str | bytes, content: bytes) -> Path:

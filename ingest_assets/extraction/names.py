@@ -148,7 +148,7 @@ def _beginning(words: Sequence[_Word], end: int) -> int | None:
         if word.folded in _INSIDE:
             if word.folded == "and" and not _joins(words, place, end):
                 break
-        elif word.capitalised and word.folded not in _NO_NAME:
+        elif word.capitalised and word.folded not in _NO_NAME and any(map(str.isalpha, word.bare)):
             if _ends_a_sentence(word):
                 break
             first = place

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
 import phonenumbers
-from eyecite import get_citations
-from eyecite.models import FullCaseCitation, FullJournalCitation, FullLawCitation
 
 from ingest_assets.extraction import normal
 from ingest_assets.extraction.engine import Mention
@@ -54,6 +52,9 @@ _URL = r"(?<![\w@.])(?:https?://|www\.)[^\s<>\"'“”()\[\]{}|\\^`]{3,300}"
 
 def find(text: str) -> Iterator[Mention]:
     """Mentions of all these types, type by type; those of different types may overlap."""
+    from eyecite import get_citations, models  # noqa: PLC0415  (heavy)
+
+    full = (models.FullCaseCitation, models.FullJournalCitation, models.FullLawCitation)
     for expression in (re.compile(pattern, re.IGNORECASE) for pattern in _DATES):
         yield from _all(text, "date", expression, _date)
     for expression in map(re.compile, _MONEY):
@@ -72,7 +73,7 @@ def find(text: str) -> Iterator[Mention]:
         extension = f";ext={number.number.extension}" if number.number.extension else ""
         yield _mention("phone", number.start, number.end, standard + extension)
     for citation in get_citations(text) if text else ():
-        if isinstance(citation, (FullCaseCitation, FullJournalCitation, FullLawCitation)):
+        if isinstance(citation, full):
             start, end = citation.span()  # type: ignore[no-untyped-call]
             corrected = citation.corrected_citation()  # type: ignore[no-untyped-call]
             yield _mention("citation", start, end, normal.plain(corrected))
