@@ -39,6 +39,7 @@ _FORMS = _set(
     association foundation university institute ventures fund laboratories associates pc na
     enterprises industries international technologies systems capital"""
 )
+_ARTICLES = frozenset(("the", "of", "for"))
 _INSIDE = frozenset(("of", "the", "de", "la", "and", "&", "for", "van", "von", "del", "der"))
 # Capitalised in headings and in agreements' defined terms; no organisation's name begins with one.
 _NO_NAME = _set(
@@ -146,6 +147,8 @@ def _beginning(words: Sequence[_Word], end: int) -> int | None:
         if word.closes and not (word.raw[-1] == "," and (form_follows or listed)):
             break
         if word.folded in _INSIDE:
+            if place == end - 1 and word.folded in _ARTICLES:
+                break  # the Company, of the Bank
             if word.folded == "and" and not _joins(words, place, end):
                 break
         elif word.capitalised and word.folded not in _NO_NAME and any(map(str.isalpha, word.bare)):
