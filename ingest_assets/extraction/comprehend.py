@@ -104,7 +104,8 @@ class ComprehendEngine:
             "comprehend",
             region_name=self._region,
             config=Config(
-                retries={"mode": "standard", "max_attempts": 6},
+                # The runner waits and tries again; this is for what passes at once.
+                retries={"mode": "standard", "total_max_attempts": 3},
                 connect_timeout=10,
                 read_timeout=60,
                 max_pool_connections=16,
