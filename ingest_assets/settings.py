@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_IGNORE_PATTERNS = (
@@ -106,6 +106,12 @@ class Settings(BaseSettings):
     aws_region: str | None = Field(
         None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION")
     )
+
+    @model_validator(mode="after")
+    def _chunks_go_on(self) -> Settings:
+        if self.chunk_overlap >= self.chunk_characters:
+            raise ValueError("INGEST_CHUNK_OVERLAP must be less than INGEST_CHUNK_CHARACTERS")
+        return self
 
     @property
     def plans_dir(self) -> Path:

@@ -241,6 +241,17 @@ FAULTS = {
         "good.txt",
         "its object was never verified",
     ),
+    "a chunk with other words": Fault(
+        lambda pipeline: change(
+            pipeline,
+            """UPDATE ingest.document_chunks SET text = replace(text, 'good', 'evil')
+               FROM ingest.source_documents WHERE original_file_name = 'good.txt'
+                 AND document_chunks.document_uuid = source_documents.document_uuid""",
+        ),
+        {"places_fit"},
+        "good.txt",
+        "Its chunk at characters 0 to 16 does not say what the text says there.",
+    ),
     "an upload without a row": Fault(
         upload_without_row,
         {"objects_have_rows"},

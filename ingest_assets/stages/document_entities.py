@@ -23,7 +23,12 @@ from ingest_assets.markdown import marked, table
 from ingest_assets.stages import document_chunks
 from ingest_assets.stages.document_text import page_starts, stored_text, text_sha256
 from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
-from ingest_assets.store.models import DocumentChunking, DocumentExtraction, EntityMention
+from ingest_assets.store.models import (
+    DocumentChunking,
+    DocumentExtraction,
+    DocumentText,
+    EntityMention,
+)
 
 NAME = "document_entities"
 CODE_VERSION = "1"
@@ -48,13 +53,14 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
                 DocumentExtraction.engine_version,
             ).where(DocumentExtraction.document_uuid == document_uuid)
         ).one_or_none()
-        content = stored_text(document_uuid, connection)
     if done is None or tuple(done) != (sha256, engine.name, engine.version):
+        with connection.begin():
+            content = stored_text(document_uuid, connection)
         mentions = engine.extract(content) if content else ()
         with connection.begin():
             _replace(document_uuid, sha256, content, engine, mentions, connection)
     with connection.begin():
-        return _result(source, document_uuid, content, connection)
+        return _result(source, document_uuid, connection)
 
 
 def code_version(engine_name: str, engine_version: str) -> str:
@@ -235,7 +241,7 @@ def _digest(mentions: Sequence[Mention]) -> str:
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
-def _result(source: Source, document_uuid: UUID, content: str, connection: Connection) -> Result:
+def _result(source: Source, document_uuid: UUID, connection: Connection) -> Result:
     columns = EntityMention.__table__.columns
     of_document = columns.document_uuid == document_uuid
     extraction = connection.execute(
@@ -254,7 +260,11 @@ def _result(source: Source, document_uuid: UUID, content: str, connection: Conne
         .order_by(func.count().desc(), columns.entity_type, columns.normalised)
         .limit(_TOP_ENTITIES)
     ).all()
-    beginning = content[:_PREVIEW_CHARACTERS]
+    beginning = connection.execute(
+        select(func.left(DocumentText.text, _PREVIEW_CHARACTERS)).where(
+            DocumentText.document_uuid == document_uuid
+        )
+    ).scalar_one()
     marks = connection.execute(
         select(columns.char_start, columns.char_end, columns.entity_type)
         .where(of_document, columns.char_end <= _PREVIEW_CHARACTERS)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_assets.extraction import normal
+from ingest_assets.errors import PermanentError
+from ingest_assets.extraction import local, normal
 from ingest_assets.extraction.engine import ENTITY_TYPES
 from ingest_assets.extraction.local import LocalEngine
 from ingest_assets.extraction.operations import entities
@@ -171,6 +172,22 @@ def test_no_text_stalls_a_worker(unit: str) -> None:
     started = time.process_time()
     entities(text)
     assert time.process_time() - started < 5
+
+
+def test_a_text_that_takes_too_much_is_a_typed_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = LocalEngine(workers=1)
+    try:
+        monkeypatch.setattr(local, "MAX_MENTIONS", 100)
+        with pytest.raises(PermanentError, match="more than 100 entities") as raised:
+            engine.extract("Acme, Inc. pays. " * 2_000)
+        assert raised.value.code == "too_many_mentions"
+        assert len(engine.extract("Acme, Inc. pays.")) == 1
+        monkeypatch.setattr(local, "_CPU_SECONDS", -1.0)
+        with pytest.raises(PermanentError, match="too much computing") as raised:
+            engine.extract("Acme, Inc. pays.")
+        assert raised.value.code == "extraction_timeout"
+    finally:
+        engine.close()
 
 
 def test_a_long_text_is_taken_in_pieces_by_several_processes() -> None:
