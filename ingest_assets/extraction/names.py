@@ -35,10 +35,12 @@ _TOKEN = re.compile(r"\S{1,80}")
 _EDGES = "\"'“”\u2018\u2019`\u00b4()[]{}<>*_,;:"
 _FORMS = _set(
     """inc incorporated corp corporation co company companies llc lp llp lllp ltd limited plc pllc
-    gmbh ag nv bv sa spa sarl kg oyj ab as kk pte pty bank trust partners partnership holdings group
+    gmbh ag nv bv sa spa sarl oyj pte pty bank trust partners partnership holdings group
     association foundation university institute ventures fund laboratories associates pc na
     enterprises industries international technologies systems capital"""
 )
+# Behind these another name begins.
+_ENDS = _set("inc incorporated corp llc lp llp ltd plc gmbh")
 _ARTICLES = frozenset(("the", "of", "for"))
 _INSIDE = frozenset(("of", "the", "de", "la", "and", "&", "for", "van", "von", "del", "der"))
 # Capitalised in headings and in agreements' defined terms; no organisation's name begins with one.
@@ -130,7 +132,7 @@ def _organizations(text: str, words: Sequence[_Word]) -> Iterator[Mention]:
     for expression in (_DESCRIBED, _CALLED):
         for match in expression.finditer(text):
             last_word = by_end.get(match.start())
-            if last_word is not None and words[last_word].capitalised:
+            if last_word is not None and words[last_word].bare[0].isupper():
                 first = _beginning(words, last_word + 1)
                 if first is not None and not _is_person(words[first : last_word + 1]):
                     yield _organization(text, words, first, last_word)
@@ -144,6 +146,8 @@ def _beginning(words: Sequence[_Word], end: int) -> int | None:
         word = words[place]
         form_follows = place == end - 1 or words[place + 1].folded in _FORMS
         listed = place + 2 < end and words[place + 2].folded in ("and", "&")  # Sears, Roebuck and Co.
+        if word.folded in _ENDS and not form_follows:
+            break  # the name before this one
         if word.closes and not (word.raw[-1] == "," and (form_follows or listed)):
             break
         if word.folded in _INSIDE:
