@@ -267,7 +267,7 @@ _DISAGREEING = """
 
 # Cutting places out of a text takes the whole of it each time, and the database refuses a row whose
 # length is not that of its place: so the latest documents answer for all.
-_LATEST = 1_000
+_LATEST = 200
 _OTHER_WORDS = f"""
     WITH latest AS (
         SELECT document_uuid, recognised.text, partition_key, original_file_name

@@ -206,7 +206,9 @@ def upgrade() -> None:
                 WHEN recognised.document_uuid IS NOT NULL THEN 3
                 WHEN document.upload_timestamp IS NOT NULL THEN 2
                 ELSE 1
-            END AS stages
+            END AS stages,
+            -- The same as having passed all of them; asked alone it spares the other joins.
+            extracted.document_uuid IS NOT NULL AS finished
         FROM ingest.source_documents AS document
         LEFT JOIN ingest.document_texts AS recognised USING (document_uuid)
         LEFT JOIN ingest.document_chunkings AS chunked USING (document_uuid)
@@ -221,7 +223,7 @@ def upgrade() -> None:
             (ARRAY['discovered', 'document_row', 'document_object', 'document_text',
                    'document_chunks', 'document_entities'])[coalesce(passed.stages, 0) + 1] AS stage,
             CASE
-                WHEN coalesce(passed.stages, 0) < 5 THEN
+                WHEN passed.finished IS NOT TRUE THEN
                     CASE
                         WHEN latest.status IS NULL THEN 'discovered'
                         WHEN latest.status <> 'failed' THEN 'in_progress'
