@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ingest_assets.extraction.chunks import Chunk, Chunker
+from ingest_assets.failpoints import failpoint
 from ingest_assets.markdown import table
 from ingest_assets.stages import document_text
 from ingest_assets.stages.document_text import page_starts, stored_text, text_sha256
@@ -41,6 +42,8 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
     if done is None or tuple(done) != (sha256, _version(chunker)):
         with connection.begin():
             _replace(document_uuid, chunker, connection)
+            failpoint("chunks.inserted")
+        failpoint("chunks.committed")
     with connection.begin():
         return _result(source, document_uuid, services, connection)
 

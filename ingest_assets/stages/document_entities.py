@@ -15,10 +15,12 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.extraction.engine import EntityEngine, Mention
 from ingest_assets.extraction.similar import Name, block, entity_uuid, merged
+from ingest_assets.failpoints import failpoint
 from ingest_assets.markdown import marked, table
 from ingest_assets.stages import document_chunks
 from ingest_assets.stages.document_text import page_starts, stored_text, text_sha256
@@ -53,14 +55,19 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
                 DocumentExtraction.engine_version,
             ).where(DocumentExtraction.document_uuid == document_uuid)
         ).one_or_none()
-    if done is None or tuple(done) != (sha256, engine.name, engine.version):
-        with connection.begin():
-            content = stored_text(document_uuid, connection)
+        is_done = done is not None and tuple(done) == (sha256, engine.name, engine.version)
+        content = "" if is_done else stored_text(document_uuid, connection)
+    # Extraction may take minutes, of many documents at a time: none of them keeps a connection.
+    connection.close()
+    if not is_done:
         mentions = engine.extract(content) if content else ()
-        with connection.begin():
-            _replace(document_uuid, sha256, content, engine, mentions, connection)
-    with connection.begin():
-        return _result(source, document_uuid, connection)
+        failpoint("entities.found")
+        with services.database.engine.begin() as writer:
+            _replace(document_uuid, sha256, content, engine, mentions, writer)
+            failpoint("entities.inserted")
+        failpoint("entities.committed")
+    with services.database.engine.connect() as reader:
+        return _result(source, document_uuid, reader)
 
 
 def code_version(engine_name: str, engine_version: str) -> str:
@@ -91,19 +98,23 @@ def _replace(
     """Replace the mentions in the caller's transaction."""
     entities = _resolve({(m.entity_type, m.normalised) for m in mentions}, connection)
     starts = page_starts(document_uuid, connection)
+    values = {
+        "text_sha256": sha256,
+        "engine": engine.name,
+        "engine_version": engine.version,
+        "mention_count": len(mentions),
+        "digest": _digest(mentions),
+    }
     connection.execute(
-        delete(DocumentExtraction).where(DocumentExtraction.document_uuid == document_uuid)
-    )
-    connection.execute(
-        insert(DocumentExtraction).values(
-            document_uuid=document_uuid,
-            text_sha256=sha256,
-            engine=engine.name,
-            engine_version=engine.version,
-            mention_count=len(mentions),
-            digest=_digest(mentions),
+        upsert(DocumentExtraction)
+        .values(document_uuid=document_uuid, **values)
+        # Whoever comes second waits here for the first, and then takes the first one's place.
+        .on_conflict_do_update(
+            index_elements=[DocumentExtraction.document_uuid],
+            set_={**values, "extracted_at": func.now()},
         )
     )
+    connection.execute(delete(EntityMention).where(EntityMention.document_uuid == document_uuid))
     if mentions:
         connection.execute(
             insert(EntityMention),

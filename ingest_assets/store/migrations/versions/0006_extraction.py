@@ -1,7 +1,6 @@
 """Chunks and entities of documents, full-text search over them, and progress that includes them.
 
-Revision ID: 0004
-Revises: 0001
+Revision ID: 0006
 
 The one place that says how it is known that a stage's result is stored is the view `document_stages`;
 whoever adds a stage replaces it, and names the stage in `models.STAGES` and in `document_progress`.
@@ -9,8 +8,8 @@ whoever adds a stage replaces it, and names the stage in `models.STAGES` and in 
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0001"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -206,9 +205,7 @@ def upgrade() -> None:
                 WHEN recognised.document_uuid IS NOT NULL THEN 3
                 WHEN document.upload_timestamp IS NOT NULL THEN 2
                 ELSE 1
-            END AS stages,
-            -- The same as having passed all of them; asked alone it spares the other joins.
-            extracted.document_uuid IS NOT NULL AS finished
+            END AS stages
         FROM ingest.source_documents AS document
         LEFT JOIN ingest.document_texts AS recognised USING (document_uuid)
         LEFT JOIN ingest.document_chunkings AS chunked USING (document_uuid)
@@ -223,7 +220,7 @@ def upgrade() -> None:
             (ARRAY['discovered', 'document_row', 'document_object', 'document_text',
                    'document_chunks', 'document_entities'])[coalesce(passed.stages, 0) + 1] AS stage,
             CASE
-                WHEN passed.finished IS NOT TRUE THEN
+                WHEN coalesce(passed.stages, 0) < 5 THEN
                     CASE
                         WHEN latest.status IS NULL THEN 'discovered'
                         WHEN latest.status <> 'failed' THEN 'in_progress'
@@ -255,10 +252,14 @@ def upgrade() -> None:
             LIMIT 1
         ) AS latest ON true;
     """)
+    # What was finished before has two more stages to pass: the sensor launches it again.
+    op.execute("UPDATE ingest.document_sources SET reported_at = NULL WHERE reported_at IS NOT NULL")
 
 
 def downgrade() -> None:
     op.execute("""
+        UPDATE ingest.document_sources SET reported_at = now()
+        WHERE document_uuid IN (SELECT document_uuid FROM ingest.document_texts);
         DROP VIEW ingest.document_progress;
         DROP VIEW ingest.document_stages;
         DROP VIEW ingest.entity_relations;
