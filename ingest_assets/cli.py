@@ -121,6 +121,23 @@ def why(document: str) -> None:
     sys.exit(0 if told.found else 1)
 
 
+@main.command(context_settings={"ignore_unknown_options": True})  # -without is a word
+@click.argument("words", nargs=-1, required=True)
+@click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def search(words: tuple[str, ...], top: int, as_json: bool) -> None:
+    """Search the text: WORDS, "a phrase", or, -without. Exit code 1 where nothing matches."""
+    from ingest_assets.search import report, search  # noqa: PLC0415  (heavy)
+
+    found = search(_database(), " ".join(words), top)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), default=str, indent=2))
+    else:
+        for line in report(found):
+            click.echo(line)
+    sys.exit(0 if found.passages else 1)
+
+
 @main.group()
 def reconcile() -> None:
     """Compare bucket and database in both directions, and mend what differs."""

@@ -13,6 +13,8 @@ from dagster_aws.s3 import S3Resource
 
 from ingest_assets.assets import document_assets
 from ingest_assets.checks import verification
+from ingest_assets.extraction import comprehend, local
+from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.jobs import (
     ingest_documents,
     reconcile,
@@ -24,6 +26,7 @@ from ingest_assets.jobs import (
 from ingest_assets.reconciliation import storage_inventory
 from ingest_assets.report import ingest_report
 from ingest_assets.resources import (
+    ExtractionResource,
     InputDirectoryResource,
     ObjectStoreResource,
     OcrEngineResource,
@@ -38,6 +41,7 @@ from ingest_assets.sensors import (
     verify_after_backfill,
 )
 from ingest_assets.settings import Settings
+from ingest_assets.stages import document_chunks, document_entities
 
 
 def build_defs(
@@ -50,7 +54,11 @@ def build_defs(
     """
     settings = settings or Settings()
     return Definitions(
-        assets=[document_assets(settings.max_documents_per_run), storage_inventory, ingest_report],
+        assets=[
+            document_assets(settings.max_documents_per_run, _code_versions(settings)),
+            storage_inventory,
+            ingest_report,
+        ],
         asset_checks=[verification],
         jobs=[ingest_documents, reconcile, register_orphans, retry_failed_documents, verify_documents],
         schedules=[verify_hourly],
@@ -65,6 +73,14 @@ def build_defs(
                 engine=settings.ocr_engine,
                 workers=settings.ocr_workers,
                 page_seconds=settings.ocr_page_seconds,
+            ),
+            "extraction": ExtractionResource(
+                chunk_characters=settings.chunk_characters,
+                chunk_overlap=settings.chunk_overlap,
+                engine=settings.entity_engine,
+                language=settings.entity_language,
+                region=settings.aws_region,
+                workers=settings.ocr_workers,
             ),
             "input_files": InputDirectoryResource(
                 path=str(settings.input_dir.absolute()),
@@ -84,6 +100,19 @@ def build_defs(
             **(resource_overrides or {}),
         },
     )
+
+
+def _code_versions(settings: Settings) -> Mapping[str, str]:
+    """Of the assets whose results depend on settings and engines as much as on our code."""
+    chunker = Chunker(settings.chunk_characters, settings.chunk_overlap)
+    if settings.entity_engine == "comprehend":
+        engine, version = comprehend.NAME, comprehend.version(settings.entity_language)
+    else:
+        engine, version = local.NAME, local.VERSION
+    return {
+        document_chunks.NAME: document_chunks.code_version(chunker),
+        document_entities.NAME: document_entities.code_version(engine, version),
+    }
 
 
 defs = build_defs()

@@ -26,7 +26,7 @@ ingest_documents = define_asset_job(
     "ingest_documents",
     selection=AssetSelection.assets(*(spec.key for spec in SPECS)),
     executor_def=in_process_executor,
-    description="Takes documents through the whole graph: row, object, text.",
+    description="Takes documents through the whole graph: row, object, text, chunks, entities.",
 )
 
 reconcile = define_asset_job(

@@ -1,4 +1,4 @@
-"""Tables in Markdown, for Dagit's metadata.
+"""Tables and marked text in Markdown, for Dagit's metadata.
 
 Belongs here: escaping and layout. Does not belong here: what is shown.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+# Markdown lets a backslash stand before any of them.
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _BREAKS_A_CELL = re.compile(r"[|`<>\[\]\s]+")
 
 
@@ -16,6 +18,23 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [_line(headings), _line(["---"] * len(headings))]
     lines += [_line([_cell(value) for value in row]) for row in rows]
     return "\n".join(lines)
+
+
+def marked(text: str, marks: Iterable[tuple[int, int, str]]) -> str:
+    """The text with these places in bold, each with its label; the text itself is never rendered.
+
+    Args:
+        marks: start, end and label of each place, in order, without overlaps.
+    """
+    parts, done = [], 0
+    for start, end, label in marks:
+        parts += [_escaped(text[done:start]), f"**{_escaped(text[start:end])}** ({_escaped(label)})"]
+        done = end
+    return "".join([*parts, _escaped(text[done:])])
+
+
+def _escaped(text: str) -> str:
+    return _PUNCTUATION.sub(r"\\\g<0>", re.sub(r"\s+", " ", text))
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -15,6 +15,10 @@ from dagster import ConfigurableResource, InitResourceContext
 from dagster_aws.s3 import S3Resource
 from pydantic import Field, PrivateAttr
 
+from ingest_assets.extraction import comprehend
+from ingest_assets.extraction import local as rules
+from ingest_assets.extraction.chunks import Chunker
+from ingest_assets.extraction.engine import EntityEngine
 from ingest_assets.failures import RetryRules
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.ocr.local import LocalEngine
@@ -69,6 +73,42 @@ class OcrEngineResource(ConfigurableResource[Any]):
             self._engine.close()
 
     def get(self) -> OcrEngine:
+        """The engine; safe to share between threads."""
+        return self._engine
+
+
+class ExtractionResource(ConfigurableResource[Any]):
+    """How texts are cut, and who finds entities in them. Its processes end with the run."""
+
+    chunk_characters: int = Field(description="The most characters of a chunk.")
+    chunk_overlap: int = Field(description="The most characters that two chunks share.")
+    engine: Literal["local", "comprehend"] = Field(
+        description="`local`: rules in processes of this machine; `comprehend`: Amazon Comprehend."
+    )
+    language: str = Field(description="Language of the documents, as Amazon Comprehend names it.")
+    region: str | None = Field(description="AWS region of Amazon Comprehend.")
+    workers: int = Field(description="Processes that find entities by rule; one a core.")
+
+    _engine: EntityEngine = PrivateAttr()
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[ExtractionResource]:
+        """Hold the engine for the length of a run."""
+        local = rules.LocalEngine(self.workers)
+        self._engine = local
+        try:
+            if self.engine == "comprehend":
+                self._engine = comprehend.ComprehendEngine(self.region, self.language, local)
+            yield self
+        finally:
+            self._engine.close()
+            local.close()
+
+    def chunker(self) -> Chunker:
+        """What cuts texts into chunks."""
+        return Chunker(self.chunk_characters, self.chunk_overlap)
+
+    def get(self) -> EntityEngine:
         """The engine; safe to share between threads."""
         return self._engine
 

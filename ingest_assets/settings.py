@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_IGNORE_PATTERNS = (
@@ -73,6 +73,20 @@ class Settings(BaseSettings):
     max_documents_per_run: int = Field(100, ge=1, le=10_000, description="Documents in one run.")
     max_file_mb: int = Field(2048, ge=1, description="Larger files are rejected unread.")
     ocr_engine: Literal["local"] = Field("local", description="Who recognises text.")
+    chunk_characters: int = Field(
+        1_500,
+        ge=100,
+        le=100_000,
+        description="The most characters of a chunk; 1,500 are about 350 tokens, and models for "
+        "embeddings take 512.",
+    )
+    chunk_overlap: int = Field(
+        200, ge=0, description="Characters, at most, that a chunk repeats of the one before it."
+    )
+    entity_engine: Literal["local", "comprehend"] = Field("local", description="Who finds entities.")
+    entity_language: str = Field(
+        "en", description="Language of the documents, as Amazon Comprehend names it."
+    )
     ocr_workers: int = Field(
         default_factory=lambda: (
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -96,6 +110,12 @@ class Settings(BaseSettings):
     aws_region: str | None = Field(
         None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION")
     )
+
+    @model_validator(mode="after")
+    def _chunks_go_on(self) -> Settings:
+        if self.chunk_overlap >= self.chunk_characters:
+            raise ValueError("INGEST_CHUNK_OVERLAP must be less than INGEST_CHUNK_CHARACTERS")
+        return self
 
     @property
     def plans_dir(self) -> Path:

@@ -205,7 +205,7 @@ def _create_shown(connection: Connection) -> None:
 
 
 def _gather_unfinished(connection: Connection, cutoff: datetime) -> int:
-    """Put the sources without a text into a table; return how many of them are in flight.
+    """Put the sources that lack a stage's result into a table; return how many of them are in flight.
 
     A file that nobody has begun waits for its turn as long as it was found after all those that got
     theirs, as long as somebody does. A registered object waits for a person.

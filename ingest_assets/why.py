@@ -130,9 +130,14 @@ def _document(source: Row[Any], connection: Connection) -> Iterator[str]:
         text("""
             SELECT document.*, recognised.engine, recognised.engine_version, recognised.char_count,
                    recognised.mean_confidence, recognised.recognised_at, recognised.notes,
-                   recognised.page_count AS pages
+                   recognised.page_count AS pages, chunking.chunk_count, chunking.chunked_at,
+                   extraction.mention_count, extraction.extracted_at,
+                   extraction.engine AS entity_engine,
+                   extraction.engine_version AS entity_engine_version
             FROM ingest.source_documents AS document
             LEFT JOIN ingest.document_texts AS recognised USING (document_uuid)
+            LEFT JOIN ingest.document_chunkings AS chunking USING (document_uuid)
+            LEFT JOIN ingest.document_extractions AS extraction USING (document_uuid)
             WHERE document_uuid = :uuid
         """),
         {"uuid": source.document_uuid},
@@ -169,6 +174,14 @@ def _document(source: Row[Any], connection: Connection) -> Iterator[str]:
             f"({document.engine_version}): {document.pages} pages, {document.char_count:,} characters"
             + (f", mean confidence {confidence:.2f}." if confidence is not None else ".")
         )
+        if document.chunk_count is not None:
+            yield f"It has {document.chunk_count:,} chunks, cut at {_time(document.chunked_at)}."
+        if document.mention_count is not None:
+            yield (
+                f"It mentions entities {document.mention_count:,} times, found at "
+                f"{_time(document.extracted_at)} by {document.entity_engine} "
+                f"({document.entity_engine_version})."
+            )
     yield from (f"  Note: {note}" for note in document.notes or ())
 
 

@@ -16,6 +16,7 @@ import boto3
 from sqlalchemy import text
 
 from ingest_assets.embedded.stack import Stack, make_storage
+from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.stages import runner
 from ingest_assets.stages.discovery import KnownFiles, discover
@@ -24,6 +25,7 @@ from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.conftest import embedded_settings
+from ingest_assets_tests.pipeline import RulesEngine
 
 
 def fill(directory: Path) -> Path:
@@ -53,7 +55,7 @@ def main(directory: Path) -> None:
         database = Database(environment["INGEST_DATABASE_URL"])
         objects = ObjectStore(boto3.client("s3"), settings.s3_bucket)
         engine = LocalEngine(workers=1)
-        services = Services(database, objects, engine, input_dir)
+        services = Services(database, objects, engine, input_dir, Chunker(), RulesEngine())
 
         def ingest(*names: str) -> list[str]:
             for name in names:

@@ -20,11 +20,33 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from sqlalchemy import text
 
+from ingest_assets.assets import document_assets
+from ingest_assets.extraction import local
+from ingest_assets.extraction.chunks import Chunker
+from ingest_assets.extraction.engine import Mention
+from ingest_assets.extraction.operations import entities
+from ingest_assets.jobs import ingest_documents
+from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.partitions import DOCUMENTS, range_tags
+from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database
+from ingest_assets.store.models import STAGES as ALL_STAGES
 from ingest_assets.store.object_store import ObjectStore
 
-STAGES = ("document_row", "document_object", "document_text")
+STAGES = ALL_STAGES
+
+
+class RulesEngine:
+    """The local entity engine's rules in this process, so that nothing has to be closed."""
+
+    name = local.NAME
+    version = local.VERSION
+
+    def extract(self, text: str) -> tuple[Mention, ...]:
+        return tuple(Mention(*fields) for fields in entities(text))
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass
@@ -36,6 +58,29 @@ class Pipeline:
     objects: ObjectStore
     instance: DagsterInstance
     defs: Definitions
+
+    def stage_services(self, engine: OcrEngine, objects: ObjectStore | None = None) -> Services:
+        """What stages work with, for runs without Dagster."""
+        return Services(
+            self.database,
+            objects or self.objects,
+            engine,
+            self.input_dir,
+            Chunker(),
+            RulesEngine(),
+        )
+
+    def rebuilt(
+        self,
+        resources: Mapping[str, Any] | None = None,
+        code_versions: Mapping[str, str] | None = None,
+    ) -> Definitions:
+        """The definitions with other resources or code versions."""
+        return Definitions(
+            assets=[document_assets(5, code_versions)],
+            jobs=[ingest_documents],
+            resources={**(self.defs.resources or {}), **(resources or {})},
+        )
 
     def put(self, name: str | bytes, content: bytes) -> Path:
         """Write a file that has settled: nothing about it is younger than a second look."""

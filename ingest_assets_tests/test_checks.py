@@ -82,7 +82,7 @@ def test_the_job_evaluates_every_check_and_reports(healthy: Pipeline) -> None:
     assert metadata["state_rejected"].value == 1
     assert metadata["eta_seconds"].value == 0
     assert "| completed | 1 |" in str(metadata["by_state"].value)
-    assert "| document_text | 1 |" in str(metadata["by_stage"].value)
+    assert "| document_entities | 1 |" in str(metadata["by_stage"].value)
     assert "empty b .txt" in str(metadata["latest_failures"].value)
 
 

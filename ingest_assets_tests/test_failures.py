@@ -22,7 +22,6 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.resources import ObjectStoreResource
 from ingest_assets.settings import Settings
 from ingest_assets.stages.runner import TRIES, Runner
-from ingest_assets.stages.stage import Services
 from ingest_assets.status import read_status
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.conftest import Services as ServerFixture
@@ -213,7 +212,7 @@ def test_a_run_that_dagster_breaks_off_ends_and_holds_nothing(pipeline: Pipeline
     pipeline.tick()
     keys = pipeline.instance.get_dynamic_partitions("documents")
     engine = LocalEngine(workers=1)
-    services = Services(pipeline.database, pipeline.objects, engine, pipeline.input_dir)
+    services = pipeline.stage_services(engine)
     before = threading.active_count()
     outcomes = Runner(services, STAGES, "broken off", 4).run(keys)
     next(outcomes)

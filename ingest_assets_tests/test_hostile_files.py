@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -18,7 +19,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.stages import discovery, document_row
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
-from ingest_assets.stages.stage import Services, load_source
+from ingest_assets.stages.stage import load_source
 from ingest_assets.store.database import Database
 from ingest_assets.store.names import path_of
 from ingest_assets_tests.documents import pdf, picture
@@ -140,7 +141,7 @@ def test_what_may_not_be_read_is_rejected_or_told(
 
 def register(pipeline: Pipeline, partition_key: str, directory: Path) -> str:
     """Run stage `document_row` alone; `registered`, or the error's code."""
-    services = Services(pipeline.database, pipeline.objects, cast(OcrEngine, None), directory)
+    services = replace(pipeline.stage_services(cast(OcrEngine, None)), input_dir=directory)
     with pipeline.database.engine.connect() as connection:
         source = load_source(connection, partition_key)
         connection.commit()

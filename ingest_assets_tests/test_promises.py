@@ -18,7 +18,6 @@ from ingest_assets.reconcile.inventory import Deep, Inventory
 from ingest_assets.reconcile.plan import write_plan
 from ingest_assets.reconcile.rebuild import rebuild
 from ingest_assets.stages.runner import TRIES, Outcome, Runner
-from ingest_assets.stages.stage import Services
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.conftest import Services as ServerFixture
 from ingest_assets_tests.documents import pdf, picture
@@ -54,7 +53,7 @@ def run_all(
 ) -> list[Outcome]:
     """A run without Dagster, as another process would have it."""
     engine = LocalEngine(workers=1)
-    services = Services(pipeline.database, objects or pipeline.objects, engine, pipeline.input_dir)
+    services = pipeline.stage_services(engine, objects)
     try:
         return list(Runner(services, STAGES, run_id, 4).run(keys))
     finally:

@@ -20,7 +20,6 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.reconcile.inventory import Inventory
 from ingest_assets.settings import Settings
 from ingest_assets.stages.runner import Runner
-from ingest_assets.stages.stage import Services
 from ingest_assets_tests.conftest import Services as ServerFixture
 from ingest_assets_tests.documents import pdf
 from ingest_assets_tests.pipeline import STAGES, Pipeline
@@ -184,7 +183,7 @@ def test_a_backfill_that_was_killed_half_way_ends_the_same(pipeline: Pipeline) -
     seed(pipeline)
     partitions = adopt_all(pipeline).partitions
     engine = LocalEngine(workers=1)
-    services = Services(pipeline.database, pipeline.objects, engine, pipeline.input_dir)
+    services = pipeline.stage_services(engine)
     try:
         # Some are done, some have a row, some an object that nobody verified; one attempt is open.
         list(Runner(services, STAGES, "killed", 2).run(partitions[:2]))

@@ -19,8 +19,9 @@ from ingest_assets.verification import (
     verify,
 )
 from ingest_assets_tests.conftest import Services
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.pipeline import STAGES, Pipeline
 
+GREEN = ("materialized",) * len(STAGES)
 OTHER = "gen_random_uuid()"
 ATTEMPT_OF_GOOD = """
     partition_key = (SELECT partition_key FROM ingest.document_sources
@@ -228,7 +229,7 @@ FAULTS = {
         ),
         {"stages_passed", "partitions_agree"},
         "other.txt",
-        "Its document_text ended well",
+        "Its document_entities ended well",
     ),
     "a text without a verified object": Fault(
         lambda pipeline: change(
@@ -239,6 +240,17 @@ FAULTS = {
         {"stages_passed"},
         "good.txt",
         "its object was never verified",
+    ),
+    "a chunk with other words": Fault(
+        lambda pipeline: change(
+            pipeline,
+            """UPDATE ingest.document_chunks SET text = replace(text, 'good', 'evil')
+               FROM ingest.source_documents WHERE original_file_name = 'good.txt'
+                 AND document_chunks.document_uuid = source_documents.document_uuid""",
+        ),
+        {"places_fit"},
+        "good.txt",
+        "Its chunk at characters 0 to 16 does not say what the text says there.",
     ),
     "an upload without a row": Fault(
         upload_without_row,
@@ -304,9 +316,9 @@ def test_every_check_has_a_fault_that_fails_it() -> None:
 @pytest.mark.parametrize(
     ("states", "why"),
     [
-        (("materialized", "materialized", "failed"), "Dagster shows it failed at document_text"),
-        (("materialized", "materialized", None), "Dagster does not show its document_text"),
-        (("materialized", "materialized", "in_progress"), ""),
+        ((*GREEN[1:], "failed"), "Dagster shows it failed at document_entities"),
+        ((*GREEN[1:], None), "Dagster does not show its document_entities"),
+        ((*GREEN[1:], "in_progress"), ""),
     ],
 )
 def test_a_stored_text_is_shown_as_done(
@@ -338,7 +350,7 @@ def test_what_is_in_flight_is_not_judged(healthy: Pipeline) -> None:
     check = failed(judge(healthy, in_flight_seconds=60))["sources_have_rows"]
     assert [named.partition_key for named in check.answer.failing] == [old]
     shown = [
-        partition._replace(states=("in_progress",) * 3)
+        partition._replace(states=tuple("in_progress" for _ in STAGES))
         if partition.partition_key in (old, young)
         else partition
         for partition in shown_partitions(healthy.instance)

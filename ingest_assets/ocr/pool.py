@@ -96,14 +96,23 @@ class _Task:
 
 
 class WorkerPool:
-    """Runs the operations of `ocr.sandbox.operations` in so many processes. Thread-safe.
+    """Runs operations in so many processes. Thread-safe.
 
     Processes start with their first task, and end with the pool or with this process, even if it is
     killed.
+
+    Args:
+        operations: name of the module whose `OPERATIONS` the processes are asked for.
     """
 
-    def __init__(self, workers: int, limits: Limits) -> None:
+    def __init__(
+        self,
+        workers: int,
+        limits: Limits,
+        operations: str = "ingest_assets.ocr.sandbox.operations",
+    ) -> None:
         self._limits = limits
+        self._operations = operations
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._closed = False
         self._live: set[_Worker] = set()
@@ -175,7 +184,7 @@ class WorkerPool:
             self._dismiss(worker)
 
     def _hire(self) -> _Worker:
-        worker = _Worker(self._limits)
+        worker = _Worker(self._limits, self._operations)
         with self._lock:
             self._live.add(worker)
             if self._closed:
@@ -192,12 +201,13 @@ class WorkerPool:
 class _Worker:
     """One process, seen from the thread that feeds it."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, operations: str) -> None:
         self.finished = False
         self.was_slow = False
         self._computed = 0.0
         self._limits = limits
         config = {
+            "operations": operations,
             "parent_pid": os.getpid(),
             "memory_bytes": limits.memory_bytes,
             "file_bytes": limits.file_bytes,

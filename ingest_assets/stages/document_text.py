@@ -7,6 +7,7 @@ that has a text keeps it: recognition is paid for once.
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,7 @@ NAME = "document_text"
 CODE_VERSION = "1"
 
 PAGE_SEPARATOR = "\n\n"
+_SHA256 = func.encode(func.sha256(func.convert_to(DocumentText.text, "UTF8")), "hex")
 _PREVIEW_CHARACTERS = 600
 
 
@@ -59,6 +61,47 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
         failpoint("text.committed")
     with services.database.engine.connect() as reader:
         return _result(source, document, services, reader)
+
+
+def text_sha256(document_uuid: UUID, connection: Connection) -> str:
+    """Hex digest of the stored text, which is the data version of this stage's result.
+
+    Raises:
+        PermanentError: the document has no text yet.
+    """
+    sha256: str | None = connection.execute(
+        select(_SHA256).where(DocumentText.document_uuid == document_uuid)
+    ).scalar_one_or_none()
+    if sha256 is None:
+        raise PermanentError(
+            "upstream_missing",
+            f"Document {document_uuid} has no stored text: materialise {NAME} first.",
+        )
+    return sha256
+
+
+def stored_text(document_uuid: UUID, connection: Connection) -> str:
+    """The text of a document that has one."""
+    text: str = connection.execute(
+        select(DocumentText.text).where(DocumentText.document_uuid == document_uuid)
+    ).scalar_one()
+    return text
+
+
+def page_starts(document_uuid: UUID, connection: Connection) -> Sequence[int]:
+    """Where each page begins in the text, in characters, ascending: that of page 1 comes first.
+
+    `bisect_right(starts, place)` is the number of the page that a character is on.
+    """
+    return (
+        connection.execute(
+            select(DocumentPage.char_start)
+            .where(DocumentPage.document_uuid == document_uuid)
+            .order_by(DocumentPage.page_number)
+        )
+        .scalars()
+        .all()
+    )
 
 
 def _thumbnail_key(document_uuid: UUID) -> str:
@@ -130,7 +173,7 @@ def _text(document_uuid: UUID, connection: Connection) -> CursorResult[Any]:
     return connection.execute(
         select(
             func.left(columns.text, _PREVIEW_CHARACTERS).label("beginning"),
-            func.encode(func.sha256(func.convert_to(columns.text, "UTF8")), "hex").label("sha256"),
+            _SHA256.label("sha256"),
             *(column for column in columns if column.name != "text"),
         ).where(columns.document_uuid == document_uuid)
     )

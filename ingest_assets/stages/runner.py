@@ -35,7 +35,13 @@ from ingest_assets.errors import (
     TransientError,
 )
 from ingest_assets.failpoints import failpoint
-from ingest_assets.stages import document_object, document_row, document_text
+from ingest_assets.stages import (
+    document_chunks,
+    document_entities,
+    document_object,
+    document_row,
+    document_text,
+)
 from ingest_assets.stages.stage import Result, Services, Source, Stage, load_source
 from ingest_assets.store.attempts import beat, begin_attempt, end_attempt
 from ingest_assets.store.database import database_error
@@ -46,6 +52,8 @@ STAGES: Mapping[str, Stage] = {
     document_row.NAME: document_row.run,
     document_object.NAME: document_object.run,
     document_text.NAME: document_text.run,
+    document_chunks.NAME: document_chunks.run,
+    document_entities.NAME: document_entities.run,
 }
 HEARTBEAT_SECONDS = 10.0
 # A transient fault is tried again soon, here; what lasts longer is left to the sensor `retry_failed`.

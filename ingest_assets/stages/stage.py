@@ -14,6 +14,8 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select, update
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.extraction.chunks import Chunker
+from ingest_assets.extraction.engine import EntityEngine
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource
@@ -38,6 +40,8 @@ class Services:
     objects: ObjectStore
     engine: OcrEngine
     input_dir: Path
+    chunker: Chunker
+    entities: EntityEngine
     max_file_bytes: int = sys.maxsize
 
 

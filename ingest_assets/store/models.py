@@ -1,7 +1,7 @@
 """The tables of schema `ingest`, as SQLAlchemy maps them.
 
 Belongs here: columns, constraints and what they mean. Does not belong here: queries, which stand in
-the stage that asks them, and the view `document_progress`, which is written in the migrations.
+the stage that asks them, and the views, which are written in the migrations.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Computed,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     MetaData,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "ingest"
@@ -37,7 +38,13 @@ MIME_TYPES = (
     "text/plain",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 )
-STAGES = ("document_row", "document_object", "document_text")
+STAGES = (
+    "document_row",
+    "document_object",
+    "document_text",
+    "document_chunks",
+    "document_entities",
+)
 
 _NOW = text("now()")
 
@@ -225,3 +232,132 @@ class DocumentPage(Base):
     char_end: Mapped[int]
     origin: Mapped[str]
     confidence: Mapped[float | None]
+
+
+class DocumentChunking(Base):
+    """That a document's text was cut into chunks, and how; one without text into none."""
+
+    __tablename__ = "document_chunkings"
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid,
+        ForeignKey("ingest.document_texts.document_uuid", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    text_sha256: Mapped[str]
+    chunker: Mapped[str]
+    chunk_count: Mapped[int]
+    # Of the chunks' places and the text: what Dagster is told as the version of the data.
+    digest: Mapped[str]
+    chunked_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class DocumentChunk(Base):
+    """One chunk: its place in `document_texts.text`, in characters, [char_start, char_end)."""
+
+    __tablename__ = "document_chunks"
+    __table_args__ = (
+        CheckConstraint("chunk_index >= 0", name="chunk_index"),
+        CheckConstraint(
+            "0 <= char_start AND char_end - char_start = char_length(text)", name="characters"
+        ),
+        CheckConstraint("1 <= page_start AND page_start <= page_end", name="pages"),
+        Index("ix_document_chunks_search", "search", postgresql_using="gin"),
+    )
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid,
+        ForeignKey("ingest.document_chunkings.document_uuid", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    chunk_index: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    char_start: Mapped[int]
+    char_end: Mapped[int]
+    page_start: Mapped[int]
+    page_end: Mapped[int]
+    # Kept, because ranking what was found would else parse each of it again.
+    search: Mapped[str] = mapped_column(
+        TSVECTOR, Computed("to_tsvector('english', text)", persisted=True)
+    )
+
+
+class DocumentExtraction(Base):
+    """That a document's text was searched for entities, and by whom; there may be none in it."""
+
+    __tablename__ = "document_extractions"
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid,
+        ForeignKey("ingest.document_chunkings.document_uuid", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    text_sha256: Mapped[str]
+    engine: Mapped[str]
+    engine_version: Mapped[str]
+    mention_count: Mapped[int]
+    digest: Mapped[str]
+    extracted_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class Entity(Base):
+    """One thing that documents mention: its UUID and name follow from the names that it goes by."""
+
+    __tablename__ = "entities"
+    __table_args__ = (UniqueConstraint("entity_type", "name"),)
+
+    entity_uuid: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    entity_type: Mapped[str]
+    name: Mapped[str]
+
+
+class EntityName(Base):
+    """One normalised name of an entity. Names of one block that are nearly alike are one entity's."""
+
+    __tablename__ = "entity_names"
+    __table_args__ = (
+        UniqueConstraint("entity_uuid", "entity_type", "normalised"),
+        Index("ix_entity_names_block", "block", postgresql_where=text("block IS NOT NULL")),
+    )
+
+    entity_type: Mapped[str] = mapped_column(primary_key=True)
+    normalised: Mapped[str] = mapped_column(primary_key=True)
+    # Null where only equal names are of one entity.
+    block: Mapped[str | None]
+    entity_uuid: Mapped[UUID] = mapped_column(Uuid, ForeignKey("ingest.entities.entity_uuid"))
+
+
+class EntityMention(Base):
+    """One place in a text that names an entity, in characters, [char_start, char_end)."""
+
+    __tablename__ = "entity_mentions"
+    __table_args__ = (
+        # Where names turn out to be of one entity, their mentions follow.
+        ForeignKeyConstraint(
+            ["entity_uuid", "entity_type", "normalised"],
+            [f"ingest.entity_names.{name}" for name in ("entity_uuid", "entity_type", "normalised")],
+            name="fk_entity_mentions_name",
+            onupdate="CASCADE",
+        ),
+        CheckConstraint(
+            "0 <= char_start AND char_end - char_start = char_length(text) AND char_end > char_start",
+            name="characters",
+        ),
+        CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
+        Index(None, "entity_uuid", "entity_type", "normalised"),
+    )
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid,
+        ForeignKey("ingest.document_extractions.document_uuid", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    char_start: Mapped[int] = mapped_column(primary_key=True)
+    char_end: Mapped[int] = mapped_column(primary_key=True)
+    entity_type: Mapped[str] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    normalised: Mapped[str]
+    entity_uuid: Mapped[UUID] = mapped_column(Uuid)
+    page_number: Mapped[int]
+    confidence: Mapped[float | None]
+    engine: Mapped[str]

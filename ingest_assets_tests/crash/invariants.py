@@ -62,6 +62,15 @@ _QUERIES = {
     "documents": "SELECT * FROM ingest.source_documents ORDER BY document_uuid",
     "texts": "SELECT * FROM ingest.document_texts ORDER BY document_uuid",
     "pages": "SELECT * FROM ingest.document_pages ORDER BY document_uuid, page_number",
+    "extractions": """
+        SELECT document_uuid, chunk_count, mention_count,
+               (SELECT count(*) FROM ingest.document_chunks AS chunk
+                WHERE chunk.document_uuid = extraction.document_uuid) AS chunks,
+               (SELECT count(*) FROM ingest.entity_mentions AS mention
+                WHERE mention.document_uuid = extraction.document_uuid) AS mentions
+        FROM ingest.document_extractions AS extraction
+        JOIN ingest.document_chunkings USING (document_uuid) ORDER BY document_uuid
+    """,
     "attempts": "SELECT * FROM ingest.stage_attempts ORDER BY attempt_id",
     "progress": "SELECT * FROM ingest.document_progress ORDER BY partition_key",
 }
@@ -131,11 +140,17 @@ def _broken_progress(world: World) -> Iterator[str]:
             yield f"G10: {row.document_uuid} has a text, and its object was not verified."
         if pages[row.document_uuid] != row.page_count:
             yield f"G10: {row.document_uuid} has {pages[row.document_uuid]} of {row.page_count} pages."
-    texts = {row.document_uuid for row in world.rows["texts"]}
+    counted = {row.document_uuid: row for row in world.rows["extractions"]}
+    for row in counted.values():
+        if (row.chunks, row.mentions) != (row.chunk_count, row.mention_count):
+            yield (
+                f"G10: {row.document_uuid} has {row.chunks} of {row.chunk_count} chunks and "
+                f"{row.mentions} of {row.mention_count} mentions."
+            )
     for row in world.rows["progress"]:
         finished = row.state in ("completed", "no_text", "duplicate")
-        if finished != (row.document_uuid in texts):
-            yield f"G10: {row.partition_key} is {row.state}; text: {row.document_uuid in texts}."
+        if finished != (row.document_uuid in counted):
+            yield f"G10: {row.partition_key} is {row.state}; done: {row.document_uuid in counted}."
         if row.state in ("failed", "rejected") and not (row.error_code and row.error_message):
             yield f"G9: {row.partition_key} is {row.state} without a reason."
 

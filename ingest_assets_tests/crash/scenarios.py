@@ -106,9 +106,7 @@ def _adopt_in_parts(pipeline: Pipeline) -> None:
 
 def _backfill(pipeline: Pipeline) -> None:
     missing = [
-        key
-        for key, state in pipeline.partition_states("document_text").items()
-        if state != "MATERIALIZED"
+        key for key, state in pipeline.partition_states(STAGES[-1]).items() if state != "MATERIALIZED"
     ]
     if missing:
         pipeline.run_range(missing[0], missing[-1])

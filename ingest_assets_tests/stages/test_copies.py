@@ -13,7 +13,6 @@ import pytest
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.stages.runner import Outcome, Runner
-from ingest_assets.stages.stage import Services as StageServices
 from ingest_assets.store.object_store import Copied, ObjectStore
 from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.pipeline import STAGES, Pipeline
@@ -115,9 +114,7 @@ def test_twins_adopted_at_the_same_time_are_copied_once(
         return copies[-1]
 
     monkeypatch.setattr(ObjectStore, "copy_new", noted)
-    services = StageServices(
-        pipeline.database, pipeline.objects, LocalEngine(workers=1), pipeline.input_dir
-    )
+    services = pipeline.stage_services(LocalEngine(workers=1))
 
     def run(run_id: str) -> list[Outcome]:
         return list(Runner(services, STAGES[:2], run_id, 4).run(partitions))

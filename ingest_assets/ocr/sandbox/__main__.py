@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import Any, BinaryIO
 
 from ingest_assets.errors import IngestError
@@ -37,14 +38,14 @@ def main() -> None:
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # What a library prints must not end up between the replies.
 
-    from ingest_assets.ocr.sandbox.operations import OPERATIONS  # noqa: PLC0415  # After the above.
+    operations = import_module(config["operations"]).OPERATIONS  # After the above.
 
     _send(replies, {"value": "ready"})
     while header := requests.read(8):
         request = json.loads(requests.read(struct.unpack(">Q", header)[0]))
         limits.allow_cpu(config["task_seconds"])
         started = time.process_time()
-        reply = _answer(partial(OPERATIONS[request["do"]], **request["with"]))
+        reply = _answer(partial(operations[request["do"]], **request["with"]))
         reply["cpu_seconds"] = time.process_time() - started
         # A fragmented or leaking process would fail an innocent document: a fresh one goes on.
         reply["last"] = limits.address_space_bytes() > config["memory_bytes"] / 2

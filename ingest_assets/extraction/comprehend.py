@@ -1,0 +1,213 @@
+"""The production engine: Amazon Comprehend for names, and the rules for what form alone gives away.
+
+Belongs here: batches within the service's limits, its types in terms of ours, and what its errors mean.
+Does not belong here: credentials and region, which are AWS's own variables.
+
+https://docs.aws.amazon.com/comprehend/latest/APIReference/API_BatchDetectEntities.html: at most 25
+texts a call, each of at most 5 KB in UTF-8; one that fails is in `ErrorList` while the call succeeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+)
+
+from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.extraction import normal, patterns
+from ingest_assets.extraction.chunks import Chunk, Chunker
+from ingest_assets.extraction.engine import ENTITY_TYPES, EntityEngine, Mention
+from ingest_assets.extraction.local import require_few
+from ingest_assets.extraction.operations import apart
+
+if TYPE_CHECKING:
+    from mypy_boto3_comprehend import ComprehendClient
+    from mypy_boto3_comprehend.literals import LanguageCodeType
+
+NAME = "comprehend"
+_API_VERSION = "2017-11-27"
+_TEXTS_A_CALL = 25
+# A character takes up to four bytes, so that none of these is above 5,000 bytes.
+_PIECES = Chunker(characters=1_240, overlap=0)
+# What the rules find better, and in most cases alone.
+_BY_RULE = frozenset(("url", "email", "citation", "money", "percentage", "date", "phone"))
+# https://docs.aws.amazon.com/comprehend/latest/APIReference/CommonErrors.html, and those of the call.
+_TRANSIENT = (
+    *("ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"),
+    *("InternalServerException", "InternalFailure", "ServiceUnavailable", "RequestTimeout"),
+)
+_CONFIGURATION = (
+    *("AccessDeniedException", "NotAuthorized", "OptInRequired", "UnsupportedLanguageException"),
+    *("UnrecognizedClientException", "InvalidClientTokenId", "MissingAuthenticationToken"),
+    *("InvalidSignatureException", "IncompleteSignature", "SignatureDoesNotMatch"),
+    *("ExpiredTokenException", "ExpiredToken", "UnknownOperationException"),
+)
+
+
+def version(language: str) -> str:
+    """What decides what is found, as far as we know it: Amazon names no version of its model."""
+    return f"Comprehend {_API_VERSION} {language}; {patterns.VERSION}"
+
+
+class ComprehendEngine:
+    """Asks Amazon Comprehend. Thread-safe. Never falls back to rules for what it is asked for.
+
+    Args:
+        region: AWS region; None for that of the environment.
+        language: language of the texts, as Comprehend names it.
+        rules: finds what form alone gives away.
+    """
+
+    name = NAME
+
+    def __init__(self, region: str | None, language: str, rules: EntityEngine) -> None:
+        self.version = version(language)
+        self._region = region
+        self._language: LanguageCodeType = language  # type: ignore[assignment]
+        self._rules = rules
+
+    def extract(self, text: str) -> tuple[Mention, ...]:
+        """All mentions; see `EntityEngine`.
+
+        Raises:
+            TransientError: `comprehend_unavailable`: throttled beyond boto's retries, or not reached.
+            ConfigurationError: `comprehend_refused`: rights, credentials, region, language.
+            PermanentError: `comprehend_rejected`, `comprehend_inconsistent`, and those of the rules.
+        """
+        mentions = [mention for mention in self._rules.extract(text) if mention.entity_type in _BY_RULE]
+        pieces = _PIECES.split(text)
+        while batch := list(islice(pieces, _TEXTS_A_CALL)):
+            mentions += self._detect(text, batch)
+            require_few(mentions)
+        return tuple(apart(mentions, len(text)))
+
+    def close(self) -> None:
+        """Close the connections."""
+        if "_client" in vars(self):
+            self._client.close()
+
+    @cached_property
+    def _client(self) -> ComprehendClient:
+        return boto3.client(
+            "comprehend",
+            region_name=self._region,
+            config=Config(
+                # The runner waits and tries again; this is for what passes at once.
+                retries={"mode": "standard", "total_max_attempts": 3},
+                connect_timeout=10,
+                read_timeout=60,
+                max_pool_connections=16,
+            ),
+        )
+
+    def _detect(self, text: str, pieces: Sequence[Chunk]) -> Iterator[Mention]:
+        with _typed():
+            reply = self._client.batch_detect_entities(
+                TextList=[text[piece.start : piece.end] for piece in pieces],
+                LanguageCode=self._language,
+            )
+        if reply["ErrorList"]:
+            raise _item_error(reply["ErrorList"][0])
+        if sorted(found["Index"] for found in reply["ResultList"]) != list(range(len(pieces))):
+            raise _inconsistent("it answered for other texts than it was asked about")
+        for found in reply["ResultList"]:
+            piece = pieces[found["Index"]]
+            for entity in found["Entities"]:
+                start = piece.start + entity["BeginOffset"]
+                end = piece.start + entity["EndOffset"]
+                if end > piece.end or text[start:end] != entity["Text"]:
+                    raise _inconsistent(f"{entity['Text']!r} is not where it says")
+                yield _mention(entity["Type"], start, end, entity["Text"], entity["Score"])
+
+
+def _mention(kind: str, start: int, end: int, text: str, score: float) -> Mention:
+    entity_type, normalised = _meaning(kind, text)
+    return Mention(entity_type, start, end, normalised, min(1.0, max(0.0, score)), NAME)
+
+
+def _meaning(kind: str, text: str) -> tuple[str, str]:
+    """Our type and normalised value of what Comprehend calls `kind`."""
+    plain = normal.plain(text)
+    entity_type = kind.lower() if kind.lower() in ENTITY_TYPES else "other"
+    if kind == "ORGANIZATION":
+        return entity_type, normal.organization(text)
+    if kind == "PERSON":
+        return entity_type, normal.person(text)
+    if kind == "DATE":
+        return entity_type, patterns.date_value(text) or plain
+    if kind == "LOCATION" and (code := normal.jurisdiction(text)):
+        return "jurisdiction", code
+    if kind == "QUANTITY" and (money := patterns.money_value(text)):
+        return "money", money
+    return entity_type, plain
+
+
+@contextmanager
+def _typed() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise _client_error(error) from error
+    except BotoCoreError as error:
+        if isinstance(error, (NoCredentialsError, PartialCredentialsError, NoRegionError)):
+            raise _refused(f"cannot be asked: {error}") from error
+        raise _unavailable(f"is not reached: {error}") from error
+
+
+def _client_error(error: ClientError) -> IngestError:
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    sentence = f"{code}, {error.response.get('Error', {}).get('Message') or code}"
+    if code in _CONFIGURATION or status in (401, 403):
+        return _refused(f"refuses: {sentence}")
+    if code in _TRANSIENT or status >= 500 or status == 429:
+        return _unavailable(f"fails: {sentence}")
+    return _rejected(sentence)
+
+
+def _item_error(item: Mapping[str, Any]) -> IngestError:
+    code, sentence = item.get("ErrorCode", ""), item.get("ErrorMessage", "")
+    if "INTERNAL" in code.upper() or "THROTTL" in code.upper():
+        return _unavailable(f"fails on a part of the text: {code}, {sentence}")
+    return _rejected(f"a part of the text: {code}, {sentence}")
+
+
+def _refused(what: str) -> ConfigurationError:
+    return ConfigurationError(
+        "comprehend_refused",
+        f"Amazon Comprehend {what}.",
+        "Check AWS_REGION, the credentials, the right comprehend:BatchDetectEntities, and "
+        "INGEST_ENTITY_LANGUAGE; or set INGEST_ENTITY_ENGINE=local.",
+    )
+
+
+def _unavailable(what: str) -> TransientError:
+    return TransientError(
+        "comprehend_unavailable",
+        f"Amazon Comprehend {what}.",
+        "It is tried again; if it lasts, ask AWS for a higher quota of BatchDetectEntities.",
+    )
+
+
+def _rejected(what: str) -> PermanentError:
+    return PermanentError("comprehend_rejected", f"Amazon Comprehend rejects {what}.", "Report this.")
+
+
+def _inconsistent(what: str) -> PermanentError:
+    return PermanentError(
+        "comprehend_inconsistent",
+        f"Amazon Comprehend's answer does not fit the text: {what}.",
+        "Report this as a defect.",
+    )

@@ -1,0 +1,137 @@
+"""The local engine: rules, in worker processes with limits, because the texts are untrusted.
+
+Belongs here: dividing a text into pieces, and what a piece's failure means for the document. Does not
+belong here: the rules (`patterns`, `names`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future
+from typing import Any
+
+from ingest_assets.errors import (
+    ConfigurationError,
+    IngestError,
+    PermanentError,
+    RunEndedError,
+    TransientError,
+)
+from ingest_assets.extraction import names, patterns
+from ingest_assets.extraction.chunks import Chunk, Chunker
+from ingest_assets.extraction.engine import Mention
+from ingest_assets.ocr.pool import Answer, Limits, WorkerPool
+
+NAME = "local"
+VERSION = f"{patterns.VERSION}; {names.VERSION}"
+
+# A piece ends with a paragraph or sentence, so that few names are cut in two. An expression that took
+# quadratic time would take it over one piece alone.
+_PIECES = Chunker(characters=10_000, overlap=0)
+_LIMITS = Limits(cpu_seconds=20, wall_seconds=120)
+# The longest text that is kept, 32 MB, takes about a minute.
+_CPU_SECONDS = 600.0
+MAX_MENTIONS = 200_000
+
+
+class LocalEngine:
+    """Finds entities by rule on this machine. Thread-safe; the threads share the processes.
+
+    Args:
+        workers: processes; they start with the first text.
+    """
+
+    name = NAME
+    version = VERSION
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool = WorkerPool(workers, _LIMITS, "ingest_assets.extraction.operations")
+
+    def extract(self, text: str) -> tuple[Mention, ...]:
+        """All mentions; see `EntityEngine`.
+
+        Raises:
+            PermanentError: `extraction_timeout`, `too_many_mentions`, `extraction_failed`.
+            TransientError: `extraction_stalled`, `engine_closed`.
+        """
+        mentions: list[Mention] = []
+        cpu_seconds = 0.0
+        # As many at a time as there are processes: a long text leaves the others their turn.
+        under_way: deque[tuple[Chunk, Future[Answer]]] = deque()
+        pieces = _PIECES.split(text)
+        try:
+            while True:
+                while len(under_way) < self._workers and (piece := next(pieces, None)):
+                    part = text[piece.start : piece.end]
+                    under_way.append((piece, self._pool.submit("entities", text=part)))
+                if not under_way:
+                    return tuple(mentions)
+                piece, task = under_way.popleft()
+                found = _result(task)
+                cpu_seconds += found.cpu_seconds
+                mentions += (_placed(piece.start, *fields) for fields in found.value)
+                require_few(mentions)
+                if cpu_seconds > _CPU_SECONDS:
+                    raise _timeout()
+        finally:
+            for _, task in under_way:
+                task.cancel()
+
+    def close(self) -> None:
+        """End the processes; texts that are being worked on fail with `engine_closed`."""
+        self._pool.close()
+
+
+def require_few(mentions: list[Mention]) -> None:
+    """Refuse what is data rather than a document.
+
+    Raises:
+        PermanentError: `too_many_mentions`.
+    """
+    if len(mentions) > MAX_MENTIONS:
+        raise PermanentError(
+            "too_many_mentions",
+            f"The text mentions more than {MAX_MENTIONS:,} entities.",
+            "Split it, or leave it out if it is data rather than a document.",
+        )
+
+
+def _placed(offset: int, entity_type: str, start: int, end: int, *rest: Any) -> Mention:
+    return Mention(entity_type, offset + start, offset + end, *rest)
+
+
+def _result(task: Future[Answer]) -> Answer:
+    """What the worker found, or what its end means: the pool's own words are those of reading pages."""
+    try:
+        return task.result()
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            "extraction_does_not_start",
+            "The process that finds entities ended at its start.",
+            "Run `python -m pip check`, and see the process's own message in the run's output.",
+        ) from error
+    except RunEndedError:
+        raise
+    except TransientError as error:
+        raise TransientError(
+            "extraction_stalled",
+            "The process that finds entities was killed, or did not answer in time.",
+            "It is tried again; give the machine more memory or set fewer INGEST_OCR_WORKERS.",
+        ) from error
+    except IngestError as error:
+        if error.code == "page_timeout":
+            raise _timeout() from error
+        raise PermanentError(
+            "extraction_failed",
+            f"The program that finds entities failed on this text: {error.message}",
+            "This is a fault of the program: report it together with the document.",
+        ) from error
+
+
+def _timeout() -> PermanentError:
+    return PermanentError(
+        "extraction_timeout",
+        "Finding the entities of this text takes too much computing.",
+        "Look at the text: if it is data rather than a document, leave it out; else report this.",
+    )

@@ -1,0 +1,141 @@
+"""What is the same wherever the same is meant: a mention's normalised value, from its words alone.
+
+Belongs here: one function a type, which knows of no document and no other mention, so that the order of
+ingestion cannot matter. Does not belong here: finding mentions, and names that are nearly alike
+(`similar`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+
+import pycountry
+from cleanco import basename
+
+# An index entry of Postgres takes 2,704 bytes, and a character up to four.
+MAX_CHARACTERS = 400
+
+_SPACES = re.compile(r"\s+")
+_NO_WORD = re.compile(r"[^\w\s&]|_")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_CURRENCIES = {
+    **{"$": "USD", "US$": "USD", "U.S.$": "USD", "DOLLARS": "USD", "C$": "CAD", "A$": "AUD"},
+    **{"€": "EUR", "EUROS": "EUR", "£": "GBP", "¥": "JPY"},
+}
+_MAGNITUDES = {
+    **{"hundred": 100, "thousand": 1_000, "k": 1_000},
+    **{"million": 10**6, "m": 10**6, "mm": 10**6, "mn": 10**6},
+    **{"billion": 10**9, "b": 10**9, "bn": 10**9, "trillion": 10**12},
+}
+_TITLES = frozenset(("mr", "mrs", "ms", "miss", "dr", "prof", "sir", "hon", "esq"))
+
+
+def plain(text: str) -> str:
+    """The text on one line, composed, case folded: what is left when layout and case mean nothing."""
+    return _SPACES.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()[:MAX_CHARACTERS]
+
+
+def _words(text: str) -> list[str]:
+    # Full stops and apostrophes go without a trace: L.L.C. is LLC, Bj's is Bjs.
+    together = re.sub(r"[.'\u2019`\u00b4]", "", plain(text))
+    return _NO_WORD.sub(" ", together).replace("&", " and ").split()
+
+
+@lru_cache(maxsize=20_000)
+def organization(text: str) -> str:
+    """A name without its legal form, article and punctuation: `The Acme Co., Inc.` is `acme`."""
+    name = _SPACES.sub(" ", text).strip()
+    while (shorter := basename(name).strip(" ,;")) and shorter != name:
+        name = shorter
+    words = _words(name) or _words(text) or [plain(text)]
+    if words[0] == "the":
+        words = words[1:] or words
+    while len(words) > 1 and words[-1] == "and":
+        words.pop()
+    return " ".join(words)[:MAX_CHARACTERS]
+
+
+@lru_cache(maxsize=20_000)
+def person(text: str) -> str:
+    """A name without titles and middle initials: `Mr. John J. Donahoe II` is `john donahoe ii`."""
+    words = [word for word in _words(text) if word not in _TITLES] or [plain(text)]
+    kept = [word for place, word in enumerate(words) if place in (0, len(words) - 1) or len(word) > 1]
+    return " ".join(kept)[:MAX_CHARACTERS]
+
+
+def iso_date(year: int, month: int, day: int | None) -> str | None:
+    """`2001-04-18`, or `2001-04` where no day is named; None for a day that never was."""
+    try:
+        return date(year, month, day or 1).isoformat()[: 10 if day else 7]
+    except ValueError:
+        return None
+
+
+def month_number(name: str) -> int:
+    """1 for `January`, `Jan`, `JAN.`
+
+    Raises:
+        ValueError: it is no English month.
+    """
+    return _MONTHS.index(name[:3].lower()) + 1
+
+
+def full_year(digits: str) -> int:
+    """The year that two or four digits mean; 69 and above are of the last century, as in POSIX."""
+    year = int(digits)
+    return year if len(digits) > 2 else year + (1900 if year >= 69 else 2000)
+
+
+def money(currency: str, amount: str, magnitude: str | None) -> str:
+    """`USD 2500000` for `$`, `2.5`, `million`; cents are kept."""
+    code = _CURRENCIES.get(currency.upper().replace(" ", ""), currency.upper())
+    value = Decimal(amount.replace(",", "")) * _MAGNITUDES.get((magnitude or "").lower(), 1)
+    digits = f"{value:f}"
+    return f"{code} {digits.rstrip('0').rstrip('.') if '.' in digits else digits}"
+
+
+def percentage(amount: str) -> str:
+    """`5.5` for `5.50 %`."""
+    digits = f"{Decimal(amount):f}"
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
+def url(text: str) -> str:
+    """Scheme and `www.` do not make another page; case matters only in the path."""
+    address = re.sub(r"^https?://", "", text.strip(), flags=re.IGNORECASE)
+    host, slash, path = address.partition("/")
+    return (host.lower().removeprefix("www.") + slash + path).rstrip("/")[:MAX_CHARACTERS]
+
+
+@lru_cache(maxsize=1)
+def gazetteer() -> Mapping[str, str]:
+    """ISO 3166 codes of countries, and of states of the US, Canada and the UK, by plain name.
+
+    Georgia is the American state: in agreements it mostly is.
+    """
+    places: dict[str, str] = {}
+    for country in pycountry.countries:
+        for name in (country.name, getattr(country, "common_name", None)):
+            if name and "," not in name:
+                places[plain(name)] = country.alpha_2
+    for country_code in ("GB", "CA", "US"):
+        for division in pycountry.subdivisions.get(country_code=country_code):  # type: ignore[no-untyped-call]
+            if country_code != "GB" or division.type == "Country":
+                places[plain(division.name.partition(",")[0])] = division.code
+    # Spellings that ISO does not list, and names that mean another thing far more often.
+    places |= {"northern ireland": "GB-NIR", "washington, d.c.": "US-DC", "u.s.a.": "US"}
+    places |= {"united states of america": "US", "great britain": "GB", "russia": "RU"}
+    for ambiguous in ("guam", "chad", "jordan", "reunion", "province"):
+        places.pop(ambiguous, None)
+    return places
+
+
+def jurisdiction(text: str) -> str | None:
+    """The ISO 3166 code of a state or country (`US-DE`, `GB`), None for what the gazetteer lacks."""
+    name = re.sub(r"^(the )?(state|commonwealth|republic|province) of ", "", plain(text))
+    return gazetteer().get(name)
