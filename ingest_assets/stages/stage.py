@@ -32,6 +32,8 @@ class Services:
 
     Attributes:
         max_file_bytes: larger files are rejected unread.
+        read_again: whether documents that another engine has read are to be read by this one; else
+            they keep their text.
     """
 
     database: Database
@@ -39,6 +41,7 @@ class Services:
     engine: OcrEngine
     input_dir: Path
     max_file_bytes: int = sys.maxsize
+    read_again: bool = False
 
 
 @dataclass(frozen=True)
