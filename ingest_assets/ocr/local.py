@@ -83,7 +83,7 @@ class LocalEngine:
 
     def ask(self, operation: str, **arguments: Any) -> Any:
         """Have a worker do one operation of `ocr.sandbox.operations`, for another engine."""
-        return self._pool.submit(operation, **arguments).result()
+        return self._pool.submit(operation, **arguments).result().value
 
     def let_go(self) -> None:
         """Nothing waits for others here: what has begun ends."""
