@@ -53,7 +53,7 @@ setup(
     extras_require={
         "dev": [
             "dagster-dg-cli>=1.13.27,<1.14",
-            "boto3-stubs[comprehend,s3]",
+            "boto3-stubs[comprehend,s3,textract]",
             "fpdf2>=2.8",
             "hypothesis>=6.100",
             "mypy>=1.15",

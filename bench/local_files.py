@@ -6,6 +6,7 @@ import io
 import shutil
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from ingest_assets.ocr.engine import StoredObject
 
@@ -24,7 +25,7 @@ def stored_file(path: Path) -> StoredObject:
             shutil.copyfileobj(source, target)
 
     return StoredObject(
-        "local", path.name, path.stat().st_size, MIME_TYPES[path.suffix.lower()], download
+        uuid4(), "local", path.name, path.stat().st_size, MIME_TYPES[path.suffix.lower()], download
     )
 
 
@@ -32,4 +33,4 @@ def stored_bytes(data: bytes, mime_type: str) -> StoredObject:
     def download(target: BinaryIO) -> None:
         shutil.copyfileobj(io.BytesIO(data), target)
 
-    return StoredObject("memory", "document", len(data), mime_type, download)
+    return StoredObject(uuid4(), "memory", "document", len(data), mime_type, download)

@@ -38,6 +38,9 @@ from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.stages.stage import Markdown, Result, Services, mark_reported
 
 GROUP = "documents"
+# A run with this tag, such as those of a backfill that was given it, also reads documents that have
+# the text of another engine than the one that is set now.
+READ_AGAIN_TAG, READ_AGAIN = "ingest/read_again", "other-engine"
 # A document's thread mostly waits for a service or for one of the engine's processes.
 DOCUMENTS_AT_A_TIME = 8
 # How many documents a failure names; a run may hold thousands.
@@ -133,6 +136,7 @@ def document_assets(
             extraction.chunker(),
             extraction.get(),
             input_files.max_file_bytes,
+            read_again=context.run.tags.get(READ_AGAIN_TAG) == READ_AGAIN,
         )
         stages = [key.to_user_string() for key in context.selected_asset_keys]
         keys = context.partition_keys

@@ -9,11 +9,13 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from pydantic import ValidationError
@@ -24,6 +26,8 @@ from ingest_assets.settings import Settings
 
 if TYPE_CHECKING:
     from ingest_assets.failures import RetryRules
+    from ingest_assets.ocr.local import LocalEngine
+    from ingest_assets.reconcile.cost import Estimate, Unread
     from ingest_assets.reconcile.inventory import Deep, Inventory
     from ingest_assets.store.database import Database
     from ingest_assets.store.object_store import ObjectStore
@@ -89,8 +93,11 @@ def status(as_json: bool) -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def verify(as_json: bool) -> None:
+@click.option("--engine", "engine_only", is_flag=True, help="Only whether recognition is set up.")
+def verify(as_json: bool, engine_only: bool) -> None:
     """Ask the verification checklist. Exit code 1 where an answer is no."""
+    if engine_only:
+        _verify_engine(as_json)
     from dagster import DagsterInstance  # noqa: PLC0415  (heavy)
 
     from ingest_assets.partitions import shown_partitions  # noqa: PLC0415  (heavy)
@@ -147,8 +154,9 @@ def reconcile() -> None:
 @click.option("--deep", is_flag=True, help="Read stored documents and compare their SHA-256.")
 @click.option("--sample", default="1/1", show_default=True, help="With --deep: how many, as 1/50.")
 @click.option("--resume-after", default="", metavar="KEY", help="With --deep: read those behind KEY.")
+@click.option("--count-pages", is_flag=True, help="Fetch what Textract is to read; count its pages.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The plan file.")
-def plan(deep: bool, sample: str, resume_after: str, output: Path | None) -> None:
+def plan(deep: bool, sample: str, resume_after: str, count_pages: bool, output: Path | None) -> None:
     """Look, and write nothing but a plan file. Exit code 1 where something is to be mended."""
     from ingest_assets.reconcile.inventory import Deep  # noqa: PLC0415  (heavy)
     from ingest_assets.reconcile.plan import plan_path, report, write_plan  # noqa: PLC0415  (heavy)
@@ -158,15 +166,38 @@ def plan(deep: bool, sample: str, resume_after: str, output: Path | None) -> Non
     inventory = _inventory(settings, reach)
     path = output or plan_path(settings.plans_dir)
     try:
-        write_plan(inventory, path)
+        found = write_plan(inventory, path)
     except BaseException:
         if inventory.deep_reached:
             click.echo(f"To go on: --resume-after {shlex.quote(inventory.deep_reached)}", err=True)
         raise
     for line in report(inventory):
         click.echo(line)
+    if settings.ocr_engine == "textract":
+        from ingest_assets.reconcile.cost import orphaned, unread  # noqa: PLC0415  (heavy)
+
+        waiting = chain(unread(_database()), orphaned(found.findings("orphan")))
+        click.echo(f"Textract: {_estimate(waiting, settings, count_pages)}.")
     click.echo(f"Plan: {path}")
     sys.exit(0 if inventory.is_clean else 1)
+
+
+@reconcile.command("import-stuck")
+@click.argument("table", metavar="SCHEMA.TABLE")
+def import_stuck_rows(table: str) -> None:
+    """Record documents that a TABLE of the earlier pipeline calls N/A_START_FAILURE; add partitions."""
+    from dagster import DagsterInstance  # noqa: PLC0415  (heavy)
+
+    from ingest_assets.reconciliation import import_stuck  # noqa: PLC0415  (heavy)
+
+    settings = use_running_stack()
+    batch = settings.max_documents_per_run
+    with DagsterInstance.get() as instance:
+        adopted = import_stuck(instance, _database(), _objects(settings), table, batch)
+    for one in adopted.registered.left:
+        click.echo(f"{one.key}: {one.detail}")
+    click.echo(f"{adopted}.")
+    sys.exit(1 if adopted.registered.left else 0)
 
 
 @reconcile.command("apply")
@@ -243,6 +274,11 @@ def retry(error_class: ErrorClass, stage: str | None, since: datetime | None, dr
     )
     for line in report(failures):
         click.echo(line)
+    if failures and settings.ocr_engine == "textract":
+        from ingest_assets.reconcile.cost import unread  # noqa: PLC0415  (heavy)
+
+        keys = [failure.partition_key for failure in failures]
+        click.echo(f"Textract: at most {_estimate(unread(_database(), keys), settings)}.")
     if not failures or dry_run:
         return
     from ingest_assets.retries import ON_DEMAND  # noqa: PLC0415  (heavy)
@@ -325,6 +361,55 @@ def _objects(settings: Settings) -> ObjectStore:
     from ingest_assets.store.object_store import ObjectStore  # noqa: PLC0415  (heavy)
 
     return ObjectStore(boto3.client("s3", region_name=settings.aws_region), settings.s3_bucket)
+
+
+def _verify_engine(as_json: bool) -> NoReturn:
+    """Say whether the engine is set up, and end with the exit code."""
+    from ingest_assets.ocr.textract.calls import textract_client  # noqa: PLC0415  (heavy)
+    from ingest_assets.ocr.textract.probe import probe  # noqa: PLC0415  (heavy)
+
+    settings = use_running_stack()
+    found, fault = [], None
+    try:
+        if settings.ocr_engine == "textract":
+            client = textract_client(settings.aws_region, settings.aws_endpoint_url_textract)
+            found = probe(client, _objects(settings))
+        else:
+            with _reader() as reader:
+                found = [f"The local engine starts: {reader.version}."]
+    except IngestError as error:
+        fault = error
+    if as_json:
+        check = {
+            "name": "engine",
+            "passed": fault is None,
+            "failing": [fault.message] if fault else [],
+            "found": found,
+            "remedy": fault.remedy if fault else "",
+        }
+        click.echo(json.dumps({"passed": fault is None, "checks": [check]}, indent=2))
+    else:
+        for line in found if fault is None else [f"{settings.ocr_engine}: {fault}"]:
+            click.echo(line)
+    sys.exit(0 if fault is None else 1)
+
+
+def _estimate(documents: Iterable[Unread], settings: Settings, count: bool = False) -> Estimate:
+    """What Textract would cost for documents, their pages counted if that is asked for."""
+    from ingest_assets.reconcile.cost import count_pages, estimate  # noqa: PLC0415  (heavy)
+
+    with ExitStack() as stack:
+        if count:
+            reader = stack.enter_context(_reader(settings.ocr_workers))
+            documents = count_pages(documents, _objects(settings), reader, settings.ocr_workers)
+        return estimate(documents, _database(), settings.textract_price_per_page)
+
+
+def _reader(workers: int = 1) -> closing[LocalEngine]:
+    """Return the local engine, which ends with the block."""
+    from ingest_assets.ocr.local import LocalEngine  # noqa: PLC0415  (heavy)
+
+    return closing(LocalEngine(workers=workers))
 
 
 def _retry_rules(settings: Settings) -> RetryRules:

@@ -16,6 +16,7 @@ from ingest_assets.checks import verification
 from ingest_assets.extraction import comprehend, local
 from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.jobs import (
+    import_stuck,
     ingest_documents,
     reconcile,
     register_orphans,
@@ -33,6 +34,7 @@ from ingest_assets.resources import (
     PostgresResource,
     ReconciliationResource,
     RetryResource,
+    TextractResource,
 )
 from ingest_assets.sensors import (
     input_directory,
@@ -53,6 +55,10 @@ def build_defs(
     variable's name and never its value.
     """
     settings = settings or Settings()
+    database = PostgresResource(url=EnvVar("INGEST_DATABASE_URL"))
+    object_store = ObjectStoreResource(
+        s3=S3Resource(region_name=settings.aws_region), bucket=settings.s3_bucket
+    )
     return Definitions(
         assets=[
             document_assets(settings.max_documents_per_run, _code_versions(settings)),
@@ -60,19 +66,34 @@ def build_defs(
             ingest_report,
         ],
         asset_checks=[verification],
-        jobs=[ingest_documents, reconcile, register_orphans, retry_failed_documents, verify_documents],
+        jobs=[
+            import_stuck,
+            ingest_documents,
+            reconcile,
+            register_orphans,
+            retry_failed_documents,
+            verify_documents,
+        ],
         schedules=[verify_hourly],
         sensors=[input_directory, orphaned_uploads, retry_failed, verify_after_backfill],
         executor=in_process_executor,
         resources={
-            "database": PostgresResource(url=EnvVar("INGEST_DATABASE_URL")),
-            "object_store": ObjectStoreResource(
-                s3=S3Resource(region_name=settings.aws_region), bucket=settings.s3_bucket
-            ),
+            "database": database,
+            "object_store": object_store,
             "ocr_engine": OcrEngineResource(
                 engine=settings.ocr_engine,
                 workers=settings.ocr_workers,
                 page_seconds=settings.ocr_page_seconds,
+                textract=TextractResource(
+                    database=database,
+                    object_store=object_store,
+                    region_name=settings.aws_region,
+                    endpoint_url=settings.aws_endpoint_url_textract,
+                    jobs_in_flight=settings.textract_jobs_in_flight,
+                    starts_per_second=settings.textract_starts_per_second,
+                    gets_per_second=settings.textract_gets_per_second,
+                    price_per_page=settings.textract_price_per_page,
+                ),
             ),
             "extraction": ExtractionResource(
                 chunk_characters=settings.chunk_characters,

@@ -16,7 +16,11 @@ from dagster import (
 )
 
 from ingest_assets.assets import SPECS
-from ingest_assets.reconciliation import register_orphaned_uploads, storage_inventory
+from ingest_assets.reconciliation import (
+    import_stuck_documents,
+    register_orphaned_uploads,
+    storage_inventory,
+)
 from ingest_assets.report import ingest_report
 from ingest_assets.retries import retry_documents
 
@@ -55,6 +59,17 @@ def register_orphans() -> None:
 def retry_failed_documents() -> None:
     """The command `ingest-assets retry`, from Dagit's launchpad."""
     retry_documents()
+
+
+@job(
+    name="import_stuck",
+    executor_def=in_process_executor,
+    description="Records the documents that a table of the earlier pipeline calls N/A_START_FAILURE "
+    "as sources and adds their partitions: launch their backfill from the page of an asset.",
+)
+def import_stuck() -> None:
+    """What `ingest-assets reconcile import-stuck` does."""
+    import_stuck_documents()
 
 
 verify_documents = define_asset_job(

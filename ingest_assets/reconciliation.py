@@ -25,6 +25,7 @@ from ingest_assets.reconcile.apply import Registered, register, waiting
 from ingest_assets.reconcile.inventory import CLASSES, Deep, Finding
 from ingest_assets.reconcile.plan import markdown, plan_path, summary, write_plan
 from ingest_assets.reconcile.rebuild import Rebuilt, rebuild
+from ingest_assets.reconcile.stuck import register_stuck
 from ingest_assets.resources import ObjectStoreResource, PostgresResource, ReconciliationResource
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
@@ -54,6 +55,18 @@ def adopt(
 ) -> Adopted:
     """Register orphans and add the partitions of all that wait; launches nothing."""
     registered = register(database, objects, orphans, batch_size)
+    return Adopted(registered, add_partitions(instance, waiting(database)))
+
+
+def import_stuck(
+    instance: DagsterInstance,
+    database: Database,
+    objects: ObjectStore,
+    table_name: str,
+    batch_size: int,
+) -> Adopted:
+    """The same for what a table of the earlier pipeline calls stuck; launches nothing."""
+    registered = register_stuck(database, objects, table_name, batch_size)
     return Adopted(registered, add_partitions(instance, waiting(database)))
 
 
@@ -131,6 +144,36 @@ def register_orphaned_uploads(
     orphans = (found for found in inventory if found.kind == "orphan")
     adopted = adopt(context.instance, database.get(), objects, orphans, reconciliation.batch_size)
     context.log.info("%s", adopted)
+    _tell(context, adopted)
+
+
+class StuckConfig(Config):
+    """Which table the earlier pipeline's rows are in."""
+
+    table: str = Field(description="SCHEMA.TABLE in the documents' database.")
+
+
+@op(description="Records documents that a table calls N/A_START_FAILURE, and adds their partitions.")
+def import_stuck_documents(
+    context: OpExecutionContext,
+    config: StuckConfig,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    reconciliation: ReconciliationResource,
+) -> None:
+    """The same as `ingest-assets reconcile import-stuck`."""
+    adopted = import_stuck(
+        context.instance,
+        database.get(),
+        object_store.get(),
+        config.table,
+        reconciliation.batch_size,
+    )
+    context.log.info("%s", adopted)
+    _tell(context, adopted)
+
+
+def _tell(context: OpExecutionContext, adopted: Adopted) -> None:
     for left in adopted.registered.left:
         context.log.warning("%s: %s", left.key, left.detail)
     context.add_output_metadata(

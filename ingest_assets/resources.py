@@ -23,10 +23,14 @@ from ingest_assets.failures import RetryRules
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.pool import Limits
+from ingest_assets.ocr.textract.calls import textract_client
+from ingest_assets.ocr.textract.engine import TextractEngine
+from ingest_assets.ocr.textract.probe import probe
 from ingest_assets.reconcile.inventory import Deep, Inventory
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
+from ingest_assets.store.textract_jobs import Quotas, TextractJobs
 
 # One pool of connections and one memory of known files a process, however many ticks it serves.
 _database = lru_cache(maxsize=4)(Database)
@@ -54,27 +58,80 @@ class ObjectStoreResource(ConfigurableResource[Any]):
         return ObjectStore(self.s3.get_client(), self.bucket)
 
 
-class OcrEngineResource(ConfigurableResource[Any]):
-    """Who reads the documents. Its processes end with the run."""
+class TextractResource(ConfigurableResource[Any]):
+    """Amazon Textract: where it is, what it may be asked, and what it costs."""
 
-    engine: Literal["local"] = Field(description="`local`: Tesseract in processes of this machine.")
+    database: PostgresResource
+    object_store: ObjectStoreResource
+    region_name: str | None = Field(None, description="That of the bucket.")
+    endpoint_url: str | None = Field(None, description="Amazon's own where it is not set.")
+    jobs_in_flight: int = Field(description="Jobs at a time, of all runs together.")
+    starts_per_second: float = Field(description="Calls that start a job, of all runs together.")
+    gets_per_second: float = Field(description="Calls that ask for results, of all runs together.")
+    price_per_page: float = Field(description="US dollars, for estimates.")
+
+    def probe(self) -> list[str]:
+        """Make sure that Textract can be used; `ocr.textract.probe.probe` says how."""
+        return probe(textract_client(self.region_name, self.endpoint_url), self.object_store.get())
+
+    def make_engine(self, reader: LocalEngine) -> TextractEngine:
+        """An engine that ends `reader` with itself."""
+        client = textract_client(self.region_name, self.endpoint_url)
+        quotas = Quotas(self.jobs_in_flight, self.starts_per_second, self.gets_per_second)
+        jobs = TextractJobs(self.database.get(), client.meta.region_name, quotas, self.price_per_page)
+        return TextractEngine(
+            client,
+            self.object_store.get(),
+            jobs,
+            reader,
+            documents_at_a_time=self.jobs_in_flight,
+        )
+
+
+class OcrEngineResource(ConfigurableResource[Any]):
+    """Who reads the documents. What the engine holds on this machine ends with the run."""
+
+    engine: Literal["local", "textract"] = Field(
+        description="`local`: Tesseract in processes of this machine; `textract`: Amazon Textract."
+    )
     workers: int = Field(description="Processes that parse and recognise; one a core.")
     page_seconds: float = Field(60, description="Computing that one page may take.")
+    textract: TextractResource
 
-    _engine: OcrEngine = PrivateAttr()
+    _engine: OcrEngine | None = PrivateAttr(None)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[OcrEngineResource]:
         """Hold the engine for the length of a run."""
-        self._engine = LocalEngine(self.workers, Limits(cpu_seconds=self.page_seconds))
         try:
             yield self
         finally:
-            self._engine.close()
+            if self._engine is not None:
+                self._engine.close()
 
     def get(self) -> OcrEngine:
-        """The engine; safe to share between threads."""
+        """The engine, made when it is first asked for; safe to share between threads."""
+        if self._engine is None:
+            self._engine = self._make()
         return self._engine
+
+    def probe(self) -> None:
+        """Make sure that an engine could work here, as cheaply as that can be done.
+
+        Raises:
+            ConfigurationError: it could not; the sentence says which setting is wrong.
+            TransientError: it does not answer just now.
+        """
+        if self.engine == "textract":
+            self.textract.probe()
+
+    def _make(self) -> OcrEngine:
+        local = LocalEngine(self.workers, Limits(cpu_seconds=self.page_seconds))
+        try:
+            return self.textract.make_engine(local) if self.engine == "textract" else local
+        except BaseException:
+            local.close()
+            raise
 
 
 class ExtractionResource(ConfigurableResource[Any]):

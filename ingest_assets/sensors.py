@@ -33,6 +33,7 @@ from ingest_assets.reconciliation import adopt
 from ingest_assets.resources import (
     InputDirectoryResource,
     ObjectStoreResource,
+    OcrEngineResource,
     PostgresResource,
     ReconciliationResource,
     RetryResource,
@@ -78,6 +79,7 @@ def input_directory(
     context: SensorEvaluationContext,
     database: PostgresResource,
     object_store: ObjectStoreResource,
+    ocr_engine: OcrEngineResource,
     input_files: InputDirectoryResource,
 ) -> SensorResult | SkipReason:
     """Whatever crashed between recording, adding and launching, the next tick completes."""
@@ -95,7 +97,7 @@ def input_directory(
         summary += f", {len(found.unreadable)} cannot be looked at (the tick's log names them)"
     for place in found.unreadable:
         context.log.warning("It cannot be looked at and is passed over: %s", place)
-    if requests and (reason := _held(object_store)):
+    if requests and (reason := _held(object_store, ocr_engine)):
         # The runs would stop at their first documents; the sources are recorded and wait.
         return SensorResult(
             cursor=found.resume_after or "", skip_reason=SkipReason(f"{summary}; held. {reason}")
@@ -144,6 +146,7 @@ def retry_failed(
     context: SensorEvaluationContext,
     database: PostgresResource,
     object_store: ObjectStoreResource,
+    ocr_engine: OcrEngineResource,
     retries: RetryResource,
 ) -> SkipReason:
     """One backfill at a time: what it does not heal is due again later."""
@@ -152,7 +155,7 @@ def retry_failed(
         return SkipReason("Nothing is due to be tried again.")
     if running := unfinished_retry(context.instance):
         return SkipReason(f"{len(failures)} documents wait until backfill {running} has ended.")
-    if reason := _held(object_store):
+    if reason := _held(object_store, ocr_engine):
         return SkipReason(f"{len(failures)} documents are not tried again yet. {reason}")
     backfill_id = retry(context.instance, failures, BY_SENSOR)
     return SkipReason(f"{len(failures)} documents are tried again by backfill {backfill_id}.")
@@ -182,10 +185,14 @@ def verify_after_backfill(context: SensorEvaluationContext) -> RunRequest | Skip
     return RunRequest(run_key=last.backfill_id, tags={BACKFILL_TAG: last.backfill_id})
 
 
-def _held(object_store: ObjectStoreResource) -> str:
-    """Why no run could store a document now; empty if one could. Asked only before one is launched."""
+def _held(object_store: ObjectStoreResource, ocr_engine: OcrEngineResource) -> str:
+    """Why no run could store or read a document now; empty if one could.
+
+    Asked only before one is launched.
+    """
     try:
         object_store.get().probe()
+        ocr_engine.probe()
     except IngestError as error:
         return str(error)
     return ""

@@ -72,7 +72,19 @@ class Settings(BaseSettings):
     )
     max_documents_per_run: int = Field(100, ge=1, le=10_000, description="Documents in one run.")
     max_file_mb: int = Field(2048, ge=1, description="Larger files are rejected unread.")
-    ocr_engine: Literal["local"] = Field("local", description="Who recognises text.")
+    ocr_engine: Literal["local", "textract"] = Field("local", description="Who recognises text.")
+    textract_jobs_in_flight: int = Field(
+        100, ge=1, description="Textract: jobs at a time, of all runs together."
+    )
+    textract_starts_per_second: float = Field(
+        1.0, gt=0, description="Textract: calls of StartDocumentTextDetection, of all runs together."
+    )
+    textract_gets_per_second: float = Field(
+        5.0, gt=0, description="Textract: calls of GetDocumentTextDetection, of all runs together."
+    )
+    textract_price_per_page: float = Field(
+        0.0015, ge=0, description="Textract: US dollars, for estimates."
+    )
     chunk_characters: int = Field(
         1_500,
         ge=100,
@@ -106,6 +118,9 @@ class Settings(BaseSettings):
 
     aws_endpoint_url_s3: str | None = Field(
         None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    )
+    aws_endpoint_url_textract: str | None = Field(
+        None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_TEXTRACT", "AWS_ENDPOINT_URL")
     )
     aws_region: str | None = Field(
         None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION")

@@ -19,6 +19,7 @@ from ingest_assets.failures import Failure, RetryRules, failure_of
 from ingest_assets.status import SIGN_OF_LIFE_SECONDS
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import STAGES
+from ingest_assets.store.textract_jobs import jobs_of
 
 _LISTED = 20
 
@@ -183,6 +184,19 @@ def _document(source: Row[Any], connection: Connection) -> Iterator[str]:
                 f"({document.entity_engine_version})."
             )
     yield from (f"  Note: {note}" for note in document.notes or ())
+    yield from _textract_jobs(source.document_uuid, connection)
+
+
+def _textract_jobs(document_uuid: UUID, connection: Connection) -> Iterator[str]:
+    for job in jobs_of(document_uuid, connection):
+        first = f" from page {job.first_page} on" if job.first_page > 1 else ""
+        cost = "" if job.cost_usd is None else f", {job.pages} pages, about ${job.cost_usd:.4f}"
+        yield (
+            f"  {_time(job.created_at)}  Textract, start {job.attempt}{first}: "
+            f"{job.status.replace('_', ' ')}{cost}; job {job.job_id or 'not named yet'}"
+        )
+        if job.error_message:
+            yield f"    {job.error_message} ({job.error_code})"
 
 
 def _other_sightings(source: Row[Any], connection: Connection) -> Iterator[str]:

@@ -9,6 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol
+from uuid import UUID
+
+# Types that are text already: no engine has anything to recognise in them.
+TEXT_MIME_TYPES = frozenset(
+    {
+        "text/plain",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -16,11 +25,13 @@ class StoredObject:
     """The document as S3 holds it: what an engine is given.
 
     Attributes:
+        document_uuid: names the document in what an engine keeps of it.
         size_bytes: size of the object in bytes.
         mime_type: as found by content at registration, not by the file's name.
         download: writes the whole object to an open binary file, streaming.
     """
 
+    document_uuid: UUID
     bucket: str
     key: str
     size_bytes: int
@@ -83,6 +94,13 @@ class OcrEngine(Protocol):
 
     def recognise(self, document: StoredObject) -> Recognition:
         """Read all pages of one document."""
+        ...
+
+    def let_go(self) -> None:
+        """Give up documents that wait for others and not for this machine: the run is cancelled.
+
+        They fail with a transient error, and lose nothing.
+        """
         ...
 
     def close(self) -> None:

@@ -81,6 +81,13 @@ class LocalEngine:
                 thumbnail=thumbnail,
             )
 
+    def ask(self, operation: str, **arguments: Any) -> Any:
+        """Have a worker do one operation of `ocr.sandbox.operations`, for another engine."""
+        return self._pool.submit(operation, **arguments).result().value
+
+    def let_go(self) -> None:
+        """Nothing waits for others here: what has begun ends."""
+
     def close(self) -> None:
         """End the worker processes; documents that are being read fail with `engine_closed`."""
         self._pool.close()

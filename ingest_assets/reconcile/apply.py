@@ -63,12 +63,19 @@ class Registered:
 
 
 def register(
-    database: Database, objects: ObjectStore, orphans: Iterable[Finding], batch_size: int
+    database: Database,
+    objects: ObjectStore,
+    orphans: Iterable[Finding],
+    batch_size: int,
+    names: Mapping[str, str] | None = None,
 ) -> Registered:
     """Record orphans as sources, in batches of at most `batch_size`; those known already stay.
 
     An object of our own that lost its row is left alone: `rebuild-db` gives it the row that it had,
     where registering it would make a second document of it.
+
+    Args:
+        names: the files' names by their objects' keys, where they are known better than from the key.
     """
     added = 0
     left: list[Done] = []
@@ -85,6 +92,7 @@ def register(
                 database,
                 objects,
                 [found for found, reason in zip(batch, reasons, strict=True) if not reason],
+                names or {},
             )
     return Registered(added, left)
 
@@ -155,11 +163,16 @@ def _not_ours_to_adopt(objects: ObjectStore, database: Database, found: Finding)
     return "It has a row by now." if row.s3_key == found.key else ""
 
 
-def _record(database: Database, objects: ObjectStore, orphans: Sequence[Finding]) -> int:
+def _record(
+    database: Database,
+    objects: ObjectStore,
+    orphans: Sequence[Finding],
+    names: Mapping[str, str],
+) -> int:
     if not orphans:
         return 0
     batch_id = uuid4()
-    rows = [_source(found, objects.uri(found.key), batch_id) for found in orphans]
+    rows = [_source(found, objects.uri(found.key), names.get(found.key), batch_id) for found in orphans]
     with database.engine.begin() as connection:
         added = connection.execute(
             insert(DocumentSource).on_conflict_do_nothing().returning(DocumentSource.partition_key),
@@ -171,13 +184,13 @@ def _record(database: Database, objects: ObjectStore, orphans: Sequence[Finding]
     return count
 
 
-def _source(found: Finding, uri: str, batch_id: object) -> Mapping[str, Any]:
+def _source(found: Finding, uri: str, name: str | None, batch_id: object) -> Mapping[str, Any]:
     version = found.etag or ""
     return {
         "partition_key": partition_key(uri, found.size_bytes, version),
         "source_uri": uri,
         "kind": "s3",
-        "original_file_name": uploaded_name(found.key).replace("\x00", "\\0"),
+        "original_file_name": (name or uploaded_name(found.key)).replace("\x00", "\\0"),
         "size_bytes": found.size_bytes,
         "source_version": version,
         "batch_id": batch_id,

@@ -1,7 +1,8 @@
 """Stage `document_text`: the stored object is read, page by page, into text.
 
 Reads from S3, never from the input directory, so that the text is that of what is kept. A document
-that has a text keeps it: recognition is paid for once.
+that has a text keeps it: recognition is paid for once. Only where a run asks for it, one that another
+engine has read is read again.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from statistics import fmean
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, Row, func, select, update
+from sqlalchemy import Connection, CursorResult, Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
-from ingest_assets.ocr.engine import Page, Recognition, StoredObject
+from ingest_assets.ocr.engine import TEXT_MIME_TYPES, Page, Recognition, StoredObject
 from ingest_assets.stages import document_object
 from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
 from ingest_assets.store.models import DocumentPage, DocumentText, SourceDocument
@@ -37,7 +38,7 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
         document = connection.execute(
             select(SourceDocument.__table__).where(SourceDocument.document_uuid == document_uuid)
         ).one()
-        known = _text(document_uuid, connection).one_or_none() is not None
+        text = _text(document_uuid, connection).one_or_none()
     if document.upload_timestamp is None:
         raise PermanentError(
             "upstream_missing",
@@ -46,7 +47,7 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
         )
     # Recognition may take minutes, of many documents at a time: none of them keeps a connection.
     connection.close()
-    if not known:
+    if text is None or _is_another_engines(text, document, services):
         failpoint("text.recognising")
         recognition = services.engine.recognise(_stored_object(document, services))
         failpoint("text.recognised")
@@ -56,7 +57,7 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
             )
             failpoint("thumbnail.stored")
         with services.database.engine.begin() as writer:
-            _store(document_uuid, recognition, writer)
+            _store(document_uuid, recognition, writer, text.engine if text else None)
             failpoint("text.inserted")
         failpoint("text.committed")
     with services.database.engine.connect() as reader:
@@ -104,12 +105,21 @@ def page_starts(document_uuid: UUID, connection: Connection) -> Sequence[int]:
     )
 
 
+def _is_another_engines(text: Row[Any], document: Row[Any], services: Services) -> bool:
+    return (
+        services.read_again
+        and text.engine != services.engine.name
+        and document.mime_type not in TEXT_MIME_TYPES
+    )
+
+
 def _thumbnail_key(document_uuid: UUID) -> str:
     return f"derived/{document_uuid}/thumbnail.jpg"
 
 
 def _stored_object(document: Row[Any], services: Services) -> StoredObject:
     return StoredObject(
+        document_uuid=document.document_uuid,
         bucket=document.s3_bucket,
         key=document.s3_key,
         size_bytes=document.file_size_bytes,
@@ -118,8 +128,22 @@ def _stored_object(document: Row[Any], services: Services) -> StoredObject:
     )
 
 
-def _store(document_uuid: UUID, recognition: Recognition, connection: Connection) -> None:
-    """Insert text and pages in the caller's transaction; a document that has a text keeps it."""
+def _store(
+    document_uuid: UUID,
+    recognition: Recognition,
+    connection: Connection,
+    replaced_engine: str | None,
+) -> None:
+    """Insert text and pages in the caller's transaction; a document that has a text keeps it.
+
+    Args:
+        replaced_engine: whose text, if there is one, makes room.
+    """
+    connection.execute(
+        delete(DocumentText).where(
+            DocumentText.document_uuid == document_uuid, DocumentText.engine == replaced_engine
+        )
+    )
     # Blank space and stray marks are no text: such a document is kept as one without any.
     readable = any(character.isalnum() for page in recognition.pages for character in page.text)
     text = PAGE_SEPARATOR.join(page.text for page in recognition.pages) if readable else ""

@@ -133,8 +133,12 @@ class Runner:
             for _ in partition_keys:
                 # Each document ends with None.
                 yield from iter(self._outcomes.get, None)
+        except BaseException:
+            # Cancelled: what has begun ends, but nobody waits for what is done elsewhere.
+            self._stop.set()
+            self._services.engine.let_go()
+            raise
         finally:
-            # Reached early when the run is cancelled: what has begun ends, nothing else begins.
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             heart.join()

@@ -34,6 +34,8 @@ class Services:
 
     Attributes:
         max_file_bytes: larger files are rejected unread.
+        read_again: whether documents that another engine has read are to be read by this one; else
+            they keep their text.
     """
 
     database: Database
@@ -43,6 +45,7 @@ class Services:
     chunker: Chunker
     entities: EntityEngine
     max_file_bytes: int = sys.maxsize
+    read_again: bool = False
 
 
 @dataclass(frozen=True)

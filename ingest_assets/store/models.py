@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -26,7 +27,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "ingest"
@@ -361,3 +362,94 @@ class EntityMention(Base):
     page_number: Mapped[int]
     confidence: Mapped[float | None]
     engine: Mapped[str]
+
+
+class TextractJob(Base):
+    """One start of an Amazon Textract job; written before the call that starts it, never removed."""
+
+    __tablename__ = "textract_jobs"
+    __table_args__ = (
+        CheckConstraint(
+            "client_request_token = document_uuid || '-' || attempt", name="client_request_token"
+        ),
+        _one_of(
+            "status",
+            (
+                "starting",
+                "in_progress",
+                "succeeded",
+                "partial_success",
+                "failed",
+                "start_failed",
+                "expired",
+            ),
+        ),
+        _one_of("error_class", ("transient", "permanent", "configuration")),
+        CheckConstraint(
+            "(status IN ('failed', 'start_failed', 'expired')) = (error_class IS NOT NULL)",
+            name="failed",
+        ),
+        CheckConstraint(
+            "(status IN ('starting', 'in_progress')) = (finished_at IS NULL)", name="finished"
+        ),
+        UniqueConstraint("document_uuid", "attempt"),
+        # One at a time of each part of a document: whatever else fails, none is started twice.
+        Index(
+            "uq_textract_jobs_open",
+            "document_uuid",
+            "first_page",
+            unique=True,
+            postgresql_where=text("status IN ('starting', 'in_progress')"),
+        ),
+        Index(
+            "ix_textract_jobs_in_flight",
+            "heartbeat_at",
+            postgresql_where=text("status IN ('starting', 'in_progress')"),
+        ),
+    )
+
+    # The same token gives the same job, so it is what a job is found by whose start was cut short.
+    client_request_token: Mapped[str] = mapped_column(primary_key=True)
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid, ForeignKey("ingest.source_documents.document_uuid")
+    )
+    # Counts the document's starts, those of its parts included.
+    attempt: Mapped[int]
+    # The document's page that is the job's first; another than 1 in a document that was split.
+    first_page: Mapped[int]
+    region: Mapped[str]
+    s3_bucket: Mapped[str]
+    s3_key: Mapped[str]
+    s3_version: Mapped[str | None]
+    job_id: Mapped[str | None]
+    status: Mapped[str] = mapped_column(server_default="starting")
+    # As counted before the start, then as Textract says; None where neither could be said.
+    pages: Mapped[int | None]
+    warnings: Mapped[list[Any] | None] = mapped_column(JSONB)
+    model_version: Mapped[str | None]
+    # Pages at the price that was set when the job was written; the invoice is Amazon's.
+    cost_usd: Mapped[Decimal | None] = mapped_column(Numeric)
+    # What Textract answered, in S3; null until it is there.
+    raw_key: Mapped[str | None]
+    error_class: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    started_at: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    finished_at: Mapped[datetime | None]
+
+
+class TextractPace(Base):
+    """How fast all runs together call one of Textract's operations, and how many jobs they have."""
+
+    __tablename__ = "textract_pace"
+    __table_args__ = (_one_of("operation", ("start", "get")),)
+
+    region: Mapped[str] = mapped_column(primary_key=True)
+    operation: Mapped[str] = mapped_column(primary_key=True)
+    # What is allowed now: less than the setting after Amazon refused, and growing again.
+    per_second: Mapped[float]
+    in_flight: Mapped[float]
+    # When the next call may begin.
+    next_at: Mapped[datetime] = mapped_column(server_default=_NOW)

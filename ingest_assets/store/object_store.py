@@ -15,9 +15,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 from uuid import uuid4
 
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -48,6 +50,7 @@ COPY_PART_BYTES = 512 * 1024**2
 # Replaced each time, so that the right to remove objects is not needed.
 _PROBE_KEY = "derived/probe"
 _READ_BYTES = 1024 * 1024
+_IN_PARTS = TransferConfig(multipart_chunksize=PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT)
 
 _CONFIGURATION_CODES = {
     "AccessDenied",
@@ -88,6 +91,7 @@ class ObjectHead:
         metadata: user metadata, keys in lower case.
         mime_type: as it was given when the object was written.
         last_modified: when the object was written.
+        version: its version, where the bucket keeps them.
     """
 
     size_bytes: int
@@ -96,6 +100,7 @@ class ObjectHead:
     metadata: Mapping[str, str]
     mime_type: str
     last_modified: datetime
+    version: str | None = None
 
 
 class ListedObject(NamedTuple):
@@ -154,6 +159,8 @@ class ObjectStore:
             metadata={name.lower(): value for name, value in response["Metadata"].items()},
             mime_type=response.get("ContentType", ""),
             last_modified=response["LastModified"],
+            # S3 calls what was written without versions "null".
+            version=None if (version := response.get("VersionId")) == "null" else version,
         )
 
     def listing(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
@@ -311,6 +318,23 @@ class ObjectStore:
             raise ValueError(f"{key} is not under derived/")
         with _typed(f"writing {self.uri(key)}"):
             self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=mime_type)
+
+    def put_derived_file(self, key: str, path: Path, mime_type: str) -> None:
+        """The same from a file, in parts where it is large."""
+        if not key.startswith("derived/"):
+            raise ValueError(f"{key} is not under derived/")
+        with _typed(f"writing {self.uri(key)}"), path.open("rb") as file:
+            self.client.upload_fileobj(
+                file, self.bucket, key, ExtraArgs={"ContentType": mime_type}, Config=_IN_PARTS
+            )
+
+    def region(self) -> str | None:
+        """The region that the bucket lies in; None where the endpoint does not say."""
+        with _typed(f"asking for the region of bucket {self.bucket}"):
+            response = self.client.head_bucket(Bucket=self.bucket)
+        return response.get("BucketRegion") or response["ResponseMetadata"]["HTTPHeaders"].get(
+            "x-amz-bucket-region"
+        )
 
     def get_derived(self, key: str) -> bytes | None:
         """The bytes of a result, or None when there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from uuid import uuid4
 
 import pypdfium2
 from fpdf import FPDF
@@ -75,7 +76,7 @@ def stored(data: bytes, mime_type: str) -> StoredObject:
     def download(file: io.BufferedIOBase) -> None:
         file.write(data)
 
-    return StoredObject("bucket", "key", len(data), mime_type, download)  # type: ignore[arg-type]
+    return StoredObject(uuid4(), "bucket", "key", len(data), mime_type, download)  # type: ignore[arg-type]
 
 
 def lines_found(text: str, lines: Sequence[str] = LINES) -> int:

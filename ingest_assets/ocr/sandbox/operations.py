@@ -65,6 +65,17 @@ def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
         document.close()
 
 
+def survey(path: str, mime_type: str) -> dict[str, Any]:
+    """Open a document and count its pages, without reading any: `page_count`, `pictured`."""
+    with _opened(path, mime_type) as document:
+        return {"page_count": document.page_count, "pictured": document.pictured}
+
+
+def split(path: str, first: int, last: int, part: str) -> None:
+    """Write some pages of a PDF to the file `part`, as a PDF of their own."""
+    pdf.split(Path(path), first, last, Path(part))
+
+
 def read(path: str, mime_type: str, first: int, last: int) -> list[dict[str, Any]]:
     """Read pages that carry their own text.
 
@@ -106,7 +117,8 @@ def thumbnail(path: str, mime_type: str) -> str | None:
 
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
-    function.__name__: function for function in (versions, inspect, read, recognise, thumbnail)
+    function.__name__: function
+    for function in (versions, inspect, survey, split, read, recognise, thumbnail)
 }
 
 

@@ -195,6 +195,26 @@ def _mentions_encryption(path: Path) -> bool:
         return content.find(b"/Encrypt") >= 0
 
 
+def split(path: Path, first: int, last: int, part: Path) -> None:
+    """Write pages `first` to `last`, counted from 1, as a PDF of their own.
+
+    The same pages of the same file always give the same bytes.
+
+    Raises:
+        PermanentError: `encrypted`, or `corrupt_document` where the pages cannot be taken out.
+    """
+    try:
+        with pikepdf.open(path) as whole, pikepdf.new() as pdf:
+            pdf.pages.extend(whole.pages[first - 1 : last])
+            # What only other pages use is left behind.
+            pdf.remove_unreferenced_resources()
+            pdf.save(part, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+    except pikepdf.PasswordError as error:
+        raise _encrypted() from error
+    except (pikepdf.PdfError, OSError, ValueError, RuntimeError) as error:
+        raise corrupt(f"pages {first} to {last} cannot be taken out of it") from error
+
+
 def _encrypted() -> PermanentError:
     return PermanentError(
         "encrypted",

@@ -1,6 +1,6 @@
 """Chunks and entities of documents, full-text search over them, and progress that includes them.
 
-Revision ID: 0006
+Revision ID: 0004
 
 The one place that says how it is known that a stage's result is stored is the view `document_stages`;
 whoever adds a stage replaces it, and names the stage in `models.STAGES` and in `document_progress`.
@@ -8,8 +8,8 @@ whoever adds a stage replaces it, and names the stage in `models.STAGES` and in 
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

@@ -1,11 +1,11 @@
 """When Dagster was told of a source's last stage, so that a run killed before that is made up for.
 
-Revision ID: 0005
+Revision ID: 0002
 """
 
 from alembic import op
 
-revision = "0005"
+revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None

@@ -1,0 +1,344 @@
+"""The engine: a document becomes one or more of Textract's jobs, and their answers become its pages.
+
+Belongs here: the order of work on one document. Does not belong here: calling (`calls`), waiting
+(`watch`), reading answers (`blocks`), and looking at a document's bytes, which is `ocr.sandbox`, in
+worker processes.
+
+Always the asynchronous call, for single images, too: the synchronous one costs the same a page
+(https://aws.amazon.com/textract/pricing/) and takes no token, so that a crash between its answer and
+the database would be paid for twice.
+
+Nothing here recognises text on this machine. What is text already (plain text, DOCX) is read here,
+because there is nothing in it to recognise, and no engine of Amazon's takes it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.ocr.engine import TEXT_MIME_TYPES, Page, Recognition, StoredObject
+from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.ocr.textract import blocks, faults
+from ingest_assets.ocr.textract.blocks import BlockReader
+from ingest_assets.ocr.textract.calls import Calls
+from ingest_assets.ocr.textract.parts import Limits, Part, Surveyor
+from ingest_assets.ocr.textract.probe import probe
+from ingest_assets.ocr.textract.watch import Answer, Watch
+from ingest_assets.store.object_store import MissingObjectError, ObjectStore
+from ingest_assets.store.textract_jobs import Job, Order, TextractJobs
+
+if TYPE_CHECKING:
+    from mypy_boto3_textract import TextractClient
+
+# Documents that are fetched and looked at on this machine at a time; the others wait at Amazon's.
+_SURVEYED_AT_A_TIME = 8
+# Between two looks whether another job may be in flight.
+_FULL_SECONDS = 1.0
+# After a probe that nobody answered.
+_PROBE_AGAIN_SECONDS = 30.0
+# Notes that are kept of one document.
+_MAX_NOTES = 20
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A part of a document and the job that reads it; `answer` is None where it was read before."""
+
+    part: Part
+    job: Job
+    answer: Future[Answer] | None
+
+
+class TextractEngine:
+    """Reads documents by Amazon Textract. Thread-safe.
+
+    A job's row is written before the call that starts it, and its token finds the job again: whatever
+    is cut short is collected by the next who tries, for seven days, and what Textract answered is
+    kept for ever under `derived/{uuid}/textract/`.
+
+    Args:
+        client: made by `calls.textract_client`.
+        objects: the bucket that holds the documents.
+        jobs: the rows; they hold the quotas.
+        reader: reads what is text already, and looks at documents in its processes; closed with the
+            engine.
+        documents_at_a_time: how many wait at Amazon's together.
+        job_seconds: how long a job is waited for before the document is left for later.
+        limits: what Textract takes in one job.
+    """
+
+    name = "textract"
+    version = blocks.VERSION
+
+    def __init__(
+        self,
+        client: TextractClient,
+        objects: ObjectStore,
+        jobs: TextractJobs,
+        reader: LocalEngine,
+        *,
+        documents_at_a_time: int = 100,
+        job_seconds: float = 3600.0,
+        limits: Limits | None = None,
+    ) -> None:
+        self.documents_at_a_time: int | None = documents_at_a_time
+        self._client = client
+        self._objects = objects
+        self._jobs = jobs
+        self._reader = reader
+        self._surveyor = Surveyor(reader, objects, limits or Limits())
+        self._calls = Calls(client, jobs)
+        self._watch = Watch(self._calls, jobs, job_seconds)
+        self._surveying = threading.BoundedSemaphore(_SURVEYED_AT_A_TIME)
+        self._starting = threading.Lock()
+        self._probing = threading.Lock()
+        self._probed = False
+        self._fault: ConfigurationError | TransientError | None = None
+        self._probe_again = 0.0
+
+    def recognise(self, document: StoredObject) -> Recognition:
+        """Read all pages of one document; see `OcrEngine`."""
+        if document.mime_type in TEXT_MIME_TYPES:
+            return self._reader.recognise(document)
+        self._probe()
+        with self._surveying:
+            survey = self._surveyor.survey(document)
+        pages: list[Page] = []
+        notes = list(survey.notes)
+        versions: list[str] = []
+        for part, reader in zip(survey.parts, self._read(document, survey.parts), strict=True):
+            pages += reader.pages(part.first_page)
+            notes += _notes(reader, part)
+            versions.append(reader.model_version or "unknown")
+        return Recognition(
+            pages=tuple(pages),
+            engine=self.name,
+            engine_version=f"model {', '.join(dict.fromkeys(versions))}; {self.version}",
+            notes=tuple(notes[:_MAX_NOTES]),
+            thumbnail=survey.thumbnail,
+        )
+
+    def let_go(self) -> None:
+        """End the waiting; jobs go on at Amazon's, and are collected by the next who tries."""
+        self._watch.close()
+
+    def close(self) -> None:
+        """End the waiting, and the processes on this machine."""
+        self.let_go()
+        self._reader.close()
+
+    def _probe(self) -> None:
+        """Make sure of the set-up before the first job of this process; all hear of what was found."""
+        with self._probing:
+            fault = self._fault
+            if isinstance(fault, TransientError) and time.monotonic() > self._probe_again:
+                fault = None
+            if fault is None and not self._probed:
+                try:
+                    probe(self._client, self._objects)
+                    self._probed = True
+                except (ConfigurationError, TransientError) as error:
+                    fault = error
+                    self._probe_again = time.monotonic() + _PROBE_AGAIN_SECONDS
+            self._fault = fault
+        if fault is not None:
+            raise fault
+
+    def _read(self, document: StoredObject, parts: Sequence[Part]) -> list[BlockReader]:
+        """Start all parts before the first is waited for, and finish all before any fault is raised:
+        what is paid for is kept.
+        """
+        begun: list[_Begun] = []
+        readers: list[BlockReader] = []
+        error: IngestError | None = None
+        try:
+            try:
+                for part in parts:
+                    begun.append(self._begin(document, part))  # noqa: PERF401  # Noted one by one.
+            except IngestError as fault:
+                error = fault
+            for one in begun:
+                try:
+                    readers.append(self._finish(document, one))
+                except IngestError as fault:
+                    error = error or fault
+        finally:
+            for one in begun:
+                self._watch.release(one.job)
+        if error:
+            raise error
+        return readers
+
+    def _begin(self, document: StoredObject, part: Part) -> _Begun:
+        """Find the job that reads a part, or start one."""
+        job = self._jobs.usable(document.document_uuid, part.first_page, part.key)
+        if job and job.raw_key:
+            return _Begun(part, job, None)
+        if job is None:
+            job = self._reserve(document, part)
+        elif job.job_id is None:
+            self._calls.wait(self._jobs.turn("start"))
+        self._watch.vouch(job)
+        if job.job_id is None:
+            job = self._start(document, job)
+        return _Begun(part, job, self._watch.wait_for(job))
+
+    def _reserve(self, document: StoredObject, part: Part) -> Job:
+        """Write the row of a new job as soon as there is room for one; one thread at a time asks."""
+        order = Order(
+            document.document_uuid,
+            part.first_page,
+            document.bucket,
+            part.key,
+            part.version,
+            part.page_count,
+        )
+        with self._starting:
+            while (reserved := self._jobs.reserve(order)) is None:
+                self._calls.wait(_FULL_SECONDS)
+            job, delay = reserved
+            self._calls.wait(delay)
+            return job
+
+    def _start(self, document: StoredObject, job: Job) -> Job:
+        """Call Textract; it is the job's turn."""
+        try:
+            job_id = self._calls.start(job)
+        except (BotoCoreError, ClientError) as error:
+            reason = self._reason(error, document, job)
+            if isinstance(reason, PermanentError) or faults.code_of(error) == faults.PARAMETERS_DIFFER:
+                self._jobs.failed(job, "start_failed", reason)
+            else:
+                # An earlier try of this call may have been done although its answer was lost, so the
+                # next one takes the same token.
+                self._jobs.not_started(job, reason)
+            self._watch.release(job)
+            raise reason from error
+        self._jobs.started(job, job_id)
+        return replace(job, job_id=job_id)
+
+    def _finish(self, document: StoredObject, begun: _Begun) -> BlockReader:
+        """Wait for a part's job and read what it found."""
+        while True:
+            try:
+                if begun.answer is None:
+                    return self._read_again(begun.job)
+                return self._collect(begun.job, begun.answer.result())
+            except MissingObjectError:
+                # Somebody removed what was kept: there is no other way to have it again.
+                reason: IngestError = TransientError(
+                    "textract_answer_missing",
+                    f"{self._objects.uri(str(begun.job.raw_key))} is no longer there.",
+                    "It is started again, as a new job.",
+                )
+            except (BotoCoreError, ClientError) as error:
+                reason = self._reason(error, document, begun.job)
+                if faults.code_of(error) != faults.JOB_UNKNOWN:
+                    raise reason from error
+            finally:
+                self._watch.release(begun.job)
+            # Gone before its time, or of another account: recorded, and started anew.
+            self._jobs.failed(begun.job, "expired", reason)
+            begun = self._begin(document, begun.part)
+
+    def _collect(self, job: Job, answer: Answer) -> BlockReader:
+        """Take all pages of a job's results, keep them as they came, and say so in its row."""
+        status = answer["JobStatus"]
+        if status == "FAILED":
+            error = faults.job_failed(str(job.job_id), answer.get("StatusMessage") or "")
+            self._jobs.failed(job, "failed", error, warnings=answer.get("Warnings"))
+            raise error
+        raw_key = f"derived/{job.document_uuid}/textract/{job.client_request_token}.jsonl.gz"
+        with tempfile.TemporaryDirectory(prefix="ingest-textract-") as folder:
+            path = Path(folder, "answers")
+            reader = self._take(job, answer, path)
+            self._objects.put_derived_file(raw_key, path, "application/gzip")
+        self._jobs.collected(
+            job,
+            status.lower(),
+            pages=reader.page_count,
+            warnings=reader.warnings,
+            model_version=reader.model_version,
+            raw_key=raw_key,
+        )
+        return reader
+
+    def _take(self, job: Job, answer: Answer, path: Path) -> BlockReader:
+        """Write all answers to a file, one a line, and read them on the way."""
+        reader = BlockReader()
+        with gzip.open(path, "wt", encoding="utf-8", compresslevel=5) as file:
+            while True:
+                answer.pop("ResponseMetadata", None)
+                file.write(json.dumps(answer, ensure_ascii=False, separators=(",", ":")) + "\n")
+                try:
+                    reader.add(answer)
+                except PermanentError as error:
+                    self._jobs.failed(job, "failed", error)
+                    raise
+                if not (next_token := answer.get("NextToken")):
+                    return reader
+                answer = self._calls.get(str(job.job_id), next_token)
+
+    def _read_again(self, job: Job) -> BlockReader:
+        """Read what a job's answers were, from where they are kept."""
+        reader = BlockReader()
+        with tempfile.TemporaryFile(prefix="ingest-textract-") as file:
+            self._objects.download(str(job.raw_key), file)
+            file.seek(0)
+            with gzip.open(file, "rt", encoding="utf-8") as answers:
+                for line in answers:
+                    reader.add(json.loads(line))
+        return reader
+
+    def _reason(
+        self, error: BotoCoreError | ClientError, document: StoredObject, job: Job
+    ) -> IngestError:
+        """What an error means, told apart by a look at the object where Textract does not say."""
+        name = self._objects.uri(job.s3_key)
+        code = faults.code_of(error)
+        if code == faults.JOB_UNKNOWN:
+            return TransientError(
+                "textract_job_expired",
+                f"Textract no longer knows the job {job.job_id} of {name}.",
+                "It is started again, as a new job.",
+            )
+        if code != faults.OBJECT_NOT_READ:
+            return faults.typed(error, f"reading {name}")
+        if self._objects.head(job.s3_key) is None:
+            return PermanentError(
+                "object_missing",
+                f"{name} of document {document.document_uuid} is not there for Textract to read.",
+                "Materialise document_object.",
+            )
+        return ConfigurationError(
+            "textract_cannot_read_object",
+            f"Textract cannot read {name}, and the object is there: {error}.",
+            "Bucket and Textract must lie in one region, and the caller needs s3:GetObject; "
+            "`ingest-assets verify --engine` says what is wrong.",
+        )
+
+
+def _notes(reader: BlockReader, part: Part) -> Iterable[str]:
+    if missing := reader.missing(part.first_page):
+        yield f"Textract left out {len(missing)} pages: {_named(missing)}"
+    for warning in reader.warnings:
+        pages = [number + part.first_page - 1 for number in warning.get("Pages") or []]
+        where = f" on pages {_named(pages)}" if pages else ""
+        yield f"Textract warns{where}: {warning.get('ErrorCode')}"
+
+
+def _named(numbers: Sequence[int], most: int = 20) -> str:
+    more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
+    return ", ".join(map(str, numbers[:most])) + more

@@ -1,0 +1,184 @@
+"""What of a document goes into one job: all of it, or, where Textract takes no more, a range of pages.
+
+Belongs here: fetching a document, having it looked at, and having it split. Does not belong here:
+reading bytes, which `ocr.sandbox` does in worker processes with limits.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ingest_assets.errors import IngestError, PermanentError
+from ingest_assets.ocr.engine import StoredObject
+from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.store.object_store import ObjectStore
+
+_PDF = "application/pdf"
+_PICTURES = ("image/png", "image/jpeg")
+# What is found before Amazon is asked, and would only be paid for or waited for there.
+_FOR_GOOD = ("encrypted", "too_many_pages", "content_changed")
+# Of the limit in bytes, so that pages of unequal size leave room.
+_FILL = 0.9
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What Textract takes in one asynchronous job.
+
+    https://docs.aws.amazon.com/textract/latest/dg/limits-document.html
+
+    Attributes:
+        file_bytes: size of a PDF or TIFF.
+        picture_bytes: size of a JPEG or PNG.
+        pages: of a PDF or TIFF.
+    """
+
+    file_bytes: int = 500 * 1000 * 1000
+    picture_bytes: int = 10 * 1000 * 1000
+    pages: int = 3000
+
+
+@dataclass(frozen=True)
+class Part:
+    """An object for one job.
+
+    Attributes:
+        first_page: which page of the document is the object's first.
+        page_count: None where it could not be counted.
+        version: the object's, where the bucket keeps versions.
+    """
+
+    key: str
+    first_page: int
+    page_count: int | None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found out about a document before Textract is asked."""
+
+    parts: tuple[Part, ...]
+    thumbnail: bytes | None
+    notes: tuple[str, ...] = ()
+
+
+class Surveyor:
+    """Looks at documents on this machine. Thread-safe; needs the document's size on disk, twice that
+    where it is split.
+    """
+
+    def __init__(self, reader: LocalEngine, objects: ObjectStore, limits: Limits) -> None:
+        self._reader = reader
+        self._objects = objects
+        self._limits = limits
+
+    def survey(self, document: StoredObject) -> Survey:
+        """Count a document's pages, and split it where it is more than Textract takes.
+
+        What cannot be opened here is Textract's to judge, as long as it is small enough.
+
+        Raises:
+            PermanentError: `object_missing`, `encrypted`, `textract_too_large`, and where it has to be
+                split, whatever hinders that.
+        """
+        head = self._objects.head(document.key)
+        if head is None:
+            raise PermanentError(
+                "object_missing",
+                f"{self._objects.uri(document.key)} is not there.",
+                "Materialise document_object.",
+            )
+        if document.mime_type in _PICTURES and document.size_bytes > self._limits.picture_bytes:
+            raise _too_large(document, self._limits)
+        with tempfile.TemporaryDirectory(prefix="ingest-textract-") as folder:
+            path = Path(folder, "document")
+            with path.open("wb") as file:
+                document.download(file)
+            pages, thumbnail, notes = self._look(path, document)
+            if document.size_bytes <= self._limits.file_bytes and (pages or 0) <= self._limits.pages:
+                whole = Part(document.key, 1, pages, head.version)
+                return Survey((whole,), thumbnail, notes)
+            if document.mime_type != _PDF or pages is None:
+                raise _too_large(document, self._limits)
+            parts = self._parts(document, path, pages)
+        return Survey(parts, thumbnail, (*notes, f"split into {len(parts)} parts for Textract"))
+
+    def _look(
+        self, path: Path, document: StoredObject
+    ) -> tuple[int | None, bytes | None, tuple[str, ...]]:
+        arguments = {"path": str(path), "mime_type": document.mime_type}
+        try:
+            found = self._reader.ask("survey", **arguments)
+        except PermanentError as error:
+            if error.code in _FOR_GOOD or document.size_bytes > self._limits.file_bytes:
+                raise
+            return None, None, (f"its pages could not be counted beforehand: {error.message}",)
+        try:
+            jpeg = self._reader.ask("thumbnail", **arguments) if found["pictured"] else None
+        except IngestError as error:
+            # For want of it no document fails.
+            return found["page_count"], None, (f"no thumbnail: {error.message}",)
+        return found["page_count"], base64.b64decode(jpeg) if jpeg else None, ()
+
+    def _parts(self, document: StoredObject, path: Path, pages: int) -> tuple[Part, ...]:
+        """The parts of a document; those that were made before stay, because jobs may be reading them.
+
+        A list beside them, written last, says that all are there.
+        """
+        prefix = f"derived/{document.document_uuid}/parts"
+        made = self._objects.get_derived(f"{prefix}/parts.json")
+        if made is not None:
+            return tuple(Part(**part) for part in json.loads(made))
+        parts = tuple(
+            part
+            for first, last in self._ranges(document, pages)
+            for part in self._write(path, first, last, prefix)
+        )
+        listed = json.dumps([asdict(part) for part in parts]).encode()
+        self._objects.put_derived(f"{prefix}/parts.json", listed, "application/json")
+        return parts
+
+    def _ranges(self, document: StoredObject, pages: int) -> Iterator[tuple[int, int]]:
+        """Ranges of equal length, few enough pages each, and on average small enough."""
+        by_bytes = -(-document.size_bytes // int(self._limits.file_bytes * _FILL))
+        count = min(pages, max(-(-pages // self._limits.pages), by_bytes))
+        for number in range(count):
+            yield number * pages // count + 1, (number + 1) * pages // count
+
+    def _write(self, path: Path, first: int, last: int, prefix: str) -> Iterator[Part]:
+        """Write a range of pages as one part, or as several where their bytes are too many."""
+        part = path.with_name("part")
+        self._reader.ask("split", path=str(path), first=first, last=last, part=str(part))
+        size = part.stat().st_size
+        if size <= self._limits.file_bytes:
+            key = f"{prefix}/{first:05}-{last:05}.pdf"
+            self._objects.put_derived_file(key, part, _PDF)
+            yield Part(key, first, last - first + 1)
+        elif first < last:
+            middle = (first + last) // 2
+            yield from self._write(path, first, middle, prefix)
+            yield from self._write(path, middle + 1, last, prefix)
+        else:
+            raise PermanentError(
+                "textract_too_large",
+                f"Page {first} of the document alone has {size:,} bytes; Textract takes "
+                f"{self._limits.file_bytes:,}.",
+                "Save it with images of a lower resolution and ingest that.",
+            )
+
+
+def _too_large(document: StoredObject, limits: Limits) -> PermanentError:
+    picture = document.mime_type in _PICTURES
+    most = limits.picture_bytes if picture else limits.file_bytes
+    return PermanentError(
+        "textract_too_large",
+        f"Textract takes {document.mime_type} up to {most:,} bytes and {limits.pages:,} pages; this "
+        f"document has {document.size_bytes:,} bytes, and only a PDF that can be opened is split.",
+        "Save it as a PDF, or at a lower resolution, and ingest that.",
+    )
