@@ -42,6 +42,8 @@ from ingest_assets.store.textract_jobs import Quotas, TextractJobs
 
 PROGRAM = Path(__file__).parents[1] / "examples" / "textract_stand_in.py"
 
+_STAGES = ("document_row", "document_object", "document_text")
+
 
 def faults(url: str, **wanted: Any) -> None:
     """From now on this goes wrong."""
@@ -54,7 +56,6 @@ def wait_and_count(url: str, jobs: int, seconds: float, then: dict[str, float]) 
     while len(json.load(urlopen(f"{url}/stand-in/report"))["jobs"]) < jobs:
         time.sleep(0.5)
     time.sleep(2)
-    stages = ("document_row", "document_object", "document_text")
     began, cpu = time.perf_counter(), time.process_time()
     time.sleep(seconds)
     cores = (time.process_time() - cpu) / (time.perf_counter() - began)
@@ -85,9 +86,7 @@ def measure(url: str, database: Database, settings: Settings, quotas: Quotas) ->
     began, cpu = time.perf_counter(), time.process_time()
     ends = Counter(
         f"{outcome.stage} {outcome.error.code if outcome.error else 'succeeded'}"
-        for outcome in Runner(
-            services, stages, "bench", 8
-        ).run(found.added)
+        for outcome in Runner(services, _STAGES, "bench", 8).run(found.added)
     )
     took, cpu = time.perf_counter() - began, time.process_time() - cpu
     engine.close()
