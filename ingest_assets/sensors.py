@@ -5,6 +5,7 @@ memory of what it did. Does not belong here: the work.
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -49,8 +50,10 @@ _RUNS_IN_FLIGHT = 10
 _BACKFILLS_LOOKED_AT = 20
 # Seconds of a tick that go into looking at the bucket; a tick has 60.
 _LOOK_SECONDS = 40.0
-# A batch whose runs end without an outcome for all its documents is launched this often.
+# A batch whose runs end without an outcome for all its documents is launched so often at once, then
+# only so long after the last: a document that kills its run must not take all there is.
 _LAUNCHES = 5
+_SLOW_LAUNCH_SECONDS = 600
 _ACTIVE = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -240,13 +243,16 @@ def _launch(
         launched = instance.get_runs_count(RunsFilter(tags={BATCH_TAG: batch_id}))
         if launched >= _LAUNCHES:
             log.warning(
-                "%d documents from %s on have no outcome after %d runs: look at those runs, "
-                "then launch these partitions by hand.",
+                "%d documents from %s on have no outcome after %d runs: look at those runs. They are "
+                "launched again every %d s.",
                 len(batch.partition_keys),
                 batch.partition_keys[0],
                 launched,
+                _SLOW_LAUNCH_SECONDS,
             )
-            continue
+            (last,) = instance.get_run_records(RunsFilter(tags={BATCH_TAG: batch_id}), limit=1)
+            if time.time() - last.update_timestamp.timestamp() < _SLOW_LAUNCH_SECONDS:
+                continue
         # Rows that were restored from the bucket may stand in another order than their partitions.
         order = order or {
             key: place for place, key in enumerate(instance.get_dynamic_partitions("documents"))

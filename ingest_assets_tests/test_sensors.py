@@ -13,6 +13,7 @@ from dagster import DagsterRunStatus
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest_assets import sensors
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.partitions import add_partitions
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
@@ -91,6 +92,25 @@ def test_a_batch_that_a_run_works_on_is_left_alone(pipeline: Pipeline) -> None:
     job = pipeline.defs.resolve_job_def("ingest_documents")
     pipeline.instance.create_run_for_job(job, tags=request.tags, status=DagsterRunStatus.STARTED)
     assert pipeline.requests() == []
+
+
+def test_a_batch_that_kills_its_runs_is_launched_more_and_more_slowly(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never takes all there is, and never waits for ever."""
+    pipeline.put("note.txt", b"A note.")
+    job = pipeline.defs.resolve_job_def("ingest_documents")
+    keys = []
+    for _ in range(5):
+        (request,) = pipeline.requests()
+        keys.append(request.run_key)
+        pipeline.instance.create_run_for_job(job, tags=request.tags, status=DagsterRunStatus.FAILURE)
+    assert len(set(keys)) == 5
+    assert pipeline.requests() == []
+    monkeypatch.setattr(sensors, "_SLOW_LAUNCH_SECONDS", 0)
+    (request,) = pipeline.requests()
+    assert request.run_key not in keys
+    assert pipeline.launch(request).success
 
 
 def test_odd_names_go_through(pipeline: Pipeline) -> None:
