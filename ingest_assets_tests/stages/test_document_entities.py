@@ -137,7 +137,7 @@ def test_documents_of_an_earlier_deployment_are_finished_without_reading_them_ag
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["connection"] = connection
-        command.downgrade(config, "0005")
+        command.downgrade(config, "0003")
     assert sorted(pipeline.states().values()) == ["completed", "duplicate", "no_text"]
     assert not pipeline.requests()
 
