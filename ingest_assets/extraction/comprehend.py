@@ -100,7 +100,8 @@ class ComprehendEngine:
 
     @cached_property
     def _client(self) -> ComprehendClient:
-        return boto3.client(
+        # boto3's default session is not safe between threads, and keeps the credentials it saw first.
+        return boto3.session.Session().client(
             "comprehend",
             region_name=self._region,
             config=Config(

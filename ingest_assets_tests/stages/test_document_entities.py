@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from dagster import AssetKey, AssetsDefinition, AssetSpec
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
@@ -18,9 +20,10 @@ from ingest_assets.extraction.engine import Mention
 from ingest_assets.extraction.local import LocalEngine
 from ingest_assets.extraction.similar import entity_uuid
 from ingest_assets.markdown import marked
+from ingest_assets.ocr.local import LocalEngine as Reader
 from ingest_assets.stages import document_entities
 from ingest_assets.stages.stage import Services
-from ingest_assets.store.database import Database
+from ingest_assets.store.database import MIGRATIONS, Database, migrate
 from ingest_assets_tests.documents import pdf
 from ingest_assets_tests.pipeline import Pipeline
 
@@ -123,22 +126,30 @@ def test_a_text_without_entities_is_a_result(pipeline: Pipeline) -> None:
 
 
 def test_documents_of_an_earlier_deployment_are_finished_without_reading_them_again(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingest_assets.ocr.local import LocalEngine as Reader
-
     pipeline.put("note.txt", FIRST.encode())
     pipeline.put("copy.txt", FIRST.encode())
     pipeline.put("blank.pdf", pdf(""))
-    (request,) = pipeline.requests()
-    tags = request.tags
-    first, last = tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"]
-    earlier = ("document_row", "document_object", "document_text")
-    assert pipeline.run_range(first, last, tags=tags, assets=earlier).success
+    pipeline.ingest()
+    texts = pipeline.rows("SELECT * FROM ingest.document_texts ORDER BY document_uuid")
+    with pipeline.database.engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0003")
+    assert sorted(pipeline.states().values()) == ["completed", "duplicate", "no_text"]
+    assert not pipeline.requests()
+
+    migrate(database_url)
     assert set(pipeline.states().values()) == {"in_progress"}
     monkeypatch.setattr(Reader, "recognise", None)
-    assert all(run.success for run in pipeline.ingest())
+    runs = pipeline.ingest()
+    assert runs
+    assert all(run.success for run in runs)
     assert sorted(pipeline.states().values()) == ["completed", "duplicate", "no_text"]
+    assert pipeline.rows("SELECT * FROM ingest.document_texts ORDER BY document_uuid") == texts
+    assert len(pipeline.rows("SELECT FROM ingest.document_extractions")) == 2
 
 
 def specs(pipeline: Pipeline) -> Iterable[AssetSpec]:
