@@ -34,6 +34,7 @@ import json
 import os
 import random
 import re
+import signal
 import threading
 import time
 import zlib
@@ -619,6 +620,7 @@ class Server(ThreadingHTTPServer):
 @click.option("--seed", default=1, show_default=True, help="Of what goes wrong by chance.")
 def main(port: int, workers: int, seed: int, **settings: Any) -> None:
     """Serve until interrupted."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Whoever starts it may ignore the signal.
     engine = LocalEngine(workers=workers)
     stand_in = StandIn(Settings(**settings), engine, 2 * workers, seed)
     server = Server(port, stand_in)

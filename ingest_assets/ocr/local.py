@@ -65,7 +65,7 @@ class LocalEngine:
         """
         with _scratch() as folder:
             path = Path(folder, "document")
-            with _room_on_disk(), path.open("wb") as file:
+            with room_on_disk(), path.open("wb") as file:
                 document.download(file)
             reading = _Reading(self._pool, self._workers, path, document)
             try:
@@ -95,14 +95,15 @@ class LocalEngine:
 
 @contextmanager
 def _scratch() -> Iterator[str]:
-    with _room_on_disk():
+    with room_on_disk():
         folder = tempfile.TemporaryDirectory(prefix="ingest-ocr-")
     with folder as name:
         yield name
 
 
 @contextmanager
-def _room_on_disk() -> Iterator[None]:
+def room_on_disk() -> Iterator[None]:
+    """Give what the system says of files in the block, such as a full disk, its class: it may pass."""
     try:
         yield
     except OSError as error:

@@ -29,7 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
 from ingest_assets.ocr.engine import TEXT_MIME_TYPES, Page, Recognition, StoredObject
-from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.ocr.local import LocalEngine, room_on_disk
 from ingest_assets.ocr.textract import blocks, faults
 from ingest_assets.ocr.textract.blocks import BlockReader
 from ingest_assets.ocr.textract.calls import Calls
@@ -261,7 +261,7 @@ class TextractEngine:
             self._jobs.failed(job, "failed", error, warnings=answer.get("Warnings"))
             raise error
         raw_key = f"derived/{job.document_uuid}/textract/{job.client_request_token}.jsonl.gz"
-        with tempfile.TemporaryDirectory(prefix="ingest-textract-") as folder:
+        with room_on_disk(), tempfile.TemporaryDirectory(prefix="ingest-textract-") as folder:
             path = Path(folder, "answers")
             reader = self._take(job, answer, path)
             self._objects.put_derived_file(raw_key, path, "application/gzip")
@@ -294,7 +294,7 @@ class TextractEngine:
     def _read_again(self, job: Job) -> BlockReader:
         """Read what a job's answers were, from where they are kept."""
         reader = BlockReader()
-        with tempfile.TemporaryFile(prefix="ingest-textract-") as file:
+        with room_on_disk(), tempfile.TemporaryFile(prefix="ingest-textract-") as file:
             self._objects.download(str(job.raw_key), file)
             file.seek(0)
             with gzip.open(file, "rt", encoding="utf-8") as answers:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.ocr.engine import StoredObject
-from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.ocr.local import LocalEngine, room_on_disk
 from ingest_assets.store.object_store import ObjectStore
 
 _PDF = "application/pdf"
@@ -96,7 +96,7 @@ class Surveyor:
             )
         if document.mime_type in _PICTURES and document.size_bytes > self._limits.picture_bytes:
             raise _too_large(document, self._limits)
-        with tempfile.TemporaryDirectory(prefix="ingest-textract-") as folder:
+        with room_on_disk(), tempfile.TemporaryDirectory(prefix="ingest-textract-") as folder:
             path = Path(folder, "document")
             with path.open("wb") as file:
                 document.download(file)

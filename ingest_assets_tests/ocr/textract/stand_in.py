@@ -79,5 +79,9 @@ def stand_in(environment: Mapping[str, str], *options: str) -> Iterator[StandIn]
         yield StandIn(url, process)
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         process.stdout.close()  # type: ignore[union-attr]
