@@ -21,11 +21,12 @@ lint: $(VENV)/.installed-dev
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# uv is several times as fast as pip; where it cannot be had or fails, pip does the same.
+# uv is several times as fast as pip; where it cannot be had or fails, pip does the same. It takes the
+# system's certificates, as pip does: a company's proxy has one of its own.
 define install
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet uv || true
 	@echo "Installing $(1) into $(VENV) …"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --editable "$(1)" \
+	@UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --editable "$(1)" \
 		|| $(BIN)/pip install --quiet --editable "$(1)"
 	@touch $@
 endef
