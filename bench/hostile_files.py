@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import boto3
 import click
 from sqlalchemy import text
 
@@ -35,6 +34,7 @@ from ingest_assets.stages.runner import STAGES, Outcome, Runner
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
+from ingest_assets_tests.conftest import Services as ServerFixture
 from ingest_assets_tests.documents import pdf, picture
 from ingest_assets_tests.evil import EVIL, Evil, make_all
 
@@ -186,13 +186,7 @@ def services(scratch: Path) -> Iterator[tuple[Database, ObjectStore]]:
     try:
         environment = make_storage(settings)
         migrate(environment["INGEST_DATABASE_URL"])
-        client = boto3.client(
-            "s3",
-            endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=environment["AWS_REGION"],
-        )
+        client = ServerFixture(settings, environment).s3_client()
         yield Database(environment["INGEST_DATABASE_URL"]), ObjectStore(client, settings.s3_bucket)
     finally:
         stack.stop()

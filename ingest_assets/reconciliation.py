@@ -143,7 +143,6 @@ def register_orphaned_uploads(
     inventory = reconciliation.inventory(database.get(), objects)
     orphans = (found for found in inventory if found.kind == "orphan")
     adopted = adopt(context.instance, database.get(), objects, orphans, reconciliation.batch_size)
-    context.log.info("%s", adopted)
     _tell(context, adopted)
 
 
@@ -169,11 +168,11 @@ def import_stuck_documents(
         config.table,
         reconciliation.batch_size,
     )
-    context.log.info("%s", adopted)
     _tell(context, adopted)
 
 
 def _tell(context: OpExecutionContext, adopted: Adopted) -> None:
+    context.log.info("%s", adopted)
     for left in adopted.registered.left:
         context.log.warning("%s: %s", left.key, left.detail)
     context.add_output_metadata(

@@ -39,7 +39,7 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
                 DocumentChunking.document_uuid == document_uuid
             )
         ).one_or_none()
-    if done is None or tuple(done) != (sha256, _version(chunker)):
+    if done is None or tuple(done) != (sha256, code_version(chunker)):
         with connection.begin():
             _replace(document_uuid, chunker, connection)
             failpoint("chunks.inserted")
@@ -53,9 +53,6 @@ def code_version(chunker: Chunker) -> str:
     return f"{CODE_VERSION}; {chunker.version}"
 
 
-_version = code_version
-
-
 def _replace(document_uuid: UUID, chunker: Chunker, connection: Connection) -> None:
     """Replace the chunks in the caller's transaction."""
     sha256 = text_sha256(document_uuid, connection)
@@ -64,7 +61,7 @@ def _replace(document_uuid: UUID, chunker: Chunker, connection: Connection) -> N
     chunks = list(chunker.split(text))
     values = {
         "text_sha256": sha256,
-        "chunker": _version(chunker),
+        "chunker": code_version(chunker),
         "chunk_count": len(chunks),
         "digest": _digest(sha256, chunks),
     }

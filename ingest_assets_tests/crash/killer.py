@@ -24,7 +24,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import boto3
 import click
 import psutil
 from sqlalchemy import Engine, NullPool, create_engine, text
@@ -34,7 +33,7 @@ from ingest_assets.embedded.stack import stack_environment
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.markdown import table
 from ingest_assets.store.database import sqlalchemy_url
-from ingest_assets_tests.conftest import embedded_settings
+from ingest_assets_tests.conftest import Services, embedded_settings
 from ingest_assets_tests.crash import invariants
 from ingest_assets_tests.documents import pdf, picture
 from ingest_assets_tests.embedded.helpers import CLI, clean_environment, cli, processes_of, wait_until
@@ -280,7 +279,7 @@ def run(
             stack.keep_running()
             return _waiting(stack) == 0
 
-        if wait_until_slowly(at_rest, patience):
+        if wait_until(at_rest, patience, _LOOK_SECONDS):
             report.converged = time.monotonic() - last_kill
         _judge(stack, report)
         report.starts = stack.starts
@@ -353,16 +352,6 @@ def _alive(stack: Stack, wanted: str, victims: Sequence[str]) -> tuple[str, list
         time.sleep(0.05)
 
 
-def wait_until_slowly(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait for a condition that is dear to ask; whether it came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_LOOK_SECONDS)
-    return True
-
-
 def _waiting(stack: Stack) -> int:
     """How many files have no lasting outcome yet, and runs that have not ended."""
     files = sum(1 for path in stack.settings.input_dir.rglob("*") if path.is_file())
@@ -378,14 +367,7 @@ def _waiting(stack: Stack) -> int:
 
 def _judge(stack: Stack, report: Report) -> None:
     """Ask for the promises: directly, and by the checklist."""
-    environment = stack.environment
-    client = boto3.client(
-        "s3",
-        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        region_name=environment["AWS_REGION"],
-    )
+    client = Services(stack.settings, stack.environment).s3_client()
     world = invariants.look(
         stack.engine(), client, stack.settings.s3_bucket, stack.settings.input_dir.absolute()
     )
