@@ -22,21 +22,22 @@ from uuid import uuid4
 import click
 from sqlalchemy import text
 
-from ingest_assets.assets import DOCUMENTS_AT_A_TIME
+from ingest_assets.defs.documents import DOCUMENTS_AT_A_TIME
 from ingest_assets.embedded.stack import Stack, make_storage
 from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.extraction.local import LocalEngine as EntityEngine
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets.ocr.pool import Limits
 from ingest_assets.settings import Settings
+from ingest_assets.stage_names import STAGES
 from ingest_assets.stages.discovery import KnownFiles, discover
-from ingest_assets.stages.runner import STAGES, Outcome, Runner
+from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
+from ingest_assets.workers.pool import Limits
 from ingest_assets_tests.conftest import Services as ServerFixture
-from ingest_assets_tests.documents import pdf, picture
-from ingest_assets_tests.evil import EVIL, Evil, make_all
+from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.evil import EVIL, Evil, make_all
 
 _GOOD = 20
 

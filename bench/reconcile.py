@@ -31,8 +31,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from sqlalchemy import make_url
 
-from ingest_assets.reconcile.inventory import PREFIX, Inventory
-from ingest_assets.reconcile.plan import write_plan
+from ingest_assets.operations.reconcile.inventory import PREFIX, Inventory
+from ingest_assets.operations.reconcile.plan import write_plan
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
 

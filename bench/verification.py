@@ -21,11 +21,11 @@ import click
 import psycopg2
 from sqlalchemy import make_url
 
-from ingest_assets.checklist import CHECKS
+from ingest_assets.operations.verification.engine import ShownPartition, verify
+from ingest_assets.operations.verification.questions import CHECKS
+from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database, migrate
-from ingest_assets.store.models import STAGES
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets.verification import ShownPartition, verify
 
 # One in so many documents failed for good, and so did not get its text; one in so many never began.
 _FAILED_EVERY = 100

@@ -11,11 +11,11 @@ from typing import Any
 from dagster import Definitions, EnvVar, in_process_executor
 from dagster_aws.s3 import S3Resource
 
-from ingest_assets.assets import document_assets
-from ingest_assets.checks import verification
-from ingest_assets.extraction import comprehend, local
-from ingest_assets.extraction.chunks import Chunker
-from ingest_assets.jobs import (
+from ingest_assets.defs.checks import verification
+from ingest_assets.defs.documents import document_assets
+from ingest_assets.defs.ingest_report import ingest_report
+from ingest_assets.defs.inventory import storage_inventory
+from ingest_assets.defs.jobs import (
     import_stuck,
     ingest_documents,
     reconcile,
@@ -24,9 +24,7 @@ from ingest_assets.jobs import (
     verify_documents,
     verify_hourly,
 )
-from ingest_assets.reconciliation import storage_inventory
-from ingest_assets.report import ingest_report
-from ingest_assets.resources import (
+from ingest_assets.defs.resources import (
     ExtractionResource,
     InputDirectoryResource,
     ObjectStoreResource,
@@ -36,12 +34,14 @@ from ingest_assets.resources import (
     RetryResource,
     TextractResource,
 )
-from ingest_assets.sensors import (
+from ingest_assets.defs.sensors import (
     input_directory,
     orphaned_uploads,
     retry_failed,
     verify_after_backfill,
 )
+from ingest_assets.extraction import comprehend, local
+from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.settings import Settings
 from ingest_assets.stages import document_chunks, document_entities
 

@@ -22,11 +22,12 @@ from sqlalchemy import make_url
 
 from ingest_assets.definitions import build_defs
 from ingest_assets.embedded.stack import Stack, make_storage
+from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.settings import Settings
 from ingest_assets.stages import runner
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.support.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -87,6 +88,14 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """One Postgres and one S3 for all tests; give each test its own `database_url` and `bucket`."""
     with running_services(tmp_path_factory.mktemp("services")) as services:
         yield services
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[LocalEngine]:
+    """The local engine, whose processes all tests share."""
+    engine = LocalEngine(workers=2)
+    yield engine
+    engine.close()
 
 
 @pytest.fixture

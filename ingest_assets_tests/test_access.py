@@ -16,13 +16,13 @@ from botocore.client import BaseClient
 from sqlalchemy import make_url, text
 
 from ingest_assets.errors import PermanentError
-from ingest_assets.reconcile.apply import delete_adopted
+from ingest_assets.operations.reconcile.apply import delete_adopted
 from ingest_assets.store import object_store
 from ingest_assets.store.database import Database, migrate
 from ingest_assets_tests.conftest import Services
-from ingest_assets_tests.documents import picture
-from ingest_assets_tests.pipeline import Pipeline
-from ingest_assets_tests.reconcile.bucket import adopt_all, look, upload
+from ingest_assets_tests.support.bucket import adopt_all, look, upload
+from ingest_assets_tests.support.documents import picture
+from ingest_assets_tests.support.pipeline import Pipeline
 
 _DOCUMENT = Path(__file__).parent.parent / "docs" / "access.md"
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html and

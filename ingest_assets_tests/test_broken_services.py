@@ -23,9 +23,9 @@ from ingest_assets.stages import runner
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.conftest import Services
-from ingest_assets_tests.documents import pdf
-from ingest_assets_tests.faulty_s3 import Fault, FaultyS3, faulty_s3
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.support.documents import pdf
+from ingest_assets_tests.support.faulty_s3 import Fault, FaultyS3, faulty_s3
+from ingest_assets_tests.support.pipeline import Pipeline
 
 _AWAY_SECONDS = 4.0
 
@@ -218,7 +218,7 @@ _SCRATCH_FULL = """
 import sys
 from ingest_assets.errors import TransientError
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets_tests.ocr.documents import TEXT, stored
+from ingest_assets_tests.support.scans import TEXT, stored
 engine = LocalEngine(workers=1)
 try:
     engine.recognise(stored(b"too much for the disk\\n" * 100_000, TEXT))
@@ -272,7 +272,7 @@ def test_a_full_disk_for_temporary_files_is_no_document_s_fault(tmp_path: Path) 
 def test_a_full_disk_for_the_services_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     found = json.loads(
-        on_a_small_disk(disk, "160m", "-m", "ingest_assets_tests.disk_full", str(tmp_path))
+        on_a_small_disk(disk, "160m", "-m", "ingest_assets_tests.support.disk_full", str(tmp_path))
     )
     assert found["before"] == found["after"] == []
     assert found["full"]

@@ -22,9 +22,9 @@ from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.stages.stage import load_source
 from ingest_assets.store.database import Database
 from ingest_assets.store.names import path_of
-from ingest_assets_tests.documents import pdf, picture
-from ingest_assets_tests.evil import make_all
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.evil import make_all
+from ingest_assets_tests.support.pipeline import Pipeline
 
 _NOBODY = 65534
 

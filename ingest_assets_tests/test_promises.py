@@ -13,16 +13,14 @@ import pytest
 from ingest_assets.errors import TransientError
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets.reconcile.apply import delete_adopted, restore_lost
-from ingest_assets.reconcile.inventory import Deep, Inventory
-from ingest_assets.reconcile.plan import write_plan
-from ingest_assets.reconcile.rebuild import rebuild
+from ingest_assets.operations.reconcile.apply import delete_adopted, restore_lost
+from ingest_assets.operations.reconcile.inventory import Deep, Inventory
+from ingest_assets.operations.reconcile.plan import write_plan
+from ingest_assets.operations.reconcile.rebuild import rebuild
 from ingest_assets.stages.runner import TRIES, Outcome, Runner
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.conftest import Services as ServerFixture
-from ingest_assets_tests.documents import pdf, picture
-from ingest_assets_tests.pipeline import STAGES, Pipeline
-from ingest_assets_tests.reconcile.bucket import (
+from ingest_assets_tests.support.bucket import (
     adopt_all,
     contents,
     key_of,
@@ -31,6 +29,8 @@ from ingest_assets_tests.reconcile.bucket import (
     tables,
     upload,
 )
+from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.pipeline import STAGES, Pipeline
 
 OUTCOMES = {"completed", "no_text", "duplicate", "failed", "rejected"}
 

@@ -20,7 +20,7 @@ from ingest_assets.errors import (
 from ingest_assets.extraction import names, patterns
 from ingest_assets.extraction.chunks import Chunk, Chunker
 from ingest_assets.extraction.engine import Mention
-from ingest_assets.ocr.pool import Answer, Limits, WorkerPool
+from ingest_assets.workers.pool import Answer, Limits, WorkerPool
 
 NAME = "local"
 VERSION = f"{patterns.VERSION}; {names.VERSION}"

@@ -18,8 +18,8 @@ from typing import Any
 from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.ocr.engine import Page, Recognition, StoredObject
-from ingest_assets.ocr.pool import Answer, Limits, WorkerPool, no_scratch_space
-from ingest_assets.ocr.text import MAX_TEXT_BYTES, too_much_text
+from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
+from ingest_assets.workers.pool import Answer, Limits, WorkerPool, no_scratch_space
 
 # Pages asked for at a time; a batch ends after one second whatever is left of it.
 _BATCH_PAGES = 64

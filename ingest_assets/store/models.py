@@ -39,13 +39,6 @@ MIME_TYPES = (
     "text/plain",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 )
-STAGES = (
-    "document_row",
-    "document_object",
-    "document_text",
-    "document_chunks",
-    "document_entities",
-)
 
 _NOW = text("now()")
 

@@ -35,8 +35,8 @@ from ingest_assets.markdown import table
 from ingest_assets.store.database import sqlalchemy_url
 from ingest_assets_tests.conftest import Services, embedded_settings
 from ingest_assets_tests.crash import invariants
-from ingest_assets_tests.documents import pdf, picture
-from ingest_assets_tests.embedded.helpers import CLI, clean_environment, cli, processes_of, wait_until
+from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.embedded import CLI, clean_environment, cli, processes_of, wait_until
 
 START_SECONDS = 300
 _LOOK_SECONDS = 1.0
@@ -46,7 +46,7 @@ _VICTIM_SECONDS = 20
 # Whom, and how to tell them by their command line. The weights say how often: what does the work most.
 VICTIMS: Mapping[str, tuple[Callable[[str], bool], int]] = {
     "run": (lambda line: "multiprocessing.spawn" in line, 6),
-    "reader": (lambda line: "ingest_assets.ocr.sandbox" in line, 3),
+    "reader": (lambda line: "ingest_assets.workers" in line, 3),
     "Postgres": (lambda line: "/postgres -D" in line, 3),
     "S3": (lambda line: "weed" in line and " mini " in line, 3),
     "code server": (lambda line: "dagster api grpc" in line, 1),

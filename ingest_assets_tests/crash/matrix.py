@@ -22,11 +22,11 @@ import click
 from sqlalchemy import create_engine
 
 import ingest_assets
+from ingest_assets.defs.partitions import shown_partitions
 from ingest_assets.markdown import table
-from ingest_assets.partitions import shown_partitions
+from ingest_assets.operations.verification.engine import report, verify
 from ingest_assets.store.database import Database, sqlalchemy_url
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets.verification import report, verify
 from ingest_assets_tests.conftest import Services, running_services
 from ingest_assets_tests.crash import invariants
 from ingest_assets_tests.crash.invariants import World

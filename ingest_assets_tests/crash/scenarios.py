@@ -16,18 +16,15 @@ import pikepdf
 from dagster import AssetKey
 from PIL import Image
 
+from ingest_assets.defs.inventory import restore_rows
 from ingest_assets.errors import TransientError
 from ingest_assets.failpoints import arm
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets.reconcile.apply import delete_adopted, restore_lost
-from ingest_assets.reconciliation import restore_rows
+from ingest_assets.operations.reconcile.apply import delete_adopted, restore_lost
 from ingest_assets.store import object_store
 from ingest_assets_tests.crash.site import bury_runs
-from ingest_assets_tests.documents import pdf, picture
-from ingest_assets_tests.ocr.documents import scan_pdf
-from ingest_assets_tests.pipeline import STAGES, Pipeline
-from ingest_assets_tests.reconcile.bucket import (
+from ingest_assets_tests.support.bucket import (
     adopt_all,
     contents,
     execute,
@@ -37,6 +34,9 @@ from ingest_assets_tests.reconcile.bucket import (
     tables,
     upload,
 )
+from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.pipeline import STAGES, Pipeline
+from ingest_assets_tests.support.scans import scan_pdf
 
 MEBIBYTE = 1024**2
 AGREEMENT = pdf("The first page of an agreement.", "Its second page.")

@@ -30,7 +30,7 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.stages import runner
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.support.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from ingest_assets_tests.conftest import Services

@@ -19,9 +19,9 @@ from ingest_assets_tests.crash import invariants
 from ingest_assets_tests.crash.matrix import checklist, recognised_too_often
 from ingest_assets_tests.crash.scenarios import AGREEMENT, look_again
 from ingest_assets_tests.crash.site import Site, site, template
-from ingest_assets_tests.documents import pdf, picture
-from ingest_assets_tests.embedded.helpers import wait_until
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.embedded import wait_until
+from ingest_assets_tests.support.pipeline import Pipeline
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,7 +16,7 @@ from ingest_assets.embedded.postgres import binaries
 from ingest_assets.embedded.stack import Stack
 from ingest_assets.errors import ConfigurationError
 from ingest_assets_tests.conftest import Services
-from ingest_assets_tests.embedded.helpers import (
+from ingest_assets_tests.support.embedded import (
     CLI,
     clean_environment,
     cli,

@@ -23,7 +23,7 @@ from ingest_assets.embedded.postgres import database_url
 from ingest_assets.embedded.stack import make_input_directory
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.settings import Settings
-from ingest_assets_tests.embedded.helpers import (
+from ingest_assets_tests.support.embedded import (
     CLI,
     clean_environment,
     cli,

@@ -24,7 +24,7 @@ from ingest_assets.embedded.seaweedfs import EmbeddedS3, ensure_bucket, s3_clien
 from ingest_assets.embedded.stack import Stack
 from ingest_assets.errors import ConfigurationError
 from ingest_assets_tests.conftest import Services, embedded_settings
-from ingest_assets_tests.embedded.helpers import processes_of, wait_until
+from ingest_assets_tests.support.embedded import processes_of, wait_until
 
 
 @pytest.fixture

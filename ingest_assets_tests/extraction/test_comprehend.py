@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from ingest_assets.defs.resources import ExtractionResource
 from ingest_assets.errors import IngestError
 from ingest_assets.extraction.comprehend import ComprehendEngine
-from ingest_assets.resources import ExtractionResource
 from ingest_assets.stages.runner import TRIES
-from ingest_assets_tests.extraction.comprehend import REGION, StandIn, serving
-from ingest_assets_tests.pipeline import Pipeline, RulesEngine
+from ingest_assets_tests.support.comprehend import REGION, StandIn, serving
+from ingest_assets_tests.support.pipeline import Pipeline, RulesEngine
 
 
 @pytest.fixture

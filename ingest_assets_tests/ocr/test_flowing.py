@@ -8,7 +8,7 @@ import pytest
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets_tests.ocr.documents import DOCX, TEXT, stored
+from ingest_assets_tests.support.scans import DOCX, TEXT, stored
 
 GREETING = "Grüße aus der Straße: “naïve” café\nzweite Zeile"
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets_tests.ocr.documents import (
+from ingest_assets_tests.support.scans import (
     JPEG,
     LINES,
     PNG,

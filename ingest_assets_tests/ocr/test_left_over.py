@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Picture
-from ingest_assets_tests.ocr.documents import (
+from ingest_assets_tests.support.scans import (
     LINES,
     PNG,
     encoded,

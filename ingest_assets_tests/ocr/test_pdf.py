@@ -8,8 +8,8 @@ from fpdf import FPDF
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets_tests.evil import zero_pages
-from ingest_assets_tests.ocr.documents import (
+from ingest_assets_tests.support.evil import zero_pages
+from ingest_assets_tests.support.scans import (
     LINES,
     PDF,
     encoded,

@@ -15,8 +15,8 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.store.object_store import Copied, ObjectStore
 from ingest_assets_tests.conftest import Services
-from ingest_assets_tests.pipeline import STAGES, Pipeline
-from ingest_assets_tests.reconcile.bucket import adopt_all, key_of, put, remove, upload
+from ingest_assets_tests.support.bucket import adopt_all, key_of, put, remove, upload
+from ingest_assets_tests.support.pipeline import STAGES, Pipeline
 
 MEBIBYTE = 1024**2
 ONE, PARTS = os.urandom(100_000), os.urandom(12 * MEBIBYTE + 17)

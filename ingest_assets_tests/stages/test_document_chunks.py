@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ingest_assets.defs.resources import ExtractionResource
 from ingest_assets.extraction.chunks import Chunker
-from ingest_assets.resources import ExtractionResource
-from ingest_assets_tests.documents import pdf
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.support.documents import pdf
+from ingest_assets_tests.support.pipeline import Pipeline
 
 SENTENCES = " ".join(f"Sentence {number} says “naïve” 漢字 things." for number in range(60))
 

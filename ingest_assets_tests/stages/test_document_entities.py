@@ -24,8 +24,8 @@ from ingest_assets.ocr.local import LocalEngine as Reader
 from ingest_assets.stages import document_entities
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import MIGRATIONS, Database, migrate
-from ingest_assets_tests.documents import pdf
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.support.documents import pdf
+from ingest_assets_tests.support.pipeline import Pipeline
 
 FIRST = (
     "Agreement of April 18, 2001 between Kite Pharma, Inc. and John J. Donahoe, under the laws of the "

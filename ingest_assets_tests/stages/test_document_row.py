@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_assets.stages.content import examine
-from ingest_assets_tests.documents import pdf, picture
-from ingest_assets_tests.pipeline import Pipeline
+from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.pipeline import Pipeline
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 

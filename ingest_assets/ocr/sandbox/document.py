@@ -1,14 +1,12 @@
 """What a format has to offer: the protocol that PDF, image, text and DOCX keep.
 
-Belongs here: the types between a format and the operations on it, and opening by type. Does not
-belong here: anything that one format alone needs.
+Belongs here: the types between a format and the operations on it, and the limits that all formats
+share. Does not belong here: anything that one format alone needs, and choosing a format (`formats`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from PIL import Image
@@ -117,41 +115,3 @@ def is_blank(image: Image.Image) -> bool:
     """Tell whether a grey image shows nothing at all."""
     darkest, lightest = image.reduce(max(1, min(image.size) // 1000)).getextrema()
     return float(lightest) - float(darkest) < 16  # type: ignore[arg-type]  # mode L: two numbers
-
-
-def open_document(path: Path, mime_type: str) -> Document:
-    """Open a document by its type.
-
-    Raises:
-        PermanentError: `unsupported_type`, `corrupt_document`, `encrypted`, `no_pages`, and what
-            else the format finds.
-    """
-    opener = _opener(mime_type)
-    if opener is None:
-        raise PermanentError(
-            "unsupported_type",
-            f"Documents of type {mime_type} cannot be read.",
-            "Convert it to PDF, PNG, JPEG, TIFF, plain text or DOCX.",
-        )
-    return opener(path)
-
-
-def _opener(mime_type: str) -> Callable[[Path], Document] | None:
-    # Imported when needed: a worker that reads PDFs only never loads an XML parser.
-    if mime_type == "application/pdf":
-        from ingest_assets.ocr.sandbox.pdf import PdfDocument  # noqa: PLC0415
-
-        return PdfDocument
-    if mime_type in ("image/png", "image/jpeg", "image/tiff"):
-        from ingest_assets.ocr.sandbox.images import ImageDocument  # noqa: PLC0415
-
-        return ImageDocument
-    if mime_type == "text/plain":
-        from ingest_assets.ocr.sandbox.flowing import read_plain_text  # noqa: PLC0415
-
-        return read_plain_text
-    if mime_type == "application/vnd.openxmlformats-officedocument.wordprocessingml.document":
-        from ingest_assets.ocr.sandbox.flowing import read_docx  # noqa: PLC0415
-
-        return read_docx
-    return None

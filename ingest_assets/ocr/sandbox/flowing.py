@@ -21,7 +21,7 @@ from PIL import Image
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import Picture, check_page_count, corrupt
-from ingest_assets.ocr.text import MAX_TEXT_BYTES, clean_text, too_much_text
+from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
 # XML that one part of a DOCX may unpack to, in bytes. Its tree takes about ten times as much.
 _MAX_PART_BYTES = 32_000_000

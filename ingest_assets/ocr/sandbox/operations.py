@@ -1,7 +1,7 @@
 """What a worker can be asked to do, whatever the format of the document.
 
 Belongs here: the operations, as functions from JSON values to JSON values. Does not belong here:
-formats (`document.open_document` finds them), and the order of the operations (`ocr.local`).
+formats (`formats.open_document` finds them), and the order of the operations (`ocr.local`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import pypdfium2.version
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox import pdf, tesseract
-from ingest_assets.ocr.sandbox.document import Document, open_document
+from ingest_assets.ocr.sandbox.document import Document
+from ingest_assets.ocr.sandbox.formats import open_document
 
 # A batch of pages ends after so many seconds, so that no document keeps a worker for long.
 _BATCH_SECONDS = 1.0

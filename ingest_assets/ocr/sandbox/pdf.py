@@ -29,7 +29,7 @@ from ingest_assets.ocr.sandbox.document import (
     corrupt,
     is_blank,
 )
-from ingest_assets.ocr.text import clean_text
+from ingest_assets.text import clean_text
 
 # 300 costs 1.3 times as much and reads no better, but on small pages, whose print is small.
 RENDER_DPI = 200

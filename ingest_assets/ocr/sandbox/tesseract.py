@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter
 
 from ingest_assets.ocr.sandbox.document import Picture, is_blank
 from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, add_missing, unread
-from ingest_assets.ocr.text import clean_text
+from ingest_assets.text import clean_text
 
 # Below this mean confidence a page may lie on its side or upside down: such pages read as garbage
 # at less than 0.4, pages that are upright seldom fall below 0.6.

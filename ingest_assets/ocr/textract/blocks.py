@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.engine import Page
-from ingest_assets.ocr.text import MAX_TEXT_BYTES, clean_text, too_much_text
+from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
 # Changes when the same blocks would give another text.
 VERSION = "order 1"

@@ -15,16 +15,16 @@ import pytest
 from PIL import Image
 
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.failures import RetryRules
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.textract.parts import Limits
+from ingest_assets.operations.history import tell
+from ingest_assets.operations.retry_policy import RetryRules
 from ingest_assets.stages.runner import TRIES
 from ingest_assets.store.textract_jobs import Quotas
-from ingest_assets.why import tell
-from ingest_assets_tests.documents import pdf, picture
 from ingest_assets_tests.ocr.textract.conftest import Runs
-from ingest_assets_tests.ocr.textract.stand_in import StandIn
-from ingest_assets_tests.reconcile.bucket import execute
+from ingest_assets_tests.support.bucket import execute
+from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.stand_in import StandIn
 
 TWO_PAGES = pdf("An agreement of two pages.", "Its second page.")
 TWO_PAGES_TEXT = "An agreement of two pages.\n\nIts second page."

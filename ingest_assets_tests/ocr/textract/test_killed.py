@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from sqlalchemy import text
 
-from ingest_assets_tests.documents import pdf
 from ingest_assets_tests.ocr.textract.conftest import Runs
-from ingest_assets_tests.ocr.textract.stand_in import StandIn
+from ingest_assets_tests.support.documents import pdf
+from ingest_assets_tests.support.stand_in import StandIn
 
 DOCUMENTS = 2
 # Over a thousand blocks, so that its results come in two answers.
@@ -36,7 +36,7 @@ def kill(runs: Runs, textract: StandIn, reached: Callable[[], bool]) -> None:
     runs.pipeline.requests()
     keys = runs.pipeline.instance.get_dynamic_partitions("documents")
     arguments = [textract.url, runs.pipeline.objects.bucket, str(runs.pipeline.input_dir), *keys]
-    module = "ingest_assets_tests.ocr.textract.child"
+    module = "ingest_assets_tests.support.textract_child"
     process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=os.environ.copy())
     try:
         deadline = time.monotonic() + 60

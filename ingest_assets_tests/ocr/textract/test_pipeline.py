@@ -11,14 +11,14 @@ from click.testing import CliRunner, Result
 from dagster import DagsterInstance
 
 from ingest_assets import cli
-from ingest_assets.assets import READ_AGAIN, READ_AGAIN_TAG
 from ingest_assets.definitions import build_defs
+from ingest_assets.defs.documents import READ_AGAIN, READ_AGAIN_TAG
 from ingest_assets.settings import Settings
 from ingest_assets_tests.conftest import Services
-from ingest_assets_tests.documents import pdf
-from ingest_assets_tests.ocr.textract.stand_in import StandIn
-from ingest_assets_tests.pipeline import Pipeline
-from ingest_assets_tests.reconcile.bucket import execute, upload
+from ingest_assets_tests.support.bucket import execute, upload
+from ingest_assets_tests.support.documents import pdf
+from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.stand_in import StandIn
 
 Command = Callable[..., Result]
 

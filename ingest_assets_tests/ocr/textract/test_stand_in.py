@@ -11,9 +11,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from ingest_assets_tests.conftest import Services
-from ingest_assets_tests.documents import pdf, picture
 from ingest_assets_tests.ocr.textract.conftest import OPTIONS
-from ingest_assets_tests.ocr.textract.stand_in import StandIn, stand_in
+from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.stand_in import StandIn, stand_in
 
 if TYPE_CHECKING:
     from mypy_boto3_textract import TextractClient

@@ -3,7 +3,7 @@
 Revision ID: 0004
 
 The one place that says how it is known that a stage's result is stored is the view `document_stages`;
-whoever adds a stage replaces it, and names the stage in `models.STAGES` and in `document_progress`.
+a new stage replaces it, and is named in `stage_names.STAGES` and in `document_progress`.
 """
 
 from alembic import op

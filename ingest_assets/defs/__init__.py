@@ -1,0 +1,1 @@
+"""What Dagster is told: the only package that imports it."""

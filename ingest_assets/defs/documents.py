@@ -1,0 +1,219 @@
+"""The asset graph, and the one function that runs documents through it.
+
+Belongs here: what Dagster is told of documents. Does not belong here: what is done to them (`stages`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dagster import (
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    Failure,
+    MetadataValue,
+    multi_asset,
+)
+
+from ingest_assets.defs.partitions import DOCUMENTS
+from ingest_assets.defs.resources import (
+    ExtractionResource,
+    InputDirectoryResource,
+    ObjectStoreResource,
+    OcrEngineResource,
+    PostgresResource,
+)
+from ingest_assets.errors import ConfigurationError
+from ingest_assets.failpoints import failpoint
+from ingest_assets.stages import (
+    document_chunks,
+    document_entities,
+    document_object,
+    document_row,
+    document_text,
+)
+from ingest_assets.stages.runner import Outcome, Runner
+from ingest_assets.stages.stage import Markdown, Result, Services, mark_reported
+
+GROUP = "documents"
+# A run with this tag, such as those of a backfill that was given it, also reads documents that have
+# the text of another engine than the one that is set now.
+READ_AGAIN_TAG, READ_AGAIN = "ingest/read_again", "other-engine"
+# A document's thread mostly waits for a service or for one of the engine's processes.
+DOCUMENTS_AT_A_TIME = 8
+# How many documents a failure names; a run may hold thousands.
+_NAMED_FAILURES = 20
+
+SPECS = (
+    AssetSpec(
+        document_row.NAME,
+        description="The database's row of the document: Postgres gives the document its UUID. "
+        "What is no document (empty, unreadable, of an unsupported type, outside the input "
+        "directory) ends here, with its reason.",
+        kinds={"postgres"},
+        code_version=document_row.CODE_VERSION,
+    ),
+    AssetSpec(
+        document_object.NAME,
+        deps=[document_row.NAME],
+        description="The document's bytes in S3, under its UUID: written once, never overwritten, "
+        "and read back before the row says that they are there.",
+        kinds={"s3"},
+        code_version=document_object.CODE_VERSION,
+    ),
+    AssetSpec(
+        document_text.NAME,
+        deps=[document_object.NAME],
+        description="The document's text, page by page: its own text layer where that is good, "
+        "recognised where it is not. Read from S3. A document without readable text is green and "
+        "says `no_text`.",
+        kinds={"postgres", "python"},
+        code_version=document_text.CODE_VERSION,
+    ),
+    AssetSpec(
+        document_chunks.NAME,
+        deps=[document_text.NAME],
+        description="The text in chunks that fit a model for embeddings, each with its place in the "
+        "text and its pages, and searchable: `SELECT * FROM ingest.search_chunks('words')`.",
+        kinds={"postgres"},
+        code_version=document_chunks.CODE_VERSION,
+    ),
+    AssetSpec(
+        document_entities.NAME,
+        deps=[document_chunks.NAME],
+        description="What the text mentions: organisations, people, jurisdictions, dates, amounts, "
+        "addresses, citations. What is the same in several documents is one row of "
+        "`ingest.entities`; `ingest.entity_relations` counts what occurs together.",
+        kinds={"postgres", "python"},
+        code_version=document_entities.CODE_VERSION,
+    ),
+)
+
+
+def document_assets(
+    documents_per_run: int, code_versions: Mapping[str, str] | None = None
+) -> AssetsDefinition:
+    """The graph of one document, partitioned by document.
+
+    Args:
+        documents_per_run: how many documents a backfill puts into one run.
+        code_versions: by asset, where its settings and engines belong to it: Dagit shows what was made
+            by another version as out of date.
+    """
+    specs = [
+        spec.replace_attributes(
+            skippable=True,
+            partitions_def=DOCUMENTS,
+            group_name=GROUP,
+            owners=["team:data-engineering"],
+            code_version=(code_versions or {}).get(spec.key.to_user_string(), spec.code_version),
+        )
+        for spec in SPECS
+    ]
+    versions = {spec.key.to_user_string(): spec.code_version or "" for spec in specs}
+
+    @multi_asset(
+        name="documents",
+        specs=specs,
+        can_subset=True,
+        backfill_policy=BackfillPolicy.multi_run(documents_per_run),
+    )
+    def documents(
+        context: AssetExecutionContext,
+        database: PostgresResource,
+        object_store: ObjectStoreResource,
+        ocr_engine: OcrEngineResource,
+        extraction: ExtractionResource,
+        input_files: InputDirectoryResource,
+    ) -> Iterator[AssetMaterialization]:
+        services = Services(
+            database.get(),
+            object_store.get(),
+            ocr_engine.get(),
+            Path(input_files.path),
+            extraction.chunker(),
+            extraction.get(),
+            input_files.max_file_bytes,
+            read_again=context.run.tags.get(READ_AGAIN_TAG) == READ_AGAIN,
+        )
+        stages = [key.to_user_string() for key in context.selected_asset_keys]
+        keys = context.partition_keys
+        failed: list[Outcome] = []
+        finished: list[str] = []
+        failpoint("run.started")
+        for outcome in Runner(services, stages, context.run.run_id, DOCUMENTS_AT_A_TIME).run(keys):
+            if outcome.result is None:
+                failed.append(outcome)
+                context.log.error("%s", _sentence(outcome) + outcome.details)
+            else:
+                failpoint("event.yielding")
+                yield _materialization(outcome, outcome.result, versions[outcome.stage])
+                failpoint("event.yielded")
+                if outcome.stage == SPECS[-1].key.to_user_string():
+                    finished.append(outcome.partition_key)
+        with services.database.engine.begin() as connection:
+            mark_reported(connection, finished)
+        failpoint("run.ending")
+        if failed:
+            raise _failure(failed, len(keys))
+
+    return documents
+
+
+def _materialization(outcome: Outcome, result: Result, code_version: str) -> AssetMaterialization:
+    tags = {
+        "dagster/data_version": result.data_version,
+        "dagster/code_version": code_version,
+    }
+    for asset, version in result.inputs.items():
+        # Without these Dagit calls a finished asset out of sync with what it was made from. The
+        # pointer to the input's event may be left out: a partition's content never changes.
+        tags[f"dagster/input_data_version/{asset}"] = version
+        tags[f"dagster/input_event_pointer/{asset}"] = "NULL"
+    return AssetMaterialization(
+        asset_key=outcome.stage,
+        partition=outcome.partition_key,
+        metadata={
+            name: MetadataValue.md(value) if isinstance(value, Markdown) else value
+            for name, value in (*result.details.items(), ("seconds", round(outcome.seconds, 3)))
+            if value is not None
+        },
+        tags=tags,
+    )
+
+
+def _failure(failed: Sequence[Outcome], documents: int) -> Failure:
+    """One failure that names the documents and their reasons; retrying the run would not help."""
+    common = next((o for o in failed if isinstance(o.error, ConfigurationError)), None)
+    if common:
+        headline = (
+            f"Stopped: {common.error} This is no document's fault; "
+            "the documents that were not begun wait until it is mended."
+        )
+    else:
+        headline = f"{len(failed)} of {documents} documents failed; the others are done."
+    named = [_sentence(outcome) for outcome in failed[:_NAMED_FAILURES]]
+    more = len(failed) - len(named)
+    return Failure(
+        description="\n".join([headline, *named, *([f"… and {more} more."] if more else [])]),
+        metadata={
+            "failed": len(failed),
+            "documents": documents,
+            "reasons": MetadataValue.json(
+                {
+                    o.partition_key: {"stage": o.stage, "code": o.error.code, "error": str(o.error)}
+                    for o in failed[:_NAMED_FAILURES]
+                    if o.error
+                }
+            ),
+        },
+        allow_retries=False,
+    )
+
+
+def _sentence(outcome: Outcome) -> str:
+    error = outcome.error
+    kind = f" ({error.error_class}, {error.code})" if error else ""
+    return f"{outcome.partition_key} at {outcome.stage}{kind}: {error}"

@@ -1,0 +1,55 @@
+"""Asset `ingest_report`: how far the ingestion is, for a look in Dagit. The checklist stands on it.
+
+Belongs here: the status as metadata. Does not belong here: counting (`status`) and judging (`checks`).
+"""
+
+from collections.abc import Mapping
+
+from dagster import MaterializeResult, MetadataValue, asset
+
+from ingest_assets.defs.resources import PostgresResource
+from ingest_assets.markdown import table
+from ingest_assets.operations.status import Status, progress_line, read_status
+
+NAME = "ingest_report"
+GROUP = "operations"
+
+
+@asset(
+    name=NAME,
+    group_name=GROUP,
+    owners=["team:data-engineering"],
+    kinds={"postgres"},
+    code_version="1",
+    description="How many documents are in which state and at which stage, how fast it goes, and what "
+    "failed last. Its checks are the verification checklist, over all documents.",
+)
+def ingest_report(database: PostgresResource) -> MaterializeResult[None]:
+    """Read the status; Dagit draws the numbers over time."""
+    status = read_status(database.get())
+    return MaterializeResult(metadata=_metadata(status))
+
+
+def _metadata(status: Status) -> Mapping[str, MetadataValue | str | int | float]:
+    failures = [
+        (f.original_file_name, f.state, f.stage, f"{f.error_class}, {f.error_code}",
+         f"{f.error_message} {f.error_remedy or ''}", f"{f.finished_at:%Y-%m-%d %H:%M:%S}",
+         f.partition_key)
+        for f in status.latest_failures
+    ]  # fmt: skip
+    numbers: dict[str, int | float | None] = {
+        "documents": status.total,
+        "unfinished": status.unfinished,
+        "documents_per_minute": status.documents_per_minute,
+        "eta_seconds": status.eta_seconds,
+        **{f"state_{state}": count for state, count in status.by_state.items()},
+    }
+    return {
+        "summary": progress_line(status),
+        "by_state": MetadataValue.md(table(("state", "sources"), status.by_state.items())),
+        "by_stage": MetadataValue.md(table(("furthest stage", "sources"), status.by_stage.items())),
+        "latest_failures": MetadataValue.md(
+            table(("file", "state", "stage", "kind", "what happened", "when", "partition"), failures)
+        ),
+        **{name: number for name, number in numbers.items() if number is not None},
+    }

@@ -1,0 +1,159 @@
+"""How Dagster's own storage and run launcher behave in this deployment; named in `dagster.yaml`.
+
+Belongs here: small subclasses of Dagster's instance components. Does not belong here: documents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psutil
+from dagster import DagsterEventType, DagsterRun, DefaultRunLauncher, EventLogEntry
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from dagster_postgres.utils import pg_url_from_config
+
+from ingest_assets.defs._internals import (
+    ASSET_CHECK_EVENTS,
+    ASSET_EVENTS,
+    GRPC_INFO_TAG,
+    CheckRunHealthResult,
+    ConfigurableClassData,
+    SqlEventLogStorageTable,
+    WorkerStatus,
+)
+
+# Postgres's 0 is "no limit": a long statement is legitimate in the daemon and in runs.
+_NO_STATEMENT_TIMEOUT_MS = 0
+# Shorter than what firewalls and poolers usually allow an idle connection.
+_POOL_RECYCLE_SECONDS = 600
+# Beyond the one connection that stays open, under load, in each of the three storages.
+_MAX_OVERFLOW = 20
+# How far the clocks of the process table and of the event log may be apart.
+_CLOCK_TOLERANCE_SECONDS = 5
+_STORED_TOGETHER = {
+    DagsterEventType.ASSET_MATERIALIZATION,
+    DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+}
+
+
+class _EventLog(PostgresEventLogStorage):
+    """Dagster's event log in Postgres, but an event, with its tags and its asset, is one transaction.
+
+    The original commits three times an event, one of them a NOTIFY that nobody listens to any more,
+    and asks with each materialisation, on a second connection, whether the table of tags is there.
+    """
+
+    def __init__(self, postgres_url: str, should_autocreate_tables: bool) -> None:
+        super().__init__(postgres_url, should_autocreate_tables)
+        self._tables: set[str] = set()
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the table is there. One that is does not go away."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store one event."""
+        if event.dagster_event_type in ASSET_CHECK_EVENTS:
+            super().store_event(event)
+        else:
+            self._store([event])
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events of assets together: those that a run plans, when it is created."""
+        if all(event.dagster_event_type in _STORED_TOGETHER for event in events):
+            self._store(events)
+        else:
+            super().store_event_batch(events)
+
+    def _store(self, events: Sequence[EventLogEntry]) -> None:
+        with self.index_transaction() as connection:
+            ids = connection.execute(
+                self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
+            ).scalars()
+            of_assets = [
+                (event, event_id)
+                for event, event_id in zip(events, ids, strict=True)
+                if event.dagster_event_type in ASSET_EVENTS and event.get_dagster_event().asset_key
+            ]
+            if of_assets:
+                self._store_asset_event_tags(connection, *zip(*of_assets, strict=True))
+            # An asset's row tells of its latest event alone.
+            latest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in of_assets}
+            for event, event_id in latest.values():
+                self._store_asset_event(connection, event, event_id)
+
+
+class PooledPostgresStorage(DagsterPostgresStorage):
+    """Dagster's Postgres storage, but connections stay open.
+
+    The original opens a connection for each statement, except in the web server, where
+    `optimize_for_webserver` gives each storage a pool. Here every process calls it. The pools are
+    made anew in each process: Dagster spawns its workers and does not fork them.
+    """
+
+    def __init__(
+        self,
+        postgres_url: str,
+        should_autocreate_tables: bool = True,
+        inst_data: ConfigurableClassData | None = None,
+    ) -> None:
+        super().__init__(postgres_url, should_autocreate_tables, inst_data)
+        self._event_log_storage = _EventLog(postgres_url, should_autocreate_tables)
+        for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
+            storage.optimize_for_webserver(
+                statement_timeout=_NO_STATEMENT_TIMEOUT_MS,
+                pool_recycle=_POOL_RECYCLE_SECONDS,
+                max_overflow=_MAX_OVERFLOW,
+            )
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> PooledPostgresStorage:
+        """Build it from `dagster.yaml`."""
+        return cls(
+            postgres_url=pg_url_from_config(config_value),
+            should_autocreate_tables=config_value.get("should_autocreate_tables", True),
+            inst_data=inst_data,
+        )
+
+
+class WatchedRunLauncher(DefaultRunLauncher):
+    """Dagster's local run launcher, but run monitoring can ask whether a run's process is alive.
+
+    Without it a run whose process was killed together with its code server stays "started" and
+    keeps its place in the queue for ever. The code server itself cannot be asked: after a reload it
+    knows nothing of the runs that the previous one still executes.
+    """
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Whether `check_run_worker_health` may be called: yes."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Look for the process of a started run, if it was started on this machine."""
+        if "socket" not in json.loads(run.tags.get(GRPC_INFO_TAG, "{}")):
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "on a machine that we cannot see")
+        for entry in self._instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
+            data = entry.dagster_event.event_specific_data if entry.dagster_event else None
+            pid = getattr(data, "metadata", {}).get("pid")
+            if pid is not None:
+                if _process_is_alive(int(pid.value), entry.timestamp):
+                    return CheckRunHealthResult(WorkerStatus.RUNNING)
+                return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {pid.value} has ended")
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no process was recorded for it")
+
+
+def _process_is_alive(pid: int, started_before: float) -> bool:
+    """Tell whether the process runs that had this id at that time, in seconds since the epoch."""
+    try:
+        process = psutil.Process(pid)
+        same = bool(process.create_time() <= started_before + _CLOCK_TOLERANCE_SECONDS)
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,185 @@
+"""Dagster's side of `reconcile`: the asset that looks, and adopting orphans.
+
+Belongs here: what Dagit is told of the bucket as a whole, and the one place where registering and
+restoring meet partitions. Does not belong here: looking and registering themselves (`reconcile`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster import (
+    AssetExecutionContext,
+    Config,
+    DagsterInstance,
+    MaterializeResult,
+    MetadataValue,
+    OpExecutionContext,
+    asset,
+    op,
+)
+from pydantic import Field
+
+from ingest_assets.defs.partitions import add_partitions
+from ingest_assets.defs.resources import ObjectStoreResource, PostgresResource, ReconciliationResource
+from ingest_assets.operations.reconcile.apply import Registered, register, waiting
+from ingest_assets.operations.reconcile.inventory import CLASSES, Deep, Finding
+from ingest_assets.operations.reconcile.legacy_import import register_stuck
+from ingest_assets.operations.reconcile.plan import markdown, plan_path, summary, write_plan
+from ingest_assets.operations.reconcile.rebuild import Rebuilt, rebuild
+from ingest_assets.store.database import Database
+from ingest_assets.store.object_store import ObjectStore
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What adopting did: the sources that are new, and the partitions that were added, in order."""
+
+    registered: Registered
+    partitions: list[str]
+
+    def __str__(self) -> str:
+        left = len(self.registered.left)
+        return (
+            f"{self.registered.added} orphans registered, {len(self.partitions)} partitions added"
+            + (f", {left} left alone" if left else "")
+        )
+
+
+def adopt(
+    instance: DagsterInstance,
+    database: Database,
+    objects: ObjectStore,
+    orphans: Iterable[Finding],
+    batch_size: int,
+) -> Adopted:
+    """Register orphans and add the partitions of all that wait; launches nothing."""
+    registered = register(database, objects, orphans, batch_size)
+    return Adopted(registered, add_partitions(instance, waiting(database)))
+
+
+def import_stuck(
+    instance: DagsterInstance,
+    database: Database,
+    objects: ObjectStore,
+    table_name: str,
+    batch_size: int,
+) -> Adopted:
+    """The same for what a table of the earlier pipeline calls stuck; launches nothing."""
+    registered = register_stuck(database, objects, table_name, batch_size)
+    return Adopted(registered, add_partitions(instance, waiting(database)))
+
+
+def restore_rows(
+    instance: DagsterInstance,
+    database: Database,
+    objects: ObjectStore,
+    batch_size: int,
+    *,
+    deep: bool = False,
+) -> Rebuilt:
+    """Restore rows from the bucket and add their partitions; launches nothing.
+
+    Partitions of files whose rows were restored before a crash are added by `input_directory`.
+    """
+    rebuilt = rebuild(database, objects, batch_size=batch_size, deep=deep)
+    add_partitions(instance, [*rebuilt.partition_keys, *waiting(database)])
+    return rebuilt
+
+
+class InventoryConfig(Config):
+    """How thoroughly to look."""
+
+    deep: bool = Field(False, description="Read stored documents and compare their SHA-256.")
+    sample: str = Field("1/1", description="How many of them, such as 1/50; the same ones each time.")
+    resume_after: str = Field("", description="Read only documents behind this key.")
+
+
+@asset(
+    group_name="storage",
+    kinds={"s3", "postgres"},
+    owners=["team:data-engineering"],
+    description="The bucket against the database, in both directions: objects without a row, rows "
+    "without an object, and what differs. Writes nothing but its plan file, which "
+    "`ingest-assets reconcile apply` takes.",
+)
+def storage_inventory(
+    context: AssetExecutionContext,
+    config: InventoryConfig,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    reconciliation: ReconciliationResource,
+) -> MaterializeResult[None]:
+    """Look, write the plan, and show what was found."""
+    inventory = reconciliation.inventory(
+        database.get(),
+        object_store.get(),
+        deep=Deep.parse(config.sample, config.resume_after) if config.deep else None,
+    )
+    plan = write_plan(inventory, plan_path(Path(reconciliation.plans_dir)))
+    context.log.info("%s", summary(inventory.counts))
+    return MaterializeResult(
+        metadata={
+            "summary": summary(inventory.counts),
+            "clean": inventory.is_clean,
+            **{kind: inventory.counts[kind] for kind in CLASSES},
+            "found": MetadataValue.md(markdown(inventory)),
+            "plan": MetadataValue.path(plan.path),
+            "bytes_read": inventory.bytes_read,
+            "seconds": round(inventory.seconds, 3),
+        }
+    )
+
+
+@op(description="Records orphaned uploads as sources and adds their partitions.")
+def register_orphaned_uploads(
+    context: OpExecutionContext,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    reconciliation: ReconciliationResource,
+) -> None:
+    """The same as the sensor `orphaned_uploads`, over the whole bucket."""
+    objects = object_store.get()
+    inventory = reconciliation.inventory(database.get(), objects)
+    orphans = (found for found in inventory if found.kind == "orphan")
+    adopted = adopt(context.instance, database.get(), objects, orphans, reconciliation.batch_size)
+    _tell(context, adopted)
+
+
+class StuckConfig(Config):
+    """Which table the earlier pipeline's rows are in."""
+
+    table: str = Field(description="SCHEMA.TABLE in the documents' database.")
+
+
+@op(description="Records documents that a table calls N/A_START_FAILURE, and adds their partitions.")
+def import_stuck_documents(
+    context: OpExecutionContext,
+    config: StuckConfig,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    reconciliation: ReconciliationResource,
+) -> None:
+    """The same as `ingest-assets reconcile import-stuck`."""
+    adopted = import_stuck(
+        context.instance,
+        database.get(),
+        object_store.get(),
+        config.table,
+        reconciliation.batch_size,
+    )
+    _tell(context, adopted)
+
+
+def _tell(context: OpExecutionContext, adopted: Adopted) -> None:
+    context.log.info("%s", adopted)
+    for left in adopted.registered.left:
+        context.log.warning("%s: %s", left.key, left.detail)
+    context.add_output_metadata(
+        {
+            "registered": adopted.registered.added,
+            "partitions_added": len(adopted.partitions),
+            "first": adopted.partitions[0] if adopted.partitions else "",
+            "last": adopted.partitions[-1] if adopted.partitions else "",
+        }
+    )

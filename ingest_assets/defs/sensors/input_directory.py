@@ -1,0 +1,69 @@
+"""Sensor `input_directory`: files become sources, partitions and runs.
+
+Belongs here: one look at the directory, and what Dagit is told of it. Does not belong here: finding
+files (`stages.discovery`) and choosing runs (`batches`).
+"""
+
+from dagster import (
+    DefaultSensorStatus,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from ingest_assets.defs.jobs import ingest_documents
+from ingest_assets.defs.partitions import add_partitions
+from ingest_assets.defs.resources import (
+    InputDirectoryResource,
+    ObjectStoreResource,
+    OcrEngineResource,
+    PostgresResource,
+)
+from ingest_assets.defs.sensors.batches import requests_for, unfinished
+from ingest_assets.defs.sensors.held import reason_to_hold
+from ingest_assets.errors import ConfigurationError
+from ingest_assets.failpoints import failpoint
+
+
+@sensor(
+    job=ingest_documents,
+    minimum_interval_seconds=10,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Records new, settled files of the input directory as sources, adds their "
+    "partitions, and launches them in ranges.",
+)
+def input_directory(
+    context: SensorEvaluationContext,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    ocr_engine: OcrEngineResource,
+    input_files: InputDirectoryResource,
+) -> SensorResult | SkipReason:
+    """Whatever crashed between recording, adding and launching, the next tick completes."""
+    try:
+        found = input_files.discover(database, context.cursor or None)
+    except ConfigurationError as error:
+        return SkipReason(str(error))
+    batches = unfinished(database.get())
+    add_partitions(context.instance, (key for batch in batches for key in batch.partition_keys))
+    requests = requests_for(context.instance, batches, context.log)
+    summary = (
+        f"{len(found.added)} new, {found.unsettled} still changing, {len(batches)} batches unfinished"
+    )
+    if found.unreadable:
+        summary += f", {len(found.unreadable)} cannot be looked at (the tick's log names them)"
+    for place in found.unreadable:
+        context.log.warning("It cannot be looked at and is passed over: %s", place)
+    if requests and (reason := reason_to_hold(object_store, ocr_engine)):
+        # The runs would stop at their first documents; the sources are recorded and wait.
+        return SensorResult(
+            cursor=found.resume_after or "", skip_reason=SkipReason(f"{summary}; held. {reason}")
+        )
+    context.log.info("%s, %d launched", summary, len(requests))
+    failpoint("sensor.requesting")
+    return SensorResult(
+        run_requests=requests,
+        cursor=found.resume_after or "",
+        skip_reason=None if requests else SkipReason(f"{summary}."),
+    )

@@ -1,0 +1,44 @@
+"""Sensor `orphaned_uploads`: objects without a row become sources and partitions.
+
+Belongs here: one look at the bucket in the time that a tick has. Does not belong here: comparing the
+bucket with the database (`operations.reconcile`).
+"""
+
+from dagster import (
+    DefaultSensorStatus,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from ingest_assets.defs.inventory import adopt
+from ingest_assets.defs.resources import ObjectStoreResource, PostgresResource, ReconciliationResource
+
+# Seconds of a tick that go into looking at the bucket; a tick has 60.
+_LOOK_SECONDS = 40.0
+
+
+@sensor(
+    minimum_interval_seconds=60,
+    default_status=DefaultSensorStatus.STOPPED,
+    description="Records uploads below documents/ that have no row as sources and adds their "
+    "partitions. Launches nothing: they show as missing, and a backfill of them adopts them.",
+)
+def orphaned_uploads(
+    context: SensorEvaluationContext,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    reconciliation: ReconciliationResource,
+) -> SensorResult:
+    """A bucket too large for one tick is looked at in several; the cursor says where to go on."""
+    objects = object_store.get()
+    inventory = reconciliation.inventory(
+        database.get(), objects, after=context.cursor or "", seconds=_LOOK_SECONDS
+    )
+    orphans = (found for found in inventory if found.kind == "orphan")
+    adopted = adopt(context.instance, database.get(), objects, orphans, reconciliation.batch_size)
+    for left in adopted.registered.left:
+        context.log.warning("%s: %s", left.key, left.detail)
+    context.log.info("%s", adopted)
+    return SensorResult(skip_reason=SkipReason(f"{adopted}."), cursor=inventory.reached or "")

@@ -1,0 +1,42 @@
+"""Sensor `retry_failed`: documents whose fault may have passed are tried again.
+
+Belongs here: one look at what is due. Does not belong here: the rules of it
+(`operations.retry_policy`) and the backfill (`defs.backfills`).
+"""
+
+from dagster import DefaultSensorStatus, SensorEvaluationContext, SkipReason, sensor
+
+from ingest_assets.defs.backfills import BY_SENSOR, retry, unfinished_retry
+from ingest_assets.defs.resources import (
+    ObjectStoreResource,
+    OcrEngineResource,
+    PostgresResource,
+    RetryResource,
+)
+from ingest_assets.defs.sensors.held import reason_to_hold
+from ingest_assets.operations.retry_policy import due
+
+
+@sensor(
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Tries documents again whose fault may pass, after a cool-down that grows, and those "
+    "that a run left unfinished. After a set number of failed runs they wait for a person.",
+)
+def retry_failed(
+    context: SensorEvaluationContext,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    ocr_engine: OcrEngineResource,
+    retries: RetryResource,
+) -> SkipReason:
+    """One backfill at a time: what it does not heal is due again later."""
+    failures = due(database.get(), retries.rules)
+    if not failures:
+        return SkipReason("Nothing is due to be tried again.")
+    if running := unfinished_retry(context.instance):
+        return SkipReason(f"{len(failures)} documents wait until backfill {running} has ended.")
+    if reason := reason_to_hold(object_store, ocr_engine):
+        return SkipReason(f"{len(failures)} documents are not tried again yet. {reason}")
+    backfill_id = retry(context.instance, failures, BY_SENSOR)
+    return SkipReason(f"{len(failures)} documents are tried again by backfill {backfill_id}.")

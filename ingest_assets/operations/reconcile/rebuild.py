@@ -1,0 +1,287 @@
+"""`rebuild-db`: rows from the bucket alone, for a database that was lost or lacks some.
+
+Belongs here: what key, metadata, size and ETag of an object say of its rows. What they do not say is
+reported and never made up: a document's other sightings and its attempts are not in the bucket; its
+text is a backfill away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any
+from urllib.parse import unquote
+
+from sqlalchemy import Connection, text
+
+from ingest_assets.errors import ConfigurationError, IngestError
+from ingest_assets.failpoints import failpoint
+from ingest_assets.operations.reconcile.inventory import PREFIX
+from ingest_assets.store.database import Database
+from ingest_assets.store.models import MIME_TYPES
+from ingest_assets.store.names import document_uuid_of
+from ingest_assets.store.object_store import ListedObject, ObjectStore
+
+_THREADS = 16
+_TOGETHER = 1_000
+_NAMED = 20
+_REQUIRED = ("sha256", "original-file-name", "partition-key")
+_FORMS = {
+    "sha256": re.compile(r"[0-9a-f]{64}"),
+    "partition-key": re.compile(r"[a-z0-9-]{14,61}"),
+}
+
+
+@dataclass
+class Rebuilt:
+    """What a rebuild did.
+
+    Attributes:
+        objects: how many objects were looked at.
+        documents: how many documents' rows were restored.
+        already_there: how many had theirs.
+        uploads: how many objects have a key that names no document; they are no concern of this.
+        partition_keys: partitions of the restored documents, oldest first.
+        not_restored: key and reason of each object that is no document's, as far as can be known.
+        not_known: key and what its restored row had to leave open.
+    """
+
+    objects: int = 0
+    documents: int = 0
+    already_there: int = 0
+    uploads: int = 0
+    partition_keys: Sequence[str] = ()
+    not_restored: list[tuple[str, str]] = field(default_factory=list)
+    not_known: list[tuple[str, str]] = field(default_factory=list)
+
+
+class _UnknownError(Exception):
+    """The object does not say enough to make a row of it."""
+
+
+def rebuild(
+    database: Database, objects: ObjectStore, *, batch_size: int, deep: bool = False
+) -> Rebuilt:
+    """Restore the rows of all objects that say of themselves which document they are.
+
+    Rows that are there stay as they are, so a second time changes nothing. All or nothing: one
+    transaction.
+
+    Args:
+        batch_size: sources that are launched together.
+        deep: read each object and compare its SHA-256 with the one it announces.
+
+    Raises:
+        ConfigurationError: the database holds rows that contradict the bucket; it is another's.
+    """
+    done = Rebuilt()
+    with database.engine.begin() as connection, ThreadPoolExecutor(_THREADS, "rebuild") as pool:
+        connection.execute(text(_FOUND))
+        listing = objects.listing(PREFIX)
+        describe = partial(_describe, objects, deep)
+        while batch := list(islice(listing, _TOGETHER)):
+            ours = [listed for listed in batch if document_uuid_of(listed.key)]
+            described = list(pool.map(describe, ours))
+            done.objects += len(ours)
+            done.uploads += len(batch) - len(ours)
+            done.not_restored += [entry for entry in described if isinstance(entry, tuple)]
+            found = [entry for entry in described if not isinstance(entry, tuple)]
+            done.not_known += [(entry["s3_key"], entry["open"]) for entry in found if entry["open"]]
+            if found:
+                connection.execute(text(_ADD), found)
+        _refuse_others_rows(connection, objects.bucket)
+        done.already_there = connection.execute(text(_FORGET_KNOWN)).rowcount
+        done.not_restored += [tuple(row) for row in connection.execute(text(_FORGET_CLASHING))]
+        parameters = {"bucket": objects.bucket, "batch_size": batch_size}
+        done.partition_keys = list(connection.execute(text(_SOURCES), parameters).scalars())
+        done.documents = connection.execute(text(_DOCUMENTS), parameters).rowcount
+        connection.execute(text(_NAME_DOCUMENTS))
+        failpoint("rebuild.inserted")
+    failpoint("rebuild.committed")
+    unrestored = {key for key, _ in done.not_restored}
+    done.not_known = [(key, what) for key, what in done.not_known if key not in unrestored]
+    return done
+
+
+def report(done: Rebuilt) -> Iterator[str]:
+    """What a person wants to know, line by line."""
+    yield (
+        f"{done.objects:,} objects: {done.documents:,} documents restored, "
+        f"{done.already_there:,} had their rows, {len(done.not_restored):,} not restored."
+    )
+    for heading, entries in (
+        ("Not restored", done.not_restored),
+        ("Restored, but not everything of them is known", done.not_known),
+    ):
+        if entries:
+            yield f"{heading}:"
+            yield from (f"  {key}: {what}" for key, what in entries[:_NAMED])
+        if len(entries) > _NAMED:
+            yield f"  … and {len(entries) - _NAMED:,} more."
+    if done.uploads:
+        yield (
+            f"{done.uploads:,} other objects have keys that name no document; `ingest-assets reconcile "
+            "plan` says which of them nobody has adopted."
+        )
+    if done.documents:
+        yield (
+            "The bucket does not say which other files had the same content, nor what was tried "
+            "before: the files are found again, and texts are read again by a backfill."
+        )
+
+
+def _describe(
+    objects: ObjectStore, deep: bool, listed: ListedObject
+) -> Mapping[str, Any] | tuple[str, str]:
+    """The row that an object describes, or its key and why it describes none."""
+    try:
+        return _row(objects, deep, listed)
+    except _UnknownError as error:
+        return listed.key, str(error)
+    except ConfigurationError:
+        raise
+    except IngestError as error:
+        return listed.key, str(error)
+
+
+def _row(objects: ObjectStore, deep: bool, listed: ListedObject) -> Mapping[str, Any]:
+    head = objects.head(listed.key)
+    if head is None:
+        raise _UnknownError("It went away while it was looked at.")
+    metadata = {name: unquote(value) for name, value in head.metadata.items()}
+    if missing := [name for name in _REQUIRED if not metadata.get(name)]:
+        raise _UnknownError(f"Its metadata lacks {', '.join(missing)}.")
+    if malformed := [name for name, form in _FORMS.items() if not form.fullmatch(metadata[name])]:
+        raise _UnknownError(f"Its metadata is none of ours: {', '.join(malformed)}.")
+    if head.mime_type not in MIME_TYPES:
+        raise _UnknownError(f"Its type, {head.mime_type or 'not given'}, is none of ours.")
+    digest = head.sha256 or metadata["sha256"]
+    if deep:
+        digest = objects.sha256(listed.key)
+    if digest != metadata["sha256"]:
+        raise _UnknownError("Its bytes do not have the SHA-256 that its metadata announces.")
+    # Encoded in the same way in metadata and rows, where the URI is.
+    uri, version = head.metadata.get("source-uri", ""), metadata.get("source-version", "")
+    unsaid = [name for name, value in (("source-uri", uri), ("source-version", version)) if not value]
+    if unsaid:
+        # What is known for certain was sighted in the bucket.
+        uri, version = objects.uri(listed.key), head.etag
+    return {
+        "document_uuid": document_uuid_of(listed.key),
+        "s3_key": listed.key,
+        "object_name": listed.key.rpartition("/")[2],
+        "etag": head.etag,
+        "size_bytes": head.size_bytes,
+        "mime_type": head.mime_type,
+        "last_modified": head.last_modified,
+        "sha256": metadata["sha256"],
+        "original_file_name": metadata["original-file-name"],
+        "partition_key": metadata["partition-key"],
+        "source_uri": uri,
+        "source_version": version,
+        "open": f"metadata lacks {', '.join(unsaid)}; the object itself stands as its source."
+        if unsaid
+        else "",
+    }
+
+
+def _refuse_others_rows(connection: Connection, bucket: str) -> None:
+    """Rows that contradict the bucket are another bucket's or another time's: not ours to mix."""
+    contradictions: Iterable[Any] = connection.execute(
+        text(_CONTRADICTIONS), {"bucket": bucket, "named": _NAMED}
+    ).scalars()
+    if named := list(contradictions):
+        raise ConfigurationError(
+            "database_not_of_this_bucket",
+            f"The database holds documents that contradict bucket {bucket}, such as "
+            f"{', '.join(map(str, named))}. Nothing was changed.",
+            "Restore into an empty, migrated database, or choose the bucket with INGEST_S3_BUCKET.",
+        )
+
+
+_FOUND = """
+    CREATE TEMPORARY TABLE found (
+        document_uuid uuid, s3_key text, object_name text, etag text, size_bytes bigint,
+        mime_type text, last_modified timestamptz, sha256 text, original_file_name text,
+        partition_key text, source_uri text, source_version text
+    ) ON COMMIT DROP
+"""
+_ADD = """
+    INSERT INTO found VALUES (
+        :document_uuid, :s3_key, :object_name, :etag, :size_bytes, :mime_type, :last_modified,
+        :sha256, :original_file_name, :partition_key, :source_uri, :source_version
+    )
+"""
+_CONTRADICTIONS = """
+    SELECT document.document_uuid FROM ingest.source_documents AS document
+    LEFT JOIN found USING (document_uuid)
+    WHERE document.s3_bucket <> :bucket
+       OR document.sha256 <> found.sha256 OR document.s3_key <> found.s3_key
+    LIMIT :named
+"""
+_FORGET_KNOWN = """
+    DELETE FROM found USING ingest.source_documents AS document
+    WHERE document.document_uuid = found.document_uuid
+"""
+# What the database's constraints would refuse: the second of two that claim the same.
+_FORGET_CLASHING = """
+    WITH clashing AS (
+        SELECT s3_key,
+            CASE
+                WHEN EXISTS (SELECT FROM ingest.source_documents AS document
+                             WHERE document.sha256 = found.sha256)
+                    OR row_number() OVER (PARTITION BY sha256 ORDER BY last_modified, s3_key) > 1
+                    THEN 'Another document has the same bytes.'
+                WHEN EXISTS (SELECT FROM ingest.document_sources AS source
+                             WHERE source.partition_key = found.partition_key
+                               AND source.document_uuid IS NOT NULL)
+                    OR row_number() OVER (PARTITION BY partition_key ORDER BY last_modified, s3_key)
+                        > 1
+                    THEN 'Another document has the partition key ' || partition_key || '.'
+                WHEN row_number() OVER (PARTITION BY document_uuid ORDER BY last_modified, s3_key) > 1
+                    THEN 'Another object has the same document UUID.'
+            END AS reason
+        FROM found
+    )
+    DELETE FROM found USING clashing
+    WHERE found.s3_key = clashing.s3_key AND clashing.reason IS NOT NULL
+    RETURNING found.s3_key, clashing.reason
+"""
+# In the order in which they were stored, which is nearly that of their partitions in Dagster.
+_SOURCES = """
+    WITH ordered AS (
+        SELECT *, (row_number() OVER (ORDER BY last_modified, s3_key) - 1) / :batch_size AS batch
+        FROM found
+    ), batches AS (
+        SELECT batch, gen_random_uuid() AS batch_id FROM ordered GROUP BY batch
+    ), added AS (
+        INSERT INTO ingest.document_sources (
+            partition_key, source_uri, kind, original_file_name, size_bytes, source_version, batch_id
+        )
+        SELECT partition_key, source_uri,
+               CASE WHEN starts_with(source_uri, 's3://') THEN 's3' ELSE 'file' END,
+               original_file_name, size_bytes, source_version, batch_id
+        FROM ordered JOIN batches USING (batch)
+        ORDER BY last_modified, s3_key
+        ON CONFLICT DO NOTHING
+    )
+    SELECT partition_key FROM ordered ORDER BY last_modified, s3_key
+"""
+_DOCUMENTS = """
+    INSERT INTO ingest.source_documents (
+        document_uuid, sha256, original_file_name, s3_bucket, object_name, s3_etag,
+        file_size_bytes, mime_type, partition_key, created_at, upload_timestamp
+    )
+    SELECT document_uuid, sha256, original_file_name, :bucket, object_name, etag,
+           size_bytes, mime_type, partition_key, last_modified, last_modified
+    FROM found
+"""
+_NAME_DOCUMENTS = """
+    UPDATE ingest.document_sources AS source SET document_uuid = found.document_uuid
+    FROM found
+    WHERE source.partition_key = found.partition_key AND source.document_uuid IS NULL
+"""

@@ -1,0 +1,425 @@
+"""The questions of the verification checklist, and how each is asked.
+
+Belongs here: the questions, in words and in SQL, in bulk. Does not belong here: what they are asked of
+(`verification`), and how the answers are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from ingest_assets.errors import IngestError
+from ingest_assets.operations.reconcile.inventory import Class, Finding, Inventory
+from ingest_assets.operations.reconcile.plan import WHAT_TO_DO
+from ingest_assets.stage_names import STAGES
+
+NAMED = 20
+
+
+@dataclass(frozen=True)
+class Named:
+    """A document, by whatever names it has, and what is to be said of it."""
+
+    why: str
+    partition_key: str | None = None
+    original_file_name: str | None = None
+    document_uuid: UUID | None = None
+    s3_key: str | None = None
+
+    def __str__(self) -> str:
+        names = [repr(self.original_file_name)] if self.original_file_name else []
+        names += [f"partition {self.partition_key}"] if self.partition_key else []
+        names += [f"document {self.document_uuid}"] if self.document_uuid else []
+        names += [f"object {self.s3_key!r}"] if self.s3_key and not self.document_uuid else []
+        return ", ".join(names)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What asking one question found.
+
+    Attributes:
+        count: how many documents fail; `failing` names at most twenty of them.
+        explained: documents that are not well, but have their stored reason; they fail nothing.
+        note: a sentence on those.
+    """
+
+    count: int = 0
+    failing: Sequence[Named] = ()
+    explained: Sequence[Named] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the questions are asked of: one snapshot of the database, and one inventory.
+
+    `pg_temp.shown` holds what Dagster shows, `pg_temp.unfinished` the sources that lack a stage's
+    result.
+    """
+
+    connection: Connection
+    cutoff: datetime
+    inventory: Inventory | IngestError | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question of the checklist.
+
+    Attributes:
+        name: stable; Dagster's check has the same.
+        question: in plain words; yes is well.
+        remedy: what to do where the answer is no.
+        ask: finds who fails.
+        needs_inventory: whether the bucket has to be listed for it.
+    """
+
+    name: str
+    question: str
+    remedy: str
+    ask: Callable[[Look], Answer]
+    needs_inventory: bool = False
+
+
+def _named(look: Look, sql: str) -> tuple[int, list[Named]]:
+    """Count the rows of a query and name the first twenty.
+
+    The query selects `partition_key`, `document_uuid`, `original_file_name`, `why`; it may use the
+    parameter `cutoff`.
+    """
+    rows = look.connection.execute(
+        text(f"""
+            SELECT partition_key, document_uuid, original_file_name, why, count(*) OVER () AS total
+            FROM ({sql}) AS failing ORDER BY partition_key, document_uuid LIMIT {NAMED}
+        """),  # noqa: S608 - the queries below, and nothing from outside
+        {"cutoff": look.cutoff} if ":cutoff" in sql else {},
+    ).all()
+    return (
+        rows[0].total if rows else 0,
+        [Named(r.why, r.partition_key, r.original_file_name, r.document_uuid) for r in rows],
+    )
+
+
+def _ask(sql: str) -> Callable[[Look], Answer]:
+    return lambda look: Answer(*_named(look, sql))
+
+
+# What an unfinished document waits for, in a sentence.
+_WAITS_FOR = """
+    CASE
+        WHEN state = 'discovered' THEN
+            format('Seen at %s; nothing has worked on it.',
+                   to_char(discovered_at, 'YYYY-MM-DD HH24:MI:SS'))
+        WHEN finished_at IS NULL THEN
+            format('Its %s began at %s; the last sign of life was at %s.', latest_stage,
+                   to_char(started_at, 'YYYY-MM-DD HH24:MI:SS'),
+                   to_char(heartbeat_at, 'YYYY-MM-DD HH24:MI:SS'))
+        ELSE format('Its %s ended well at %s; then nothing followed.', latest_stage,
+                    to_char(finished_at, 'YYYY-MM-DD HH24:MI:SS'))
+    END
+"""
+
+_WITHOUT_ROW = f"""
+    SELECT partition_key, document_uuid, original_file_name, {_WAITS_FOR} AS why
+    FROM pg_temp.unfinished
+    WHERE document_uuid IS NULL AND state IN ('discovered', 'in_progress') AND NOT in_flight
+"""  # noqa: S608 - constants of this module
+
+_TWO_UUIDS = """
+    SELECT document.partition_key, document.document_uuid, document.original_file_name,
+           format('The sighting that registered it names document %s.',
+                  coalesce(source.document_uuid::text, 'none')) AS why
+    FROM ingest.source_documents AS document
+    LEFT JOIN ingest.document_sources AS source USING (partition_key)
+    WHERE source.document_uuid IS DISTINCT FROM document.document_uuid
+    UNION ALL
+    SELECT partition_key, document_uuid, original_file_name, format('Its key is %s.', s3_key)
+    FROM ingest.source_documents
+    WHERE NOT starts_with(s3_key, 'documents/' || document_uuid || '/')
+    UNION ALL
+    SELECT DISTINCT ON (partition_key) partition_key, source.document_uuid, original_file_name,
+           format('Attempt %s at %s names document %s.', attempt.attempt, attempt.stage,
+                  coalesce(attempt.document_uuid::text, 'none'))
+    FROM ingest.stage_attempts AS attempt
+    JOIN ingest.document_sources AS source USING (partition_key)
+    WHERE attempt.document_uuid IS DISTINCT FROM source.document_uuid
+      AND (attempt.document_uuid IS NOT NULL OR attempt.status = 'succeeded')
+"""
+
+_UNKNOWN_UUIDS = """
+    SELECT source.partition_key, source.document_uuid, source.original_file_name,
+           'Its source names a document that has no row.' AS why
+    FROM ingest.document_sources AS source
+    LEFT JOIN ingest.source_documents AS document USING (document_uuid)
+    WHERE source.document_uuid IS NOT NULL AND document.document_uuid IS NULL
+    UNION ALL
+    SELECT attempt.partition_key, attempt.document_uuid, source.original_file_name,
+           CASE WHEN source.partition_key IS NULL
+               THEN format('Attempt %s at %s is of a partition without a source.',
+                           attempt.attempt, attempt.stage)
+               ELSE format('Attempt %s at %s names a document that has no row.',
+                           attempt.attempt, attempt.stage)
+           END
+    FROM ingest.stage_attempts AS attempt
+    LEFT JOIN ingest.document_sources AS source USING (partition_key)
+    LEFT JOIN ingest.source_documents AS document
+        ON document.document_uuid = attempt.document_uuid
+    WHERE source.partition_key IS NULL
+       OR attempt.document_uuid IS NOT NULL AND document.document_uuid IS NULL
+    UNION ALL
+    SELECT NULL, document_uuid, NULL, 'There is a text of a document that has no row.'
+    FROM ingest.document_texts AS recognised
+    LEFT JOIN ingest.source_documents AS document USING (document_uuid)
+    WHERE document.document_uuid IS NULL
+"""
+
+# The history keeps such an attempt for ever: it counts until a later one went well.
+_NOT_FOUND = """
+    SELECT DISTINCT ON (partition_key) partition_key, source.document_uuid,
+           source.original_file_name,
+           format('Attempt %s ended with %s: %s', attempt.attempt, attempt.error_code,
+                  attempt.error_message) AS why
+    FROM ingest.stage_attempts AS attempt
+    JOIN ingest.document_sources AS source USING (partition_key)
+    WHERE attempt.stage = 'document_text'
+      AND attempt.error_code IN ('object_missing', 'upstream_missing', 'source_unknown')
+      AND NOT EXISTS (
+          SELECT 1 FROM ingest.stage_attempts AS later
+          WHERE later.partition_key = attempt.partition_key AND later.stage = attempt.stage
+            AND later.attempt > attempt.attempt
+            AND (later.status = 'succeeded'
+                 OR later.status = 'running' AND later.heartbeat_at > :cutoff))
+    ORDER BY partition_key, attempt.attempt_id DESC
+"""
+
+_STAGE_NOT_PASSED = f"""
+    SELECT partition_key, document_uuid, original_file_name, {_WAITS_FOR} AS why
+    FROM pg_temp.unfinished
+    WHERE document_uuid IS NOT NULL AND state IN ('discovered', 'in_progress') AND NOT in_flight
+    UNION ALL
+    SELECT document.partition_key, document_uuid, document.original_file_name,
+           'It has a text, but its object was never verified.'
+    FROM ingest.document_texts JOIN ingest.source_documents AS document USING (document_uuid)
+    WHERE document.upload_timestamp IS NULL
+"""  # noqa: S608 - constants of this module
+
+_HAS_A_REASON = "state IN ('failed', 'rejected') AND error_code > '' AND error_message > ''"
+
+_WITH_A_REASON = f"""
+    SELECT partition_key, document_uuid, original_file_name,
+           format('%s at %s (%s, %s): %s %s', state, latest_stage, error_class, error_code,
+                  error_message, error_remedy) AS why
+    FROM pg_temp.unfinished WHERE {_HAS_A_REASON}
+"""  # noqa: S608 - constants of this module
+
+_WITHOUT_A_REASON = f"""
+    SELECT partition_key, document_uuid, original_file_name,
+           CASE WHEN state IN ('failed', 'rejected')
+               THEN format('Its attempt at %s failed without a code and a sentence.', latest_stage)
+               ELSE format('Dagster shows it failed at %s; the database knows no reason.', failed_at)
+           END AS why
+    FROM pg_temp.unfinished LEFT JOIN pg_temp.shown USING (partition_key)
+    WHERE state IN ('failed', 'rejected') AND NOT coalesce({_HAS_A_REASON}, false)
+       OR state IN ('discovered', 'in_progress') AND NOT in_flight AND failed_at IS NOT NULL
+"""  # noqa: S608 - constants of this module
+
+# A document that was tried only just now is passed over: Dagster was asked a moment earlier.
+_DISAGREEING = """
+    SELECT partition_key, document_uuid, original_file_name, why
+    FROM (
+        SELECT source.partition_key, source.document_uuid, source.original_file_name,
+               CASE
+                   WHEN shown.partition_key IS NULL AND source.discovered_at > :cutoff THEN NULL
+                   WHEN shown.partition_key IS NULL THEN 'It has no partition.'
+                   WHEN shown.furthest > reached.stages THEN
+                       format('Dagster calls its %s materialised; the database does not hold it.',
+                              (:stages)[shown.furthest])
+                   WHEN reached.stages < cardinality(:stages) OR shown.in_progress THEN NULL
+                   WHEN shown.failed_at IS NOT NULL THEN
+                       format('Dagster shows it failed at %s; its results are stored.', shown.failed_at)
+                   WHEN shown.furthest < reached.stages THEN
+                       format('Its results are stored; Dagster does not show its %s.',
+                              (:stages)[shown.furthest + 1])
+               END AS why
+        FROM ingest.document_sources AS source
+        LEFT JOIN pg_temp.shown USING (partition_key)
+        LEFT JOIN ingest.document_stages AS passed
+            ON passed.document_uuid = source.document_uuid
+        CROSS JOIN LATERAL (SELECT coalesce(passed.stages, 0) AS stages) AS reached
+    ) AS compared
+    WHERE why IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM ingest.stage_attempts AS attempt
+        WHERE attempt.partition_key = compared.partition_key
+          AND greatest(attempt.heartbeat_at, attempt.finished_at) > :cutoff)
+    UNION ALL
+    SELECT shown.partition_key, NULL, NULL, 'It is a partition without a source.'
+    FROM pg_temp.shown LEFT JOIN ingest.document_sources AS source USING (partition_key)
+    WHERE source.partition_key IS NULL
+""".replace(":stages", f"ARRAY{list(STAGES)}")
+
+
+# Cutting places out of a text takes the whole of it each time, and the database refuses a row whose
+# length is not that of its place: so the latest documents answer for all.
+_LATEST = 200
+_OTHER_WORDS = f"""
+    WITH latest AS (
+        SELECT document_uuid, recognised.text, partition_key, original_file_name
+        FROM (SELECT document_uuid FROM ingest.document_chunkings
+              ORDER BY chunked_at DESC LIMIT {_LATEST}) AS chunking
+        JOIN ingest.document_texts AS recognised USING (document_uuid)
+        JOIN ingest.source_documents USING (document_uuid)
+        WHERE char_length(recognised.text) < 200000
+    )
+    SELECT DISTINCT ON (document_uuid) partition_key, document_uuid, original_file_name,
+           format('%s at characters %s to %s does not say what the text says there.', what, char_start,
+                  char_end) AS why
+    FROM latest
+    CROSS JOIN LATERAL (
+        SELECT 'Its chunk' AS what, char_start, char_end, place.text
+        FROM ingest.document_chunks AS place WHERE place.document_uuid = latest.document_uuid
+        UNION ALL
+        SELECT 'Its mention', char_start, char_end, place.text
+        FROM ingest.entity_mentions AS place WHERE place.document_uuid = latest.document_uuid
+    ) AS place
+    WHERE place.text <> substr(latest.text, char_start::int + 1, (char_end - char_start)::int)
+    ORDER BY document_uuid, char_start
+"""  # noqa: S608 - a constant of this module
+
+
+def _not_found(look: Look) -> Answer:
+    count, failing = _named(look, _NOT_FOUND)
+    mended: int = (
+        look.connection.execute(
+            text("""
+            SELECT count(DISTINCT partition_key) FROM ingest.stage_attempts
+            WHERE stage = 'document_text'
+              AND error_code IN ('object_missing', 'upstream_missing', 'source_unknown')
+        """)
+        ).scalar_one()
+        - count
+    )
+    note = f"{mended:,} documents once ended so, and were tried again since." if mended > 0 else ""
+    return Answer(count, failing, note=note)
+
+
+def _stages_passed(look: Look) -> Answer:
+    count, failing = _named(look, _STAGE_NOT_PASSED)
+    explained, documents = _named(look, _WITH_A_REASON)
+    note = (
+        f"{explained:,} documents did not pass every stage, each with its stored reason."
+        if explained
+        else ""
+    )
+    return Answer(count, failing, documents, note)
+
+
+def _objects(kinds: Sequence[Class], look: Look) -> Answer:
+    """Who of these classes the inventory found."""
+    inventory = look.inventory
+    if inventory is None:
+        raise ValueError("this check needs an inventory")
+    if isinstance(inventory, IngestError):
+        return Answer(1, [Named(f"The bucket could not be looked at: {inventory}")])
+    found = [finding for kind in kinds for finding in inventory.samples[kind]][:NAMED]
+    names = _names(look.connection, found)
+    failing = [
+        Named(
+            finding.detail,
+            *names.get(finding.document_uuid, (None, None)),
+            document_uuid=finding.document_uuid,
+            s3_key=finding.key,
+        )
+        for finding in found
+    ]
+    return Answer(sum(inventory.counts[kind] for kind in kinds), failing)
+
+
+def _names(
+    connection: Connection, found: Sequence[Finding]
+) -> Mapping[UUID | None, tuple[str | None, str | None]]:
+    """Partition key and file name of the documents that were found."""
+    rows = connection.execute(
+        text("""
+            SELECT document_uuid, partition_key, original_file_name
+            FROM ingest.source_documents WHERE document_uuid = ANY(:uuids)
+        """),
+        {"uuids": [finding.document_uuid for finding in found if finding.document_uuid]},
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+CHECKS: Sequence[Check] = (
+    Check(
+        "sources_have_rows",
+        "Does every source have a row, or a stated reason for having none?",
+        "Launch a run of these partitions: in Dagit, materialise all assets of documents for them.",
+        _ask(_WITHOUT_ROW),
+    ),
+    Check(
+        "one_uuid",
+        "Is a document's UUID the same in its row, its key, its text and its attempts?",
+        "Somebody wrote into the tables by hand: find out who, and set right what the sentence names.",
+        _ask(_TWO_UUIDS),
+    ),
+    Check(
+        "no_document_not_found",
+        'Did no attempt to recognise a document end with "document not found"?',
+        "Materialise document_row, document_object and document_text of these partitions, in one run.",
+        _not_found,
+    ),
+    Check(
+        "known_uuids",
+        "Do sources, attempts and texts name only documents that exist?",
+        "The foreign keys of schema ingest are broken: restore them, and the rows from a backup; "
+        "`ingest-assets rebuild-db` restores rows from the bucket.",
+        _ask(_UNKNOWN_UUIDS),
+    ),
+    Check(
+        "stages_passed",
+        "Has every document passed every stage, or a stored reason why not?",
+        "Launch a run of these partitions: what is done already is skipped.",
+        _stages_passed,
+    ),
+    Check(
+        "places_fit",
+        "Do chunks and mentions say what the text says at their place?",
+        "Somebody wrote into the tables by hand: delete these documents' rows of document_chunkings, "
+        "and materialise document_chunks and document_entities.",
+        _ask(_OTHER_WORDS),
+    ),
+    Check(
+        "objects_have_rows",
+        "Does every object under documents/ have a row, or a source that names it?",
+        WHAT_TO_DO["orphan"],
+        partial(_objects, ("orphan",)),
+        needs_inventory=True,
+    ),
+    Check(
+        "rows_have_objects",
+        "Does every stored document have its object, with the bytes that its row says?",
+        f"Lost: {WHAT_TO_DO['lost']} Other bytes: {WHAT_TO_DO['differs']} "
+        f"Not readable: {WHAT_TO_DO['unreadable']}",
+        partial(_objects, ("lost", "differs", "unreadable")),
+        needs_inventory=True,
+    ),
+    Check(
+        "failures_have_reasons",
+        "Does every failed partition have a stored reason?",
+        "Their run ended before it could say why: look at its log, then launch these partitions again.",
+        _ask(_WITHOUT_A_REASON),
+    ),
+    Check(
+        "partitions_agree",
+        "Do Dagster's partitions and the database say the same?",
+        "Materialise these partitions again: what is done is skipped, and Dagster told of it. "
+        "Delete partitions that have no source.",
+        _ask(_DISAGREEING),
+    ),
+)

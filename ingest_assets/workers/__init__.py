@@ -1,0 +1,1 @@
+"""Processes for untrusted files and heavy computing, shared by recognition and extraction."""

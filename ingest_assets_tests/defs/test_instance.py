@@ -1,0 +1,153 @@
+"""The Dagster instance of `dagster.yaml`: pooled connections, and a launcher that sees the dead."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import (
+    AssetMaterialization,
+    AssetSpec,
+    BackfillPolicy,
+    DagsterInstance,
+    DagsterRun,
+    Definitions,
+    DynamicPartitionsDefinition,
+    Failure,
+    define_asset_job,
+    multi_asset,
+)
+from dagster._core.launcher import WorkerStatus
+from dagster_postgres import PostgresEventLogStorage
+from sqlalchemy import text
+
+from ingest_assets.defs.instance import WatchedRunLauncher
+from ingest_assets.defs.partitions import range_tags
+from ingest_assets.embedded.stack import PROJECT
+
+
+@pytest.fixture
+def instance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str
+) -> Iterator[DagsterInstance]:
+    """The instance that the shipped `dagster.yaml` makes."""
+    shutil.copyfile(PROJECT / "dagster.yaml", tmp_path / "dagster.yaml")
+    monkeypatch.setenv(
+        "DAGSTER_POSTGRES_URL", database_url.replace("postgresql:", "postgresql+psycopg2:")
+    )
+    with DagsterInstance.from_config(str(tmp_path)) as instance:
+        yield instance
+
+
+def test_statements_share_one_connection_without_a_time_limit(instance: DagsterInstance) -> None:
+    storage = instance.event_log_storage
+    assert isinstance(storage, PostgresEventLogStorage)
+    statement = text("SELECT pg_backend_pid(), current_setting('statement_timeout')")
+    seen = set()
+    for _ in range(3):
+        with storage._connect() as connection:
+            seen.add(tuple(connection.execute(statement).one()))
+    assert len({backend for backend, _ in seen}) == 1
+    assert {timeout for _, timeout in seen} == {"0"}
+
+
+def test_events_are_stored_as_dagster_stores_them(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same run through Dagster's own event log and through ours leaves the same."""
+
+    def left(instance: DagsterInstance) -> object:
+        keys = DynamicPartitionsDefinition(name=f"keys_{type(instance.event_log_storage).__name__}")
+        instance.add_dynamic_partitions(str(keys.name), ["a", "b", "c"])
+
+        specs = [AssetSpec(f"{name}_{keys.name}", skippable=True, partitions_def=keys) for name in "xy"]
+
+        @multi_asset(specs=specs, backfill_policy=BackfillPolicy.single_run())
+        def both() -> Iterator[AssetMaterialization]:
+            for partition in "ab":
+                for key in (spec.key for spec in specs):
+                    yield AssetMaterialization(
+                        key, partition=partition, tags={"dagster/data_version": partition}
+                    )
+            raise Failure("c is not made", allow_retries=False)
+
+        result = (
+            define_asset_job("job", [both])
+            .resolve(asset_graph=Definitions([both]).resolve_asset_graph())
+            .execute_in_process(instance=instance, raise_on_error=False, tags=range_tags("a", "c"))
+        )
+        found = []
+        for spec in specs:
+            states = instance.get_status_by_partition(spec.key, ["a", "b", "c"], keys) or {}
+            shown = sorted((key, str(state)) for key, state in states.items())
+            latest = instance.get_latest_materialization_event(spec.key)
+            (record,) = instance.get_asset_records([spec.key])
+            assert latest is not None
+            assert record.asset_entry.last_run_id == result.run_id
+            assert latest.run_id == result.run_id
+            tagged = instance.event_log_storage.get_event_tags_for_asset(
+                spec.key, filter_tags={"dagster/data_version": "b"}
+            )
+            assert latest.asset_materialization is not None
+            found.append((shown, latest.asset_materialization.partition, len(tagged)))
+        kinds = [entry.dagster_event_type for entry in instance.all_logs(result.run_id)]
+        return found, sorted(str(kind) for kind in kinds)
+
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "dagster.yaml").write_text(
+        "storage: {postgres: {postgres_url: {env: DAGSTER_POSTGRES_URL}}}\n"
+        "telemetry: {enabled: false}\n"
+    )
+    with DagsterInstance.from_config(str(plain)) as theirs:
+        assert type(theirs.event_log_storage) is PostgresEventLogStorage
+        assert type(instance.event_log_storage) is not PostgresEventLogStorage
+        assert left(instance) == left(theirs)
+
+
+def started_run(instance: DagsterInstance, pid: int) -> DagsterRun:
+    from dagster._core.events import EngineEventData
+    from dagster._core.utils import make_new_run_id
+
+    run = DagsterRun(
+        job_name="job", run_id=make_new_run_id(), tags={".dagster/grpc_info": '{"socket": "/tmp/x"}'}
+    )
+    instance.add_run(run)
+    instance.report_engine_event("Started process", run, EngineEventData.in_process(pid))
+    return run
+
+
+def test_a_started_run_is_healthy_as_long_as_its_process_lives(instance: DagsterInstance) -> None:
+    launcher = instance.run_launcher
+    assert isinstance(launcher, WatchedRunLauncher)
+    assert launcher.supports_check_run_worker_health
+    worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    run = started_run(instance, worker.pid)
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+    worker.kill()
+    time.sleep(0.2)  # A zombie now: nobody has waited for it.
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
+    worker.wait()
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
+
+
+def test_another_process_with_the_old_number_is_not_the_run(
+    monkeypatch: pytest.MonkeyPatch, instance: DagsterInstance
+) -> None:
+    run = started_run(instance, os.getpid())
+    launcher = instance.run_launcher
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+    monkeypatch.setattr("psutil.Process.create_time", lambda _: time.time() + 60)
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
+
+
+def test_a_run_on_another_machine_is_left_alone(instance: DagsterInstance) -> None:
+    run = DagsterRun(job_name="job", tags={".dagster/grpc_info": '{"host": "far", "port": 1}'})
+    assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING

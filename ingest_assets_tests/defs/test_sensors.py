@@ -1,0 +1,248 @@
+"""Sensor `input_directory`: every settled file becomes one source, whatever it is called."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import unicodedata
+from pathlib import Path
+
+import pytest
+from dagster import DagsterRunStatus
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest_assets.defs import sensors
+from ingest_assets.defs.partitions import add_partitions
+from ingest_assets.errors import ConfigurationError
+from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
+from ingest_assets.store.names import path_of
+from ingest_assets_tests.support.pipeline import STAGES, Pipeline
+
+ODD_NAMES: list[str | bytes] = [
+    "with space.txt",
+    "comma, and; semicolon.txt",
+    'quote\'s "double".txt',
+    "hash#percent%20question?.txt",
+    "new\nline.txt",
+    "emoji 📄.txt",
+    unicodedata.normalize("NFD", "décomposé.txt"),
+    unicodedata.normalize("NFC", "décomposé.txt"),
+    b"latin-1 \xe9\xff.txt",
+    "日本語.txt",
+    "-dash.txt",
+    "a" * 200 + ".txt",
+    "back\\slash.txt",
+    "no extension",
+]
+
+
+def look(pipeline: Pipeline, **options: object) -> Discovery:
+    arguments = {
+        "settle_seconds": 0.0,
+        "ignore_patterns": [".*", "*.part"],
+        "batch_size": 100,
+        **options,
+    }
+    return discover(pipeline.database, KnownFiles(), pipeline.input_dir, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_second_tick_asks_for_nothing_new(pipeline: Pipeline) -> None:
+    for number in range(12):
+        pipeline.put(f"{number:02}.txt", b"note %d" % number)
+    first = pipeline.requests()
+    assert len(first) == 3  # of at most five documents each
+    again = pipeline.requests()
+    assert [request.run_key for request in again] == [request.run_key for request in first]
+    assert [request.tags for request in again] == [request.tags for request in first]
+    assert len(pipeline.rows("SELECT 1 FROM ingest.document_sources")) == 12
+    assert len(pipeline.instance.get_dynamic_partitions("documents")) == 12
+
+    for request in first:
+        assert len(pipeline.launch(request).get_asset_materialization_events()) in (
+            len(STAGES) * 5,
+            len(STAGES) * 2,
+        )
+    assert pipeline.requests() == []
+    assert set(pipeline.states().values()) == {"completed"}
+
+
+def test_what_crashed_between_the_steps_is_completed_by_the_next_tick(pipeline: Pipeline) -> None:
+    for number in range(7):
+        pipeline.put(f"{number}.txt", b"note %d" % number)
+    look(pipeline, batch_size=5)  # crash after recording: no partition, no request
+    assert pipeline.instance.get_dynamic_partitions("documents") == []
+    requests = pipeline.requests()
+    assert len(requests) == 2
+    assert len(pipeline.instance.get_dynamic_partitions("documents")) == 7
+
+    # Crash in the middle of a run: one document done, the others not begun.
+    key = pipeline.instance.get_dynamic_partitions("documents")[1]
+    pipeline.run_range(key, key)
+    for request in pipeline.requests():
+        pipeline.launch(request)
+    assert set(pipeline.states().values()) == {"completed"}
+    assert pipeline.requests() == []
+
+
+def test_a_batch_that_a_run_works_on_is_left_alone(pipeline: Pipeline) -> None:
+    pipeline.put("note.txt", b"A note.")
+    (request,) = pipeline.requests()
+    job = pipeline.defs.resolve_job_def("ingest_documents")
+    pipeline.instance.create_run_for_job(job, tags=request.tags, status=DagsterRunStatus.STARTED)
+    assert pipeline.requests() == []
+
+
+def test_a_batch_that_kills_its_runs_is_launched_more_and_more_slowly(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never takes all there is, and never waits for ever."""
+    pipeline.put("note.txt", b"A note.")
+    job = pipeline.defs.resolve_job_def("ingest_documents")
+    keys = []
+    for _ in range(5):
+        (request,) = pipeline.requests()
+        keys.append(request.run_key)
+        pipeline.instance.create_run_for_job(job, tags=request.tags, status=DagsterRunStatus.FAILURE)
+    assert len(set(keys)) == 5
+    assert pipeline.requests() == []
+    monkeypatch.setattr(sensors, "_SLOW_LAUNCH_SECONDS", 0)
+    (request,) = pipeline.requests()
+    assert request.run_key not in keys
+    assert pipeline.launch(request).success
+
+
+def test_odd_names_go_through(pipeline: Pipeline) -> None:
+    for number, name in enumerate(ODD_NAMES):
+        pipeline.put(name, b"note %d" % number)
+    results = pipeline.ingest()
+    assert all(result.success for result in results)
+    states = pipeline.rows("SELECT state FROM ingest.document_progress")
+    assert [row.state for row in states] == ["completed"] * len(ODD_NAMES)
+    uris = {row.source_uri for row in pipeline.rows("SELECT * FROM ingest.document_sources")}
+    assert {os.fsencode(Path(path_of(uri)).name) for uri in uris} == set(map(os.fsencode, ODD_NAMES))
+    assert len(pipeline.object_keys()) == len(ODD_NAMES)
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(name=st.binary(min_size=1, max_size=100).filter(lambda b: not {0, 47} & set(b)))
+def test_any_name_that_a_file_can_have_is_recorded_once(pipeline: Pipeline, name: bytes) -> None:
+    if name in (b".", ".."):
+        return
+    path = pipeline.put(name, b"content")
+    try:
+        before = len(pipeline.rows("SELECT 1 FROM ingest.document_sources"))
+        added = look(pipeline, ignore_patterns=[]).added
+        assert len(added) == 1
+        assert look(pipeline, ignore_patterns=[]).added == []
+        assert len(pipeline.rows("SELECT 1 FROM ingest.document_sources")) == before + 1
+    finally:
+        path.unlink()
+
+
+def test_files_that_may_still_change_wait(pipeline: Pipeline) -> None:
+    path = pipeline.put("growing.txt", b"first line\n")
+    assert look(pipeline, settle_seconds=60).unsettled == 1
+    # A copy that keeps its original's old modification time is no older for it.
+    os.utime(path, (0, 0))
+    assert look(pipeline, settle_seconds=60).unsettled == 1
+    assert pipeline.rows("SELECT 1 FROM ingest.document_sources") == []
+    # A time in the future does not keep a file waiting for ever.
+    os.utime(path, (time.time() + 1e6, time.time() + 1e6))
+    assert look(pipeline, settle_seconds=0.01).added
+
+
+def test_a_file_that_changes_between_two_looks_waits(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pipeline.put("growing.txt", b"first line\n")
+    monkeypatch.setattr(
+        "ingest_assets.stages.discovery.time.sleep", lambda _: path.write_bytes(b"more\n" * 9)
+    )
+    found = look(pipeline)
+    assert (found.added, found.unsettled) == ([], 1)
+
+
+def test_hidden_temporary_and_partial_files_are_passed_over(pipeline: Pipeline) -> None:
+    for name in (".hidden", "a.pdf.part", ".git/config", "~$open.docx", "x.crdownload", "Thumbs.db"):
+        pipeline.put(name, b"content")
+    pipeline.put("sub/directory/kept.txt", b"content")
+    pipeline.requests()
+    (row,) = pipeline.rows("SELECT original_file_name FROM ingest.document_sources")
+    assert row.original_file_name == "kept.txt"
+
+
+def test_what_is_no_file_is_rejected_with_a_reason(pipeline: Pipeline, tmp_path: Path) -> None:
+    outside = tmp_path / "secret.txt"
+    outside.write_bytes(b"not for ingestion")
+    inside = pipeline.put("real.txt", b"a real file")
+    root = pipeline.input_dir
+    (root / "link inside.txt").symlink_to(inside)
+    (root / "link outside.txt").symlink_to(outside)
+    (root / "dangling.txt").symlink_to(root / "nothing")
+    (root / "loop.txt").symlink_to(root / "loop.txt")
+    (root / "directory.pdf").mkdir()
+    (root / "link to directory").symlink_to(root / "directory.pdf")
+    os.mkfifo(root / "pipe.pdf")
+    with socket.socket(socket.AF_UNIX) as server:
+        os.chdir(root)
+        server.bind("socket.pdf")
+        pipeline.ingest()
+    assert pipeline.errors() == {
+        "link outside.txt": "outside_input_directory",
+        "dangling.txt": "source_missing",
+        "loop.txt": "link_loop",
+        "link to directory": "not_a_file",
+        "pipe.pdf": "not_a_file",
+        "socket.pdf": "not_a_file",
+    }
+    assert sorted(pipeline.states()[name] for name in ("real.txt", "link inside.txt")) == [
+        "completed",
+        "duplicate",
+    ]
+    assert len(pipeline.object_keys()) == 1
+
+
+def test_a_changed_file_is_a_new_source(pipeline: Pipeline) -> None:
+    pipeline.put("note.txt", b"first version")
+    pipeline.ingest()
+    pipeline.put("note.txt", b"second version")
+    pipeline.ingest()
+    states = pipeline.rows("SELECT state, document_uuid FROM ingest.document_progress")
+    assert [row.state for row in states] == ["completed", "completed"]
+    assert len({row.document_uuid for row in states}) == 2
+
+
+def test_a_missing_directory_is_a_clear_reason_to_skip(pipeline: Pipeline) -> None:
+    pipeline.input_dir.rmdir()
+    tick = pipeline.tick()
+    assert "does not exist" in (tick.skip_message or "")
+    assert "INGEST_INPUT_DIR" in (tick.skip_message or "")
+    with pytest.raises(ConfigurationError):
+        look(pipeline)
+
+
+def test_a_tick_that_runs_out_of_time_goes_on_at_the_next(pipeline: Pipeline) -> None:
+    names = [f"{a}/{b}.txt" for a in "abc" for b in "12"] + ["d.txt"]
+    for name in names:
+        pipeline.put(name, name.encode())
+    seen: list[str] = []
+    resume: str | None = None
+    for _ in range(2 * len(names)):
+        found = look(pipeline, seconds=0.0, resume_after=resume)
+        seen += found.added
+        resume = found.resume_after
+        if resume is None:
+            break
+    assert len(seen) == len(set(seen)) == len(names)
+
+
+def test_partitions_are_added_once(pipeline: Pipeline) -> None:
+    assert add_partitions(pipeline.instance, ["a", "b", "a"]) == ["a", "b"]
+    assert add_partitions(pipeline.instance, ["b", "c"]) == ["c"]
+    assert pipeline.instance.get_dynamic_partitions("documents") == ["a", "b", "c"]

@@ -1,0 +1,248 @@
+"""What happens to the workers must never cost more than one document."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ingest_assets.errors import IngestError, PermanentError, TransientError
+from ingest_assets.ocr import local
+from ingest_assets.ocr.engine import Recognition
+from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.workers.pool import Limits
+from ingest_assets_tests.support.evil import slow_drawing, tiff_of_many_large_pages
+from ingest_assets_tests.support.scans import (
+    DOCX,
+    JPEG,
+    LINES,
+    PDF,
+    PNG,
+    TEXT,
+    TIFF,
+    encoded,
+    lines_found,
+    page_image,
+    scan_pdf,
+    stored,
+    text_pdf,
+)
+
+
+def _workers(pid: int | None = None) -> list[psutil.Process]:
+    return [
+        child for child in psutil.Process(pid).children() if "ingest_assets.workers" in child.cmdline()
+    ]
+
+
+def _wait_until(condition: object, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_killed_worker_costs_its_document_only() -> None:
+    engine = LocalEngine(workers=1)
+    try:
+        slow = scan_pdf(*[page_image()] * 8)
+        with ThreadPoolExecutor() as threads:
+            reading = threads.submit(engine.recognise, stored(slow, PDF))
+            _wait_until(lambda: any(worker.cpu_percent(0.2) > 10 for worker in _workers()))
+            others = [threads.submit(engine.recognise, stored(text_pdf(), PDF)) for _ in range(3)]
+            for worker in _workers():
+                if worker.cpu_percent(0.2) > 10:
+                    worker.send_signal(signal.SIGKILL)
+            with pytest.raises(TransientError) as caught:
+                reading.result()
+            assert caught.value.code == "worker_killed"
+            for other in others:
+                assert lines_found(other.result().pages[0].text) == len(LINES)
+    finally:
+        engine.close()
+
+
+def test_endless_computing_is_a_page_timeout() -> None:
+    engine = LocalEngine(workers=1, limits=Limits(cpu_seconds=1))
+    try:
+        with pytest.raises(PermanentError) as caught:
+            engine.recognise(stored(encoded(Image.effect_noise((3000, 3000), 200), "PNG"), PNG))
+        assert caught.value.code == "page_timeout"
+        assert engine.recognise(stored(text_pdf(), PDF)).pages
+    finally:
+        engine.close()
+
+
+def test_slow_pages_do_not_keep_others_waiting() -> None:
+    # So much that the other document is done first however busy the machine is.
+    engine = LocalEngine(workers=1, limits=Limits(cpu_seconds=15, slow_seconds=0.5))
+    try:
+        with ThreadPoolExecutor() as threads:
+            slow = threads.submit(engine.recognise, stored(slow_drawing(), PDF))
+            time.sleep(1)
+            assert engine.recognise(stored(text_pdf(), PDF)).pages
+            assert not slow.done()
+            with pytest.raises(PermanentError) as caught:
+                slow.result()
+            assert caught.value.code == "page_timeout"
+    finally:
+        engine.close()
+
+
+def test_a_document_has_only_so_much_computing_as_its_size_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "_BASE_SECONDS", 0.0)
+    engine = LocalEngine(workers=1)
+    try:
+        with pytest.raises(PermanentError) as caught:
+            engine.recognise(stored(tiff_of_many_large_pages(), TIFF))
+        assert caught.value.code == "document_timeout"
+    finally:
+        engine.close()
+
+
+def test_stopped_worker_is_given_up() -> None:
+    engine = LocalEngine(workers=1, limits=Limits(wall_seconds=2))
+    before = {worker.pid for worker in _workers()}
+    try:
+        for worker in _workers():
+            worker.suspend()
+        with pytest.raises(TransientError) as caught:
+            engine.recognise(stored(text_pdf(), PDF))
+        assert caught.value.code == "page_stalled"
+        for worker in _workers():
+            if worker.pid in before:
+                worker.resume()
+        assert engine.recognise(stored(text_pdf(), PDF)).pages
+    finally:
+        engine.close()
+
+
+def test_memory_is_limited() -> None:
+    engine = LocalEngine(workers=1, limits=Limits(memory_bytes=450_000_000))
+    try:
+        with pytest.raises(PermanentError) as caught:
+            engine.recognise(stored(encoded(page_image(dpi=1200).convert("RGB"), "PNG"), PNG))
+        assert caught.value.code in ("out_of_memory", "parser_crashed", "image_too_large")
+        assert engine.recognise(stored(text_pdf(), PDF)).pages
+    finally:
+        engine.close()
+
+
+def test_workers_hold_no_secrets(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "top-secret")
+    monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://x:top-secret@localhost/x")
+    other = LocalEngine(workers=1)
+    try:
+        environments = [worker.environ() for worker in _workers()]
+        assert environments
+        assert not any("top-secret" in str(environment) for environment in environments)
+    finally:
+        other.close()
+
+
+def test_close_ends_the_workers_and_what_they_do() -> None:
+    before = {worker.pid for worker in _workers()}
+    engine = LocalEngine(workers=2)
+    with ThreadPoolExecutor() as threads:
+        reading = threads.submit(engine.recognise, stored(scan_pdf(*[page_image()] * 9), PDF))
+        _wait_until(lambda: len({worker.pid for worker in _workers()} - before) == 2)
+        engine.close()
+        with pytest.raises(TransientError) as caught:
+            reading.result()
+        assert caught.value.code == "engine_closed"
+    assert {worker.pid for worker in _workers()} <= before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's tie to the parent is Linux's")
+def test_killed_parent_leaves_no_worker(tmp_path: Path) -> None:
+    document = tmp_path / "scan.pdf"
+    document.write_bytes(scan_pdf(*[page_image()] * 20))
+    program = f"""
+        from pathlib import Path
+        from ingest_assets.ocr.local import LocalEngine
+        from ingest_assets_tests.support.scans import PDF, stored
+        LocalEngine(workers=2).recognise(stored(Path({str(document)!r}).read_bytes(), PDF))
+    """
+    # Not through the command line alone: the parent's main module has no name to import.
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
+    _wait_until(lambda: len(_workers(parent.pid)) == 2)
+    workers = _workers(parent.pid)
+    time.sleep(1)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    assert not psutil.wait_procs(workers, timeout=5)[1]
+
+
+def test_long_document_leaves_others_their_turn(engine: LocalEngine) -> None:
+    long = stored(scan_pdf(*[page_image(LINES[:6])] * 16), PDF)
+    finished: list[str] = []
+
+    def read(name: str, document: object) -> None:
+        engine.recognise(document)  # type: ignore[arg-type]
+        finished.append(name)
+
+    first = threading.Thread(target=read, args=("long", long))
+    first.start()
+    time.sleep(1)
+    second = threading.Thread(target=read, args=("short", stored(text_pdf(), PDF)))
+    second.start()
+    second.join()
+    first.join()
+    assert finished == ["short", "long"]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    mime_type=st.sampled_from([PDF, PNG, JPEG, TIFF, TEXT, DOCX]),
+    head=st.sampled_from([b"", b"%PDF-1.7\n", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"PK"]),
+    tail=st.binary(max_size=300),
+)
+def test_random_bytes_end_well(engine: LocalEngine, mime_type: str, head: bytes, tail: bytes) -> None:
+    _ends_well(engine, head + tail, mime_type)
+
+
+SAMPLES = {
+    PDF: text_pdf(),
+    PNG: encoded(page_image(LINES[:1]).crop((0, 0, 900, 200)), "PNG"),
+    JPEG: encoded(page_image(LINES[:1]).crop((0, 0, 900, 200)), "JPEG"),
+    TIFF: encoded(page_image(LINES[:1]).crop((0, 0, 900, 200)), "TIFF", compression="tiff_lzw"),
+}
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    mime_type=st.sampled_from(sorted(SAMPLES)),
+    changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=20),
+)
+def test_damaged_documents_end_well(
+    engine: LocalEngine, mime_type: str, changes: list[tuple[float, int]]
+) -> None:
+    data = bytearray(SAMPLES[mime_type])
+    for place, value in changes:
+        data[int(place * len(data))] = value
+    _ends_well(engine, bytes(data), mime_type)
+
+
+def _ends_well(engine: LocalEngine, data: bytes, mime_type: str) -> None:
+    try:
+        result = engine.recognise(stored(data, mime_type))
+    except IngestError as error:
+        assert error.error_class == "permanent"  # noqa: PT017
+        assert error.code != "reader_failed", error.__cause__  # noqa: PT017
+    else:
+        assert isinstance(result, Recognition)
+        assert [page.number for page in result.pages] == list(range(1, len(result.pages) + 1))
