@@ -439,6 +439,3 @@ def use_running_stack() -> Settings:
     os.environ.update(stack_environment(load_settings()))
     return load_settings()
 
-
-if __name__ == "__main__":
-    main()
