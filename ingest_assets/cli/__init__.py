@@ -438,4 +438,3 @@ def use_running_stack() -> Settings:
 
     os.environ.update(stack_environment(load_settings()))
     return load_settings()
-
