@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from ingest_assets.embedded.credentials import Credentials
-from ingest_assets.embedded.postgres import EmbeddedPostgres, database_url
+from ingest_assets.embedded.environment import database_url
+from ingest_assets.embedded.postgres import EmbeddedPostgres
 from ingest_assets.stages import runner
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore

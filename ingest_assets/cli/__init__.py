@@ -75,7 +75,7 @@ def dev(port: int | None) -> None:
 @main.command()
 def env() -> None:
     """Print the running stack's variables, for `eval "$(ingest-assets env)"`."""
-    from ingest_assets.embedded.stack import stack_environment  # noqa: PLC0415  (heavy)
+    from ingest_assets.embedded.environment import stack_environment  # noqa: PLC0415  (heavy)
 
     for name, value in stack_environment(load_settings()).items():
         click.echo(f"export {name}={shlex.quote(value)}")
@@ -119,11 +119,11 @@ def verify(as_json: bool, engine_only: bool) -> None:
 @click.argument("document")
 def why(document: str) -> None:
     """Tell the whole story of one DOCUMENT: UUID, partition key, file name or part of it."""
+    from ingest_assets.embedded.environment import dagit_url  # noqa: PLC0415  (heavy)
     from ingest_assets.operations.history import tell  # noqa: PLC0415  (heavy)
 
     settings = use_running_stack()
-    dagit = f"http://127.0.0.1:{settings.dagit_port}"
-    told = tell(_database(), document, dagit, _retry_rules(settings))
+    told = tell(_database(), document, dagit_url(settings), _retry_rules(settings))
     click.echo(told.text, err=not told.found)
     sys.exit(0 if told.found else 1)
 
@@ -283,10 +283,11 @@ def retry(error_class: ErrorClass, stage: str | None, since: datetime | None, dr
         return
     from ingest_assets.defs.backfills import ON_DEMAND  # noqa: PLC0415  (heavy)
     from ingest_assets.defs.backfills import retry as request  # noqa: PLC0415  (heavy)
+    from ingest_assets.embedded.environment import dagit_url  # noqa: PLC0415  (heavy)
 
     with DagsterInstance.get() as instance:
         backfill_id = request(instance, failures, ON_DEMAND)
-    click.echo(f"Backfill: http://127.0.0.1:{settings.dagit_port}/runs/b/{backfill_id}")
+    click.echo(f"Backfill: {dagit_url(settings)}/runs/b/{backfill_id}")
 
 
 @main.command()
@@ -434,7 +435,7 @@ def use_running_stack() -> Settings:
     Raises:
         ConfigurationError: nothing is running.
     """
-    from ingest_assets.embedded.stack import stack_environment  # noqa: PLC0415  (heavy)
+    from ingest_assets.embedded.environment import stack_environment  # noqa: PLC0415  (heavy)
 
     os.environ.update(stack_environment(load_settings()))
     return load_settings()

@@ -19,9 +19,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 from psycopg2 import errorcodes, sql
-from pydantic import SecretStr
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
 from ingest_assets.errors import ConfigurationError
 
@@ -31,33 +29,6 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812
 
 _CONNECT_SECONDS = 10
-_URL_SHAPE = (
-    "It should read postgresql://user:password@host:5432/database, with %-encoding for each of "
-    "@ : / # ? % in the password."
-)
-
-
-def parse_database_url(value: SecretStr, setting: str) -> URL:
-    """Return a database's address in the plain form that libpq and `psql` take too.
-
-    Raises:
-        ConfigurationError: it is none, or not Postgres's.
-    """
-    try:
-        url = make_url(value.get_secret_value())
-    except (ArgumentError, ValueError):
-        # Neither the error nor its cause is shown: a mistyped URL may have its password anywhere.
-        url = None
-    # A password with an unencoded "@" spills into the host's name.
-    if url is None or "@" in (url.host or "") or not url.database:
-        raise ConfigurationError(
-            "database_url_malformed", f"{setting} is not the address of a database.", _URL_SHAPE
-        )
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise ConfigurationError(
-            "database_not_postgres", f"{setting} is not the address of a Postgres.", _URL_SHAPE
-        )
-    return url.set(drivername="postgresql")
 
 
 def connect(url: URL, setting: str) -> Connection:

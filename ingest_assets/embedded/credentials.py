@@ -12,8 +12,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from ingest_assets.embedded.processes import lasting_ports
+from ingest_assets.embedded.ports import lasting_ports
 from ingest_assets.errors import ConfigurationError
+
+# Of the embedded S3: it does not care, but a signature names a region.
+REGION = "us-east-1"
 
 
 class PostgresCredentials(BaseModel):

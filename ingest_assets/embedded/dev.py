@@ -15,19 +15,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from ingest_assets.embedded.dagster import Dagster
-from ingest_assets.embedded.lock import FileLock
-from ingest_assets.embedded.processes import any_free_port, port_is_free
-from ingest_assets.embedded.signals import StopRequested, StopSignals
-from ingest_assets.embedded.stack import (
-    PROJECT,
-    Say,
-    Stack,
+from ingest_assets.embedded.environment import (
     dagster_home,
     data_directory,
-    make_data_directory,
-    prepare,
+    dev_lock,
     services_lock,
 )
+from ingest_assets.embedded.ports import any_free_port, port_is_free
+from ingest_assets.embedded.signals import StopRequested, StopSignals
+from ingest_assets.embedded.stack import PROJECT, Say, Stack, make_data_directory, prepare
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.settings import Settings
 
@@ -128,7 +124,7 @@ def dev(
         ConfigurationError: it cannot start here; the sentence says why.
     """
     data_dir = make_data_directory(settings)
-    lock = FileLock(data_dir / "dev.lock")
+    lock = dev_lock(settings)
     if not lock.acquire("dev"):
         holder = lock.holder()
         raise ConfigurationError(
@@ -161,7 +157,7 @@ def dev(
             say("Starting Dagster …")
             dagster.start(os.environ)
             if dagster.wait_until_ready():
-                lock.announce_ready()
+                lock.announce_ready(dagit_port)
                 _introduce(settings, dagster, say)
                 while dagster.running:
                     if stack is not None:

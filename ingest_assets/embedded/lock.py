@@ -22,12 +22,14 @@ _PAUSE_SECONDS = 0.05
 class Holder(TypedDict):
     """The note in a lock's file.
 
-    `command` is what the holder was started as, `ready` whether what it runs can be used.
+    `command` is the command that started the holder, `ready` whether what it runs can be used, and
+    `dagit_port` the port on 127.0.0.1 where its Dagit listens, if it runs one.
     """
 
     pid: int
     command: Literal["dev", "services"]
     ready: bool
+    dagit_port: int | None
 
 
 class FileLock:
@@ -48,18 +50,20 @@ class FileLock:
                 time.sleep(_PAUSE_SECONDS)
             else:
                 self._file = file
-                self._write({"pid": os.getpid(), "command": command, "ready": False})
+                self._write(
+                    {"pid": os.getpid(), "command": command, "ready": False, "dagit_port": None}
+                )
                 return True
         file.close()
         return False
 
-    def announce_ready(self) -> None:
-        """Note that what the holder runs can be used from now on."""
+    def announce_ready(self, dagit_port: int | None = None) -> None:
+        """Note that what the holder runs can be used from now on, and where its Dagit listens."""
         holder = self.holder()
         if self._file is None or holder is None:
             message = f"the lock {self.path} is not ours"
             raise RuntimeError(message)
-        self._write({**holder, "ready": True})
+        self._write({**holder, "ready": True, "dagit_port": dagit_port})
 
     def release(self) -> None:
         """Give the lock back. Does nothing if it is not ours."""

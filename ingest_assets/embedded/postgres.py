@@ -1,7 +1,7 @@
 """The embedded Postgres: its data directory, its process, its superuser.
 
 Belongs here: making, starting, recovering and stopping it. Does not belong here: databases and
-tables, which are made the same way on every Postgres; see `external.py` and `store/`.
+tables, which are made the same way on every Postgres; see `configured` and `store`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,17 @@ from pathlib import Path
 
 import psutil
 import psycopg2
-from sqlalchemy import URL
 
 from ingest_assets.embedded.credentials import Credentials
+from ingest_assets.embedded.ports import lasting_ports, port_is_free
 from ingest_assets.embedded.processes import (
     Child,
     Privileges,
     end_processes,
     find_processes,
-    lasting_ports,
     launch_command,
-    port_is_free,
 )
 from ingest_assets.errors import ConfigurationError
-
-DATABASE = "ingest"
 
 # Crash recovery after much writing may take minutes; a process that ends is noticed at once.
 _START_SECONDS = 300
@@ -216,18 +212,6 @@ class EmbeddedPostgres:
             else:
                 return True
         return False
-
-
-def database_url(credentials: Credentials) -> URL:
-    """Return the address of the documents' database on the embedded Postgres."""
-    return URL.create(
-        "postgresql",
-        username=credentials.postgres.user,
-        password=credentials.postgres.password,
-        host="127.0.0.1",
-        port=credentials.postgres.port,
-        database=DATABASE,
-    )
 
 
 def choose_privileges(directory: Path) -> Privileges:

@@ -1,4 +1,4 @@
-"""Processes of this machine: start one that cannot outlive us, end what is left, find free ports.
+"""Processes of this machine: start one that cannot outlive us, and end what is left.
 
 Belongs here: what every service needs alike. Does not belong here: how one service is configured or
 how one knows that it is ready.
@@ -7,9 +7,7 @@ how one knows that it is ready.
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,11 +17,6 @@ from pathlib import Path
 import psutil
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
-
-# Below the range from which Linux and macOS take the ports of outgoing connections, so that a port
-# is still free at the next start; SeaweedFS opens each port plus this offset as well.
-_PORTS = range(10_000, 22_000)
-COMPANION_OFFSET = 10_000
 
 
 @dataclass(frozen=True)
@@ -178,38 +171,3 @@ def is_alive(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def port_is_free(port: int) -> bool:
-    """Tell whether a server could listen at this port of the loopback interface now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def any_free_port() -> int:
-    """Return a port for a server that need not have the same one the next time."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def lasting_ports(count: int, *, companions: bool = False) -> list[int]:
-    """Return free ports that will probably be free at the next start too.
-
-    Args:
-        count: how many.
-        companions: whether the port `COMPANION_OFFSET` above each must be free as well.
-    """
-    ports: list[int] = []
-    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
-        if len(ports) == count:
-            break
-        if port_is_free(port) and (not companions or port_is_free(port + COMPANION_OFFSET)):
-            ports.append(port)
-    return ports

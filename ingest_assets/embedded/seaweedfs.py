@@ -18,20 +18,17 @@ import psutil
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ingest_assets.embedded.credentials import Credentials, S3Ports
+from ingest_assets.embedded.credentials import REGION, Credentials, S3Ports
+from ingest_assets.embedded.ports import COMPANION_OFFSET, port_is_free
 from ingest_assets.embedded.processes import (
-    COMPANION_OFFSET,
     Child,
     end_processes,
     find_processes,
-    port_is_free,
 )
 from ingest_assets.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-REGION = "us-east-1"
 
 # Settings of its `security.toml`, as variables; the tokens that are made with them live ten seconds.
 _KEYS_BETWEEN_PARTS = (

@@ -1,29 +1,32 @@
-"""The services together: which are embedded, their environment, their start, watch and stop.
+"""The embedded services together: their start, watch and stop, and what is made ready on them.
 
-Belongs here: what `dev`, `services` and every other command need to know about the stack as a
-whole. Does not belong here: one service's own ways, and Dagster's processes; see `dev.py`.
+Belongs here: what `dev` and `services` do to all services alike. Does not belong here: how one service
+is run (`postgres`, `seaweedfs`), Dagster's processes (`dev`), and where the services are
+(`environment`).
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
-from dotenv import dotenv_values
-from sqlalchemy import URL
-
 from ingest_assets.embedded import postgres, seaweedfs
-from ingest_assets.embedded.configured import (
-    check_bucket,
-    check_database,
-    ensure_database,
-    parse_database_url,
-)
+from ingest_assets.embedded.configured import check_bucket, check_database, ensure_database
 from ingest_assets.embedded.credentials import Credentials
+from ingest_assets.embedded.environment import (
+    dagster_home,
+    dagster_url,
+    data_directory,
+    dev_lock,
+    documents_url,
+    embeds_database,
+    embeds_s3,
+    services_lock,
+    stack_environment,
+)
 from ingest_assets.embedded.lock import FileLock
 from ingest_assets.embedded.seaweedfs import ensure_bucket
 from ingest_assets.errors import ConfigurationError
@@ -55,11 +58,6 @@ class Service(Protocol):
         """Stop it in good order and wait until it has ended."""
 
 
-def data_directory(settings: Settings) -> Path:
-    """Return INGEST_DATA_DIR, absolute."""
-    return settings.data_dir.expanduser().resolve()
-
-
 def make_data_directory(settings: Settings) -> Path:
     """Make INGEST_DATA_DIR, closed to others, and return it, absolute.
 
@@ -70,8 +68,8 @@ def make_data_directory(settings: Settings) -> Path:
     try:
         for directory in (data_dir, data_dir / "logs"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for lock in ("services.lock", "dev.lock"):
-            (data_dir / lock).touch(0o600)
+        for lock in (services_lock(settings), dev_lock(settings)):
+            lock.path.touch(0o600)
     except OSError as error:
         raise _unusable(data_dir, error) from error
     return data_dir
@@ -82,58 +80,6 @@ def _unusable(data_dir: Path, error: OSError) -> ConfigurationError:
         "data_dir_unusable",
         f"INGEST_DATA_DIR, {data_dir}, cannot be used: {error.filename}: {error.strerror}.",
     )
-
-
-def services_lock(settings: Settings) -> FileLock:
-    """Return the lock that whoever runs the embedded services holds."""
-    return FileLock(data_directory(settings) / "services.lock")
-
-
-def embeds_database(settings: Settings, credentials: Credentials | None) -> bool:
-    """Tell whether the documents' database is the embedded one.
-
-    It also is when INGEST_DATABASE_URL names it, as in a shell that has evaluated the output of
-    `ingest-assets env`; the port there may be an old one.
-    """
-    if settings.database_url is None:
-        return True
-    url = parse_database_url(settings.database_url, "INGEST_DATABASE_URL")
-    return credentials is not None and url.password == credentials.postgres.password
-
-
-def embeds_s3(settings: Settings, credentials: Credentials | None) -> bool:
-    """Tell whether S3 is the embedded one; see `embeds_database` about a shell that names it."""
-    if settings.s3 == "aws":
-        return False
-    return settings.aws_endpoint_url_s3 is None or (
-        credentials is not None and os.environ.get("AWS_ACCESS_KEY_ID") == credentials.s3.access_key_id
-    )
-
-
-def stack_environment(settings: Settings) -> dict[str, str]:
-    """Return the variables with which a process finds the running stack.
-
-    With them `Settings()` needs nothing embedded any more, and plain `psql`, `aws` and `dagster`
-    work.
-
-    Raises:
-        ConfigurationError: an embedded service is needed and does not run, or an address is wrong.
-    """
-    credentials = Credentials.read(data_directory(settings))
-    if embeds_database(settings, credentials) or embeds_s3(settings, credentials):
-        holder = services_lock(settings).holder()
-        if holder is None or not holder["ready"] or credentials is None:
-            raise ConfigurationError(
-                "not_running",
-                f"Nothing is running on INGEST_DATA_DIR, {data_directory(settings)}.",
-                "Start it with `ingest-assets dev` or `ingest-assets services start`.",
-            )
-    return _environment(settings, credentials)
-
-
-def dagster_home(settings: Settings) -> Path:
-    """Return DAGSTER_HOME, absolute."""
-    return data_directory(settings) / "dagster_home"
 
 
 class Stack:
@@ -249,13 +195,13 @@ def make_storage(settings: Settings) -> dict[str, str]:
     """
     environment = stack_environment(settings)
     credentials = Credentials.read(data_directory(settings))
-    documents = _documents_url(settings, credentials)
+    documents = documents_url(settings, credentials)
     if credentials is not None and embeds_database(settings, credentials):
         maintenance = documents.set(database="postgres")
         ensure_database(documents, "INGEST_DATABASE_URL", through=maintenance)
     else:
         check_database(documents, "INGEST_DATABASE_URL")
-    dagster = _dagster_url(settings, credentials)
+    dagster = dagster_url(settings, credentials)
     ensure_database(dagster, "INGEST_DAGSTER_DATABASE_URL", through=documents)
     if credentials is not None and embeds_s3(settings, credentials):
         ensure_bucket(credentials, settings.s3_bucket)
@@ -300,83 +246,3 @@ def make_input_directory(settings: Settings) -> None:
 def _holder_pid(lock: FileLock) -> str:
     holder = lock.holder()
     return str(holder["pid"]) if holder else "unknown"
-
-
-def _documents_url(settings: Settings, credentials: Credentials | None) -> URL:
-    if credentials is not None and embeds_database(settings, credentials):
-        return postgres.database_url(credentials)
-    assert settings.database_url is not None  # noqa: S101  (else it is embedded)
-    return parse_database_url(settings.database_url, "INGEST_DATABASE_URL")
-
-
-def _dagster_url(settings: Settings, credentials: Credentials | None) -> URL:
-    documents = _documents_url(settings, credentials)
-    beside = documents.set(database=f"{documents.database}_dagster")
-    if settings.dagster_database_url is None:
-        return beside
-    url = parse_database_url(settings.dagster_database_url, "INGEST_DAGSTER_DATABASE_URL")
-    # A shell that has evaluated `env` may name the embedded one under a port of the past.
-    is_embedded = credentials is not None and url.password == credentials.postgres.password
-    return beside if is_embedded else url
-
-
-def _environment(settings: Settings, credentials: Credentials | None) -> dict[str, str]:
-    documents = _documents_url(settings, credentials)
-    dagster = _dagster_url(settings, credentials)
-    environment = {
-        "INGEST_DATA_DIR": str(data_directory(settings)),
-        "INGEST_INPUT_DIR": str(settings.input_dir.expanduser().absolute()),
-        "INGEST_S3": settings.s3,
-        "INGEST_S3_BUCKET": settings.s3_bucket,
-        "INGEST_DATABASE_URL": documents.render_as_string(hide_password=False),
-        "INGEST_DAGSTER_DATABASE_URL": dagster.render_as_string(hide_password=False),
-        "DAGSTER_POSTGRES_URL": dagster.set(drivername="postgresql+psycopg2").render_as_string(
-            hide_password=False
-        ),
-        "DAGSTER_HOME": str(dagster_home(settings)),
-        # What a run plans is written at once when it is created: three events a document.
-        "DAGSTER_EVENT_BATCH_SIZE": "1000",
-    }
-    libpq = {
-        "PGHOST": documents.host,
-        "PGPORT": documents.port,
-        "PGUSER": documents.username,
-        "PGPASSWORD": documents.password,
-        "PGDATABASE": documents.database,
-        "PGSSLMODE": documents.query.get("sslmode"),
-    }
-    environment.update({name: str(value) for name, value in libpq.items() if value is not None})
-    if credentials is not None and embeds_s3(settings, credentials):
-        environment.update(_embedded_s3_environment(credentials))
-    else:
-        environment.update(_configured_s3_environment(settings))
-    return environment
-
-
-def _embedded_s3_environment(credentials: Credentials) -> dict[str, str]:
-    environment = {
-        "AWS_ENDPOINT_URL_S3": credentials.s3.endpoint_url,
-        "AWS_ACCESS_KEY_ID": credentials.s3.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": credentials.s3.secret_access_key,
-        "AWS_REGION": seaweedfs.REGION,
-        "AWS_DEFAULT_REGION": seaweedfs.REGION,
-    }
-    if "AWS_SESSION_TOKEN" in os.environ:
-        # A token of other credentials would go along with ours and spoil the signature.
-        environment["AWS_SESSION_TOKEN"] = ""
-    return environment
-
-
-def _configured_s3_environment(settings: Settings) -> dict[str, str]:
-    # botocore reads no `.env`, so what stands there is handed on in the environment.
-    given = {**dotenv_values(".env"), **os.environ}
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
-    environment = {name: value for name in names if (value := given.get(name))}
-    if settings.s3 == "auto" and settings.aws_endpoint_url_s3:
-        environment["AWS_ENDPOINT_URL_S3"] = settings.aws_endpoint_url_s3
-    region = settings.aws_region
-    if region is None and "AWS_ENDPOINT_URL_S3" in environment:
-        region = seaweedfs.REGION  # Few other object stores care, but a signature needs one.
-    if region is not None:
-        environment["AWS_REGION"] = environment["AWS_DEFAULT_REGION"] = region
-    return environment

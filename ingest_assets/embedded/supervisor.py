@@ -15,6 +15,7 @@ import time
 
 import psutil
 
+from ingest_assets.embedded.environment import services_lock
 from ingest_assets.embedded.processes import is_alive
 from ingest_assets.embedded.signals import StopRequested, StopSignals
 from ingest_assets.embedded.stack import (
@@ -22,7 +23,6 @@ from ingest_assets.embedded.stack import (
     Stack,
     make_data_directory,
     prepare,
-    services_lock,
 )
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.settings import Settings

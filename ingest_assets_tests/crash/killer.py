@@ -29,7 +29,7 @@ import psutil
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from ingest_assets.embedded.stack import stack_environment
+from ingest_assets.embedded.environment import stack_environment
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.markdown import table
 from ingest_assets.store.database import sqlalchemy_url

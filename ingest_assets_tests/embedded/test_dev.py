@@ -19,7 +19,7 @@ from sqlalchemy import create_engine
 from ingest_assets.embedded import stack
 from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.embedded.dev import choose_dagit_port
-from ingest_assets.embedded.postgres import database_url
+from ingest_assets.embedded.environment import database_url
 from ingest_assets.embedded.stack import make_input_directory
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.settings import Settings
@@ -86,6 +86,8 @@ def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
     assert cli(directory, "env").returncode == 0
     assert wait_until(lambda: '"failed": 1' in cli(directory, "status", "--json").stdout, 120)
     no_secret_shows(directory, dev)
+    # Links lead to the Dagit that runs, whatever its port.
+    assert f"{url}/runs/" in cli(directory, "why", "broken.pdf").stdout
     dev.process.send_signal(signal.SIGTERM)
     assert dev.process.wait(60) == 0
     assert processes_of(directory) == []

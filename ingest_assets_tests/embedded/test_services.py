@@ -18,7 +18,8 @@ from botocore.exceptions import ClientError
 
 from ingest_assets.embedded import postgres
 from ingest_assets.embedded.credentials import Credentials
-from ingest_assets.embedded.postgres import EmbeddedPostgres, database_url
+from ingest_assets.embedded.environment import database_url
+from ingest_assets.embedded.postgres import EmbeddedPostgres
 from ingest_assets.embedded.processes import Privileges, is_alive
 from ingest_assets.embedded.seaweedfs import EmbeddedS3, ensure_bucket, s3_client
 from ingest_assets.embedded.stack import Stack
