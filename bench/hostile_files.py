@@ -109,9 +109,11 @@ class Bench:
         with self._database.engine.connect() as connection:
             row = connection.execute(
                 text("""
-                    SELECT progress.*, recognised.notes
+                    SELECT progress.*, ARRAY(
+                        SELECT sentence FROM ingest.document_notes AS note
+                        WHERE note.document_uuid = progress.document_uuid ORDER BY note_number
+                    ) AS notes
                     FROM ingest.document_progress AS progress
-                    LEFT JOIN ingest.document_texts AS recognised USING (document_uuid)
                     WHERE partition_key = :key
                 """),
                 {"key": partition_key},

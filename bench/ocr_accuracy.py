@@ -178,7 +178,7 @@ def _outcome(engine: LocalEngine, file: Path) -> str:
     confidences = [page.confidence for page in result.pages if page.confidence is not None]
     confidence = f"{statistics.mean(confidences):.2f}" if confidences else ""
     outcome = origins if characters else "no text"
-    notes = "; ".join(result.notes)
+    notes = "; ".join(map(str, result.notes))
     return f"{outcome} | {len(result.pages)} | {characters} | {confidence} | SECONDS | {notes}"
 
 

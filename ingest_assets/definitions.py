@@ -42,8 +42,10 @@ from ingest_assets.defs.sensors import (
 )
 from ingest_assets.extraction import comprehend, local
 from ingest_assets.extraction.chunks import Chunker
+from ingest_assets.ocr import local as local_ocr
+from ingest_assets.ocr.textract.engine import TextractEngine
 from ingest_assets.settings import Settings
-from ingest_assets.stages import document_chunks, document_entities
+from ingest_assets.stages import document_chunks, document_entities, document_text
 
 
 def build_defs(
@@ -130,7 +132,9 @@ def _code_versions(settings: Settings) -> Mapping[str, str]:
         engine, version = comprehend.NAME, comprehend.version(settings.entity_language)
     else:
         engine, version = local.NAME, local.VERSION
+    reader = TextractEngine.version if settings.ocr_engine == "textract" else local_ocr.version()
     return {
+        document_text.NAME: document_text.code_version(settings.ocr_engine, reader),
         document_chunks.NAME: document_chunks.code_version(chunker),
         document_entities.NAME: document_entities.code_version(engine, version),
     }

@@ -5,6 +5,7 @@ Belongs here: what Dagster is told of documents. Does not belong here: what is d
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from dagster import (
     AssetExecutionContext,
@@ -38,9 +39,11 @@ from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.stages.stage import Markdown, Result, Services, mark_reported
 
 GROUP = "documents"
-# A run with this tag, such as those of a backfill that was given it, also reads documents that have
-# the text of another engine than the one that is set now.
-READ_AGAIN_TAG, READ_AGAIN = "ingest/read_again", "other-engine"
+# A run with this tag, such as those of a backfill that was given it, reads documents again that have a
+# text: with `other-engine` those that another engine read than the one that is set now, with
+# `other-version` also those that another version or configuration of it read.
+READ_AGAIN_TAG = "ingest/read_again"
+READ_AGAIN: Sequence[Literal["other-engine", "other-version"]] = ("other-engine", "other-version")
 # A document's thread mostly waits for a service or for one of the engine's processes.
 DOCUMENTS_AT_A_TIME = 8
 # How many documents a failure names; a run may hold thousands.
@@ -136,7 +139,7 @@ def document_assets(
             extraction.chunker(),
             extraction.get(),
             input_files.max_file_bytes,
-            read_again=context.run.tags.get(READ_AGAIN_TAG) == READ_AGAIN,
+            read_again=_read_again(context.run.tags.get(READ_AGAIN_TAG)),
         )
         stages = [key.to_user_string() for key in context.selected_asset_keys]
         keys = context.partition_keys
@@ -162,10 +165,23 @@ def document_assets(
     return documents
 
 
+def _read_again(tag: str | None) -> Literal["", "other-engine", "other-version"]:
+    if tag is None:
+        return ""
+    for value in READ_AGAIN:
+        if tag == value:
+            return value
+    raise ConfigurationError(
+        "read_again_unknown",
+        f"The tag {READ_AGAIN_TAG} says {tag!r}.",
+        f"Give the run or backfill one of {', '.join(READ_AGAIN)}, or no such tag.",
+    )
+
+
 def _materialization(outcome: Outcome, result: Result, code_version: str) -> AssetMaterialization:
     tags = {
         "dagster/data_version": result.data_version,
-        "dagster/code_version": code_version,
+        "dagster/code_version": result.code_version or code_version,
     }
     for asset, version in result.inputs.items():
         # Without these Dagit calls a finished asset out of sync with what it was made from. The

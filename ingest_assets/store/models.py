@@ -27,7 +27,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "ingest"
@@ -201,8 +201,31 @@ class DocumentText(Base):
     page_count: Mapped[int]
     char_count: Mapped[int] = mapped_column(Computed("char_length(text)"))
     mean_confidence: Mapped[float | None]
-    notes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     recognised_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class DocumentNote(Base):
+    """One thing to know of how a document's text was read; `ingest_assets.notes` has the kinds."""
+
+    __tablename__ = "document_notes"
+    __table_args__ = (
+        CheckConstraint("page_number >= 1", name="page_number"),
+        Index("ix_document_notes_leaves_out", "document_uuid", postgresql_where=text("leaves_out")),
+    )
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid,
+        ForeignKey("ingest.document_texts.document_uuid", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    # Counts the document's notes from 1.
+    note_number: Mapped[int] = mapped_column(primary_key=True)
+    # Null where it is true of the whole document.
+    page_number: Mapped[int | None]
+    kind: Mapped[str]
+    sentence: Mapped[str]
+    # Whether text that a person sees may be missing or wrong, as the kind said when it was written.
+    leaves_out: Mapped[bool]
 
 
 class DocumentPage(Base):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-PROGRAM = Path(__file__).parents[3] / "examples" / "textract_stand_in.py"
+PROGRAM = Path(__file__).parents[2] / "examples" / "textract_stand_in.py"
 
 
 class StandIn:

@@ -12,6 +12,7 @@ from typing import Protocol
 from PIL import Image
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.notes import Note
 
 # Size of a picture that goes to recognition, in pixels: more than 200 dpi make of an A1 sheet.
 MAX_PIXELS = 36_000_000
@@ -30,12 +31,12 @@ class Picture:
     Attributes:
         image: mode `L`: 8 bits of grey a pixel.
         dpi: dots per inch, as far as known.
-        notes: what a person should know about how it was made.
+        notes: what a person should know about how it was made; without the page.
     """
 
     image: Image.Image
     dpi: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class Document(Protocol):
@@ -52,7 +53,7 @@ class Document(Protocol):
         ...
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Note, ...]:
         """What a person should know about the whole document."""
         ...
 

@@ -20,6 +20,7 @@ from defusedxml.ElementTree import fromstring
 from PIL import Image
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import Picture, check_page_count, corrupt
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
@@ -48,7 +49,7 @@ class FlowingDocument:
     """A document that is its text."""
 
     pages: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     pictured = False
 
     @property
@@ -83,7 +84,9 @@ def read_plain_text(path: Path) -> FlowingDocument:
     data = path.read_bytes()
     encoding = _encoding(data)
     text = data.decode(encoding, errors="replace")
-    notes = () if encoding.startswith("utf-8") else (f"decoded as {encoding}",)
+    notes: tuple[Note, ...] = ()
+    if not encoding.startswith("utf-8"):
+        notes = (Note("encoding_guessed", f"decoded as {encoding}"),)
     text = text.rstrip("\f")
     check_page_count(text.count("\f") + 1)  # Before there are millions of strings.
     return FlowingDocument(tuple(map(clean_text, text.split("\f"))), notes)

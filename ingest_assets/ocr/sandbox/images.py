@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ingest_assets.errors import IngestError
+from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import (
     MAX_PIXELS,
     Picture,
@@ -42,7 +43,7 @@ class ImageDocument:
     """An image file; each frame of a TIFF is a page."""
 
     pictured = True
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __init__(self, path: Path) -> None:
         with _decoding():
@@ -76,8 +77,10 @@ class ImageDocument:
             frame = to_grey(self._decode())
             if scale < 1:
                 frame = frame.resize(size, Image.Resampling.LANCZOS)
-            notes = (f"a huge image, recognised at {dpi} dpi",) if dpi < 0.5 * _ASSUMED_DPI else ()
-            return Picture(ImageOps.exif_transpose(frame), dpi, notes if scale < 1 else ())
+            notes: tuple[Note, ...] = ()
+            if scale < 1 and dpi < 0.5 * _ASSUMED_DPI:
+                notes = (Note("low_resolution", f"a huge image, recognised at {dpi} dpi"),)
+            return Picture(ImageOps.exif_transpose(frame), dpi, notes)
 
     def thumbnail(self, longest_side: int) -> Image.Image:
         """Return the first frame, small, in colour."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import pypdfium2.version
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox import pdf, tesseract
 from ingest_assets.ocr.sandbox.document import Document
 from ingest_assets.ocr.sandbox.formats import open_document
@@ -29,9 +30,8 @@ _THUMBNAIL_BYTES = 12_000
 
 
 def versions() -> dict[str, Any]:
-    """Return what decides how a document reads: programs, data, resolution."""
-    recogniser = f"{tesseract.versions()} {pdf.RENDER_DPI}dpi deskew recover"
-    return {"version": f"{recogniser}; pdfium {pypdfium2.version.PDFIUM_INFO.build}"}
+    """Return the versions of the programs in C that read documents, which shows that they load."""
+    return {"tesseract": tesseract.versions(), "pdfium": pypdfium2.version.PDFIUM_INFO.build}
 
 
 def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
@@ -41,10 +41,10 @@ def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
         repaired: where to write a repaired copy, if only that can be opened.
 
     Returns:
-        `page_count`, `notes`, `path` (that of the repaired copy if there is one), `pictured` (has
-        its first page a picture?), `pages` as `read` returns them.
+        `page_count`, `notes` (kind and sentence of each), `path` (that of the repaired copy if there is
+        one), `pictured` (has its first page a picture?), `pages` as `read` returns them.
     """
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     try:
         document = open_document(Path(path), mime_type)
     except PermanentError as error:
@@ -53,11 +53,11 @@ def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
         pdf.repair(Path(path), Path(repaired))
         path = repaired
         document = open_document(Path(path), mime_type)
-        notes = ("repaired before reading: text may be missing or doubled",)
+        notes = (Note("repaired", "repaired before reading: text may be missing or doubled"),)
     try:
         return {
             "page_count": document.page_count,
-            "notes": [*document.notes, *notes],
+            "notes": _plain((*document.notes, *notes)),
             "path": path,
             "pictured": document.pictured,
             "pages": list(_read(document, 1, document.page_count)),
@@ -100,7 +100,7 @@ def recognise(path: str, mime_type: str, number: int) -> dict[str, Any]:
         "number": number,
         "text": reading.text,
         "confidence": reading.confidence,
-        "notes": list(reading.notes),
+        "notes": _plain(reading.notes),
         "origin": "text-layer" if reading.text is thin else "ocr",
     }
 
@@ -123,10 +123,15 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
 }
 
 
+def _plain(notes: Iterable[Note]) -> list[list[str]]:
+    """Return the kind and the sentence of each note."""
+    return [[note.kind, note.sentence] for note in notes]
+
+
 def _read(document: Document, first: int, last: int) -> Iterator[dict[str, Any]]:
     end = time.monotonic() + _BATCH_SECONDS
     for number in range(first, last + 1):
-        yield {"number": number, "text": document.text(number)}
+        yield {"number": number, "text": document.text(number), "notes": []}
         if time.monotonic() > end:
             return
 

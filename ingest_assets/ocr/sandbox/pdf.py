@@ -21,6 +21,7 @@ import pypdfium2.raw as pdfium
 from PIL import Image
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import (
     MAX_PIXELS,
     Picture,
@@ -81,9 +82,11 @@ class PdfDocument:
         form = self._pdf.get_formtype()
         if form != pdfium.FORMTYPE_NONE:
             self._pdf.init_forms()
-        self.notes: tuple[str, ...] = ()
+        self.notes: tuple[Note, ...] = ()
         if form in (pdfium.FORMTYPE_XFA_FULL, pdfium.FORMTYPE_XFA_FOREGROUND):
-            self.notes = ("an XFA form: only the pages stored for other viewers were read",)
+            self.notes = (
+                Note("form_unread", "an XFA form: only the pages stored for other viewers were read"),
+            )
 
     def text(self, number: int) -> str | None:
         """Return the page's text layer if it is good, None if the page has to be recognised."""
@@ -116,7 +119,9 @@ class PdfDocument:
                     "be drawn so that it can be read.",
                     "Print it to a new PDF with pages of a usual size.",
                 )
-            notes = () if scale == wanted else (f"a huge page, recognised at {dpi} dpi",)
+            notes: tuple[Note, ...] = ()
+            if scale != wanted:
+                notes = (Note("low_resolution", f"a huge page, recognised at {dpi} dpi"),)
             image = _render(page, scale, grey=True)
             if is_blank(image):
                 _check_images(page, number)

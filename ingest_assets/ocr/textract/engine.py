@@ -19,7 +19,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.notes import Note
 from ingest_assets.ocr.engine import TEXT_MIME_TYPES, Page, Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine, room_on_disk
 from ingest_assets.ocr.textract import blocks, faults
@@ -48,8 +49,6 @@ _SURVEYED_AT_A_TIME = 8
 _FULL_SECONDS = 1.0
 # After a probe that nobody answered.
 _PROBE_AGAIN_SECONDS = 30.0
-# Notes that are kept of one document.
-_MAX_NOTES = 20
 
 
 @dataclass(frozen=True)
@@ -126,9 +125,15 @@ class TextractEngine:
             pages=tuple(pages),
             engine=self.name,
             engine_version=f"model {', '.join(dict.fromkeys(versions))}; {self.version}",
-            notes=tuple(notes[:_MAX_NOTES]),
+            notes=tuple(notes),
             thumbnail=survey.thumbnail,
         )
+
+    def reads_as(self, mime_type: str) -> tuple[str, str]:
+        """Return name and version; what is text already is read by the local engine."""
+        if mime_type in TEXT_MIME_TYPES:
+            return self._reader.reads_as(mime_type)
+        return self.name, self.version
 
     def let_go(self) -> None:
         """End the waiting; jobs go on at Amazon's, and are collected by the next who tries."""
@@ -330,15 +335,11 @@ class TextractEngine:
         )
 
 
-def _notes(reader: BlockReader, part: Part) -> Iterable[str]:
-    if missing := reader.missing(part.first_page):
-        yield f"Textract left out {len(missing)} pages: {_named(missing)}"
+def _notes(reader: BlockReader, part: Part) -> Iterator[Note]:
+    for number in reader.missing(part.first_page):
+        yield Note("pages_left_out", "Textract left this page out", number)
     for warning in reader.warnings:
-        pages = [number + part.first_page - 1 for number in warning.get("Pages") or []]
-        where = f" on pages {_named(pages)}" if pages else ""
-        yield f"Textract warns{where}: {warning.get('ErrorCode')}"
-
-
-def _named(numbers: Sequence[int], most: int = 20) -> str:
-    more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
-    return ", ".join(map(str, numbers[:most])) + more
+        sentence = f"Textract warns: {warning.get('ErrorCode')}"
+        for number in warning.get("Pages") or [None]:
+            page = None if number is None else number + part.first_page - 1
+            yield Note("pages_left_out", sentence, page)

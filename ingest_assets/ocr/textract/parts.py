@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ingest_assets.errors import IngestError, PermanentError
+from ingest_assets.notes import Note
 from ingest_assets.ocr.engine import StoredObject
 from ingest_assets.ocr.local import LocalEngine, room_on_disk
 from ingest_assets.store.object_store import ObjectStore
@@ -65,7 +66,7 @@ class Survey:
 
     parts: tuple[Part, ...]
     thumbnail: bytes | None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class Surveyor:
@@ -107,23 +108,25 @@ class Surveyor:
             if document.mime_type != _PDF or pages is None:
                 raise _too_large(document, self._limits)
             parts = self._parts(document, path, pages)
-        return Survey(parts, thumbnail, (*notes, f"split into {len(parts)} parts for Textract"))
+        split = Note("split", f"split into {len(parts)} parts for Textract")
+        return Survey(parts, thumbnail, (*notes, split))
 
     def _look(
         self, path: Path, document: StoredObject
-    ) -> tuple[int | None, bytes | None, tuple[str, ...]]:
+    ) -> tuple[int | None, bytes | None, tuple[Note, ...]]:
         arguments = {"path": str(path), "mime_type": document.mime_type}
         try:
             found = self._reader.ask("survey", **arguments)
         except PermanentError as error:
             if error.code in _FOR_GOOD or document.size_bytes > self._limits.file_bytes:
                 raise
-            return None, None, (f"its pages could not be counted beforehand: {error.message}",)
+            uncounted = f"its pages could not be counted beforehand: {error.message}"
+            return None, None, (Note("no_thumbnail", uncounted),)
         try:
             jpeg = self._reader.ask("thumbnail", **arguments) if found["pictured"] else None
         except IngestError as error:
             # For want of it no document fails.
-            return found["page_count"], None, (f"no thumbnail: {error.message}",)
+            return found["page_count"], None, (Note("no_thumbnail", f"no thumbnail: {error.message}"),)
         return found["page_count"], base64.b64decode(jpeg) if jpeg else None, ()
 
     def _parts(self, document: StoredObject, path: Path, pages: int) -> tuple[Part, ...]:

@@ -92,7 +92,7 @@ class Runs:
         self.pipeline.requests()
         keys: Sequence[str] = self.pipeline.instance.get_dynamic_partitions("documents")
         services = self.pipeline.stage_services(engine or self.engine())
-        services = replace(services, read_again=read_again)
+        services = replace(services, read_again="other-engine" if read_again else "")
         yield from Runner(services, STAGES, "run", 8).run(keys)
 
     def run(self, engine: TextractEngine | None = None, *, read_again: bool = False) -> list[Outcome]:

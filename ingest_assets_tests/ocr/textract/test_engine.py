@@ -206,10 +206,15 @@ def test_what_a_partial_success_leaves_out_is_said(runs: Runs, textract: StandIn
     text = runs.texts()["agreement.pdf"]
     assert text.text == "First page.\n\n\n\nThird page."
     assert text.page_count == 3
-    assert text.notes == [
-        "Textract left out 1 pages: 2",
-        "Textract warns on pages 2: INTERNAL_ERROR",
+    notes = runs.pipeline.rows(
+        "SELECT kind, page_number, sentence FROM ingest.document_notes ORDER BY 3"
+    )
+    assert [tuple(note) for note in notes] == [
+        ("pages_left_out", 2, "Textract left this page out"),
+        ("pages_left_out", 2, "Textract warns: INTERNAL_ERROR"),
     ]
+    (progress,) = runs.pipeline.rows("SELECT complete FROM ingest.document_progress")
+    assert progress.complete is False
     (job,) = runs.jobs()
     assert job["status"] == "partial_success"
     assert job["warnings"] == [{"ErrorCode": "INTERNAL_ERROR", "Pages": [2]}]
@@ -225,7 +230,8 @@ def test_more_pages_than_textract_takes_go_in_parts(runs: Runs, textract: StandI
     assert [outcome.error for outcome in runs.run(runs.engine(limits=Limits(pages=3)))] == [None]
     text = runs.texts()["long.pdf"]
     assert text.text == "\n\n".join(pages)
-    assert "split into 3 parts for Textract" in text.notes
+    notes = runs.pipeline.rows("SELECT sentence FROM ingest.document_notes")
+    assert [note.sentence for note in notes] == ["split into 3 parts for Textract"]
     parts = [key.rpartition("/")[2] for key in keys if "/parts/" in key]
     assert parts == ["00001-00002.pdf", "00003-00004.pdf", "00005-00007.pdf", "parts.json"]
     done = [job for job in runs.jobs() if job["status"] == "succeeded"]

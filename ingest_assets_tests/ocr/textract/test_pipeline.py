@@ -12,7 +12,7 @@ from dagster import DagsterInstance
 
 from ingest_assets import cli
 from ingest_assets.definitions import build_defs
-from ingest_assets.defs.documents import READ_AGAIN, READ_AGAIN_TAG
+from ingest_assets.defs.documents import READ_AGAIN_TAG
 from ingest_assets.settings import Settings
 from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.bucket import execute, upload
@@ -75,7 +75,7 @@ def test_switching_the_engine_and_asking_to_read_again(
     assert engines(pipeline) == {"local", "textract"}
     assert pipeline.run_range(old, new).success
     assert engines(pipeline) == {"local", "textract"}
-    assert pipeline.run_range(old, new, tags={READ_AGAIN_TAG: READ_AGAIN}).success
+    assert pipeline.run_range(old, new, tags={READ_AGAIN_TAG: "other-engine"}).success
     assert engines(pipeline) == {"textract"}
     assert len(textract.jobs) == 2
 
