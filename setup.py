@@ -14,7 +14,6 @@ setup(
         "dagster>=1.13.27,<1.14",
         "dagster-webserver>=1.13.27,<1.14",
         "dagster-postgres>=0.29.27,<0.30",
-        "dagster-aws>=0.29.27,<0.30",
         # Postgres.
         "sqlalchemy>=2.0.36,<2.2",
         "psycopg2-binary>=2.9.10",

@@ -1,7 +1,10 @@
 """Environment variables (and `.env`) to typed settings.
 
 Belongs here: every `INGEST_*` variable with its default and meaning, and the AWS variables that
-decide whether a service is embedded. Does not belong here: connecting to anything.
+decide whether a service is embedded. Does not belong here: connecting to anything (`wiring`).
+
+Settings that one part of the program needs together are a class of their own, so that a Dagster
+resource can take its fields, with their descriptions and limits, from the same declaration.
 """
 
 from __future__ import annotations
@@ -10,7 +13,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_IGNORE_PATTERNS = (
@@ -30,7 +41,157 @@ DEFAULT_IGNORE_PATTERNS = (
 )
 
 
-class Settings(BaseSettings):
+class RegionSettings(BaseModel):
+    """Where Amazon's services are called."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    aws_region: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
+        description="AWS region of the bucket, and of the Amazon services that read from it.",
+    )
+
+
+class BucketSettings(RegionSettings):
+    """The bucket that holds the documents."""
+
+    s3_bucket: str = Field("documents-store", description="Bucket that holds the documents.")
+
+
+class BatchSettings(BaseModel):
+    """How much is done together."""
+
+    max_documents_per_run: int = Field(100, ge=1, le=10_000, description="Documents in one run.")
+
+
+class InputSettings(BatchSettings):
+    """What counts as a file in the input directory."""
+
+    settle_seconds: float = Field(
+        5, ge=0, description="Seconds for which a file must not have changed before it is taken."
+    )
+    ignore_patterns: Annotated[list[str], NoDecode] = Field(
+        list(DEFAULT_IGNORE_PATTERNS),
+        description="Names of files and directories that are not looked at: shell patterns, "
+        "separated by commas.",
+    )
+    max_file_mb: int = Field(2048, ge=1, description="Larger files are rejected unread.")
+
+    @field_validator("ignore_patterns", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [pattern for pattern in value.split(",") if pattern] if isinstance(value, str) else value
+
+
+class ReconciliationSettings(BatchSettings):
+    """How bucket and database are compared."""
+
+    in_flight_seconds: float = Field(
+        60, ge=0, description="Objects and rows younger than this are not judged."
+    )
+
+
+class RetrySettings(BaseModel):
+    """When a document that failed is tried again without being asked."""
+
+    retry_cool_down_seconds: float = Field(
+        60,
+        ge=0,
+        description="Seconds before a document that failed for a transient reason is tried in another "
+        "run; doubles with each run that fails.",
+    )
+    retry_limit: int = Field(
+        5, ge=0, description="Runs that may fail so; then the document waits for a person."
+    )
+
+
+class WorkerSettings(BaseModel):
+    """Processes that one run starts."""
+
+    ocr_workers: int = Field(
+        default_factory=lambda: (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        ),
+        ge=1,
+        description="Processes that parse and recognise documents, in each run; one a core.",
+    )
+
+
+class OcrSettings(RegionSettings, WorkerSettings):
+    """Who reads the documents, and what may be asked of Amazon Textract."""
+
+    ocr_engine: Literal["local", "textract"] = Field(
+        "local",
+        description="Who recognises text. `local`: Tesseract in processes of this machine; "
+        "`textract`: Amazon Textract.",
+    )
+    ocr_page_seconds: float = Field(
+        60, gt=0, description="Computing that one page may take before its document fails."
+    )
+    aws_endpoint_url_textract: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_ENDPOINT_URL_TEXTRACT", "AWS_ENDPOINT_URL"),
+        description="Address of Textract; Amazon's own when not set.",
+    )
+    textract_jobs_in_flight: int = Field(
+        100, ge=1, description="Textract: jobs at a time, of all runs together."
+    )
+    textract_starts_per_second: float = Field(
+        1.0, gt=0, description="Textract: calls of StartDocumentTextDetection, of all runs together."
+    )
+    textract_gets_per_second: float = Field(
+        5.0, gt=0, description="Textract: calls of GetDocumentTextDetection, of all runs together."
+    )
+    textract_price_per_page: float = Field(
+        0.0015, ge=0, description="Textract: US dollars, for estimates."
+    )
+
+
+class ChunkSettings(BaseModel):
+    """How texts are cut."""
+
+    chunk_characters: int = Field(
+        1_500,
+        ge=100,
+        le=100_000,
+        description="The most characters of a chunk; 1,500 are about 350 tokens, and models for "
+        "embeddings take 512.",
+    )
+    chunk_overlap: int = Field(
+        200, ge=0, description="Characters, at most, that a chunk repeats of the one before it."
+    )
+
+    @model_validator(mode="after")
+    def _chunks_go_on(self) -> ChunkSettings:
+        if self.chunk_overlap >= self.chunk_characters:
+            raise ValueError("INGEST_CHUNK_OVERLAP must be less than INGEST_CHUNK_CHARACTERS")
+        return self
+
+
+class EntitySettings(RegionSettings, WorkerSettings):
+    """Who finds entities in the texts."""
+
+    entity_engine: Literal["local", "comprehend"] = Field(
+        "local",
+        description="Who finds entities. `local`: rules in processes of this machine; `comprehend`: "
+        "Amazon Comprehend.",
+    )
+    entity_language: str = Field(
+        "en", description="Language of the documents, as Amazon Comprehend names it."
+    )
+
+
+class Settings(
+    EntitySettings,
+    ChunkSettings,
+    OcrSettings,
+    RetrySettings,
+    ReconciliationSettings,
+    InputSettings,
+    BucketSettings,
+    BaseSettings,
+):
     """The settings of one process. Each field is the environment variable of its name, upper case."""
 
     model_config = SettingsConfigDict(
@@ -49,95 +210,17 @@ class Settings(BaseSettings):
         description="postgresql://… of Dagster's own storage; when not set, the database "
         "`<documents' database>_dagster` on the same server.",
     )
-    s3_bucket: str = Field("documents-store", description="Bucket that holds the documents.")
     s3: Literal["auto", "aws"] = Field(
         "auto",
         description="`aws`: Amazon's own endpoint and credentials; `auto`: AWS_ENDPOINT_URL_S3 "
         "where it is set, else embedded.",
     )
-    settle_seconds: float = Field(
-        5, ge=0, description="Seconds for which a file must not have changed before it is taken."
-    )
-    in_flight_seconds: float = Field(
-        60, ge=0, description="Objects and rows younger than this are not judged."
-    )
-    retry_cool_down_seconds: float = Field(
-        60,
-        ge=0,
-        description="Seconds before a document that failed for a transient reason is tried in another "
-        "run; doubles with each run that fails.",
-    )
-    retry_limit: int = Field(
-        5, ge=0, description="Runs that may fail so; then the document waits for a person."
-    )
-    max_documents_per_run: int = Field(100, ge=1, le=10_000, description="Documents in one run.")
-    max_file_mb: int = Field(2048, ge=1, description="Larger files are rejected unread.")
-    ocr_engine: Literal["local", "textract"] = Field("local", description="Who recognises text.")
-    textract_jobs_in_flight: int = Field(
-        100, ge=1, description="Textract: jobs at a time, of all runs together."
-    )
-    textract_starts_per_second: float = Field(
-        1.0, gt=0, description="Textract: calls of StartDocumentTextDetection, of all runs together."
-    )
-    textract_gets_per_second: float = Field(
-        5.0, gt=0, description="Textract: calls of GetDocumentTextDetection, of all runs together."
-    )
-    textract_price_per_page: float = Field(
-        0.0015, ge=0, description="Textract: US dollars, for estimates."
-    )
-    chunk_characters: int = Field(
-        1_500,
-        ge=100,
-        le=100_000,
-        description="The most characters of a chunk; 1,500 are about 350 tokens, and models for "
-        "embeddings take 512.",
-    )
-    chunk_overlap: int = Field(
-        200, ge=0, description="Characters, at most, that a chunk repeats of the one before it."
-    )
-    entity_engine: Literal["local", "comprehend"] = Field("local", description="Who finds entities.")
-    entity_language: str = Field(
-        "en", description="Language of the documents, as Amazon Comprehend names it."
-    )
-    ocr_workers: int = Field(
-        default_factory=lambda: (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        ),
-        ge=1,
-        description="Processes that parse and recognise documents, in each run; one a core.",
-    )
-    ocr_page_seconds: float = Field(
-        60, gt=0, description="Computing that one page may take before its document fails."
-    )
-    ignore_patterns: Annotated[tuple[str, ...], NoDecode] = Field(
-        DEFAULT_IGNORE_PATTERNS,
-        description="Names of files and directories that are not looked at: shell patterns, "
-        "separated by commas.",
-    )
     dagit_port: int = Field(3000, ge=0, le=65535, description="Port of Dagit on 127.0.0.1.")
-
     aws_endpoint_url_s3: str | None = Field(
         None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     )
-    aws_endpoint_url_textract: str | None = Field(
-        None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_TEXTRACT", "AWS_ENDPOINT_URL")
-    )
-    aws_region: str | None = Field(
-        None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION")
-    )
-
-    @model_validator(mode="after")
-    def _chunks_go_on(self) -> Settings:
-        if self.chunk_overlap >= self.chunk_characters:
-            raise ValueError("INGEST_CHUNK_OVERLAP must be less than INGEST_CHUNK_CHARACTERS")
-        return self
 
     @property
     def plans_dir(self) -> Path:
         """Where reconciliation writes its plans."""
         return self.data_dir.absolute() / "plans"
-
-    @field_validator("ignore_patterns", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value

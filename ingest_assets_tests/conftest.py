@@ -20,7 +20,7 @@ from dagster import DagsterInstance
 from psycopg2 import sql
 from sqlalchemy import make_url
 
-from ingest_assets.definitions import build_defs
+from ingest_assets.defs.code_location import build_defs
 from ingest_assets.embedded.stack import Stack, make_storage
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.settings import Settings

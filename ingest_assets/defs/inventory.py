@@ -142,7 +142,9 @@ def register_orphaned_uploads(
     objects = object_store.get()
     inventory = reconciliation.inventory(database.get(), objects)
     orphans = (found for found in inventory if found.kind == "orphan")
-    adopted = adopt(context.instance, database.get(), objects, orphans, reconciliation.batch_size)
+    adopted = adopt(
+        context.instance, database.get(), objects, orphans, reconciliation.max_documents_per_run
+    )
     _tell(context, adopted)
 
 
@@ -166,7 +168,7 @@ def import_stuck_documents(
         database.get(),
         object_store.get(),
         config.table,
-        reconciliation.batch_size,
+        reconciliation.max_documents_per_run,
     )
     _tell(context, adopted)
 

@@ -1,6 +1,8 @@
-"""Dagster's wrapping of the plain clients: configuration in, client out.
+"""What runs and sensors work with, as Dagster's resources: configuration in, part out.
 
-Belongs here: where a client's settings come from. Does not belong here: what a client does.
+Belongs here: how long a part lives and who shares it within a process. Does not belong here: which
+part is made of which settings (`wiring`), what a part does, and the settings' meaning: a resource
+takes its fields from the class of `settings` that it inherits from.
 """
 
 from __future__ import annotations
@@ -9,32 +11,47 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
-from dagster_aws.s3 import S3Resource
 from pydantic import Field, PrivateAttr
 
-from ingest_assets.extraction import comprehend
-from ingest_assets.extraction import local as rules
+from ingest_assets import wiring
 from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.extraction.engine import EntityEngine
 from ingest_assets.ocr.engine import OcrEngine
-from ingest_assets.ocr.local import LocalEngine
-from ingest_assets.ocr.textract.calls import textract_client
-from ingest_assets.ocr.textract.engine import TextractEngine
-from ingest_assets.ocr.textract.probe import probe
 from ingest_assets.operations.reconcile.inventory import Deep, Inventory
 from ingest_assets.operations.retry_policy import RetryRules
+from ingest_assets.settings import (
+    BucketSettings,
+    ChunkSettings,
+    EntitySettings,
+    InputSettings,
+    OcrSettings,
+    ReconciliationSettings,
+    RetrySettings,
+    Settings,
+)
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets.store.textract_jobs import Quotas, TextractJobs
-from ingest_assets.workers.pool import Limits
+
+_Resource = TypeVar("_Resource", bound=ConfigurableResource[Any])
 
 # One pool of connections and one memory of known files a process, however many ticks it serves.
-_database = lru_cache(maxsize=4)(Database)
+_database = lru_cache(maxsize=4)(wiring.database)
 _known_files = lru_cache(maxsize=4)(lambda _url: KnownFiles())
+
+
+def configured(resource: type[_Resource], settings: Settings, **others: Any) -> _Resource:
+    """A resource whose fields are the settings of the same names.
+
+    Args:
+        resource: its class.
+        settings: where the values come from.
+        others: its fields that are no settings.
+    """
+    return resource(**settings.model_dump(include=set(resource.model_fields)), **others)
 
 
 class PostgresResource(ConfigurableResource[Any]):
@@ -47,62 +64,25 @@ class PostgresResource(ConfigurableResource[Any]):
         return _database(self.url)
 
 
-class ObjectStoreResource(ConfigurableResource[Any]):
+class ObjectStoreResource(BucketSettings, ConfigurableResource[Any]):
     """The bucket that holds the documents."""
-
-    s3: S3Resource
-    bucket: str = Field(description="Name of the bucket.")
 
     def get(self) -> ObjectStore:
         """A client of that bucket; safe to share between threads."""
-        return ObjectStore(self.s3.get_client(), self.bucket)
+        return wiring.object_store(self)
 
 
-class TextractResource(ConfigurableResource[Any]):
-    """Amazon Textract: where it is, what it may be asked, and what it costs."""
+class OcrEngineResource(OcrSettings, ConfigurableResource[Any]):
+    """Who reads the documents. What the engine holds on this machine ends with the run."""
 
     database: PostgresResource
     object_store: ObjectStoreResource
-    region_name: str | None = Field(None, description="That of the bucket.")
-    endpoint_url: str | None = Field(None, description="Amazon's own where it is not set.")
-    jobs_in_flight: int = Field(description="Jobs at a time, of all runs together.")
-    starts_per_second: float = Field(description="Calls that start a job, of all runs together.")
-    gets_per_second: float = Field(description="Calls that ask for results, of all runs together.")
-    price_per_page: float = Field(description="US dollars, for estimates.")
-
-    def probe(self) -> list[str]:
-        """Make sure that Textract can be used; `ocr.textract.probe.probe` says how."""
-        return probe(textract_client(self.region_name, self.endpoint_url), self.object_store.get())
-
-    def make_engine(self, reader: LocalEngine) -> TextractEngine:
-        """An engine that ends `reader` with itself."""
-        client = textract_client(self.region_name, self.endpoint_url)
-        quotas = Quotas(self.jobs_in_flight, self.starts_per_second, self.gets_per_second)
-        jobs = TextractJobs(self.database.get(), client.meta.region_name, quotas, self.price_per_page)
-        return TextractEngine(
-            client,
-            self.object_store.get(),
-            jobs,
-            reader,
-            documents_at_a_time=self.jobs_in_flight,
-        )
-
-
-class OcrEngineResource(ConfigurableResource[Any]):
-    """Who reads the documents. What the engine holds on this machine ends with the run."""
-
-    engine: Literal["local", "textract"] = Field(
-        description="`local`: Tesseract in processes of this machine; `textract`: Amazon Textract."
-    )
-    workers: int = Field(description="Processes that parse and recognise; one a core.")
-    page_seconds: float = Field(60, description="Computing that one page may take.")
-    textract: TextractResource
 
     _engine: OcrEngine | None = PrivateAttr(None)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[OcrEngineResource]:
-        """Hold the engine for the length of a run."""
+        """Close the engine at the end of the run."""
         try:
             yield self
         finally:
@@ -112,7 +92,7 @@ class OcrEngineResource(ConfigurableResource[Any]):
     def get(self) -> OcrEngine:
         """The engine, made when it is first asked for; safe to share between threads."""
         if self._engine is None:
-            self._engine = self._make()
+            self._engine = wiring.ocr_engine(self, self.database.get(), self.object_store.get())
         return self._engine
 
     def probe(self) -> None:
@@ -122,62 +102,43 @@ class OcrEngineResource(ConfigurableResource[Any]):
             ConfigurationError: it could not; the sentence says which setting is wrong.
             TransientError: it does not answer just now.
         """
-        if self.engine == "textract":
-            self.textract.probe()
-
-    def _make(self) -> OcrEngine:
-        local = LocalEngine(self.workers, Limits(cpu_seconds=self.page_seconds))
-        try:
-            return self.textract.make_engine(local) if self.engine == "textract" else local
-        except BaseException:
-            local.close()
-            raise
+        wiring.probe_ocr(self, self.object_store.get())
 
 
-class ExtractionResource(ConfigurableResource[Any]):
+class ExtractionResource(ChunkSettings, EntitySettings, ConfigurableResource[Any]):
     """How texts are cut, and who finds entities in them. Its processes end with the run."""
 
-    chunk_characters: int = Field(description="The most characters of a chunk.")
-    chunk_overlap: int = Field(description="The most characters that two chunks share.")
-    engine: Literal["local", "comprehend"] = Field(
-        description="`local`: rules in processes of this machine; `comprehend`: Amazon Comprehend."
-    )
-    language: str = Field(description="Language of the documents, as Amazon Comprehend names it.")
-    region: str | None = Field(description="AWS region of Amazon Comprehend.")
-    workers: int = Field(description="Processes that find entities by rule; one a core.")
-
-    _engine: EntityEngine = PrivateAttr()
+    _engine: EntityEngine | None = PrivateAttr(None)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[ExtractionResource]:
-        """Hold the engine for the length of a run."""
-        local = rules.LocalEngine(self.workers)
-        self._engine = local
+        """Close the engine at the end of the run."""
         try:
-            if self.engine == "comprehend":
-                self._engine = comprehend.ComprehendEngine(self.region, self.language, local)
             yield self
         finally:
-            self._engine.close()
-            local.close()
+            if self._engine is not None:
+                self._engine.close()
 
     def chunker(self) -> Chunker:
         """What cuts texts into chunks."""
-        return Chunker(self.chunk_characters, self.chunk_overlap)
+        return wiring.chunker(self)
 
     def get(self) -> EntityEngine:
-        """The engine; safe to share between threads."""
+        """The engine, made when it is first asked for; safe to share between threads."""
+        if self._engine is None:
+            self._engine = wiring.entity_engine(self)
         return self._engine
 
 
-class InputDirectoryResource(ConfigurableResource[Any]):
+class InputDirectoryResource(InputSettings, ConfigurableResource[Any]):
     """The directory that is watched, and what counts as a file in it."""
 
-    path: str = Field(description="Directory, looked at recursively.")
-    settle_seconds: float = Field(description="Seconds without a change before a file is taken.")
-    ignore_patterns: list[str] = Field(description="Names that are passed over: shell patterns.")
-    batch_size: int = Field(description="Files that are recorded, and later run, together.")
-    max_file_bytes: int = Field(description="Larger files are rejected unread.")
+    path: str = Field(description="INGEST_INPUT_DIR as an absolute path.")
+
+    @property
+    def max_file_bytes(self) -> int:
+        """INGEST_MAX_FILE_MB in bytes."""
+        return self.max_file_mb * 1024**2
 
     def discover(self, database: PostgresResource, resume_after: str | None) -> Discovery:
         """Record the files that are new and settled; `stages.discovery.discover` says how."""
@@ -187,31 +148,24 @@ class InputDirectoryResource(ConfigurableResource[Any]):
             Path(self.path),
             settle_seconds=self.settle_seconds,
             ignore_patterns=self.ignore_patterns,
-            batch_size=self.batch_size,
+            batch_size=self.max_documents_per_run,
             resume_after=resume_after,
         )
 
 
-class RetryResource(ConfigurableResource[Any]):
-    """When documents whose fault may pass are tried again by themselves."""
-
-    cool_down_seconds: float = Field(
-        description="From the end of the first run that failed; doubles with each further one."
-    )
-    limit: int = Field(description="Runs that may fail; then the document waits for a person.")
+class RetryResource(RetrySettings, ConfigurableResource[Any]):
+    """When documents that failed are tried again without being asked."""
 
     @property
     def rules(self) -> RetryRules:
-        """The same, as `failures` takes it."""
-        return RetryRules(self.cool_down_seconds, self.limit)
+        """The same, as `operations.retry_policy` takes it."""
+        return wiring.retry_rules(self)
 
 
-class ReconciliationResource(ConfigurableResource[Any]):
+class ReconciliationResource(ReconciliationSettings, ConfigurableResource[Any]):
     """How bucket and database are compared."""
 
     plans_dir: str = Field(description="Directory that plan files are written to.")
-    in_flight_seconds: float = Field(description="Younger objects and rows are not judged.")
-    batch_size: int = Field(description="Orphans that are recorded together.")
 
     def inventory(
         self,
@@ -222,12 +176,5 @@ class ReconciliationResource(ConfigurableResource[Any]):
         after: str = "",
         seconds: float | None = None,
     ) -> Inventory:
-        """A look that has not begun; `reconcile.inventory.Inventory` says what the arguments are."""
-        return Inventory(
-            database,
-            objects,
-            in_flight_seconds=self.in_flight_seconds,
-            deep=deep,
-            after=after,
-            seconds=seconds,
-        )
+        """A comparison that has not begun; `Inventory` says what the arguments are."""
+        return wiring.inventory(self, database, objects, deep=deep, after=after, seconds=seconds)

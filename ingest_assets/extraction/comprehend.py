@@ -67,7 +67,7 @@ class ComprehendEngine:
     Args:
         region: AWS region; None for that of the environment.
         language: language of the texts, as Comprehend names it.
-        rules: finds what form alone gives away.
+        rules: finds what form alone gives away; closed with this engine.
     """
 
     name = NAME
@@ -94,9 +94,10 @@ class ComprehendEngine:
         return tuple(apart(mentions, len(text)))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and the engine of the rules."""
         if "_client" in vars(self):
             self._client.close()
+        self._rules.close()
 
     @cached_property
     def _client(self) -> ComprehendClient:

@@ -23,7 +23,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from psycopg2 import sql
 from sqlalchemy import make_url
 
-from ingest_assets.definitions import build_defs
+from ingest_assets.defs.code_location import build_defs
 from ingest_assets.embedded.stack import PROJECT
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine

@@ -13,8 +13,8 @@ from dagster import DagsterRunStatus
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_assets.defs import sensors
 from ingest_assets.defs.partitions import add_partitions
+from ingest_assets.defs.sensors import batches
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.store.names import path_of
@@ -107,7 +107,7 @@ def test_a_batch_that_kills_its_runs_is_launched_more_and_more_slowly(
         pipeline.instance.create_run_for_job(job, tags=request.tags, status=DagsterRunStatus.FAILURE)
     assert len(set(keys)) == 5
     assert pipeline.requests() == []
-    monkeypatch.setattr(sensors, "_SLOW_LAUNCH_SECONDS", 0)
+    monkeypatch.setattr(batches, "_SLOW_LAUNCH_SECONDS", 0)
     (request,) = pipeline.requests()
     assert request.run_key not in keys
     assert pipeline.launch(request).success

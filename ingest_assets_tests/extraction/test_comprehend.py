@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest_assets.defs.resources import ExtractionResource
+from ingest_assets.defs.resources import ExtractionResource, configured
 from ingest_assets.errors import IngestError
 from ingest_assets.extraction.comprehend import ComprehendEngine
+from ingest_assets.settings import Settings
 from ingest_assets.stages.runner import TRIES
 from ingest_assets_tests.support.comprehend import REGION, StandIn, serving
 from ingest_assets_tests.support.pipeline import Pipeline, RulesEngine
@@ -152,18 +153,8 @@ def test_throttled_in_the_graph(pipeline: Pipeline, monkeypatch: pytest.MonkeyPa
     stand_in.faults.extend([(400, "ThrottlingException")] * 3 * TRIES)
     pipeline.put("note.txt", b"Acme pays $5.")
     (request,) = pipeline.requests()
-    pipeline.defs = pipeline.rebuilt(
-        {
-            "extraction": ExtractionResource(
-                chunk_characters=1_500,
-                chunk_overlap=200,
-                engine="comprehend",
-                language="en",
-                region=REGION,
-                workers=1,
-            )
-        }
-    )
+    settings = Settings(_env_file=None, entity_engine="comprehend", aws_region=REGION, ocr_workers=1)
+    pipeline.defs = pipeline.rebuilt({"extraction": configured(ExtractionResource, settings)})
     with serving(stand_in) as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_COMPREHEND", address)
         assert not pipeline.launch(request).success

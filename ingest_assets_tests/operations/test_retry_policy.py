@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from dagster import DagsterInstance
 
 from ingest_assets import cli
-from ingest_assets.definitions import build_defs
+from ingest_assets.defs.code_location import build_defs
 from ingest_assets.defs.resources import ObjectStoreResource
 from ingest_assets.errors import ConfigurationError, IngestError, TransientError
 from ingest_assets.ocr.engine import Recognition, StoredObject

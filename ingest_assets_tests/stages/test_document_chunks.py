@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ingest_assets.defs.resources import ExtractionResource
+from ingest_assets.defs.resources import ExtractionResource, configured
 from ingest_assets.extraction.chunks import Chunker
+from ingest_assets.settings import Settings
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import Pipeline
 
@@ -62,14 +63,8 @@ def test_another_size_replaces_the_chunks_and_keeps_the_entities(pipeline: Pipel
     assert mentions
     before = chunks(pipeline)
     (key,) = pipeline.instance.get_dynamic_partitions("documents")
-    smaller = ExtractionResource(
-        chunk_characters=300,
-        chunk_overlap=0,
-        engine="local",
-        language="en",
-        region=None,
-        workers=1,
-    )
+    settings = Settings(_env_file=None, chunk_characters=300, chunk_overlap=0, ocr_workers=1)
+    smaller = configured(ExtractionResource, settings)
     pipeline.defs = pipeline.rebuilt({"extraction": smaller})
     assert pipeline.run_range(key, key, assets=["document_chunks"]).success
     after = chunks(pipeline)

@@ -37,7 +37,9 @@ def orphaned_uploads(
         database.get(), objects, after=context.cursor or "", seconds=_LOOK_SECONDS
     )
     orphans = (found for found in inventory if found.kind == "orphan")
-    adopted = adopt(context.instance, database.get(), objects, orphans, reconciliation.batch_size)
+    adopted = adopt(
+        context.instance, database.get(), objects, orphans, reconciliation.max_documents_per_run
+    )
     for left in adopted.registered.left:
         context.log.warning("%s: %s", left.key, left.detail)
     context.log.info("%s", adopted)

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from dagster import DagsterInstance
 
 from ingest_assets import cli
-from ingest_assets.definitions import build_defs
+from ingest_assets.defs.code_location import build_defs
 from ingest_assets.defs.documents import READ_AGAIN_TAG
 from ingest_assets.settings import Settings
 from ingest_assets_tests.conftest import Services

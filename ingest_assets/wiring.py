@@ -1,0 +1,196 @@
+"""From settings to the parts that do the work: the one place, for Dagster and the command line alike.
+
+Belongs here: which part is made of which settings. Does not belong here: how long a part lives and
+who shares it; a Dagster resource or a command decides that.
+
+Each function imports what it makes: the command line loads this module before it knows which part a
+command needs, and must answer at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ingest_assets.extraction.chunks import Chunker
+    from ingest_assets.extraction.engine import EntityEngine
+    from ingest_assets.ocr.engine import OcrEngine
+    from ingest_assets.ocr.local import LocalEngine
+    from ingest_assets.operations.reconcile.inventory import Deep, Inventory
+    from ingest_assets.operations.retry_policy import RetryRules
+    from ingest_assets.settings import (
+        BucketSettings,
+        ChunkSettings,
+        EntitySettings,
+        OcrSettings,
+        ReconciliationSettings,
+        RetrySettings,
+    )
+    from ingest_assets.store.database import Database
+    from ingest_assets.store.object_store import ObjectStore
+
+
+def database(url: str, connections: int = 5) -> Database:
+    """The documents' database; connects when it is first used.
+
+    Args:
+        url: INGEST_DATABASE_URL.
+        connections: connections that are kept open.
+
+    Raises:
+        ConfigurationError: the URL is not that of a Postgres database.
+    """
+    from ingest_assets.store.database import Database
+
+    return Database(url, connections)
+
+
+def object_store(settings: BucketSettings) -> ObjectStore:
+    """The bucket that holds the documents; endpoint and credentials are those of the environment."""
+    import boto3
+    from botocore.config import Config
+
+    from ingest_assets.store.object_store import ObjectStore
+
+    # A session of its own: boto3's default one is not safe between threads.
+    client = boto3.session.Session().client(
+        "s3",
+        region_name=settings.aws_region,
+        config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
+    )
+    return ObjectStore(client, settings.s3_bucket)
+
+
+def local_reader(settings: OcrSettings) -> LocalEngine:
+    """The engine that reads documents in processes of this machine; the caller closes it.
+
+    Raises:
+        ConfigurationError: `ocr_does_not_start`.
+    """
+    from ingest_assets.ocr.local import LocalEngine
+    from ingest_assets.workers.pool import Limits
+
+    return LocalEngine(settings.ocr_workers, Limits(cpu_seconds=settings.ocr_page_seconds))
+
+
+def ocr_engine(settings: OcrSettings, database: Database, objects: ObjectStore) -> OcrEngine:
+    """The engine that INGEST_OCR_ENGINE names; the caller closes it.
+
+    Raises:
+        ConfigurationError: `ocr_does_not_start`, or no AWS region is set for Textract.
+    """
+    reader = local_reader(settings)
+    if settings.ocr_engine == "local":
+        return reader
+    from ingest_assets.ocr.textract.engine import TextractEngine
+    from ingest_assets.store.textract_jobs import Quotas, TextractJobs
+
+    try:
+        client = _textract(settings)
+        quotas = Quotas(
+            settings.textract_jobs_in_flight,
+            settings.textract_starts_per_second,
+            settings.textract_gets_per_second,
+        )
+        region, price = client.meta.region_name, settings.textract_price_per_page
+        return TextractEngine(
+            client,
+            objects,
+            TextractJobs(database, region, quotas, price),
+            reader,
+            documents_at_a_time=settings.textract_jobs_in_flight,
+        )
+    except BaseException:
+        reader.close()
+        raise
+
+
+def ocr_version(settings: OcrSettings) -> str:
+    """The version of the engine that INGEST_OCR_ENGINE names, without making it."""
+    if settings.ocr_engine == "local":
+        from ingest_assets.ocr.local import version
+
+        return version()
+    from ingest_assets.ocr.textract.engine import TextractEngine
+
+    return TextractEngine.version
+
+
+def probe_ocr(settings: OcrSettings, objects: ObjectStore) -> list[str]:
+    """Ask Textract, where it is the engine, whether it can be used; the local engine is not started.
+
+    Returns:
+        What was found, a sentence each.
+
+    Raises:
+        ConfigurationError: Textract cannot be used; the sentence says which setting is wrong.
+        TransientError: Textract or S3 does not answer just now.
+    """
+    if settings.ocr_engine == "local":
+        return []
+    from ingest_assets.ocr.textract.probe import probe
+
+    return probe(_textract(settings), objects)
+
+
+def _textract(settings: OcrSettings) -> Any:
+    from ingest_assets.ocr.textract.calls import textract_client
+
+    return textract_client(settings.aws_region, settings.aws_endpoint_url_textract)
+
+
+def chunker(settings: ChunkSettings) -> Chunker:
+    """What cuts texts into chunks."""
+    from ingest_assets.extraction.chunks import Chunker
+
+    return Chunker(settings.chunk_characters, settings.chunk_overlap)
+
+
+def entity_engine(settings: EntitySettings) -> EntityEngine:
+    """The engine that INGEST_ENTITY_ENGINE names; the caller closes it."""
+    from ingest_assets.extraction.local import LocalEngine
+
+    rules = LocalEngine(settings.ocr_workers)
+    if settings.entity_engine == "local":
+        return rules
+    from ingest_assets.extraction.comprehend import ComprehendEngine
+
+    return ComprehendEngine(settings.aws_region, settings.entity_language, rules)
+
+
+def entity_engine_version(settings: EntitySettings) -> tuple[str, str]:
+    """Name and version of the engine that INGEST_ENTITY_ENGINE names, without making it."""
+    from ingest_assets.extraction import comprehend, local
+
+    if settings.entity_engine == "local":
+        return local.NAME, local.VERSION
+    return comprehend.NAME, comprehend.version(settings.entity_language)
+
+
+def retry_rules(settings: RetrySettings) -> RetryRules:
+    """When a document that failed is tried again without being asked."""
+    from ingest_assets.operations.retry_policy import RetryRules
+
+    return RetryRules(settings.retry_cool_down_seconds, settings.retry_limit)
+
+
+def inventory(
+    settings: ReconciliationSettings,
+    database: Database,
+    objects: ObjectStore,
+    *,
+    deep: Deep | None = None,
+    after: str = "",
+    seconds: float | None = None,
+) -> Inventory:
+    """A comparison of bucket and database that has not begun; `Inventory` explains the arguments."""
+    from ingest_assets.operations.reconcile.inventory import Inventory
+
+    return Inventory(
+        database,
+        objects,
+        in_flight_seconds=settings.in_flight_seconds,
+        deep=deep,
+        after=after,
+        seconds=seconds,
+    )
