@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint clean
+.PHONY: run test lint docs clean
 
 # `exec`, so that what stops make stops the stack, in its own good order.
 run: $(VENV)/.installed-run
@@ -18,6 +18,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# What is made of the code in README.md and docs/; a test compares.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m ingest_assets_tests.support.docs
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

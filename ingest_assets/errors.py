@@ -1,29 +1,34 @@
 """The ways in which work on a document can end badly.
 
 Belongs here: the classes that say *what kind* of fault it is, because the kind decides what happens
-next. Does not belong here: the faults themselves; they are raised, with their code and sentence,
-where they are found.
+next. Does not belong here: what each code means and what to do about it (`catalogue`), nor the faults
+themselves; they are raised, with their code and sentence, where they are found.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-ErrorClass = Literal["transient", "permanent", "configuration"]
+from ingest_assets import catalogue
+
+ErrorClass = catalogue.ErrorClass
 
 
 class IngestError(Exception):
     """A fault with a class, a stable code, a sentence for people and a remedy.
 
     Args:
-        code: stable identifier in snake case, stored in ``stage_attempts.error_code``.
+        code: stable identifier in snake case, stored in ``stage_attempts.error_code``; one of
+            `catalogue.FAULTS`.
         message: one sentence: what happened, to which document. Never holds a secret.
-        remedy: one sentence: what a person can do about it.
+        remedy: what a person can do about it; by default what the catalogue says of the code.
     """
 
     error_class: ClassVar[ErrorClass]
 
-    def __init__(self, code: str, message: str, remedy: str = "") -> None:
+    def __init__(self, code: str, message: str, remedy: str | None = None) -> None:
+        if remedy is None:
+            remedy = catalogue.FAULTS[code].remedy
         # All arguments go to Exception, so that the error survives pickling between processes.
         super().__init__(code, message, remedy)
         self.code = code

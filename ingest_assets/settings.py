@@ -49,14 +49,14 @@ class RegionSettings(BaseModel):
     aws_region: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
-        description="AWS region of the bucket, and of the Amazon services that read from it.",
+        description="The region of the bucket, and of the Amazon services that read from it.",
     )
 
 
 class BucketSettings(RegionSettings):
     """The bucket that holds the documents."""
 
-    s3_bucket: str = Field("documents-store", description="Bucket that holds the documents.")
+    s3_bucket: str = Field("documents-store", description="The bucket that holds the documents.")
 
 
 class BatchSettings(BaseModel):
@@ -76,7 +76,9 @@ class InputSettings(BatchSettings):
         description="Names of files and directories that are not looked at: shell patterns, "
         "separated by commas.",
     )
-    max_file_mb: int = Field(2048, ge=1, description="Larger files are rejected unread.")
+    max_file_mb: int = Field(
+        2048, ge=1, description="Megabytes (2²⁰ bytes); larger files are rejected unread."
+    )
 
     @field_validator("ignore_patterns", mode="before")
     @classmethod
@@ -88,7 +90,9 @@ class ReconciliationSettings(BatchSettings):
     """How bucket and database are compared."""
 
     in_flight_seconds: float = Field(
-        60, ge=0, description="Objects and rows younger than this are not judged."
+        60,
+        ge=0,
+        description="Seconds for which reconciliation and verification judge no new object or row.",
     )
 
 
@@ -102,7 +106,10 @@ class RetrySettings(BaseModel):
         "run; doubles with each run that fails.",
     )
     retry_limit: int = Field(
-        5, ge=0, description="Runs that may fail so; then the document waits for a person."
+        5,
+        ge=0,
+        description="Runs in which a document may fail for a transient reason; then it waits for a "
+        "person.",
     )
 
 
@@ -114,7 +121,8 @@ class WorkerSettings(BaseModel):
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         ),
         ge=1,
-        description="Processes that parse and recognise documents, in each run; one a core.",
+        description="Processes that parse and recognise documents in each run, and as many that find "
+        "entities; one a core where not set.",
     )
 
 
@@ -123,16 +131,16 @@ class OcrSettings(RegionSettings, WorkerSettings):
 
     ocr_engine: Literal["local", "textract"] = Field(
         "local",
-        description="Who recognises text. `local`: Tesseract in processes of this machine; "
+        description="What recognises text. `local`: Tesseract in processes of this machine; "
         "`textract`: Amazon Textract.",
     )
     ocr_page_seconds: float = Field(
-        60, gt=0, description="Computing that one page may take before its document fails."
+        60, gt=0, description="Seconds of computing that one page may take before its document fails."
     )
     aws_endpoint_url_textract: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_ENDPOINT_URL_TEXTRACT", "AWS_ENDPOINT_URL"),
-        description="Address of Textract; Amazon's own when not set.",
+        description="Another Textract than Amazon's, such as `examples/textract_stand_in.py`.",
     )
     textract_jobs_in_flight: int = Field(
         100, ge=1, description="Textract: jobs at a time, of all runs together."
@@ -144,7 +152,7 @@ class OcrSettings(RegionSettings, WorkerSettings):
         5.0, gt=0, description="Textract: calls of GetDocumentTextDetection, of all runs together."
     )
     textract_price_per_page: float = Field(
-        0.0015, ge=0, description="Textract: US dollars, for estimates."
+        0.0015, ge=0, description="Textract: US dollars a page, for estimates."
     )
 
 
@@ -159,7 +167,10 @@ class ChunkSettings(BaseModel):
         "embeddings take 512.",
     )
     chunk_overlap: int = Field(
-        200, ge=0, description="Characters, at most, that a chunk repeats of the one before it."
+        200,
+        ge=0,
+        description="The most characters that a chunk repeats of the one before it, in whole sentences "
+        "or words.",
     )
 
     @model_validator(mode="after")
@@ -174,11 +185,11 @@ class EntitySettings(RegionSettings, WorkerSettings):
 
     entity_engine: Literal["local", "comprehend"] = Field(
         "local",
-        description="Who finds entities. `local`: rules in processes of this machine; `comprehend`: "
-        "Amazon Comprehend.",
+        description="What finds entities. `local`: rules in processes of this machine; `comprehend`: "
+        "Amazon Comprehend, for names.",
     )
     entity_language: str = Field(
-        "en", description="Language of the documents, as Amazon Comprehend names it."
+        "en", description="The language of the documents, as Amazon Comprehend names it."
     )
 
 
@@ -198,26 +209,32 @@ class Settings(
         env_prefix="INGEST_", env_file=".env", extra="ignore", populate_by_name=True
     )
 
-    input_dir: Path = Field(Path("input"), description="Directory that is watched, recursively.")
+    input_dir: Path = Field(Path("input"), description="The directory that is watched, recursively.")
     data_dir: Path = Field(
-        Path(".ingest"), description="Embedded Postgres and S3, DAGSTER_HOME, credentials."
+        Path(".ingest"),
+        description="Where embedded services, DAGSTER_HOME, passwords, logs and plans are kept.",
     )
     database_url: SecretStr | None = Field(
-        None, description="postgresql://… of the documents' database; embedded when not set."
+        None,
+        description="The documents' database, as `postgresql://user:password@host/database`; embedded "
+        "where not set.",
     )
     dagster_database_url: SecretStr | None = Field(
         None,
-        description="postgresql://… of Dagster's own storage; when not set, the database "
+        description="Dagster's own storage, in the same form; where not set, the database "
         "`<documents' database>_dagster` on the same server.",
     )
     s3: Literal["auto", "aws"] = Field(
         "auto",
-        description="`aws`: Amazon's own endpoint and credentials; `auto`: AWS_ENDPOINT_URL_S3 "
+        description="`aws`: Amazon's own endpoint and credentials; `auto`: `AWS_ENDPOINT_URL_S3` "
         "where it is set, else embedded.",
     )
-    dagit_port: int = Field(3000, ge=0, le=65535, description="Port of Dagit on 127.0.0.1.")
+    dagit_port: int = Field(3000, ge=0, le=65535, description="The port of Dagit on 127.0.0.1.")
     aws_endpoint_url_s3: str | None = Field(
-        None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+        None,
+        validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        description="Any S3, with AWS's own variables for its credentials (`AWS_ACCESS_KEY_ID`, "
+        "`AWS_PROFILE`, …); embedded where not set.",
     )
 
     @property

@@ -34,7 +34,5 @@ def clean_text(text: str) -> str:
 def too_much_text() -> PermanentError:
     """Return the error for a document whose text is longer than `MAX_TEXT_BYTES`."""
     return PermanentError(
-        "too_much_text",
-        f"The document holds more than {MAX_TEXT_BYTES // 1_000_000} MB of text.",
-        "Split it, or leave it out if it is data rather than a document.",
+        "too_much_text", f"The document holds more than {MAX_TEXT_BYTES // 1_000_000} MB of text."
     )

@@ -128,16 +128,10 @@ def check_bucket(bucket: str, environment: Mapping[str, str]) -> None:
         ) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise ConfigurationError(
-            "no_s3_credentials",
-            f"There are no credentials for {where.removesuffix(',')}.",
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
+            "no_s3_credentials", f"There are no credentials for {where.removesuffix(',')}."
         ) from error
     except (BotoCoreError, ValueError) as error:
-        raise ConfigurationError(
-            "s3_unreachable",
-            f"{where} does not answer: {error}",
-            "Check AWS_ENDPOINT_URL_S3 and AWS_REGION.",
-        ) from error
+        raise ConfigurationError("s3_unreachable", f"{where} does not answer: {error}") from error
 
 
 def _remedy(code: str) -> str:

@@ -81,9 +81,7 @@ class Credentials(BaseModel):
             return None
         except ValidationError as error:
             raise ConfigurationError(
-                "credentials_unreadable",
-                f"{path} does not hold what it should.",
-                "Restore it, or remove INGEST_DATA_DIR to start from nothing.",
+                "credentials_unreadable", f"{path} does not hold what it should."
             ) from error
 
     @classmethod
@@ -100,7 +98,6 @@ class Credentials(BaseModel):
                 raise ConfigurationError(
                     "credentials_missing",
                     f"{cls.path(data_dir)} is gone, but the database that it opens is still there.",
-                    "Restore it, or remove INGEST_DATA_DIR to start from nothing.",
                 )
             credentials = cls()
             credentials.write(data_dir)

@@ -95,9 +95,7 @@ def choose_dagit_port(settings: Settings, port: int | None, say: Say) -> int:
         say(f"Port {asked} is in use; Dagit takes another one.")
         return any_free_port()
     name = "INGEST_DAGIT_PORT" if port is None else "--port"
-    raise ConfigurationError(
-        "port_in_use", f"{name} is {asked}, but something else listens there.", "Choose another."
-    )
+    raise ConfigurationError("port_in_use", f"{name} is {asked}, but something else listens there.")
 
 
 def dev(
@@ -131,7 +129,6 @@ def dev(
             "dev_already_running",
             f"`ingest-assets dev` already runs on {data_dir}"
             + (f", in process {holder['pid']}." if holder else "."),
-            "Stop it, or set INGEST_DATA_DIR to another directory.",
         )
     dagster: Dagster | None = None
     stack: Stack | None = None

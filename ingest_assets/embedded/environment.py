@@ -20,11 +20,6 @@ from ingest_assets.embedded.lock import FileLock
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.settings import Settings
 
-_URL_SHAPE = (
-    "It should read postgresql://user:password@host:5432/database, with %-encoding for each of "
-    "@ : / # ? % in the password."
-)
-
 
 def data_directory(settings: Settings) -> Path:
     """Return INGEST_DATA_DIR, absolute."""
@@ -91,9 +86,7 @@ def stack_environment(settings: Settings) -> dict[str, str]:
         holder = services_lock(settings).holder()
         if holder is None or not holder["ready"] or credentials is None:
             raise ConfigurationError(
-                "not_running",
-                f"Nothing is running on INGEST_DATA_DIR, {data_directory(settings)}.",
-                "Start it with `ingest-assets dev` or `ingest-assets services start`.",
+                "not_running", f"Nothing is running on INGEST_DATA_DIR, {data_directory(settings)}."
             )
     return _environment(settings, credentials)
 
@@ -112,11 +105,11 @@ def parse_database_url(value: SecretStr, setting: str) -> URL:
     # A password with an unencoded "@" spills into the host's name.
     if url is None or "@" in (url.host or "") or not url.database:
         raise ConfigurationError(
-            "database_url_malformed", f"{setting} is not the address of a database.", _URL_SHAPE
+            "database_url_malformed", f"{setting} is not the address of a database."
         )
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise ConfigurationError(
-            "database_not_postgres", f"{setting} is not the address of a Postgres.", _URL_SHAPE
+            "database_not_postgres", f"{setting} is not the address of a Postgres."
         )
     return url.set(drivername="postgresql")
 

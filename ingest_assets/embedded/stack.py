@@ -110,7 +110,6 @@ class Stack:
             raise ConfigurationError(
                 "already_running",
                 f"Process {_holder_pid(self._lock)} already runs the services on {data_dir}.",
-                "Stop it, or set INGEST_DATA_DIR to another directory.",
             )
         try:
             credentials = Credentials.read_or_create(data_dir)

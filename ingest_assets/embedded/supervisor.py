@@ -67,9 +67,7 @@ def stop_services(settings: Settings, say: Say) -> None:
         return
     if holder["command"] == "dev":
         raise ConfigurationError(
-            "run_by_dev",
-            f"The services belong to `ingest-assets dev`, process {holder['pid']}.",
-            "Stop that with Ctrl-C or SIGTERM.",
+            "run_by_dev", f"The services belong to `ingest-assets dev`, process {holder['pid']}."
         )
     try:
         supervisor = psutil.Process(holder["pid"])

@@ -187,29 +187,19 @@ def _item_error(item: Mapping[str, Any]) -> IngestError:
 
 
 def _refused(what: str) -> ConfigurationError:
-    return ConfigurationError(
-        "comprehend_refused",
-        f"Amazon Comprehend {what}.",
-        "Check AWS_REGION, the credentials, the right comprehend:BatchDetectEntities, and "
-        "INGEST_ENTITY_LANGUAGE; or set INGEST_ENTITY_ENGINE=local.",
-    )
+    return ConfigurationError("comprehend_refused", f"Amazon Comprehend {what}.")
 
 
 def _unavailable(what: str) -> TransientError:
-    return TransientError(
-        "comprehend_unavailable",
-        f"Amazon Comprehend {what}.",
-        "It is tried again; if it lasts, ask AWS for a higher quota of BatchDetectEntities.",
-    )
+    return TransientError("comprehend_unavailable", f"Amazon Comprehend {what}.")
 
 
 def _rejected(what: str) -> PermanentError:
-    return PermanentError("comprehend_rejected", f"Amazon Comprehend rejects {what}.", "Report this.")
+    return PermanentError("comprehend_rejected", f"Amazon Comprehend rejects {what}.")
 
 
 def _inconsistent(what: str) -> PermanentError:
     return PermanentError(
         "comprehend_inconsistent",
         f"Amazon Comprehend's answer does not fit the text: {what}.",
-        "Report this as a defect.",
     )

@@ -91,9 +91,7 @@ def require_few(mentions: list[Mention]) -> None:
     """
     if len(mentions) > MAX_MENTIONS:
         raise PermanentError(
-            "too_many_mentions",
-            f"The text mentions more than {MAX_MENTIONS:,} entities.",
-            "Split it, or leave it out if it is data rather than a document.",
+            "too_many_mentions", f"The text mentions more than {MAX_MENTIONS:,} entities."
         )
 
 
@@ -107,9 +105,7 @@ def _result(task: Future[Answer]) -> Answer:
         return task.result()
     except ConfigurationError as error:
         raise ConfigurationError(
-            "extraction_does_not_start",
-            "The process that finds entities ended at its start.",
-            "Run `python -m pip check`, and see the process's own message in the run's output.",
+            "extraction_does_not_start", "The process that finds entities ended at its start."
         ) from error
     except RunEndedError:
         raise
@@ -117,21 +113,16 @@ def _result(task: Future[Answer]) -> Answer:
         raise TransientError(
             "extraction_stalled",
             "The process that finds entities was killed, or did not answer in time.",
-            "It is tried again; give the machine more memory or set fewer INGEST_OCR_WORKERS.",
         ) from error
     except IngestError as error:
         if error.code == "page_timeout":
             raise _timeout() from error
         raise PermanentError(
-            "extraction_failed",
-            f"The program that finds entities failed on this text: {error.message}",
-            "This is a fault of the program: report it together with the document.",
+            "extraction_failed", f"The program that finds entities failed on this text: {error.message}"
         ) from error
 
 
 def _timeout() -> PermanentError:
     return PermanentError(
-        "extraction_timeout",
-        "Finding the entities of this text takes too much computing.",
-        "Look at the text: if it is data rather than a document, leave it out; else report this.",
+        "extraction_timeout", "Finding the entities of this text takes too much computing."
     )

@@ -229,7 +229,6 @@ class _Reading:
                 "document_timeout",
                 f"Reading {len(self._pages)} of the document's {self._page_count} pages took more "
                 f"than the {self._most_seconds:,.0f} s of computing that a file of its size is given.",
-                "Look at its pages; print those that are wanted to a new PDF and ingest that.",
             )
 
     def _take(self, pages: Iterable[dict[str, Any]]) -> None:

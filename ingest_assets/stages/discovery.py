@@ -144,9 +144,7 @@ def discover(
     root = Path(os.path.realpath(input_dir))
     if not root.is_dir():
         raise ConfigurationError(
-            "input_directory_missing",
-            f"The input directory {input_dir} does not exist.",
-            "Create it, or set INGEST_INPUT_DIR.",
+            "input_directory_missing", f"The input directory {input_dir} does not exist."
         )
     deadline = time.monotonic() + seconds
     known.refresh(database)

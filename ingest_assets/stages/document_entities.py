@@ -82,7 +82,8 @@ def _chunks_digest(document_uuid: UUID, connection: Connection) -> str:
     if digest is None:
         raise PermanentError(
             "upstream_missing",
-            f"Document {document_uuid} has no chunks: materialise {document_chunks.NAME} first.",
+            f"Document {document_uuid} has no chunks.",
+            f"Materialise {document_chunks.NAME} first.",
         )
     return digest
 

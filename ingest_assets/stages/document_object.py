@@ -128,7 +128,6 @@ def _upload(source: Source, document: Row[Any], objects: ObjectStore, input_dir:
         raise TransientError(
             "object_not_visible",
             f"S3 took the object of document {document.document_uuid} and does not show it yet.",
-            "It is tried again.",
         )
     return replace(head, sha256=copied.sha256) if copied else head
 
@@ -165,5 +164,4 @@ def _verify(document: Row[Any], head: ObjectHead, objects: ObjectStore) -> None:
         "object_differs",
         f"{objects.uri(document.s3_key)} holds other bytes than document "
         f"{document.document_uuid}: {found}. It was left as it is.",
-        "Find out who wrote it; move it away, then materialise document_object again.",
     )

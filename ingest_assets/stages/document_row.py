@@ -44,28 +44,20 @@ def _examine(source: Source, services: Services) -> Content:
             "too_large",
             f"{source.original_file_name!r} has {source.size_bytes:,} bytes; "
             f"at most {services.max_file_bytes:,} are taken.",
-            "Split it, or raise INGEST_MAX_FILE_MB.",
         )
     with open_source(source, services.objects, services.input_dir) as file:
         content = examine(_blocks(file, source.size_bytes))
     if content.size_bytes == 0:
-        raise PermanentError(
-            "empty",
-            f"{source.original_file_name!r} is empty (0 bytes).",
-            "Put a whole copy in its place; that is found as a new source.",
-        )
+        raise PermanentError("empty", f"{source.original_file_name!r} is empty (0 bytes).")
     if content.size_bytes != source.size_bytes:
         raise PermanentError(
-            "content_changed",
-            f"{source.original_file_name!r} changed while it was read.",
-            "The file as it is now is found as a new source; no step is needed.",
+            "content_changed", f"{source.original_file_name!r} changed while it was read."
         )
     if content.mime_type is None:
         raise PermanentError(
             "unsupported_type",
-            f"{source.original_file_name!r} is no PDF, PNG, JPEG, TIFF, DOCX or plain text "
+            f"{source.original_file_name!r} is of no type that is read "
             "(judged by its content, not by its name).",
-            "Convert it to one of these types.",
         )
     return content
 

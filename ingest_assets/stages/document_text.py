@@ -45,8 +45,8 @@ def run(source: Source, services: Services, connection: Connection) -> Result:
     if document.upload_timestamp is None:
         raise PermanentError(
             "upstream_missing",
-            f"Document {document_uuid} ({document.original_file_name}) has no stored object: "
-            "materialise document_object first.",
+            f"Document {document_uuid} ({document.original_file_name}) has no stored object.",
+            "Materialise document_object first.",
         )
     # Recognition may take minutes, of many documents at a time: none of them keeps a connection.
     connection.close()
@@ -88,7 +88,8 @@ def text_sha256(document_uuid: UUID, connection: Connection) -> str:
     if sha256 is None:
         raise PermanentError(
             "upstream_missing",
-            f"Document {document_uuid} has no stored text: materialise {NAME} first.",
+            f"Document {document_uuid} has no stored text.",
+            f"Materialise {NAME} first.",
         )
     return sha256
 

@@ -249,7 +249,5 @@ def _typed(error: Exception) -> IngestError:
     if isinstance(error, SQLAlchemyError):
         return database_error(error)
     return PermanentError(
-        "unexpected",
-        f"An error that was not foreseen: {type(error).__name__}: {error}",
-        "The run's log has the traceback; report it as a defect.",
+        "unexpected", f"An error that was not foreseen: {type(error).__name__}: {error}"
     )

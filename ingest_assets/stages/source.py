@@ -92,11 +92,7 @@ def _open_file(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
                 source.size_bytes,
                 source.source_version,
             ):
-                raise PermanentError(
-                    "content_changed",
-                    f"{name} changed since it was discovered.",
-                    "The file as it is now is found as a new source; no step is needed.",
-                )
+                raise PermanentError("content_changed", f"{name} changed since it was discovered.")
             yield file
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PermanentError(
@@ -107,20 +103,14 @@ def _open_file(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.errno in _MAY_PASS:
             raise TransientError(
-                "source_unavailable",
-                f"{name} cannot be read just now: {error.strerror}.",
-                "Check the disk or share that holds the input directory.",
+                "source_unavailable", f"{name} cannot be read just now: {error.strerror}."
             ) from error
         if error.errno == errno.ELOOP:
             raise PermanentError(
-                "link_loop",
-                f"{name} is a link that leads to itself, or its directory became one.",
-                "Remove it, or put the file itself here.",
+                "link_loop", f"{name} is a link that leads to itself, or its directory became one."
             ) from error
         raise PermanentError(
-            "source_unreadable",
-            f"{name} cannot be opened: {error.strerror}.",
-            "Give the user that runs the pipeline the right to read it.",
+            "source_unreadable", f"{name} cannot be opened: {error.strerror}."
         ) from error
 
 
@@ -137,7 +127,6 @@ def _open_inside(path: Path, input_dir: Path) -> int:
         raise PermanentError(
             "outside_input_directory",
             f"{path.name!r} lies outside the input directory, or is a link that leads out of it.",
-            "Copy the file itself into the input directory.",
         ) from error
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -156,7 +145,5 @@ def _open_inside(path: Path, input_dir: Path) -> int:
 
 def _not_a_file(name: str, mode: int) -> PermanentError:
     return PermanentError(
-        "not_a_file",
-        f"{name} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}.",
-        "Only regular files are documents: put the file itself here.",
+        "not_a_file", f"{name} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}."
     )

@@ -101,7 +101,6 @@ def load_source(connection: Connection, partition_key: str) -> Source:
         raise PermanentError(
             "source_unknown",
             f"Partition {partition_key} stands for no source: document_sources does not hold it.",
-            "Put files into the input directory; partitions added by hand stand for nothing.",
         )
     return Source(**row._mapping)
 
@@ -125,7 +124,7 @@ def require_document(source: Source) -> UUID:
     if source.document_uuid is None:
         raise PermanentError(
             "upstream_missing",
-            f"Document {source.partition_key} ({source.original_file_name}) has no row: "
-            "materialise document_row first.",
+            f"Document {source.partition_key} ({source.original_file_name}) has no row.",
+            "Materialise document_row first.",
         )
     return source.document_uuid

@@ -45,15 +45,12 @@ def sqlalchemy_url(url: str) -> str:
         parsed = make_url(url)
     except SQLAlchemyError as error:
         raise ConfigurationError(
-            "database_url_invalid",
-            "INGEST_DATABASE_URL is not a database URL.",
-            "Write it as postgresql://user:password@host:port/database.",
+            "database_url_invalid", "INGEST_DATABASE_URL is not a database URL."
         ) from error
     if parsed.drivername.partition("+")[0] not in ("postgresql", "postgres"):
         raise ConfigurationError(
             "database_url_invalid",
             f"INGEST_DATABASE_URL names a {parsed.drivername} database; only Postgres is supported.",
-            "Write it as postgresql://user:password@host:port/database.",
         )
     return parsed.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 
@@ -134,23 +131,13 @@ def database_error(error: SQLAlchemyError) -> IngestError:
     if isinstance(error, PoolTimeoutError):
         return TransientError("database_unavailable", f"No connection to Postgres is free: {error}.")
     if not isinstance(error, DBAPIError):
-        return PermanentError("unexpected", f"{type(error).__name__}: {error}", "Report this.")
+        return PermanentError("unexpected", f"{type(error).__name__}: {error}")
     sqlstate = getattr(error.orig, "pgcode", None) or ""
     sentence = str(error.orig).strip().partition("\n")[0] or type(error.orig).__name__
     if sqlstate.startswith(_CONFIGURATION_SQLSTATES) or (
         not sqlstate and any(words in sentence for words in _REFUSED_AT_CONNECT)
     ):
-        return ConfigurationError(
-            "database_refused",
-            f"Postgres refuses: {sentence}.",
-            "Check INGEST_DATABASE_URL (address, user, password, rights) and that the migrations ran.",
-        )
+        return ConfigurationError("database_refused", f"Postgres refuses: {sentence}.")
     if error.connection_invalidated or not sqlstate or sqlstate.startswith(_TRANSIENT_SQLSTATES):
-        return TransientError(
-            "database_unavailable",
-            f"Postgres is not available: {sentence}.",
-            "It is tried again; if it lasts, look at the server that INGEST_DATABASE_URL names.",
-        )
-    return PermanentError(
-        "database_rejected", f"Postgres rejects the row: {sentence}.", "Report this as a defect."
-    )
+        return TransientError("database_unavailable", f"Postgres is not available: {sentence}.")
+    return PermanentError("database_rejected", f"Postgres rejects the row: {sentence}.")

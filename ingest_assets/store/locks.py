@@ -146,9 +146,7 @@ class Held:
         """
         if any(map(self._locks.lost, self._sessions.values())):
             raise TransientError(
-                "lock_lost",
-                "The connection to Postgres that held the document's lock was lost.",
-                "It is tried again; if it lasts, look at the server that INGEST_DATABASE_URL names.",
+                "lock_lost", "The connection to Postgres that held the document's lock was lost."
             )
 
     def release(self) -> None:

@@ -23,7 +23,6 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -573,11 +572,7 @@ def _compare(key: str, size: int, digest: str, expected_size: int, expected_dige
 
 
 def _replaced(uri: str) -> PermanentError:
-    return PermanentError(
-        "content_changed",
-        f"{uri} was replaced since it was discovered.",
-        "Its present content is found as a new source.",
-    )
+    return PermanentError("content_changed", f"{uri} was replaced since it was discovered.")
 
 
 class _AlreadyThereError(Exception):
@@ -605,24 +600,12 @@ def _client_error(error: ClientError, code: str, doing: str) -> IngestError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     sentence = error.response.get("Error", {}).get("Message") or code
     if code in _CONFIGURATION_CODES:
-        return ConfigurationError(
-            "object_store_refused",
-            f"S3 refuses {doing}: {code}, {sentence}.",
-            "Check AWS_ENDPOINT_URL_S3, AWS_REGION, INGEST_S3_BUCKET, the credentials and rights.",
-        )
+        return ConfigurationError("object_store_refused", f"S3 refuses {doing}: {code}, {sentence}.")
     if code in _MISSING:
-        return MissingObjectError(
-            "object_missing", f"S3 has no such object ({doing}).", "Materialise document_object."
-        )
+        return MissingObjectError("object_missing", f"S3 has no such object ({doing}).")
     if code in _TRANSIENT_CODES or status >= 500:
-        return TransientError(
-            "object_store_unavailable",
-            f"S3 fails {doing}: {code}, {sentence}.",
-            "It is tried again; if it lasts, look at the object store.",
-        )
-    return PermanentError(
-        "object_store_rejected", f"S3 rejects {doing}: {code}, {sentence}.", "Report this."
-    )
+        return TransientError("object_store_unavailable", f"S3 fails {doing}: {code}, {sentence}.")
+    return PermanentError("object_store_rejected", f"S3 rejects {doing}: {code}, {sentence}.")
 
 
 def _connection_error(error: BotoCoreError, doing: str) -> IngestError:
@@ -632,9 +615,4 @@ def _connection_error(error: BotoCoreError, doing: str) -> IngestError:
             f"S3 cannot be asked: {error}.",
             "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or a profile or role.",
         )
-    where = "AWS_ENDPOINT_URL_S3" if isinstance(error, EndpointConnectionError) else "the network"
-    return TransientError(
-        "object_store_unavailable",
-        f"S3 is not reached while {doing}: {error}.",
-        f"It is tried again; if it lasts, look at the object store and at {where}.",
-    )
+    return TransientError("object_store_unavailable", f"S3 is not reached while {doing}: {error}.")

@@ -237,7 +237,6 @@ class _Worker:
                 "ocr_does_not_start",
                 f"The process that reads documents ended at its start, with code "
                 f"{self._process.returncode}.",
-                "Run `python -m pip check`, and see the process's own message above.",
             ) from error
 
     def ask(self, request: bytes, when_slow: Callable[[], None]) -> Answer:
@@ -325,9 +324,7 @@ class _Worker:
                     deadline = time.monotonic() + self._limits.wall_seconds
                     continue
                 raise TransientError(
-                    "page_stalled",
-                    f"Reading a page stood still for {self._limits.wall_seconds:.0f} s.",
-                    "Try again when the machine has less to do.",
+                    "page_stalled", f"Reading a page stood still for {self._limits.wall_seconds:.0f} s."
                 )
             chunk = os.read(descriptor, min(length - len(data), 1 << 20))
             if not chunk:
@@ -344,9 +341,7 @@ def _presentable(text: object) -> str:
 def no_scratch_space(reason: object) -> TransientError:
     """Return the error for want of room on the disk: it is no document's fault."""
     return TransientError(
-        "no_scratch_space",
-        f"The document cannot be put on the disk to be read: {reason}.",
-        "Make room for temporary files, or set TMPDIR to a larger disk; it is tried again.",
+        "no_scratch_space", f"The document cannot be put on the disk to be read: {reason}."
     )
 
 
@@ -354,24 +349,19 @@ def _cause_of_death(code: int, limits: Limits) -> IngestError:
     """Return the error for a worker that ended with a code (negative: by that signal)."""
     if code == -signal.SIGXCPU:
         return PermanentError(
-            "page_timeout",
-            f"Reading one page took more than {limits.cpu_seconds:.0f} s of computing.",
-            "Open the document and see whether the page is a drawing or a map; print it to a new "
-            "PDF at a lower resolution.",
+            "page_timeout", f"Reading one page took more than {limits.cpu_seconds:.0f} s of computing."
         )
     if code == -signal.SIGKILL:
         return TransientError(
             "worker_killed",
             "The process that read the document was killed from outside, perhaps because the "
             "machine was out of memory.",
-            "It is tried again; give the machine more memory or set fewer INGEST_OCR_WORKERS.",
         )
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return PermanentError(
         "parser_crashed",
         f"The document made its parser crash ({how}), or need more than "
         f"{limits.memory_bytes / (1 << 30):.1f} GiB of memory.",
-        "Print it to a new PDF and ingest that; take care, it may be malicious.",
     )
 
 
@@ -379,7 +369,6 @@ def _out_of_memory(limits: Limits) -> PermanentError:
     return PermanentError(
         "out_of_memory",
         f"Reading one page needs more than {limits.memory_bytes / (1 << 30):.1f} GiB of memory.",
-        "Save it with images of a lower resolution and ingest that.",
     )
 
 
@@ -388,15 +377,10 @@ def _reader_failed(trace: str) -> PermanentError:
         "reader_failed",
         f"The program that reads documents failed on this one: "
         f"{_presentable(trace.strip().splitlines()[-1])}",
-        "This is a fault of the program: report it together with the document.",
     )
     error.__cause__ = RuntimeError(trace)
     return error
 
 
 def _closed() -> RunEndedError:
-    return RunEndedError(
-        "engine_closed",
-        "Reading the document was broken off, because its run ended.",
-        "It is tried again.",
-    )
+    return RunEndedError("engine_closed", "Reading the document was broken off, because its run ended.")

@@ -85,16 +85,20 @@ def test_a_partition_without_its_upstream_fails_with_a_sentence(pipeline: Pipeli
 
     run = pipeline.run_range(key, key, assets=["document_text"])
     assert not run.success
-    (error,) = pipeline.rows("SELECT error_code, error_message FROM ingest.stage_attempts")
+    (error,) = pipeline.rows(
+        "SELECT error_code, error_message, error_remedy FROM ingest.stage_attempts"
+    )
     assert error.error_code == "upstream_missing"
-    assert "materialise document_row first" in error.error_message
+    assert "has no row" in error.error_message
+    assert error.error_remedy == "Materialise document_row first."
 
     assert pipeline.run_range(key, key, assets=["document_row"]).success
     assert not pipeline.run_range(key, key, assets=["document_text"]).success
-    (message,) = pipeline.rows(
-        "SELECT error_message FROM ingest.document_progress WHERE state = 'failed'"
-    )[0]
-    assert "has no stored object: materialise document_object first" in message
+    (error,) = pipeline.rows(
+        "SELECT error_message, error_remedy FROM ingest.document_progress WHERE state = 'failed'"
+    )
+    assert "has no stored object" in error.error_message
+    assert error.error_remedy == "Materialise document_object first."
 
     assert pipeline.run_range(key, key, assets=STAGES[1:]).success
     assert pipeline.states() == {"note.txt": "completed"}

@@ -80,24 +80,17 @@ class Document(Protocol):
 
 def corrupt(what: str) -> PermanentError:
     """Return the error for a document whose bytes make no sense."""
-    return PermanentError(
-        "corrupt_document",
-        f"The document is damaged: {what}.",
-        "Get an undamaged copy from its source and ingest that.",
-    )
+    return PermanentError("corrupt_document", f"The document is damaged: {what}.")
 
 
 def check_page_count(count: int) -> int:
     """Return the count of pages, or raise `PermanentError` where there are none or too many."""
     if count < 1:
-        raise PermanentError(
-            "no_pages", "The document has no pages.", "Ask its source for a complete copy."
-        )
+        raise PermanentError("no_pages", "The document has no pages.")
     if count > MAX_PAGES:
         raise PermanentError(
             "too_many_pages",
             f"The document says that it has {count} pages; at most {MAX_PAGES} are read.",
-            "Split the document, if it is real.",
         )
     return count
 
@@ -106,9 +99,7 @@ def check_decoded_size(width: int, height: int, bytes_a_pixel: int = 1) -> None:
     """Raise `PermanentError` where an image takes more memory than is spent on one."""
     if width * height * bytes_a_pixel > MAX_DECODED_BYTES:
         raise PermanentError(
-            "image_too_large",
-            f"The image is {width} by {height} pixels, more than is decoded.",
-            "Scan it at a lower resolution, or cut it into several.",
+            "image_too_large", f"The image is {width} by {height} pixels, more than is decoded."
         )
 
 

@@ -125,11 +125,7 @@ def read_docx(path: Path) -> FlowingDocument:
     except RecursionError as error:
         raise corrupt("the XML in the DOCX is nested too deeply") from error
     except RuntimeError as error:  # How zipfile says that a member is encrypted.
-        raise PermanentError(
-            "encrypted",
-            "The DOCX cannot be opened without its password.",
-            "Save a copy without a password and ingest that.",
-        ) from error
+        raise PermanentError("encrypted", "The DOCX cannot be opened without its password.") from error
     return FlowingDocument((clean_text("\n".join(filter(None, texts))),))
 
 

@@ -22,11 +22,7 @@ def open_document(path: Path, mime_type: str) -> Document:
     """
     opener = _opener(mime_type)
     if opener is None:
-        raise PermanentError(
-            "unsupported_type",
-            f"Documents of type {mime_type} cannot be read.",
-            "Convert it to PDF, PNG, JPEG, TIFF, plain text or DOCX.",
-        )
+        raise PermanentError("unsupported_type", f"Documents of type {mime_type} cannot be read.")
     return opener(path)
 
 

@@ -117,7 +117,6 @@ class PdfDocument:
                     "page_too_large",
                     f"Page {number} is {width / 72:,.0f} by {height / 72:,.0f} inches, too large to "
                     "be drawn so that it can be read.",
-                    "Print it to a new PDF with pages of a usual size.",
                 )
             notes: tuple[Note, ...] = ()
             if scale != wanted:
@@ -221,11 +220,7 @@ def split(path: Path, first: int, last: int, part: Path) -> None:
 
 
 def _encrypted() -> PermanentError:
-    return PermanentError(
-        "encrypted",
-        "The PDF cannot be opened without its password.",
-        "Save a copy without a password and ingest that.",
-    )
+    return PermanentError("encrypted", "The PDF cannot be opened without its password.")
 
 
 def _text_layer(page: pypdfium2.PdfPage) -> str:

@@ -65,9 +65,7 @@ class BlockReader:
             number = block.get("Page", 1)  # Of an image it may not be said.
             if not 1 <= number <= self.page_count:
                 raise PermanentError(
-                    "textract_answer_wrong",
-                    f"Textract tells of page {number} of {self.page_count}.",
-                    "Report this together with the response that is kept under derived/.",
+                    "textract_answer_wrong", f"Textract tells of page {number} of {self.page_count}."
                 )
             if block["BlockType"] == "PAGE":
                 self._lines.setdefault(number, [])

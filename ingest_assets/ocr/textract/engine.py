@@ -246,7 +246,6 @@ class TextractEngine:
                 reason: IngestError = TransientError(
                     "textract_answer_missing",
                     f"{self._objects.uri(str(begun.job.raw_key))} is no longer there.",
-                    "It is started again, as a new job.",
                 )
             except (BotoCoreError, ClientError) as error:
                 reason = self._reason(error, document, begun.job)
@@ -315,9 +314,7 @@ class TextractEngine:
         code = faults.code_of(error)
         if code == faults.JOB_UNKNOWN:
             return TransientError(
-                "textract_job_expired",
-                f"Textract no longer knows the job {job.job_id} of {name}.",
-                "It is started again, as a new job.",
+                "textract_job_expired", f"Textract no longer knows the job {job.job_id} of {name}."
             )
         if code != faults.OBJECT_NOT_READ:
             return faults.typed(error, f"reading {name}")
@@ -325,13 +322,10 @@ class TextractEngine:
             return PermanentError(
                 "object_missing",
                 f"{name} of document {document.document_uuid} is not there for Textract to read.",
-                "Materialise document_object.",
             )
         return ConfigurationError(
             "textract_cannot_read_object",
             f"Textract cannot read {name}, and the object is there: {error}.",
-            "Bucket and Textract must lie in one region, and the caller needs s3:GetObject; "
-            "`ingest-assets verify --engine` says what is wrong.",
         )
 
 

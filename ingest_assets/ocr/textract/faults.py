@@ -41,26 +41,10 @@ JOB_UNKNOWN = "InvalidJobIdException"
 NOT_TAKEN = "UnsupportedDocumentException"
 
 _DOCUMENT = {
-    NOT_TAKEN: (
-        "textract_unsupported",
-        "Textract does not take this kind of document",
-        "Print it to a new PDF and ingest that. Textract takes PDF but XFA forms, TIFF, JPEG and PNG.",
-    ),
-    "BadDocumentException": (
-        "textract_bad_document",
-        "Textract cannot read the document",
-        "Open it; if it is whole, print it to a new PDF without a password and ingest that.",
-    ),
-    "DocumentTooLargeException": (
-        "textract_too_large",
-        "The document is too large for Textract",
-        "Save it with images of a lower resolution, or split it, and ingest that.",
-    ),
-    "InvalidParameterException": (
-        "textract_rejected",
-        "Textract rejects the request",
-        "Report this together with the object's name.",
-    ),
+    NOT_TAKEN: "textract_unsupported",
+    "BadDocumentException": "textract_bad_document",
+    "DocumentTooLargeException": "textract_too_large",
+    "InvalidParameterException": "textract_rejected",
 }
 _REFUSED = frozenset(
     {
@@ -118,37 +102,24 @@ def typed(error: BotoCoreError | ClientError, doing: str) -> IngestError:
     else:
         said = str(error)
     if code in _DOCUMENT:
-        our_code, sentence, remedy = _DOCUMENT[code]
-        return PermanentError(our_code, f"{sentence} ({doing}): {code}, {said}.", remedy)
+        return PermanentError(_DOCUMENT[code], f"Textract rejects {doing}: {code}, {said}.")
     if code in _REFUSED or isinstance(error, _NOT_SET_UP):
-        return ConfigurationError(
-            "textract_refused",
-            f"Textract refuses {doing}: {code}, {said}.",
-            "Check AWS_REGION, the credentials and their rights; `ingest-assets verify --engine` says "
-            "what is wrong.",
-        )
+        return ConfigurationError("textract_refused", f"Textract refuses {doing}: {code}, {said}.")
     if code in THROTTLED or code == TOO_MANY_JOBS:
         return TransientError(
             "textract_throttled",
             f"Textract has taken as much as the account's quotas allow ({doing}): {code}, {said}.",
-            "It is tried again; if it lasts, lower INGEST_TEXTRACT_STARTS_PER_SECOND, "
-            "INGEST_TEXTRACT_GETS_PER_SECOND or INGEST_TEXTRACT_JOBS_IN_FLIGHT, or ask for more.",
         )
     if may_have_worked(error) or isinstance(error, BotoCoreError):
         return TransientError(
-            "textract_unavailable",
-            f"Textract does not answer as it should ({doing}): {code}, {said}.",
-            "It is tried again; if it lasts, look at the network and at AWS_ENDPOINT_URL_TEXTRACT.",
+            "textract_unavailable", f"Textract does not answer as it should ({doing}): {code}, {said}."
         )
     if code == PARAMETERS_DIFFER:
         return TransientError(
             "textract_token_spent",
             f"Textract knows the request's token from another request ({doing}): {said}.",
-            "It is tried again with a new token.",
         )
-    return PermanentError(
-        "textract_rejected", f"Textract rejects {doing}: {code}, {said}.", "Report this."
-    )
+    return PermanentError("textract_rejected", f"Textract rejects {doing}: {code}, {said}.")
 
 
 def job_failed(name: str, message: str) -> IngestError:
@@ -160,9 +131,5 @@ def job_failed(name: str, message: str) -> IngestError:
     """
     sentence = f"Textract's job {name} failed: {message or 'no reason given'}."
     if _OF_THE_DOCUMENT.search(message):
-        return PermanentError(
-            "textract_job_failed",
-            sentence,
-            "Open the document; print it to a new PDF and ingest that.",
-        )
+        return PermanentError("textract_job_failed", sentence)
     return TransientError("textract_job_failed", sentence, "It is tried again, as a new job.")

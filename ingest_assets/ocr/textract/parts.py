@@ -90,11 +90,7 @@ class Surveyor:
         """
         head = self._objects.head(document.key)
         if head is None:
-            raise PermanentError(
-                "object_missing",
-                f"{self._objects.uri(document.key)} is not there.",
-                "Materialise document_object.",
-            )
+            raise PermanentError("object_missing", f"{self._objects.uri(document.key)} is not there.")
         if document.mime_type in _PICTURES and document.size_bytes > self._limits.picture_bytes:
             raise _too_large(document, self._limits)
         with room_on_disk(), tempfile.TemporaryDirectory(prefix="ingest-textract-") as folder:
@@ -183,5 +179,4 @@ def _too_large(document: StoredObject, limits: Limits) -> PermanentError:
         "textract_too_large",
         f"Textract takes {document.mime_type} up to {most:,} bytes and {limits.pages:,} pages; this "
         f"document has {document.size_bytes:,} bytes, and only a PDF that can be opened is split.",
-        "Save it as a PDF, or at a lower resolution, and ingest that.",
     )

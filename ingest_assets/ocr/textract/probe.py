@@ -51,9 +51,6 @@ def probe(client: TextractClient, objects: ObjectStore) -> list[str]:
                 "textract_cannot_read_bucket",
                 f"Textract in {region} lets us call it, but cannot read {objects.uri(key)}, which we "
                 f"have just written: {error}.",
-                "Bucket and Textract must lie in one region (AWS_REGION). The caller needs "
-                "s3:GetObject, and kms:Decrypt where the bucket is encrypted with a key; the bucket's "
-                "policy must not deny what Textract does for the caller.",
             ) from error
         if code in faults.THROTTLED or code == faults.TOO_MANY_JOBS:
             # It knows the caller; what it thinks of the bucket, the first job tells.

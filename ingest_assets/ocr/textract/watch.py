@@ -142,7 +142,6 @@ class Watch:
                     "textract_job_slow",
                     f"Textract's job {job.job_id} is still in progress after "
                     f"{self._job_seconds / 60:.0f} minutes.",
-                    "It is looked for again when the document is tried again.",
                 )
             )
         else:

@@ -99,9 +99,7 @@ class Deep:
         """
         match = re.fullmatch(r"(\d+)/(\d+)", sample)
         if not match or not 0 < int(match[1]) <= int(match[2]):
-            raise ConfigurationError(
-                "sample_invalid", f"{sample!r} is no share of the documents.", "Write it as 1/50."
-            )
+            raise ConfigurationError("sample_invalid", f"{sample!r} is no share of the documents.")
         return cls(int(match[1]), int(match[2]), resume_after)
 
     def wants(self, key: str) -> bool:

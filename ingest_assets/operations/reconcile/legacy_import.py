@@ -72,15 +72,11 @@ def _table(database: Database, name: str) -> Table:
         table = Table(table_name, MetaData(), schema=schema or None, autoload_with=database.engine)
     except NoSuchTableError as error:
         raise ConfigurationError(
-            "table_missing",
-            f"There is no table {name} in the documents' database.",
-            "Write it as SCHEMA.TABLE, and give the user the right to read it.",
+            "table_missing", f"There is no table {name} in the documents' database."
         ) from error
     if missing := [column for column in _COLUMNS if column not in table.columns]:
         raise ConfigurationError(
-            "table_of_another_shape",
-            f"Table {name} has no column {', '.join(missing)}.",
-            "Make a view that has them, and name that.",
+            "table_of_another_shape", f"Table {name} has no column {', '.join(missing)}."
         )
     return table
 

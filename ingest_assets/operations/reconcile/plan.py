@@ -58,7 +58,6 @@ class Plan:
             raise ConfigurationError(
                 "plan_of_another_bucket",
                 f"{self.path} is a plan of bucket {self.bucket}, not of {bucket}.",
-                "Make one of this bucket, or set INGEST_S3_BUCKET.",
             )
 
     def findings(self, *kinds: str) -> Iterator[Finding]:
@@ -135,11 +134,7 @@ def read_plan(path: Path) -> Plan:
             fields["resume_after"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(
-            "plan_unreadable",
-            f"{path} is no plan: {error}.",
-            "`ingest-assets reconcile plan` writes one.",
-        ) from error
+        raise ConfigurationError("plan_unreadable", f"{path} is no plan: {error}.") from error
 
 
 def summary(counts: Mapping[str, int]) -> str:

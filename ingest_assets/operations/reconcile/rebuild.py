@@ -199,7 +199,6 @@ def _refuse_others_rows(connection: Connection, bucket: str) -> None:
             "database_not_of_this_bucket",
             f"The database holds documents that contradict bucket {bucket}, such as "
             f"{', '.join(map(str, named))}. Nothing was changed.",
-            "Restore into an empty, migrated database, or choose the bucket with INGEST_S3_BUCKET.",
         )
 
 

@@ -1,0 +1,135 @@
+"""Writes what is generated in the documentation, from the code that it describes.
+
+    python -m ingest_assets_tests.support.docs        or: make docs
+
+Belongs here: pages that are made of the code alone, which `test_docs` compares with what is there. Does
+not belong here: pages of measurements (`bench`) and of crashes (`crash.matrix`), which take minutes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from ingest_assets.catalogue import SECTIONS
+from ingest_assets.notes import KINDS
+from ingest_assets.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+_ERRORS = """\
+# Errors and notes
+
+<!-- Made by `make docs` of ingest_assets/catalogue.py and ingest_assets/notes.py. -->
+
+An error says why a document did not go on; [a note](#notes) says what a person should know of how one was
+read.
+
+## Errors
+
+Each try of each stage is a row of `ingest.stage_attempts`; one that failed has a class, a code, a
+sentence and a remedy. `ingest-assets why DOCUMENT` and Dagit show them; a command that fails ends with
+such a sentence and its remedy. Here is what each code means in general; the sentence that you have says
+which document, file or setting it is about.
+
+The class decides what happens next:
+
+- **transient**: it may pass. The run itself tries four times, then the sensor `retry_failed` launches
+  another after one, two, four … minutes; a document that failed in five runs waits for a person.
+- **permanent**: this document will not pass as it is. It waits for a person, who mends the file and
+  then calls `ingest-assets retry --class permanent`, or materialises its partition.
+- **configuration**: no document's fault. The run stops at once, and the sensors launch none until the
+  set-up works again.
+"""
+
+_NOTES = """\
+## Notes
+
+A row of `ingest.document_notes` is one note on one document, or on one page of it. A document is complete
+where no note says that text may be missing or wrong.
+"""
+
+
+def errors_page(_: str = "") -> str:
+    """The page `docs/errors.md`."""
+    parts = [_ERRORS]
+    for heading, faults in SECTIONS.items():
+        codes = ((f"`{code}`", *fault) for code, fault in sorted(faults.items()))
+        parts += [
+            f"### {heading}\n",
+            _table(("code", "class", "what happened", "what to do"), codes),
+            "",
+        ]
+    kinds = (
+        (f"`{name}`", "yes" if kind.leaves_out else "", kind.meaning, kind.what_to_do)
+        for name, kind in sorted(KINDS.items())
+    )
+    parts += [_NOTES, _table(("kind", "text may be missing", "what it says", "what to do"), kinds), ""]
+    return "\n".join(parts)
+
+
+def readme(text: str) -> str:
+    """The README with the table of settings as it has to be."""
+    return _between("settings", settings_table(), text)
+
+
+def settings_table() -> str:
+    """All settings: their environment variables, defaults and meanings."""
+    rows = (
+        (f"`{variable(name, field)}`", _default(field), field.description)
+        for name, field in Settings.model_fields.items()
+    )
+    return _table(("variable", "default", ""), rows)
+
+
+def variable(name: str, field: FieldInfo) -> str:
+    """The environment variable of a setting."""
+    alias = field.validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"INGEST_{name.upper()}"
+
+
+PAGES: dict[Path, Callable[[str], str]] = {
+    ROOT / "README.md": readme,
+    ROOT / "docs/errors.md": errors_page,
+}
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.default
+    if value is None or value is PydanticUndefined:
+        return ""  # The description says what holds where it is not set.
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    return f"`./{value}`" if isinstance(value, Path) else f"`{value}`"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
+
+
+def _between(name: str, content: str, text: str) -> str:
+    begin, end = f"<!-- {name}: made by `make docs` -->", f"<!-- end of {name} -->"
+    assert begin in text, f"The page has no line {begin}"
+    return re.sub(
+        f"{re.escape(begin)}.*?{re.escape(end)}",
+        lambda _: f"{begin}\n{content}\n{end}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def main() -> None:
+    """Write all pages."""
+    for path, made in PAGES.items():
+        path.write_text(made(path.read_text() if path.exists() else ""))
+
+
+if __name__ == "__main__":
+    main()

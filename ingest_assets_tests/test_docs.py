@@ -1,0 +1,82 @@
+"""The documentation says what the code says, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import click
+import pytest
+
+from ingest_assets.cli import main
+from ingest_assets_tests.support.docs import PAGES, ROOT
+
+MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+_FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`[^`\n]*`")
+_LINK = re.compile(r"\]\(<?([^)\s>]+)>?\)")
+_HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_generated_page_is_as_the_code_is(page: Path) -> None:
+    text = page.read_text()
+    assert PAGES[page](text) == text, "Run `make docs`."
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: page.name)
+def test_each_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
+    for link in links(page):
+        name, _, anchor = link.partition("#")
+        target = page.parent / unquote(name) if name else page
+        assert target.exists(), f"{page.name} links to {link}, which is not there"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name}: no heading of {target.name} is #{anchor}"
+
+
+def test_the_readme_lists_the_commands_and_options_that_there_are() -> None:
+    section = (ROOT / "README.md").read_text().partition("## Commands")[2].partition("\n## ")[0]
+    listed = set()
+    for usage in re.findall(r"^\| `([^`]+)`", section, re.MULTILINE):
+        if usage == "ingest-assets …":
+            continue
+        command, words = _resolve(usage.split())
+        options = {name for parameter in command.params for name in parameter.opts}
+        asked = set(re.findall(r"--[a-z-]+", " ".join(words)))
+        assert asked <= options, f"ingest-assets {usage}: it has {sorted(options)}"
+        listed.add(command)
+    assert listed == set(_commands(main))
+
+
+def links(page: Path) -> list[str]:
+    """The links of a page to this repository's files, and within the page."""
+    text = _CODE.sub("", _FENCED.sub("", page.read_text()))
+    return [link for link in _LINK.findall(text) if not re.match(r"[a-z]+:", link)]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    headings = _HEADING.findall(_FENCED.sub("", page.read_text()))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _commands(group: click.Group) -> Iterator[click.Command]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from _commands(command)
+        else:
+            yield command
+
+
+def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), words[0])
+        assert found is not None, f"There is no command {words[0]} in {command.name}"
+        command, words = found, words[1:]
+    return command, words
