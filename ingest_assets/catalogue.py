@@ -114,6 +114,11 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "working on the same document.",
             "It is tried again; if it lasts, look at the server that INGEST_DATABASE_URL names.",
         ),
+        "read_again_unknown": Fault(
+            "configuration",
+            "The run's tag `ingest/read_again` has a value that means nothing.",
+            "Set it to `other-engine` or `other-version`, or leave it out.",
+        ),
         "unexpected": Fault(
             "permanent",
             "The program met an error that it does not know.",

@@ -28,8 +28,8 @@ _ERRORS = """\
 
 <!-- Made by `make docs` of ingest_assets/catalogue.py and ingest_assets/notes.py. -->
 
-An error says why a document did not go on; [a note](#notes) says what a person should know of how one was
-read.
+An error says why a document did not go on; [a note](#notes) says what a person should know of how one
+was read.
 
 ## Errors
 
@@ -51,8 +51,8 @@ The class decides what happens next:
 _NOTES = """\
 ## Notes
 
-A row of `ingest.document_notes` is one note on one document, or on one page of it. A document is complete
-where no note says that text may be missing or wrong.
+A row of `ingest.document_notes` is one note on one document, or on one page of it. A document is
+complete where no note says that text may be missing or wrong.
 """
 
 
