@@ -81,9 +81,11 @@ def readme(text: str) -> str:
 
 def settings_table() -> str:
     """All settings: their environment variables, defaults and meanings."""
+    # Where documents and services are comes first; then what only one part of the program takes.
+    names = dict.fromkeys([*Settings.__annotations__, *Settings.model_fields])
+    fields = ((name, Settings.model_fields[name]) for name in names if name in Settings.model_fields)
     rows = (
-        (f"`{variable(name, field)}`", _default(field), field.description)
-        for name, field in Settings.model_fields.items()
+        (f"`{variable(name, field)}`", _default(field), field.description) for name, field in fields
     )
     return _table(("variable", "default", ""), rows)
 
@@ -104,7 +106,7 @@ def _default(field: FieldInfo) -> str:
     value: Any = field.default
     if value is None or value is PydanticUndefined:
         return ""  # The description says what holds where it is not set.
-    if isinstance(value, tuple):
+    if isinstance(value, list):
         value = ",".join(value)
     return f"`./{value}`" if isinstance(value, Path) else f"`{value}`"
 
