@@ -26,11 +26,10 @@ from botocore.exceptions import (
 )
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
-from ingest_assets.extraction import normal, patterns
+from ingest_assets.extraction import normal
 from ingest_assets.extraction.chunks import Chunk, Chunker
-from ingest_assets.extraction.engine import ENTITY_TYPES, EntityEngine, Mention
-from ingest_assets.extraction.local import require_few
-from ingest_assets.extraction.operations import apart
+from ingest_assets.extraction.engine import ENTITY_TYPES, EntityEngine, Mention, apart
+from ingest_assets.extraction.local import RULES_VERSION, require_few
 
 if TYPE_CHECKING:
     from mypy_boto3_comprehend import ComprehendClient
@@ -58,7 +57,7 @@ _CONFIGURATION = (
 
 def version(language: str) -> str:
     """What decides what is found, as far as we know it: Amazon names no version of its model."""
-    return f"Comprehend {_API_VERSION} {language}; {patterns.VERSION}"
+    return f"Comprehend {_API_VERSION} {language}; {RULES_VERSION}"
 
 
 class ComprehendEngine:
@@ -148,10 +147,10 @@ def _meaning(kind: str, text: str) -> tuple[str, str]:
     if kind == "PERSON":
         return entity_type, normal.person(text)
     if kind == "DATE":
-        return entity_type, patterns.date_value(text) or plain
+        return entity_type, normal.date_value(text) or plain
     if kind == "LOCATION" and (code := normal.jurisdiction(text)):
         return "jurisdiction", code
-    if kind == "QUANTITY" and (money := patterns.money_value(text)):
+    if kind == "QUANTITY" and (money := normal.money_value(text)):
         return "money", money
     return entity_type, plain
 

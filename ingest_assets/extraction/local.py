@@ -1,13 +1,14 @@
 """The local engine: rules, in worker processes with limits, because the texts are untrusted.
 
 Belongs here: dividing a text into pieces, and what a piece's failure means for the document. Does not
-belong here: the rules (`patterns`, `names`).
+belong here: the rules (`sandbox`).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future
+from importlib.metadata import version
 from typing import Any
 
 from ingest_assets.errors import (
@@ -17,13 +18,16 @@ from ingest_assets.errors import (
     RunEndedError,
     TransientError,
 )
-from ingest_assets.extraction import names, patterns
 from ingest_assets.extraction.chunks import Chunk, Chunker
 from ingest_assets.extraction.engine import Mention
 from ingest_assets.workers.pool import Answer, Limits, WorkerPool
 
 NAME = "local"
-VERSION = f"{patterns.VERSION}; {names.VERSION}"
+# A version counts up when the rules of `sandbox.patterns`, or those of `sandbox.names`, find something
+# else in the same text; Dagit then shows what is stored as out of date. Read from the packages'
+# metadata: this process must not load what searches untrusted texts.
+RULES_VERSION = f"rules 1, eyecite {version('eyecite')}, phonenumbers {version('phonenumbers')}"
+VERSION = f"{RULES_VERSION}; names 1, pycountry {version('pycountry')}, cleanco {version('cleanco')}"
 
 # A piece ends with a paragraph or sentence, so that few names are cut in two. An expression that took
 # quadratic time would take it over one piece alone.
@@ -46,7 +50,7 @@ class LocalEngine:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._pool = WorkerPool(workers, _LIMITS, "ingest_assets.extraction.operations")
+        self._pool = WorkerPool(workers, _LIMITS, "ingest_assets.extraction.sandbox.operations")
 
     def extract(self, text: str) -> tuple[Mention, ...]:
         """All mentions; see `EntityEngine`.

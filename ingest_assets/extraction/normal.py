@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -32,6 +32,31 @@ _MAGNITUDES = {
     **{"million": 10**6, "m": 10**6, "mm": 10**6, "mn": 10**6},
     **{"billion": 10**9, "b": 10**9, "bn": 10**9, "trillion": 10**12},
 }
+_MONTH = (
+    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
+_DAY = r"(?P<day>0?[1-9]|[12]\d|3[01])"
+_YEAR = r"(?P<year>1[6-9]\d\d|20\d\d)(?!\d)"
+_GAP = r"[\s_]{1,4}"
+# Dates, as expressions with groups: day, month and year, or first, second and year.
+DATES = (
+    rf"\b{_MONTH}{_GAP}{_DAY}(?:st|nd|rd|th)?\s{{0,2}},?\s{{0,4}}{_YEAR}",
+    rf"\b{_DAY}\s{{0,2}}(?:st|nd|rd|th)?{_GAP}(?:day{_GAP}of{_GAP}|of{_GAP})?"
+    rf"{_MONTH}\s{{0,2}},?\s{{0,4}}{_YEAR}",
+    rf"\b{_MONTH},?{_GAP}(?:of{_GAP})?{_YEAR}",
+    rf"(?<![\d/.-]){_YEAR}-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])",
+    r"(?<![\d/.-])(?P<first>\d{1,2})(?P<between>[/-])(?P<second>\d{1,2})(?P=between)"
+    r"(?P<year>(?:19|20)\d\d|\d\d)(?![\d/-])",
+)
+_MAGNITUDE = r"(?:\s{0,2}-?(?P<magnitude>hundred|thousand|million|billion|trillion|mm|mn|bn|[kmb])\b)?"
+_AMOUNT = r"(?P<amount>\d{1,3}(?:,\d{3}){1,6}(?:\.\d{1,4})?|\d{1,15}(?:\.\d{1,4})?)"
+# Amounts of money, as expressions with the groups currency, amount and magnitude.
+MONEY = (
+    rf"(?P<currency>U\.?S\.?\s?\$|C\$|A\$|\$|€|£|¥|\b(?:USD|EUR|GBP|JPY|CHF|CAD|AUD)\b)\s{{0,2}}"
+    rf"{_AMOUNT}(?![\d,]\d){_MAGNITUDE}",
+    rf"(?<![\d.,$€£¥]){_AMOUNT}{_MAGNITUDE}\s{{1,2}}(?:U\.?S\.?\s)?(?P<currency>dollars|euros)\b",
+)
 _TITLES = frozenset(("mr", "mrs", "ms", "miss", "dr", "prof", "sir", "hon", "esq"))
 
 
@@ -68,35 +93,64 @@ def person(text: str) -> str:
     return " ".join(kept)[:MAX_CHARACTERS]
 
 
-def iso_date(year: int, month: int, day: int | None) -> str | None:
-    """`2001-04-18`, or `2001-04` where no day is named; None for a day that never was."""
+def date_of(match: re.Match[str]) -> str | None:
+    """The ISO date of what one of `DATES` matched: `2001-04-18`, or `2001-04` where no day is named.
+
+    None for a day that never was.
+    """
+    parts = match.groupdict()
+    year = _full_year(parts["year"])
+    if "first" in parts:
+        # As in the United States, unless the first number can be no month.
+        month, day = int(parts["first"]), int(parts["second"])
+        return _iso_date(year, month, day) or _iso_date(year, day, month)
+    month_name, day_digits = parts["month"], parts.get("day")
+    month = int(month_name) if month_name.isdigit() else _MONTHS.index(month_name[:3].lower()) + 1
+    return _iso_date(year, month, int(day_digits) if day_digits else None)
+
+
+def date_value(text: str) -> str | None:
+    """The ISO date that a text is, if it is one; for engines that find dates but do not read them."""
+    return _value(text, DATES, date_of, re.IGNORECASE)
+
+
+def _iso_date(year: int, month: int, day: int | None) -> str | None:
     try:
         return date(year, month, day or 1).isoformat()[: 10 if day else 7]
     except ValueError:
         return None
 
 
-def month_number(name: str) -> int:
-    """1 for `January`, `Jan`, `JAN.`
-
-    Raises:
-        ValueError: it is no English month.
-    """
-    return _MONTHS.index(name[:3].lower()) + 1
-
-
-def full_year(digits: str) -> int:
+def _full_year(digits: str) -> int:
     """The year that two or four digits mean; 69 and above are of the last century, as in POSIX."""
     year = int(digits)
     return year if len(digits) > 2 else year + (1900 if year >= 69 else 2000)
 
 
-def money(currency: str, amount: str, magnitude: str | None) -> str:
-    """`USD 2500000` for `$`, `2.5`, `million`; cents are kept."""
-    code = _CURRENCIES.get(currency.upper().replace(" ", ""), currency.upper())
-    value = Decimal(amount.replace(",", "")) * _MAGNITUDES.get((magnitude or "").lower(), 1)
-    digits = f"{value:f}"
+def money_of(match: re.Match[str]) -> str:
+    """The amount that one of `MONEY` matched: `USD 2500000` for `$2.5 million`; cents are kept."""
+    currency = re.sub(r"[\s.]", "", match["currency"]).upper()
+    magnitude = _MAGNITUDES.get((match["magnitude"] or "").lower(), 1)
+    digits = f"{Decimal(match['amount'].replace(',', '')) * magnitude:f}"
+    code = _CURRENCIES.get(currency, currency)
     return f"{code} {digits.rstrip('0').rstrip('.') if '.' in digits else digits}"
+
+
+def money_value(text: str) -> str | None:
+    """The amount of money that a text is, as `money_of` writes it, if it is one."""
+    return _value(text, MONEY, money_of)
+
+
+def _value(
+    text: str,
+    patterns: tuple[str, ...],
+    value: Callable[[re.Match[str]], str | None],
+    flags: int = 0,
+) -> str | None:
+    for pattern in patterns:
+        if match := re.search(pattern, text, flags):
+            return value(match)
+    return None
 
 
 def percentage(amount: str) -> str:

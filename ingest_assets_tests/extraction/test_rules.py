@@ -12,7 +12,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.extraction import local, normal
 from ingest_assets.extraction.engine import ENTITY_TYPES
 from ingest_assets.extraction.local import LocalEngine
-from ingest_assets.extraction.operations import entities
+from ingest_assets.extraction.sandbox.operations import entities
 from ingest_assets_tests.support.pipeline import RulesEngine
 
 TOKENS = 'Inc. LLC , ( ) “ ” " a an the and of John $ % @ . / : - 1 20 2001 April § U.S. New York \n'

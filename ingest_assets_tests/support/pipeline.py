@@ -26,7 +26,7 @@ from ingest_assets.defs.partitions import DOCUMENTS, range_tags
 from ingest_assets.extraction import local
 from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.extraction.engine import Mention
-from ingest_assets.extraction.operations import entities
+from ingest_assets.extraction.sandbox.operations import entities
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.stage_names import STAGES as ALL_STAGES
 from ingest_assets.stages.stage import Services

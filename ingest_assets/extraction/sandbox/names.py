@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 
 import names as census
@@ -23,7 +22,6 @@ from ingest_assets.extraction import normal
 from ingest_assets.extraction.engine import Mention
 
 ENGINE = "rules"
-VERSION = f"names 1, pycountry {version('pycountry')}, cleanco {version('cleanco')}"
 
 
 def _set(words: str) -> frozenset[str]:
