@@ -151,3 +151,23 @@ def test_another_process_with_the_old_number_is_not_the_run(
 def test_a_run_on_another_machine_is_left_alone(instance: DagsterInstance) -> None:
     run = DagsterRun(job_name="job", tags={".dagster/grpc_info": '{"host": "far", "port": 1}'})
     assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+
+
+def test_a_dagster_yaml_of_the_release_before_goes_on_working_and_says_what_to_change(
+    tmp_path: Path, database_url: str
+) -> None:
+    shipped = (PROJECT / "dagster.yaml").read_text()
+    former = shipped.replace("ingest_assets.defs.instance", "ingest_assets.instance")
+    assert former.count("module: ingest_assets.instance") == 2
+    (tmp_path / "dagster.yaml").write_text(former)
+    url = database_url.replace("postgresql:", "postgresql+psycopg2:")
+    shown = subprocess.run(
+        [sys.executable, "-m", "dagster", "instance", "info"],
+        env={**os.environ, "DAGSTER_HOME": str(tmp_path), "DAGSTER_POSTGRES_URL": url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "class: WatchedRunLauncher" in shown.stdout
+    assert "event_log_storage: _EventLog" in shown.stdout
+    assert "write ingest_assets.defs.instance in its place" in shown.stderr
