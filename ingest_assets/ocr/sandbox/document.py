@@ -6,6 +6,7 @@ share. Does not belong here: anything that one format alone needs, and choosing 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +40,44 @@ class Picture:
     notes: tuple[Note, ...] = ()
 
 
+@dataclass(frozen=True)
+class PageContent:
+    """What a page holds.
+
+    Attributes:
+        parts: in reading order: text that the document carries, and what makes a picture to recognise,
+            for pictures take time and memory that a reader of text does not need.
+        notes: what a person should know of it; without the page.
+        doubt: where it is set, the parts are what holds if nothing can be recognised to settle it.
+    """
+
+    parts: tuple[str | Callable[[], Picture], ...]
+    notes: tuple[Note, ...] = ()
+    doubt: Doubt | None = None
+
+    @property
+    def own_text(self) -> str | None:
+        """The text, or None where something has to be recognised."""
+        texts = [part for part in self.parts if isinstance(part, str)]
+        if self.doubt is not None or len(texts) < len(self.parts):
+            return None
+        return "\n".join(filter(None, texts))
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A question that a look at part of a page answers: is the text that it carries what it shows?
+
+    Attributes:
+        picture: makes the picture of that part.
+        settle: takes what was recognised on it, text and confidence (0 to 1, or None where nothing was
+            found), and returns what the page holds.
+    """
+
+    picture: Callable[[], Picture]
+    settle: Callable[[str, float | None], PageContent]
+
+
 class Document(Protocol):
     """An open document. Pages are counted from 1; `pictured` says that they have pictures.
 
@@ -57,16 +96,8 @@ class Document(Protocol):
         """What a person should know about the whole document."""
         ...
 
-    def text(self, number: int) -> str | None:
-        """Return the text that the page itself carries, or None where it has to be recognised."""
-        ...
-
-    def thin_text(self, number: int) -> str:
-        """Return what little text a page carries that has to be recognised; may be empty."""
-        ...
-
-    def picture(self, number: int) -> Picture:
-        """Return the page as an image to recognise."""
+    def page(self, number: int) -> PageContent:
+        """Return what a page holds."""
         ...
 
     def thumbnail(self, longest_side: int) -> Image.Image:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.document import Picture, check_page_count, corrupt
+from ingest_assets.ocr.sandbox.document import PageContent, check_page_count, corrupt
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
 # XML that one part of a DOCX may unpack to, in bytes. Its tree takes about ten times as much.
@@ -57,17 +57,9 @@ class FlowingDocument:
         """The number of pages, at least one."""
         return len(self.pages)
 
-    def text(self, number: int) -> str | None:
+    def page(self, number: int) -> PageContent:
         """Return the text of a page."""
-        return self.pages[number - 1]
-
-    def thin_text(self, number: int) -> str:
-        """Return nothing: `text` is all."""
-        return ""
-
-    def picture(self, number: int) -> Picture:
-        """Refuse: no page of this format is ever recognised."""
-        raise NotImplementedError
+        return PageContent((self.pages[number - 1],))
 
     def thumbnail(self, longest_side: int) -> Image.Image:
         """Refuse: there is no picture."""

@@ -18,6 +18,7 @@ from ingest_assets.errors import IngestError
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import (
     MAX_PIXELS,
+    PageContent,
     Picture,
     check_decoded_size,
     check_page_count,
@@ -57,13 +58,9 @@ class ImageDocument:
             frames = getattr(self._image, "n_frames", 1) if self._image.format == "TIFF" else 1
         return check_page_count(frames)
 
-    def text(self, number: int) -> str | None:
-        """Return None: images carry no text."""
-        return None
-
-    def thin_text(self, number: int) -> str:
-        """Return nothing: images carry no text."""
-        return ""
+    def page(self, number: int) -> PageContent:
+        """Return the frame: images carry no text."""
+        return PageContent((lambda: self.picture(number),))
 
     def picture(self, number: int) -> Picture:
         """Return a frame, upright, grey, on white, at a resolution that reads well."""

@@ -89,19 +89,30 @@ def read(path: str, mime_type: str, first: int, last: int) -> list[dict[str, Any
 
 
 def recognise(path: str, mime_type: str, number: int) -> dict[str, Any]:
-    """Recognise one page: `number`, `text`, `confidence` (0 to 1 or None), `notes`, `origin`."""
+    """Recognise what a page does not carry as text.
+
+    Returns:
+        `number`, `text`, `confidence` (0 to 1 or None), `notes`, `origin`.
+    """
     with _opened(path, mime_type) as document:
-        reading = tesseract.recognise(document.picture(number))
-        thin = document.thin_text(number)
-    if len(thin.split()) > len(reading.text.split()):
-        # A picture without words, and a caption that the page carries as text.
-        reading = tesseract.Reading(thin, None)
+        content = document.page(number)
+        while (doubt := content.doubt) is not None:
+            glance = tesseract.recognise(doubt.picture())
+            content = doubt.settle(glance.text, glance.confidence)
+        texts, readings = [], []
+        for part in content.parts:
+            if isinstance(part, str):
+                texts.append(part)
+            else:
+                readings.append(reading := tesseract.recognise(part()))
+                texts.append(reading.text)
+    notes = [*content.notes, *(note for reading in readings for note in reading.notes)]
     return {
         "number": number,
-        "text": reading.text,
-        "confidence": reading.confidence,
-        "notes": _plain(reading.notes),
-        "origin": "text-layer" if reading.text is thin else "ocr",
+        "text": "\n".join(filter(None, texts)),
+        "confidence": _mean_confidence(readings),
+        "notes": _plain(dict.fromkeys(notes)),
+        "origin": "ocr" if readings else "text-layer",
     }
 
 
@@ -128,10 +139,22 @@ def _plain(notes: Iterable[Note]) -> list[list[str]]:
     return [[note.kind, note.sentence] for note in notes]
 
 
+def _mean_confidence(readings: Iterable[tesseract.Reading]) -> float | None:
+    """Return the mean of what was recognised, long texts counting for more; None where nothing was."""
+    words = total = 0.0
+    for reading in readings:
+        if reading.confidence is not None:
+            count = len(reading.text.split())
+            words += count
+            total += count * reading.confidence
+    return total / words if words else None
+
+
 def _read(document: Document, first: int, last: int) -> Iterator[dict[str, Any]]:
     end = time.monotonic() + _BATCH_SECONDS
     for number in range(first, last + 1):
-        yield {"number": number, "text": document.text(number), "notes": []}
+        content = document.page(number)
+        yield {"number": number, "text": content.own_text, "notes": _plain(content.notes)}
         if time.monotonic() > end:
             return
 

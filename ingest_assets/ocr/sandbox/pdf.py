@@ -24,6 +24,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import (
     MAX_PIXELS,
+    PageContent,
     Picture,
     check_decoded_size,
     check_page_count,
@@ -88,19 +89,13 @@ class PdfDocument:
                 Note("form_unread", "an XFA form: only the pages stored for other viewers were read"),
             )
 
-    def text(self, number: int) -> str | None:
-        """Return the page's text layer if it is good, None if the page has to be recognised."""
+    def page(self, number: int) -> PageContent:
+        """Return the page's text layer if it is good, else its picture."""
         with self._page(number) as page:
             text = _text_layer(page)
             if not _is_trustworthy(text, page):
-                return None
-            return "\n".join(filter(None, (clean_text(text), self._form_text(page))))
-
-    def thin_text(self, number: int) -> str:
-        """Return the page's text layer where its characters are real, else nothing."""
-        with self._page(number) as page:
-            text = _text_layer(page)
-            return clean_text(text) if _is_mapped(text) else ""
+                return PageContent((lambda: self.picture(number),))
+            return PageContent((clean_text(text), self._form_text(page)))
 
     def picture(self, number: int) -> Picture:
         """Render the page at 200 dpi, more where it is small and less where it is huge."""
