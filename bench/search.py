@@ -62,7 +62,7 @@ def fill(url: str, chunks: list[str], count: int) -> None:
         cursor.execute(
             """
             CREATE TEMP TABLE parsed AS
-            SELECT n, text, to_tsvector('english', text) AS search FROM original;
+            SELECT n, text, ingest.search_vector('english', text) AS search FROM original;
             INSERT INTO ingest.document_chunks
                 (document_uuid, chunk_index, text, char_start, char_end, page_start, page_end, search)
             SELECT (lpad(to_hex(copy), 8, '0') || '-0000-4000-8000-000000000000')::uuid, n,

@@ -17,7 +17,12 @@ from ingest_assets.extraction.chunks import Chunk, Chunker
 from ingest_assets.failpoints import failpoint
 from ingest_assets.markdown import table
 from ingest_assets.stages import document_text
-from ingest_assets.stages.document_text import page_starts, stored_text, text_sha256
+from ingest_assets.stages.document_text import (
+    known_language,
+    page_starts,
+    stored_text,
+    text_sha256,
+)
 from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
 from ingest_assets.store.models import DocumentChunk, DocumentChunking
 
@@ -76,6 +81,7 @@ def _replace(document_uuid: UUID, chunker: Chunker, connection: Connection) -> N
     )
     connection.execute(delete(DocumentChunk).where(DocumentChunk.document_uuid == document_uuid))
     if chunks:
+        language = known_language(text, connection)
         connection.execute(
             insert(DocumentChunk),
             [
@@ -83,6 +89,7 @@ def _replace(document_uuid: UUID, chunker: Chunker, connection: Connection) -> N
                     "document_uuid": document_uuid,
                     "chunk_index": index,
                     "text": text[chunk.start : chunk.end],
+                    "language": language,
                     "char_start": chunk.start,
                     "char_end": chunk.end,
                     # The pages of its first and of its last character.

@@ -18,12 +18,19 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
+from ingest_assets.language import UNKNOWN, search_language
 from ingest_assets.markdown import table
 from ingest_assets.notes import Note
 from ingest_assets.ocr.engine import Page, Recognition, StoredObject
 from ingest_assets.stages import document_object
 from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
-from ingest_assets.store.models import DocumentNote, DocumentPage, DocumentText, SourceDocument
+from ingest_assets.store.models import (
+    DocumentNote,
+    DocumentPage,
+    DocumentText,
+    SearchLanguage,
+    SourceDocument,
+)
 
 NAME = "document_text"
 CODE_VERSION = "1"
@@ -102,6 +109,14 @@ def stored_text(document_uuid: UUID, connection: Connection) -> str:
     return text
 
 
+def known_language(text: str, connection: Connection) -> str:
+    """The language in which a text is searched; from now on, questions are asked in it, too."""
+    language = search_language(text)
+    if language != UNKNOWN:
+        connection.execute(insert(SearchLanguage).values(language=language).on_conflict_do_nothing())
+    return language
+
+
 def page_starts(document_uuid: UUID, connection: Connection) -> Sequence[int]:
     """Where each page begins in the text, in characters, ascending: that of page 1 comes first.
 
@@ -177,6 +192,7 @@ def _store(
             engine_version=recognition.engine_version,
             page_count=len(recognition.pages),
             mean_confidence=fmean(confidences) if confidences else None,
+            language=known_language(text, connection),
         )
         .on_conflict_do_nothing()
     )

@@ -27,7 +27,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "ingest"
@@ -187,7 +187,7 @@ class DocumentText(Base):
         # A tsvector holds at most 1 MB; 200,000 characters stay below it whatever they are.
         Index(
             "ix_document_texts_search",
-            text("to_tsvector('english', left(text, 200000))"),
+            text("ingest.search_vector(language, left(text, 200000))"),
             postgresql_using="gin",
         ),
     )
@@ -201,6 +201,8 @@ class DocumentText(Base):
     page_count: Mapped[int]
     char_count: Mapped[int] = mapped_column(Computed("char_length(text)"))
     mean_confidence: Mapped[float | None]
+    # The text search configuration that suits it; `ingest_assets.language` finds it.
+    language: Mapped[str] = mapped_column(REGCONFIG, server_default="english")
     recognised_at: Mapped[datetime] = mapped_column(server_default=_NOW)
 
 
@@ -293,10 +295,19 @@ class DocumentChunk(Base):
     char_end: Mapped[int]
     page_start: Mapped[int]
     page_end: Mapped[int]
+    language: Mapped[str] = mapped_column(REGCONFIG, server_default="english")
     # Kept, because ranking what was found would else parse each of it again.
     search: Mapped[str] = mapped_column(
-        TSVECTOR, Computed("to_tsvector('english', text)", persisted=True)
+        TSVECTOR, Computed("ingest.search_vector(language, text)", persisted=True)
     )
+
+
+class SearchLanguage(Base):
+    """One language that texts are searched in: a question is asked in each of them."""
+
+    __tablename__ = "search_languages"
+
+    language: Mapped[str] = mapped_column(REGCONFIG, primary_key=True)
 
 
 class DocumentExtraction(Base):

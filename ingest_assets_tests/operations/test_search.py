@@ -50,6 +50,36 @@ def test_what_is_found(filled: Pipeline) -> None:
     assert names(filled, "ferrets")
 
 
+GERMAN = """
+    Der Mieter kündigt die Wohnung mit einer Frist von drei Monaten. Die Häuser des Vermieters stehen in
+    Mu\u0308nchen und auf dem Land, und für den Schaden haftet er nicht. Es ist ein Ge\u00adrichts\u00ad
+    stand zu vereinbaren.
+"""
+ENGLISH = """
+    The o\ufb03ce keeps the \ufb01les of the tenant in con\ufb01dence. The obligation of confiden-
+    tiality and the well-
+    known rules are for all of the parties, and the zero\u200bwidth house is in the town.
+"""
+
+
+def test_what_is_searched_is_what_a_person_sees_in_the_documents_language(pipeline: Pipeline) -> None:
+    pipeline.put("german.txt", GERMAN.encode())
+    pipeline.put("english.txt", ENGLISH.encode())
+    pipeline.ingest()
+    for words in ("office", "files", "confidentiality", "well-known", '"zerowidth house"', "parties"):
+        assert names(pipeline, words) == ["english.txt"], words
+    # Stems of its own language, one form of each letter, and the word that a line end parts.
+    for words in ("München", "Mu\u0308nchen", "Wohnungen", "Haus", "Gerichtsstand", "Fristen"):
+        assert names(pipeline, words) == ["german.txt"], words
+    # What is left out is left out in each language.
+    assert names(pipeline, "Haus -Vermieter") == names(pipeline, "house -office") == []
+    assert "«München»" in search(pipeline.database, "München").passages[0].snippet
+    # What was read is kept as it was read.
+    rows = pipeline.rows("SELECT text, language::text FROM ingest.document_texts ORDER BY language")
+    assert [row.language for row in rows] == ["english", "german"]
+    assert "o\ufb03ce" in rows[0].text
+
+
 def test_the_command(filled: Pipeline, invoke: Invoke) -> None:
     result = invoke("search", "two", "ferrets")
     assert result.exit_code == 0, result.output
