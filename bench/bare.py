@@ -28,7 +28,7 @@ import boto3
 import click
 import psycopg2
 import pypdfium2
-from ingest_assets.extraction.operations import entities
+from ingest_assets.extraction.sandbox.operations import entities
 from psycopg2.extras import execute_values
 
 from ingest_assets.extraction.chunks import Chunker
