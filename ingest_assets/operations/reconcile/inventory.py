@@ -106,9 +106,8 @@ class Deep:
         """Whether this document's bytes are to be read."""
         if key <= self.resume_after:
             return False
-        return (
-            int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) % self.of < self.share
-        )
+        digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.of < self.share
 
 
 class Inventory:
