@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 from urllib.parse import unquote
 
 import click
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from ingest_assets.cli import main
 from ingest_assets_tests.support.docs import PAGES, ROOT
+from ingest_assets_tests.support.licences import PROJECT, is_strong, licence, needed
 
 MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LICENCES = (ROOT / "docs/licences.md").read_text()
+HOW = "Run `python -m ingest_assets_tests.support.licences docs/licences.md`."
 _FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\]\(<?([^)\s>]+)>?\)")
@@ -48,6 +55,28 @@ def test_the_readme_lists_the_commands_and_options_that_there_are() -> None:
         assert asked <= options, f"ingest-assets {usage}: it has {sorted(options)}"
         listed.add(command)
     assert listed == set(_commands(main))
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: page.name)
+def test_each_file_and_test_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text()
+    for name in re.findall(r"`([\w./-]*\w\.(?:py|md|toml|yaml))(?:::\w+)?`", text):
+        places = (ROOT, ROOT / "ingest_assets", ROOT / "docs")
+        assert any((place / name).exists() for place in places), f"{page.name} names {name}"
+    for name, test in re.findall(r"`([\w/]+\.py)::(\w+)`", text):
+        tree = ast.parse((ROOT / name).read_text())
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert test in functions, f"{page.name} names {name}::{test}"
+
+
+def test_each_direct_requirement_has_its_licence_on_the_page_and_none_is_strong_copyleft() -> None:
+    listed = {line.split(" ")[1] for line in LICENCES.splitlines() if line.startswith("| ")}
+    packages = needed(distribution(PROJECT).requires or (), ["dev"])
+    direct = {canonicalize_name(Requirement(one).name) for one in distribution(PROJECT).requires or ()}
+    assert {packages[name] for name in direct if name in packages} - listed == set(), HOW
+    stated = {name: licence(name) for name in packages}
+    assert {name for name, words in stated.items() if is_strong(words) or not words} == set()
+    assert "fpdf2 †" in LICENCES
 
 
 def links(page: Path) -> list[str]:

