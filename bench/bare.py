@@ -28,10 +28,10 @@ import boto3
 import click
 import psycopg2
 import pypdfium2
-from ingest_assets.extraction.sandbox.operations import entities
 from psycopg2.extras import execute_values
 
 from ingest_assets.extraction.chunks import Chunker
+from ingest_assets.extraction.sandbox.operations import entities
 from ingest_assets.extraction.similar import block, entity_uuid
 from ingest_assets.ocr.sandbox import operations
 from ingest_assets.stages.content import examine

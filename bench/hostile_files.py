@@ -258,8 +258,8 @@ _HEAD = """# Hostile files
 
 Made by `python -m bench.hostile_files DIRECTORY … --write docs/hostile-files.md`; the files are made by
 `ingest_assets_tests/support/evil.py`, and `ingest_assets_tests/test_hostile_files.py` runs them with
-every change. Each file went through all stages alone; seconds are by the clock, of a busy machine with two
-cores, and include storing it. A page may compute for 60 s, the default.
+every change. Each file went through all stages alone; seconds are by the clock, of a busy machine with
+two cores, and include storing it. A page may compute for 60 s, the default.
 """
 
 if __name__ == "__main__":
