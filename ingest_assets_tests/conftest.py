@@ -7,6 +7,7 @@ they end with the session, however that ends. No fixture here changes this proce
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from psycopg2 import sql
 from sqlalchemy import make_url
 
 from ingest_assets.defs.code_location import build_defs
-from ingest_assets.embedded.stack import Stack, make_storage
+from ingest_assets.embedded.stack import PROJECT, Stack, make_storage
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.settings import Settings
 from ingest_assets.stages import runner
@@ -98,9 +99,9 @@ def engine() -> Iterator[LocalEngine]:
     engine.close()
 
 
-@pytest.fixture
-def database_url(services: Services) -> Iterator[str]:
-    """An empty database of the test's own, as `postgresql://…`; dropped afterwards."""
+@contextmanager
+def empty_database(services: Services) -> Iterator[str]:
+    """An empty database, as `postgresql://…`; dropped afterwards."""
     server = make_url(services.environment["INGEST_DATABASE_URL"])
     name = f"test_{secrets.token_hex(6)}"
     connection = psycopg2.connect(server.render_as_string(hide_password=False))
@@ -112,6 +113,13 @@ def database_url(services: Services) -> Iterator[str]:
             cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
     finally:
         connection.close()
+
+
+@pytest.fixture
+def database_url(services: Services) -> Iterator[str]:
+    """An empty database of the test's own, as `postgresql://…`; dropped afterwards."""
+    with empty_database(services) as url:
+        yield url
 
 
 @pytest.fixture
@@ -172,3 +180,17 @@ def pipeline(
             instance,
             build_defs(settings),
         )
+
+
+@pytest.fixture
+def instance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, services: Services
+) -> Iterator[DagsterInstance]:
+    """The instance that the shipped `dagster.yaml` makes, on a database of its own."""
+    home = tmp_path / "dagster_home"
+    home.mkdir()
+    shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+    with empty_database(services) as url:
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", url.replace("postgresql:", "postgresql+psycopg2:"))
+        with DagsterInstance.from_config(str(home)) as instance:
+            yield instance

@@ -137,6 +137,7 @@ def guard(command: list[str]) -> int:
             signals.hold()
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
+            # What has not ended then is ended with the session, which logs it.
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_SECONDS)
             end_session(os.getsid(0), Path(os.environ["DAGSTER_HOME"]))

@@ -16,6 +16,9 @@ from pathlib import Path
 
 import psutil
 
+from ingest_assets.log import get_logger
+
+_log = get_logger(__name__)
 _LAUNCHER = Path(__file__).with_name("launch.py")
 
 
@@ -122,6 +125,13 @@ class Child:
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
+            _log.warning(
+                "Process %d did not end within %.0f s of %s and is killed; its log is %s.",
+                self._process.pid,
+                timeout,
+                self._stop_signal.name,
+                self.log,
+            )
             self._process.kill()
             self._process.wait()
         self._process = None
@@ -163,6 +173,8 @@ def end_processes(
                 continue
         _, left = psutil.wait_procs(left, timeout)
         left = [process for process in left if is_alive(process)]
+        if left:
+            _log.warning("%d processes live on %.0f s after %s.", len(left), timeout, number.name)
 
 
 def is_alive(process: psutil.Process) -> bool:

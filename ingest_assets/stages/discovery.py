@@ -259,6 +259,8 @@ def _seen_again(sightings: Sequence[Sighting], first_look: float) -> Iterator[Si
     if sightings:
         time.sleep(max(0.0, first_look + _SECOND_LOOK_SECONDS - time.monotonic()))
     for sighting in sightings:
+        # A file that cannot be looked at counts as one that is still changing: the next look takes it,
+        # or says why it cannot.
         with suppress(OSError):
             if _look(Path(sighting.path)) == sighting:
                 yield sighting

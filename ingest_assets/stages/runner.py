@@ -35,6 +35,7 @@ from ingest_assets.errors import (
     TransientError,
 )
 from ingest_assets.failpoints import failpoint
+from ingest_assets.log import get_logger
 from ingest_assets.stages import (
     document_chunks,
     document_entities,
@@ -46,6 +47,8 @@ from ingest_assets.stages.stage import Result, Services, Source, Stage, load_sou
 from ingest_assets.store.attempts import beat, begin_attempt, end_attempt
 from ingest_assets.store.database import database_error
 from ingest_assets.store.locks import Held, Locks
+
+_log = get_logger(__name__)
 
 # In the order in which a document passes them.
 STAGES: Mapping[str, Stage] = {
@@ -205,13 +208,25 @@ class Runner:
             return Outcome(source.partition_key, stage, time.monotonic() - started, result=result)
         except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
             outcome = _failed(source.partition_key, stage, time.monotonic() - started, error)
-            with suppress(SQLAlchemyError), engine.begin() as connection:
-                # Without a database nobody can write; the next attempt closes this one.
-                end_attempt(connection, attempt_id, source.document_uuid, outcome.error)
+            self._end_failed(attempt_id, source, outcome)
             failpoint("attempt.failed")
             return outcome
         finally:
             self._running.pop(attempt_id, None)
+
+    def _end_failed(self, attempt_id: int, source: Source, outcome: Outcome) -> None:
+        try:
+            with self._services.database.engine.begin() as connection:
+                end_attempt(connection, attempt_id, source.document_uuid, outcome.error)
+        except SQLAlchemyError as error:
+            _log.warning(
+                "Attempt %d (%s of %s) failed, and its end could not be written either: %s The next "
+                "attempt of the document closes it as abandoned.",
+                attempt_id,
+                outcome.stage,
+                outcome.partition_key,
+                database_error(error),
+            )
 
     def _report(self, outcome: Outcome) -> None:
         # Where Dagster itself fails, the run ends without a word to us: its resources tell.
@@ -221,15 +236,22 @@ class Runner:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            with suppress(SQLAlchemyError):  # Whoever held one is told at its next step.
+            # Locks whose connection is lost are logged where it is noticed, and the documents that
+            # were worked on under them fail with `lock_lost` at their next step.
+            with suppress(SQLAlchemyError):
                 self._locks.check()
             if running := list(self._running):
-                with (
-                    suppress(SQLAlchemyError),
-                    self._services.database.engine.begin() as connection,
-                ):
-                    # A beat that is lost is made up by the next.
-                    beat(connection, running)
+                try:
+                    with self._services.database.engine.begin() as connection:
+                        beat(connection, running)
+                except SQLAlchemyError as error:
+                    _log.warning(
+                        "The heartbeat of %d running attempts could not be written: %s The next one "
+                        "follows in %.0f s.",
+                        len(running),
+                        database_error(error),
+                        HEARTBEAT_SECONDS,
+                    )
 
 
 def _may_pass(outcome: Outcome | None) -> bool:

@@ -11,7 +11,10 @@ from uuid import UUID
 from sqlalchemy import Connection, func, insert, select, update
 
 from ingest_assets.errors import IngestError
+from ingest_assets.log import get_logger
 from ingest_assets.store.models import StageAttempt
+
+_log = get_logger(__name__)
 
 _ATTEMPTS = StageAttempt.__table__.columns
 
@@ -48,7 +51,7 @@ def begin_attempt(
 
 
 def _close_abandoned(connection: Connection, partition_key: str) -> None:
-    connection.execute(
+    abandoned = connection.execute(
         update(StageAttempt)
         .where(_ATTEMPTS.partition_key == partition_key, _ATTEMPTS.status == "running")
         .values(
@@ -59,7 +62,17 @@ def _close_abandoned(connection: Connection, partition_key: str) -> None:
             error_remedy="It was tried again.",
             finished_at=func.now(),
         )
+        .returning(_ATTEMPTS.attempt_id, _ATTEMPTS.stage, _ATTEMPTS.run_id)
     )
+    for attempt in abandoned:
+        _log.warning(
+            "Attempt %d (%s of %s) was left running by run %s, whose process is gone; it is closed as "
+            "abandoned, and the document is tried again.",
+            attempt.attempt_id,
+            attempt.stage,
+            partition_key,
+            attempt.run_id,
+        )
 
 
 def end_attempt(
@@ -69,7 +82,7 @@ def end_attempt(
     error: IngestError | None = None,
 ) -> None:
     """Close an attempt, in the caller's transaction: succeeded, or failed with its reason."""
-    connection.execute(
+    ended = connection.execute(
         update(StageAttempt)
         .where(_ATTEMPTS.attempt_id == attempt_id, _ATTEMPTS.status == "running")
         .values(
@@ -82,6 +95,12 @@ def end_attempt(
             finished_at=func.now(),
         )
     )
+    if ended.rowcount == 0:
+        _log.warning(
+            "Attempt %d has ended, but another run closed it as abandoned before: this run had lost "
+            "the document's lock.",
+            attempt_id,
+        )
 
 
 def beat(connection: Connection, attempt_ids: Collection[int]) -> None:

@@ -17,6 +17,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.log import get_logger
+
+_log = get_logger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = "ingest_assets migrations"
@@ -98,8 +101,11 @@ def _unlock_all(connection: Connection) -> None:
         connection.rollback()
         connection.execute(select(func.pg_advisory_unlock_all()))
         connection.commit()
-    except SQLAlchemyError:
-        # A connection that cannot say it let go must not go back to the pool: closing it lets go.
+    except SQLAlchemyError as error:
+        # It must not go back to the pool with a lock: closing it releases all that it holds.
+        _log.warning(
+            "A lock could not be released: %s Its connection is closed.", database_error(error)
+        )
         connection.invalidate()
 
 

@@ -15,7 +15,10 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_assets.errors import TransientError
-from ingest_assets.store.database import Database
+from ingest_assets.log import get_logger
+from ingest_assets.store.database import Database, database_error
+
+_log = get_logger(__name__)
 
 # Between two tries for a lock that another process holds.
 _FIRST_PAUSE_SECONDS = 0.05
@@ -86,7 +89,8 @@ class Locks:
 
     def release(self, name: str, session: int) -> None:
         """Give one lock back."""
-        with self._mutex, suppress(SQLAlchemyError):  # A connection that is lost has let go.
+        # A connection that is lost has let go of the lock; `_ask` has logged the loss.
+        with self._mutex, suppress(SQLAlchemyError):
             if session == self._session and self._connection is not None:
                 self._ask(select(func.pg_advisory_unlock(_key(name))))
         self._free(name)
@@ -115,14 +119,19 @@ class Locks:
         assert self._connection is not None  # noqa: S101  # For the type checker.
         try:
             return self._connection.execute(question).scalar_one()  # type: ignore[call-overload]
-        except SQLAlchemyError:
+        except SQLAlchemyError as error:
+            _log.warning(
+                "The connection that holds this run's locks is lost, and with it %d locks: %s",
+                len(self._names),
+                database_error(error),
+            )
             self._drop()
             raise
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(SQLAlchemyError):
+            with suppress(SQLAlchemyError):  # Closing one that is lost fails, and changes nothing.
                 connection.close()
 
 

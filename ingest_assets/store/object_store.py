@@ -11,7 +11,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -30,11 +30,14 @@ from botocore.exceptions import (
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
 from ingest_assets.failpoints import failpoint
+from ingest_assets.log import get_logger
 from ingest_assets.store.names import s3_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
+
+_log = get_logger(__name__)
 
 # Below this a file is one request and, for a moment, in memory; above it goes in parts.
 PART_BYTES = 16 * 1024 * 1024
@@ -365,8 +368,10 @@ class ObjectStore:
         except PermanentError:
             return False  # an endpoint that does not know the condition may refuse it
         finally:
-            with suppress(BotoCoreError, ClientError):
+            try:
                 self.client.delete_object(Bucket=self.bucket, Key=key)
+            except (BotoCoreError, ClientError) as error:
+                _log.warning("The probe %s stays behind: %s Remove it.", self.uri(key), error)
         return False
 
     def _copy(
@@ -553,10 +558,17 @@ class ObjectStore:
                     self._abort(key, upload["UploadId"])
 
     def _abort(self, key: str, upload_id: str) -> None:
-        # The error that led here is the one to report; parts that stay behind are invisible, and a
-        # bucket's lifecycle rule removes them.
-        with suppress(BotoCoreError, ClientError):
+        # Logged and not raised: the error that led here is the one to report.
+        try:
             self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+        except (BotoCoreError, ClientError) as error:
+            _log.warning(
+                "The parts of the upload %s to %s stay behind, invisible but billed: %s The next try "
+                "of the document removes them, or a lifecycle rule of the bucket does.",
+                upload_id,
+                self.uri(key),
+                error,
+            )
 
 
 def _compare(key: str, size: int, digest: str, expected_size: int, expected_digest: str) -> None:

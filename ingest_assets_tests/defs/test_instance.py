@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -30,19 +29,6 @@ from sqlalchemy import text
 from ingest_assets.defs.instance import WatchedRunLauncher
 from ingest_assets.defs.partitions import range_tags
 from ingest_assets.embedded.stack import PROJECT
-
-
-@pytest.fixture
-def instance(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str
-) -> Iterator[DagsterInstance]:
-    """The instance that the shipped `dagster.yaml` makes."""
-    shutil.copyfile(PROJECT / "dagster.yaml", tmp_path / "dagster.yaml")
-    monkeypatch.setenv(
-        "DAGSTER_POSTGRES_URL", database_url.replace("postgresql:", "postgresql+psycopg2:")
-    )
-    with DagsterInstance.from_config(str(tmp_path)) as instance:
-        yield instance
 
 
 def test_statements_share_one_connection_without_a_time_limit(instance: DagsterInstance) -> None:

@@ -21,12 +21,14 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ingest_assets.errors import RunEndedError
+from ingest_assets.log import get_logger
 from ingest_assets.ocr.textract import faults
 from ingest_assets.store.textract_jobs import Job, Operation, TextractJobs
 
 if TYPE_CHECKING:
     from mypy_boto3_textract import TextractClient
 
+_log = get_logger(__name__)
 _Answer = TypeVar("_Answer")
 
 # The largest page of an answer: https://docs.aws.amazon.com/textract/latest/dg/API_GetDocumentTextDetection.html
@@ -153,6 +155,10 @@ class Calls:
             code = faults.code_of(error)
             if code in faults.THROTTLED or code == faults.TOO_MANY_JOBS:
                 self._jobs.refused(operation, too_many_jobs=code == faults.TOO_MANY_JOBS)
+            elif faults.may_pass(error):
+                _log.warning(
+                    "A call of Textract (%s) failed, and may be repeated: %s", operation, error
+                )
             raise
 
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.log import get_logger
 from ingest_assets.notes import Note
 from ingest_assets.ocr.engine import TEXT_MIME_TYPES, Page, Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine, room_on_disk
@@ -42,6 +43,8 @@ from ingest_assets.store.textract_jobs import Job, Order, TextractJobs
 
 if TYPE_CHECKING:
     from mypy_boto3_textract import TextractClient
+
+_log = get_logger(__name__)
 
 # Documents that are fetched and looked at on this machine at a time; the others wait at Amazon's.
 _SURVEYED_AT_A_TIME = 8
@@ -178,6 +181,8 @@ class TextractEngine:
                 try:
                     readers.append(self._finish(document, one))
                 except IngestError as fault:
+                    if error:
+                        _log.warning("A further part of %s failed: %s", document.key, fault)
                     error = error or fault
         finally:
             for one in begun:

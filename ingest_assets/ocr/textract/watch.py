@@ -21,9 +21,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_assets.errors import TransientError
+from ingest_assets.log import get_logger
 from ingest_assets.ocr.textract import faults
 from ingest_assets.ocr.textract.calls import PATIENCE_SECONDS, Calls, closed
+from ingest_assets.store.database import database_error
 from ingest_assets.store.textract_jobs import Job, TextractJobs
+
+_log = get_logger(__name__)
 
 _FIRST_LOOK_SECONDS = 1.0
 _LESS_OFTEN = 1.5
@@ -156,5 +160,11 @@ class Watch:
     def _vouch(self, jobs: list[Job]) -> None:
         try:
             self._jobs.vouch(jobs)
-        except SQLAlchemyError:
-            return  # The next one makes up for it.
+        except SQLAlchemyError as error:
+            _log.warning(
+                "The heartbeat of %d Textract jobs could not be written: %s The next one follows in "
+                "%.0f s.",
+                len(jobs),
+                database_error(error),
+                _VOUCH_SECONDS,
+            )
