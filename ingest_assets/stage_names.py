@@ -1,7 +1,7 @@
 """The stages that each document goes through, in their order.
 
-Belongs here: names and order, for all who show or ask for stages. Does not belong here: what a stage
-does (`stages`), and the view `document_progress`, whose order a test compares with this one.
+Belongs here: names and order. Does not belong here: what a stage does (`stages.runner.WORK`). The view
+`document_progress` holds names and order once more, in SQL; a test compares them with these.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from ingest_assets.errors import (
 )
 from ingest_assets.failpoints import failpoint
 from ingest_assets.log import get_logger
+from ingest_assets.stage_names import STAGES
 from ingest_assets.stages import (
     document_chunks,
     document_entities,
@@ -50,8 +51,8 @@ from ingest_assets.store.locks import Held, Locks
 
 _log = get_logger(__name__)
 
-# In the order in which a document passes them.
-STAGES: Mapping[str, Stage] = {
+# What each stage does; `stage_names` has their order.
+WORK: Mapping[str, Stage] = {
     document_row.NAME: document_row.run,
     document_object.NAME: document_object.run,
     document_text.NAME: document_text.run,
@@ -199,7 +200,7 @@ class Runner:
         started = time.monotonic()
         try:
             with engine.connect() as connection:
-                result = STAGES[stage](source, self._services, connection)
+                result = WORK[stage](source, self._services, connection)
             held.check()
             with engine.begin() as connection:
                 failpoint("attempt.ending")
