@@ -168,7 +168,7 @@ def _environment(settings: Settings, credentials: Credentials | None) -> dict[st
             hide_password=False
         ),
         "DAGSTER_HOME": str(dagster_home(settings)),
-        # What a run plans is written at once when it is created: three events a document.
+        # Events that a run plans, one a document and stage, are written together when it is created.
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
     }
     libpq = {
