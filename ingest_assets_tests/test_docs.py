@@ -69,6 +69,16 @@ def test_each_file_and_test_that_a_page_names_is_there(page: Path) -> None:
         assert test in functions, f"{page.name} names {name}::{test}"
 
 
+def test_each_constant_that_the_architecture_names_is_in_the_file_it_names() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    places = re.findall(r"`([A-Z][A-Z_]+)`\s+in\s+`([\w/]+\.py)`", text)
+    assert places
+    for constant, name in places:
+        assert re.search(
+            rf"^{constant}\b", (ROOT / "ingest_assets" / name).read_text(), re.MULTILINE
+        ), name
+
+
 def test_each_direct_requirement_has_its_licence_on_the_page_and_none_is_strong_copyleft() -> None:
     listed = {line.split(" ")[1] for line in LICENCES.splitlines() if line.startswith("| ")}
     packages = needed(distribution(PROJECT).requires or (), ["dev"])
