@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING
 import boto3
 import psycopg2
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 from psycopg2 import errorcodes, sql
 from sqlalchemy import URL
 
 from ingest_assets.errors import ConfigurationError
+from ingest_assets.store.aws_faults import classify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,17 +117,22 @@ def check_bucket(bucket: str, environment: Mapping[str, str]) -> None:
             ),
         )
         client.list_objects_v2(Bucket=bucket, MaxKeys=1)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        raise ConfigurationError(
-            "bucket_refused", f"{where} refuses the bucket {bucket} ({code}).", _remedy(code)
-        ) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise ConfigurationError(
-            "no_s3_credentials", f"There are no credentials for {where.removesuffix(',')}."
-        ) from error
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigurationError("s3_unreachable", f"{where} does not answer: {error}") from error
+    except (BotoCoreError, ClientError) as error:
+        fault = classify(error)
+        if fault.status:
+            raise ConfigurationError(
+                "bucket_refused",
+                f"{where} refuses the bucket {bucket} ({fault.code}).",
+                _remedy(fault.code),
+            ) from error
+        if fault.kind == "refused":
+            raise ConfigurationError(
+                "no_s3_credentials",
+                f"There are no credentials for {where.removesuffix(',')}: {fault.said}",
+            ) from error
+        raise ConfigurationError("s3_unreachable", f"{where} does not answer: {fault.said}") from error
+    except ValueError as error:
+        raise ConfigurationError("s3_unreachable", f"{where} is no address: {error}") from error
 
 
 def _remedy(code: str) -> str:

@@ -17,19 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
 from ingest_assets.extraction import normal
 from ingest_assets.extraction.chunks import Chunk, Chunker
 from ingest_assets.extraction.engine import ENTITY_TYPES, EntityEngine, Mention, apart
 from ingest_assets.extraction.local import RULES_VERSION, require_few
+from ingest_assets.store.aws_faults import AwsFault, Kind, classify
 
 if TYPE_CHECKING:
     from mypy_boto3_comprehend import ComprehendClient
@@ -42,17 +37,7 @@ _TEXTS_A_CALL = 25
 _PIECES = Chunker(characters=1_240, overlap=0)
 # What the rules find better, and in most cases alone.
 _BY_RULE = frozenset(("url", "email", "citation", "money", "percentage", "date", "phone"))
-# https://docs.aws.amazon.com/comprehend/latest/APIReference/CommonErrors.html, and those of the call.
-_TRANSIENT = (
-    *("ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"),
-    *("InternalServerException", "InternalFailure", "ServiceUnavailable", "RequestTimeout"),
-)
-_CONFIGURATION = (
-    *("AccessDeniedException", "NotAuthorized", "OptInRequired", "UnsupportedLanguageException"),
-    *("UnrecognizedClientException", "InvalidClientTokenId", "MissingAuthenticationToken"),
-    *("InvalidSignatureException", "IncompleteSignature", "SignatureDoesNotMatch"),
-    *("ExpiredTokenException", "ExpiredToken", "UnknownOperationException"),
-)
+_OWN: Mapping[str, Kind] = {"UnsupportedLanguageException": "refused"}
 
 
 def version(language: str) -> str:
@@ -159,23 +144,16 @@ def _meaning(kind: str, text: str) -> tuple[str, str]:
 def _typed() -> Iterator[None]:
     try:
         yield
-    except ClientError as error:
-        raise _client_error(error) from error
-    except BotoCoreError as error:
-        if isinstance(error, (NoCredentialsError, PartialCredentialsError, NoRegionError)):
-            raise _refused(f"cannot be asked: {error}") from error
-        raise _unavailable(f"is not reached: {error}") from error
+    except (BotoCoreError, ClientError) as error:
+        raise _ingest_error(classify(error, _OWN)) from error
 
 
-def _client_error(error: ClientError) -> IngestError:
-    code = error.response.get("Error", {}).get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    sentence = f"{code}, {error.response.get('Error', {}).get('Message') or code}"
-    if code in _CONFIGURATION or status in (401, 403):
-        return _refused(f"refuses: {sentence}")
-    if code in _TRANSIENT or status >= 500 or status == 429:
-        return _unavailable(f"fails: {sentence}")
-    return _rejected(sentence)
+def _ingest_error(fault: AwsFault) -> IngestError:
+    if fault.kind == "refused":
+        return _refused(f"refuses: {fault}" if fault.status else f"cannot be asked: {fault.said}")
+    if fault.may_pass:
+        return _unavailable(f"fails: {fault}" if fault.status else f"is not reached: {fault.said}")
+    return _rejected(str(fault))
 
 
 def _item_error(item: Mapping[str, Any]) -> IngestError:

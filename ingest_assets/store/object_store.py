@@ -20,17 +20,12 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 from uuid import uuid4
 
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.log import get_logger
+from ingest_assets.store import aws_faults
 from ingest_assets.store.names import s3_uri
 
 if TYPE_CHECKING:
@@ -54,29 +49,11 @@ _PROBE_KEY = "derived/probe"
 _READ_BYTES = 1024 * 1024
 _IN_PARTS = TransferConfig(multipart_chunksize=PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT)
 
-_CONFIGURATION_CODES = {
-    "AccessDenied",
-    "AccountProblem",
-    "AllAccessDisabled",
-    "AuthorizationHeaderMalformed",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidBucketName",
-    "InvalidToken",
-    "NoSuchBucket",
-    "PermanentRedirect",
-    "RequestTimeTooSkewed",
-    "SignatureDoesNotMatch",
-    "403",
-}
-_TRANSIENT_CODES = {
-    "RequestTimeout",
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "OperationAborted",
-    "NoSuchUpload",  # another process took the document over, and removed our parts
+_OWN: Mapping[str, aws_faults.Kind] = {
+    "InvalidBucketName": "refused",
+    "NoSuchBucket": "refused",
+    "NoSuchUpload": "unavailable",  # another process took the document over, and removed our parts
+    "InvalidObjectState": "rejected",  # archived: it has to be restored before it can be read
 }
 _ALREADY_THERE = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _MISSING = {"NoSuchKey", "NotFound", "404"}
@@ -599,32 +576,29 @@ class MissingObjectError(PermanentError):
 def _typed(doing: str) -> Iterator[None]:
     try:
         yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in _ALREADY_THERE:
+    except (BotoCoreError, ClientError) as error:
+        fault = aws_faults.classify(error, _OWN)
+        if fault.code in _ALREADY_THERE:
             raise _AlreadyThereError(doing) from error
-        raise _client_error(error, code, doing) from error
-    except BotoCoreError as error:
-        raise _connection_error(error, doing) from error
+        raise _ingest_error(fault, doing) from error
 
 
-def _client_error(error: ClientError, code: str, doing: str) -> IngestError:
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    sentence = error.response.get("Error", {}).get("Message") or code
-    if code in _CONFIGURATION_CODES:
-        return ConfigurationError("object_store_refused", f"S3 refuses {doing}: {code}, {sentence}.")
-    if code in _MISSING:
+def _ingest_error(fault: aws_faults.AwsFault, doing: str) -> IngestError:
+    if fault.code in _MISSING:
         return MissingObjectError("object_missing", f"S3 has no such object ({doing}).")
-    if code in _TRANSIENT_CODES or status >= 500:
-        return TransientError("object_store_unavailable", f"S3 fails {doing}: {code}, {sentence}.")
-    return PermanentError("object_store_rejected", f"S3 rejects {doing}: {code}, {sentence}.")
-
-
-def _connection_error(error: BotoCoreError, doing: str) -> IngestError:
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError, NoRegionError)):
+    if fault.kind == "refused" and not fault.status:
         return ConfigurationError(
             "object_store_refused",
-            f"S3 cannot be asked: {error}.",
+            f"S3 cannot be asked: {fault.said}.",
             "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or a profile or role.",
         )
-    return TransientError("object_store_unavailable", f"S3 is not reached while {doing}: {error}.")
+    if fault.kind == "refused":
+        return ConfigurationError("object_store_refused", f"S3 refuses {doing}: {fault}.")
+    if fault.may_pass:
+        how = (
+            f"S3 fails {doing}: {fault}."
+            if fault.status
+            else f"S3 is not reached while {doing}: {fault.said}."
+        )
+        return TransientError("object_store_unavailable", how)
+    return PermanentError("object_store_rejected", f"S3 rejects {doing}: {fault}.")

@@ -141,7 +141,7 @@ class Calls:
             try:
                 return self._once(operation, call)
             except (BotoCoreError, ClientError) as error:
-                if not faults.may_pass(error) or time.monotonic() > deadline:
+                if not faults.is_worth_repeating(error) or time.monotonic() > deadline:
                     raise
             # Not all at the same moment again.
             self.wait(random.uniform(pause / 2, pause))  # noqa: S311  # No secret.
@@ -152,10 +152,10 @@ class Calls:
         try:
             return call()
         except (BotoCoreError, ClientError) as error:
-            code = faults.code_of(error)
-            if code in faults.THROTTLED or code == faults.TOO_MANY_JOBS:
-                self._jobs.refused(operation, too_many_jobs=code == faults.TOO_MANY_JOBS)
-            elif faults.may_pass(error):
+            fault = faults.fault_of(error)
+            if fault.kind == "throttled":
+                self._jobs.refused(operation, too_many_jobs=fault.code == faults.TOO_MANY_JOBS)
+            elif faults.is_worth_repeating(error):
                 _log.warning(
                     "A call of Textract (%s) failed, and may be repeated: %s", operation, error
                 )

@@ -228,7 +228,7 @@ class TextractEngine:
             job_id = self._calls.start(job)
         except (BotoCoreError, ClientError) as error:
             reason = self._reason(error, document, job)
-            if isinstance(reason, PermanentError) or faults.code_of(error) == faults.PARAMETERS_DIFFER:
+            if isinstance(reason, PermanentError) or reason.code == "textract_token_spent":
                 self._jobs.failed(job, "start_failed", reason)
             else:
                 # An earlier try of this call may have been done although its answer was lost, so the
@@ -254,7 +254,7 @@ class TextractEngine:
                 )
             except (BotoCoreError, ClientError) as error:
                 reason = self._reason(error, document, begun.job)
-                if faults.code_of(error) != faults.JOB_UNKNOWN:
+                if faults.fault_of(error).code != faults.JOB_UNKNOWN:
                     raise reason from error
             finally:
                 self._watch.release(begun.job)
@@ -316,7 +316,7 @@ class TextractEngine:
     ) -> IngestError:
         """What an error means, told apart by a look at the object where Textract does not say."""
         name = self._objects.uri(job.s3_key)
-        code = faults.code_of(error)
+        code = faults.fault_of(error).code
         if code == faults.JOB_UNKNOWN:
             return TransientError(
                 "textract_job_expired", f"Textract no longer knows the job {job.job_id} of {name}."

@@ -3,40 +3,26 @@
 Belongs here: Amazon's codes and words, and the sentences that people get of them. Does not belong
 here: what is done about an error.
 
-Codes: https://docs.aws.amazon.com/textract/latest/dg/API_StartDocumentTextDetection.html and
-https://docs.aws.amazon.com/textract/latest/APIReference/CommonErrors.html
+Codes of Textract alone:
+https://docs.aws.amazon.com/textract/latest/dg/API_StartDocumentTextDetection.html; `store.aws_faults`
+knows those of all services.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.store.aws_faults import AwsFault, Kind, classify
 
-THROTTLED = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
 # More jobs exist than the account may have at a time.
 TOO_MANY_JOBS = "LimitExceededException"
 # Textract cannot get at the object; it does not say why.
 OBJECT_NOT_READ = "InvalidS3ObjectException"
-PARAMETERS_DIFFER = "IdempotentParameterMismatchException"
+_PARAMETERS_DIFFER = "IdempotentParameterMismatchException"
 JOB_UNKNOWN = "InvalidJobIdException"
 NOT_TAKEN = "UnsupportedDocumentException"
 
@@ -46,22 +32,7 @@ _DOCUMENT = {
     "DocumentTooLargeException": "textract_too_large",
     "InvalidParameterException": "textract_rejected",
 }
-_REFUSED = frozenset(
-    {
-        "AccessDeniedException",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidKMSKeyException",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "OptInRequired",
-        "SubscriptionRequiredException",
-        "UnknownOperationException",
-        "UnrecognizedClientException",
-    }
-)
-_NOT_SET_UP = (NoCredentialsError, PartialCredentialsError, NoRegionError)
+_OWN: Mapping[str, Kind] = {"InvalidKMSKeyException": "refused"}
 # What a job that failed may say of its document; anything else may pass when it is tried again.
 _OF_THE_DOCUMENT = re.compile(
     r"unsupported|not supported|invalid|corrupt|bad document|password|encrypt|too large|exceed|maximum",
@@ -69,25 +40,19 @@ _OF_THE_DOCUMENT = re.compile(
 )
 
 
-def code_of(error: BotoCoreError | ClientError) -> str:
-    """Amazon's code of the error, or the name of the fault where no answer came."""
-    if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code", ""))
-    return type(error).__name__
+def fault_of(error: BotoCoreError | ClientError) -> AwsFault:
+    """What kind of fault it is, with Amazon's code and reason."""
+    return classify(error, _OWN)
 
 
-def may_have_worked(error: BotoCoreError | ClientError) -> bool:
-    """Whether the call may have been done although it says that it was not."""
-    if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return bool(status >= 500) and code_of(error) not in THROTTLED
-    return isinstance(error, HTTPClientError)
+def is_worth_repeating(error: BotoCoreError | ClientError) -> bool:
+    """Whether the same call may go well a moment later.
 
-
-def may_pass(error: BotoCoreError | ClientError) -> bool:
-    """Whether the same call may go well a moment later."""
-    code = code_of(error)
-    return code in THROTTLED or code == TOO_MANY_JOBS or may_have_worked(error)
+    An address that nothing answers at is left to the next try of the document: a wrong
+    AWS_ENDPOINT_URL_TEXTRACT must not take ten minutes to show.
+    """
+    fault = fault_of(error)
+    return fault.may_pass and (bool(fault.status) or isinstance(error, HTTPClientError))
 
 
 def typed(error: BotoCoreError | ClientError, doing: str) -> IngestError:
@@ -96,30 +61,26 @@ def typed(error: BotoCoreError | ClientError, doing: str) -> IngestError:
     Args:
         doing: what was being done, as in "Textract was asked to …".
     """
-    code = code_of(error)
-    if isinstance(error, ClientError):
-        said = error.response.get("Error", {}).get("Message") or "no reason given"
-    else:
-        said = str(error)
-    if code in _DOCUMENT:
-        return PermanentError(_DOCUMENT[code], f"Textract rejects {doing}: {code}, {said}.")
-    if code in _REFUSED or isinstance(error, _NOT_SET_UP):
-        return ConfigurationError("textract_refused", f"Textract refuses {doing}: {code}, {said}.")
-    if code in THROTTLED or code == TOO_MANY_JOBS:
-        return TransientError(
-            "textract_throttled",
-            f"Textract has taken as much as the account's quotas allow ({doing}): {code}, {said}.",
-        )
-    if may_have_worked(error) or isinstance(error, BotoCoreError):
-        return TransientError(
-            "textract_unavailable", f"Textract does not answer as it should ({doing}): {code}, {said}."
-        )
-    if code == PARAMETERS_DIFFER:
+    fault = fault_of(error)
+    if fault.code in _DOCUMENT:
+        return PermanentError(_DOCUMENT[fault.code], f"Textract rejects {doing}: {fault}.")
+    if fault.code == _PARAMETERS_DIFFER:
         return TransientError(
             "textract_token_spent",
-            f"Textract knows the request's token from another request ({doing}): {said}.",
+            f"Textract knows the request's token from another request ({doing}): {fault.said}.",
         )
-    return PermanentError("textract_rejected", f"Textract rejects {doing}: {code}, {said}.")
+    if fault.kind == "refused":
+        return ConfigurationError("textract_refused", f"Textract refuses {doing}: {fault}.")
+    if fault.kind == "throttled":
+        return TransientError(
+            "textract_throttled",
+            f"Textract has taken as much as the account's quotas allow ({doing}): {fault}.",
+        )
+    if fault.kind == "unavailable":
+        return TransientError(
+            "textract_unavailable", f"Textract does not answer as it should ({doing}): {fault}."
+        )
+    return PermanentError("textract_rejected", f"Textract rejects {doing}: {fault}.")
 
 
 def job_failed(name: str, message: str) -> IngestError:

@@ -45,17 +45,17 @@ def probe(client: TextractClient, objects: ObjectStore) -> list[str]:
             DocumentLocation={"S3Object": {"Bucket": objects.bucket, "Name": key}}
         )
     except ClientError as error:
-        code = faults.code_of(error)
-        if code == faults.OBJECT_NOT_READ:
+        fault = faults.fault_of(error)
+        if fault.code == faults.OBJECT_NOT_READ:
             raise ConfigurationError(
                 "textract_cannot_read_bucket",
                 f"Textract in {region} lets us call it, but cannot read {objects.uri(key)}, which we "
                 f"have just written: {error}.",
             ) from error
-        if code in faults.THROTTLED or code == faults.TOO_MANY_JOBS:
+        if fault.kind == "throttled":
             # It knows the caller; what it thinks of the bucket, the first job tells.
-            return [*found, f"Textract knows the caller, but is busy ({code})."]
-        if code != faults.NOT_TAKEN:
+            return [*found, f"Textract knows the caller, but is busy ({fault.code})."]
+        if fault.code != faults.NOT_TAKEN:
             raise _typed(error) from error
     except BotoCoreError as error:
         raise _typed(error) from error

@@ -131,7 +131,9 @@ class Watch:
         try:
             answer = self._calls.look(str(job.job_id))
         except BaseException as error:  # noqa: BLE001  # Belongs to whoever waits for the job.
-            refused = isinstance(error, (BotoCoreError, ClientError)) and faults.may_pass(error)
+            refused = isinstance(error, (BotoCoreError, ClientError)) and faults.is_worth_repeating(
+                error
+            )
             if refused and time.monotonic() - watched.answered < PATIENCE_SECONDS:
                 self._look_later(watched)
             else:
