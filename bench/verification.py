@@ -69,6 +69,13 @@ _FILL = """
 """
 
 
+def fill(url: str, documents: int) -> None:
+    """Fill a migrated database with documents of which all but one in a hundred passed every stage."""
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(_FILL, {"count": documents, "every": _FAILED_EVERY, "stages": list(STAGES)})
+    connection.close()
+
+
 def shown(documents: int, partitions: int) -> Iterator[ShownPartition]:
     """The newest documents' partitions, as Dagster shows them."""
     for number in range(documents - partitions, documents):
@@ -96,9 +103,7 @@ def main(documents: int, partitions: int | None) -> None:
     url = server.set(database=name).render_as_string(hide_password=False)
     try:
         migrate(url)
-        with psycopg2.connect(url) as filling, filling.cursor() as filler:
-            filler.execute(_FILL, {"count": documents, "every": _FAILED_EVERY, "stages": list(STAGES)})
-        filling.close()
+        fill(url, documents)
         database = Database(url)
         no_bucket = cast(ObjectStore, None)
         questions = [check.name for check in CHECKS if not check.needs_inventory]

@@ -119,6 +119,12 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "The run's tag `ingest/read_again` has a value that means nothing.",
             "Set it to `other-engine` or `other-version`, or leave it out.",
         ),
+        "stage_unknown": Fault(
+            "configuration",
+            "There is no stage of the name that was given.",
+            "Name one of document_row, document_object, document_text, document_chunks, "
+            "document_entities.",
+        ),
         "unexpected": Fault(
             "permanent",
             "The program met an error that it does not know.",

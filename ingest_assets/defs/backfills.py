@@ -35,7 +35,7 @@ _UNFINISHED = [status for status in BulkActionStatus if status not in BULK_ACTIO
 _SHOWN = 100
 
 
-def retry(instance: DagsterInstance, failures: Sequence[Failure], asked_by: str) -> str:
+def request_retry(instance: DagsterInstance, failures: Sequence[Failure], asked_by: str) -> str:
     """Request a backfill of these documents, which the daemon launches in ranges; return its id.
 
     A backfill, and no runs: it finds the ranges, it can be asked for from anywhere, and it stands in
@@ -65,7 +65,7 @@ def retry(instance: DagsterInstance, failures: Sequence[Failure], asked_by: str)
 
 
 def unfinished_retry(instance: DagsterInstance) -> str | None:
-    """The id of a backfill of `retry` that has not ended yet."""
+    """The id of a backfill of `request_retry` that has not ended yet."""
     # By their tags only here: until a backfill has runs, not every storage finds it by them.
     unfinished = instance.get_backfills(filters=BulkActionsFilter(statuses=_UNFINISHED))
     return next((found.backfill_id for found in unfinished if RETRY_TAG in found.tags), None)
@@ -117,7 +117,7 @@ def retry_documents(
     if not failures or config.dry_run:
         context.log.info("%d documents would be tried again; nothing was launched.", len(failures))
         return
-    backfill_id = retry(context.instance, failures, ON_DEMAND)
+    backfill_id = request_retry(context.instance, failures, ON_DEMAND)
     context.log.info("%d documents are tried again by backfill %s.", len(failures), backfill_id)
 
 

@@ -9,7 +9,7 @@ from dagster import MaterializeResult, MetadataValue, asset
 
 from ingest_assets.defs.resources import PostgresResource
 from ingest_assets.markdown import table
-from ingest_assets.operations.status import Status, progress_line, read_status
+from ingest_assets.operations.status import Status, read_status
 
 NAME = "ingest_report"
 GROUP = "operations"
@@ -45,7 +45,7 @@ def _metadata(status: Status) -> Mapping[str, MetadataValue | str | int | float]
         **{f"state_{state}": count for state, count in status.by_state.items()},
     }
     return {
-        "summary": progress_line(status),
+        "summary": str(status),
         "by_state": MetadataValue.md(table(("state", "sources"), status.by_state.items())),
         "by_stage": MetadataValue.md(table(("furthest stage", "sources"), status.by_stage.items())),
         "latest_failures": MetadataValue.md(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
-from dagster import DagsterEventType, DagsterRun, DefaultRunLauncher, EventLogEntry
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DefaultRunLauncher, EventLogEntry
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import pg_url_from_config
 
@@ -147,6 +147,11 @@ class WatchedRunLauncher(DefaultRunLauncher):
                     return CheckRunHealthResult(WorkerStatus.RUNNING)
                 return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {pid.value} has ended")
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no process was recorded for it")
+
+
+def current_instance() -> DagsterInstance:
+    """The instance of this deployment, for a command; it is closed at the end of its `with` block."""
+    return DagsterInstance.get()
 
 
 def _process_is_alive(pid: int, started_before: float) -> bool:

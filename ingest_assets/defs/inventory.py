@@ -22,13 +22,22 @@ from pydantic import Field
 
 from ingest_assets.defs.partitions import add_partitions
 from ingest_assets.defs.resources import ObjectStoreResource, PostgresResource, ReconciliationResource
+from ingest_assets.markdown import table
 from ingest_assets.operations.reconcile.apply import Registered, register, waiting
-from ingest_assets.operations.reconcile.inventory import CLASSES, Deep, Finding
+from ingest_assets.operations.reconcile.inventory import (
+    ANOMALIES,
+    CLASSES,
+    Deep,
+    Finding,
+    Inventory,
+)
 from ingest_assets.operations.reconcile.legacy_import import register_stuck
-from ingest_assets.operations.reconcile.plan import markdown, plan_path, summary, write_plan
+from ingest_assets.operations.reconcile.plan import WHAT_TO_DO, plan_path, write_plan
 from ingest_assets.operations.reconcile.rebuild import Rebuilt, rebuild
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
+
+_SHOWN_PER_CLASS = 5
 
 
 @dataclass(frozen=True)
@@ -117,10 +126,10 @@ def storage_inventory(
         deep=Deep.parse(config.sample, config.resume_after) if config.deep else None,
     )
     plan = write_plan(inventory, plan_path(Path(reconciliation.plans_dir)))
-    context.log.info("%s", summary(inventory.counts))
+    context.log.info("%s", inventory)
     return MaterializeResult(
         metadata={
-            "summary": summary(inventory.counts),
+            "summary": str(inventory),
             "clean": inventory.is_clean,
             **{kind: inventory.counts[kind] for kind in CLASSES},
             "found": MetadataValue.md(markdown(inventory)),
@@ -129,6 +138,19 @@ def storage_inventory(
             "seconds": round(inventory.seconds, 3),
         }
     )
+
+
+def markdown(inventory: Inventory) -> str:
+    """A few keys of each class that is not `matching`, and what to do about them, as Markdown."""
+    # Keys come last: they are long, and Dagit cuts a table off at the right.
+    rows = [
+        (found.kind, found.detail, f"{found.size_bytes:,}", found.key)
+        for kind in CLASSES
+        for found in inventory.samples[kind][:_SHOWN_PER_CLASS]
+    ]
+    advice = [f"- **{kind}**: {WHAT_TO_DO[kind]}" for kind in ANOMALIES if inventory.counts[kind]]
+    parts = [table(("class", "why", "bytes", "key"), rows)] if rows else []
+    return "\n\n".join([*parts, *(["\n".join(advice)] if advice else [])]) or str(inventory)
 
 
 @op(description="Records orphaned uploads as sources and adds their partitions.")

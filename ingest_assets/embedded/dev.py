@@ -1,18 +1,15 @@
 """`ingest-assets dev`: services, schema, Dagit and daemon in one terminal, and none of them after.
 
-Belongs here: the order in which all starts and stops, and what the terminal shows. Does not belong
-here: the services (`stack.py`), Dagster's processes (`dagster.py`), what the progress line says.
+Belongs here: the order in which all starts and stops, and what is said meanwhile. Does not belong
+here: the services (`stack`), Dagster's processes (`dagster`), and the terminal (`cli.render`).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from ingest_assets.embedded.dagster import Dagster
 from ingest_assets.embedded.environment import (
@@ -28,51 +25,23 @@ from ingest_assets.errors import ConfigurationError
 from ingest_assets.settings import Settings
 
 _WATCH_SECONDS = 0.5
-_PROGRESS_SECONDS = 3
 
 
-class Progress:
-    """The one live line at the bottom of the terminal; elsewhere, a line whenever it changes.
+class Screen(Protocol):
+    """What `dev` writes to."""
 
-    Args:
-        line: what it says; none for no line at all.
-    """
-
-    def __init__(self, line: Callable[[], str] | None) -> None:
-        self._line = line
-        self._shown = ""
-        self._next = 0.0
-        self._live = sys.stdout.isatty()
+    def say(self, text: str) -> None:
+        """Write a line. Never raises: what stops everything must not stop at a closed terminal."""
 
     def tick(self) -> None:
-        """Show the line anew if it is time to.
+        """Show how far the documents are; called twice a second, with the stack's variables set.
 
         Raises:
-            StopRequested: the terminal was closed.
+            StopRequested: nobody can read it any more, because the terminal was closed.
         """
-        if self._live and not sys.stdout.isatty():
-            raise StopRequested
-        if self._line is None or time.monotonic() < self._next:
-            return
-        text = self._line()
-        self._next = time.monotonic() + _PROGRESS_SECONDS
-        if text == self._shown:
-            return
-        if self._live:
-            width = shutil.get_terminal_size().columns
-            sys.stdout.write(f"\r\x1b[K{text[: width - 1]}")
-        else:
-            sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
-        self._shown = text
 
-    def clear(self) -> None:
-        """Make room for other lines."""
-        if self._live and self._shown:
-            with suppress(OSError):  # The terminal may be gone.
-                sys.stdout.write("\r\x1b[K")
-                sys.stdout.flush()
-        self._shown = ""
+    def close(self) -> None:
+        """Show it no longer. Never raises."""
 
 
 def choose_dagit_port(settings: Settings, port: int | None, say: Say) -> int:
@@ -100,19 +69,17 @@ def choose_dagit_port(settings: Settings, port: int | None, say: Say) -> int:
 
 def dev(
     settings: Settings,
+    screen: Screen,
     *,
-    say: Say,
     port: int | None = None,
-    progress: Callable[[], str] | None = None,
     workspace: Path = PROJECT / "workspace.yaml",
 ) -> int:
     """Run everything until a signal stops it.
 
     Args:
         settings: as the user gave them.
-        say: takes each line meant for the user.
+        screen: shows what happens.
         port: port of Dagit; comes before INGEST_DAGIT_PORT.
-        progress: called every few seconds, with the stack's variables in the environment.
         workspace: what Dagster loads.
 
     Returns:
@@ -132,13 +99,7 @@ def dev(
         )
     dagster: Dagster | None = None
     stack: Stack | None = None
-    line = Progress(progress)
-
-    def say_above(text: str) -> None:
-        line.clear()
-        with suppress(OSError):  # What stops all in order must not stop at a closed terminal.
-            say(text)
-
+    say = screen.say
     with StopSignals() as signals:
         try:
             dagit_port = choose_dagit_port(settings, port, say)
@@ -148,7 +109,7 @@ def dev(
                 say(f"Using the services that process {holder['pid']} runs.")
             else:
                 say("Starting the services …")
-                stack = Stack(settings, "dev", say_above)
+                stack = Stack(settings, "dev", say)
                 stack.start()
             os.environ.update(prepare(settings))
             say("Starting Dagster …")
@@ -159,13 +120,15 @@ def dev(
                 while dagster.running:
                     if stack is not None:
                         stack.mend()
-                    line.tick()
+                    screen.tick()
                     time.sleep(_WATCH_SECONDS)
             signals.hold()
-            say_above(f"Dagster has ended by itself. Its log {dagster.log} ends:")
-            say_above(dagster.last_words())
+            screen.close()
+            say(f"Dagster has ended by itself. Its log {dagster.log} ends:")
+            say(dagster.last_words())
         except StopRequested:
-            say_above("Stopping …")
+            screen.close()
+            say("Stopping …")
             return 0
         else:
             return 1
@@ -176,7 +139,8 @@ def dev(
             if stack is not None:
                 stack.stop()
             lock.release()
-            say_above("Stopped.")
+            screen.close()
+            say("Stopped.")
 
 
 def _introduce(settings: Settings, dagster: Dagster, say: Say) -> None:

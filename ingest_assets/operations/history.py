@@ -1,7 +1,7 @@
-"""The story of one document, in plain words: seen, stored, read, what went wrong, what comes next.
+"""The history of one document: where it was seen and stored, what was tried, and what happens next.
 
-Belongs here: finding a document by whatever name a person has of it, and telling. Does not belong
-here: judging all documents (`verification`).
+Belongs here: finding the document that a person means, and reading all that the database holds of it.
+Does not belong here: how it is printed (`cli.render`), and judging all documents (`verification`).
 """
 
 from __future__ import annotations
@@ -10,52 +10,203 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from ingest_assets.operations.retry_policy import Failure, RetryRules, failure_of
 from ingest_assets.operations.status import SIGN_OF_LIFE_SECONDS
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
-from ingest_assets.store.textract_jobs import jobs_of
 
-_LISTED = 20
+LISTED = 20
+
+
+class Sighting(NamedTuple):
+    """One file or object as it was found: one row of `document_sources`, with its progress.
+
+    Attributes:
+        state: a state of `document_progress`.
+        document_uuid: None until the sighting is registered.
+        latest_stage: the stage of its latest attempt; None before the first. The times after it are
+            those of that attempt.
+        now: the database's time when all this was read.
+    """
+
+    partition_key: str
+    original_file_name: str
+    state: str
+    kind: str
+    source_uri: str
+    size_bytes: int
+    discovered_at: datetime
+    document_uuid: UUID | None
+    latest_stage: str | None
+    heartbeat_at: datetime | None
+    finished_at: datetime | None
+    now: datetime
+
+
+class Document(NamedTuple):
+    """The row of a document, and what each stage stored of it; None where a stage stored nothing yet.
+
+    Attributes:
+        partition_key: that of the sighting which registered the document.
+        upload_timestamp: when the object was verified.
+        mean_confidence: 0 to 1; None if no page was read by optical character recognition.
+    """
+
+    document_uuid: UUID
+    partition_key: str
+    original_file_name: str
+    mime_type: str
+    sha256: str
+    created_at: datetime
+    s3_bucket: str
+    s3_key: str
+    upload_timestamp: datetime | None
+    ocr_engine: str | None
+    ocr_engine_version: str | None
+    recognised_at: datetime | None
+    page_count: int | None
+    char_count: int | None
+    mean_confidence: float | None
+    chunk_count: int | None
+    chunked_at: datetime | None
+    entity_engine: str | None
+    entity_engine_version: str | None
+    extracted_at: datetime | None
+    mention_count: int | None
+
+
+class Note(NamedTuple):
+    """One row of `document_notes`: what a person should know of how the document was read.
+
+    Attributes:
+        page_number: from 1; None if it concerns the whole document.
+        leaves_out: whether some of what a person sees on the page is missing from the text.
+    """
+
+    kind: str
+    page_number: int | None
+    sentence: str
+    leaves_out: bool
+
+
+class OtherSighting(NamedTuple):
+    """Another file or object with the same bytes."""
+
+    partition_key: str
+    source_uri: str
+
+
+class Attempt(NamedTuple):
+    """One row of `stage_attempts`."""
+
+    stage: str
+    attempt: int
+    status: str
+    run_id: str
+    started_at: datetime
+    heartbeat_at: datetime
+    finished_at: datetime | None
+    error_class: str | None
+    error_code: str | None
+    error_message: str | None
+    error_remedy: str | None
+
+
+class Job(NamedTuple):
+    """One start of an Amazon Textract job: one row of `textract_jobs`.
+
+    Attributes:
+        first_page: the page of the document that the job reads first; jobs of one long document
+            begin at different pages.
+        job_id: None until Amazon has named the job.
+        pages: how many pages the job read; None until it has ended.
+        cost_usd: what those pages cost, estimated.
+    """
+
+    created_at: datetime
+    attempt: int
+    first_page: int
+    status: str
+    job_id: str | None
+    pages: int | None
+    cost_usd: Decimal | None
+    error_code: str | None
+    error_message: str | None
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is to be printed, and whether it is the story of exactly one document."""
+class History:
+    """All that is known of one sighting.
 
-    found: bool
-    text: str
+    Attributes:
+        document: None until the sighting is registered, or if the document's row is gone.
+        other_sightings: the first twenty files and objects with the same bytes.
+        other_sightings_count: how many there are.
+        attempts: in the order in which they began.
+        next_step: what happens next, or what a person has to do, in a sentence.
+    """
+
+    sighting: Sighting
+    document: Document | None
+    other_sightings: Sequence[OtherSighting]
+    other_sightings_count: int
+    notes: Sequence[Note]
+    textract_jobs: Sequence[Job]
+    attempts: Sequence[Attempt]
+    next_step: str
 
 
-def tell(database: Database, wanted: str, dagit: str, rules: RetryRules) -> Told:
-    """Tell of the one document that `wanted` names.
+class Candidate(NamedTuple):
+    """One of several documents that a person may mean."""
+
+    partition_key: str
+    state: str
+    original_file_name: str
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """No document, or more than one, that goes by what was asked for.
+
+    Attributes:
+        listed: the first twenty.
+        more: whether there are more than these.
+    """
+
+    listed: Sequence[Candidate]
+    more: bool
+
+
+def history(database: Database, wanted: str, rules: RetryRules) -> History | Candidates:
+    """Read the history of the one document that `wanted` names.
 
     Args:
-        wanted: UUID, partition key, file name or part of a file name, in this order.
-        dagit: address of Dagit, for the links of runs.
-        rules: when documents are tried again by themselves.
+        wanted: a UUID, a partition key, a file name or a part of one; it is looked for in this order.
+        rules: when the sensor `retry_failed` tries documents again.
+
+    Returns:
+        `Candidates` if no document or more than one goes by that name.
     """
     with database.engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
         keys = _find(wanted, reader)
-        if not keys:
-            return Told(False, f"No document has {wanted!r} as its UUID, partition key or name.")
-        if len(keys) > 1:
-            return Told(False, "\n".join(_several(wanted, keys, reader)))
-        return Told(True, "\n".join(_story(keys[0], dagit, rules, reader)))
+        if len(keys) != 1:
+            return _candidates(keys, reader)
+        return _history(keys[0], rules, reader)
 
 
 def _find(wanted: str, connection: Connection) -> Sequence[str]:
-    """Partition keys of the first way of naming that names anything; one more than are listed."""
-    for condition, value in _namings(wanted.replace("\x00", "\\0")):
+    """Partition keys by the first condition that any source meets; at most one more than are listed."""
+    for condition, value in _conditions(wanted.replace("\x00", "\\0")):
         keys = connection.execute(
             text(f"""
                 SELECT partition_key FROM ingest.document_sources AS source
-                WHERE {condition} ORDER BY sequence_number LIMIT {_LISTED + 1}
+                WHERE {condition} ORDER BY sequence_number LIMIT {LISTED + 1}
             """),  # noqa: S608 - the conditions below; the value is a parameter
             {"value": value},
         ).scalars()
@@ -64,9 +215,9 @@ def _find(wanted: str, connection: Connection) -> Sequence[str]:
     return []
 
 
-def _namings(wanted: str) -> Iterator[tuple[str, object]]:
+def _conditions(wanted: str) -> Iterator[tuple[str, object]]:
     with suppress(ValueError):
-        # A document may have been seen often; its story is that of the sighting which registered it.
+        # A document may have been seen many times; its UUID stands for the sighting that registered it.
         yield (
             """partition_key = coalesce(
                 (SELECT partition_key FROM ingest.source_documents WHERE document_uuid = :value),
@@ -80,171 +231,114 @@ def _namings(wanted: str) -> Iterator[tuple[str, object]]:
     yield "original_file_name ILIKE :value", f"%{escaped}%"
 
 
-def _several(wanted: str, keys: Sequence[str], connection: Connection) -> Iterator[str]:
+def _candidates(keys: Sequence[str], connection: Connection) -> Candidates:
     rows = connection.execute(
         text("""
-            SELECT partition_key, original_file_name, state FROM ingest.document_progress
+            SELECT partition_key, state, original_file_name FROM ingest.document_progress
             WHERE partition_key = ANY(:keys) ORDER BY original_file_name, discovered_at
         """),
-        {"keys": list(keys[:_LISTED])},
+        {"keys": list(keys[:LISTED])},
     )
-    count = f"More than {_LISTED}" if len(keys) > _LISTED else str(len(keys))
-    yield f"{count} documents have {wanted!r} in their file name; ask for one by its partition key:"
-    for row in rows:
-        yield f"  {row.partition_key}  {row.state:<11}  {row.original_file_name!r}"
+    return Candidates([Candidate(*row) for row in rows], more=len(keys) > LISTED)
 
 
-def _story(partition_key: str, dagit: str, rules: RetryRules, connection: Connection) -> Iterator[str]:
-    source = connection.execute(
-        text("""
-            SELECT progress.*, source.kind, source.source_uri, source.size_bytes,
-                   source.source_version, now() AS now
-            FROM ingest.document_progress AS progress
-            JOIN ingest.document_sources AS source USING (partition_key)
-            WHERE partition_key = :key
-        """),
-        {"key": partition_key},
-    ).one()
+def _history(partition_key: str, rules: RetryRules, connection: Connection) -> History:
+    sighting = Sighting(
+        *connection.execute(
+            text("""
+                SELECT partition_key, progress.original_file_name, state, kind, source_uri, size_bytes,
+                       progress.discovered_at, progress.document_uuid, latest_stage, heartbeat_at,
+                       finished_at, now()
+                FROM ingest.document_progress AS progress
+                JOIN ingest.document_sources AS source USING (partition_key)
+                WHERE partition_key = :key
+            """),
+            {"key": partition_key},
+        ).one()
+    )
     attempts = connection.execute(
-        text("""
-            SELECT * FROM ingest.stage_attempts WHERE partition_key = :key ORDER BY attempt_id
-        """),
+        text(f"""
+            SELECT {", ".join(Attempt._fields)} FROM ingest.stage_attempts
+            WHERE partition_key = :key ORDER BY attempt_id
+        """),  # noqa: S608 - names of this module
         {"key": partition_key},
-    ).all()
-    yield f"{source.original_file_name!r}: {source.state.replace('_', ' ')}"
-    yield f"  partition  {partition_key}"
-    yield f"  document   {source.document_uuid or 'none yet'}"
-    yield ""
-    yield (
-        f"Seen at {_time(source.discovered_at)} as {source.source_uri} ({source.size_bytes:,} bytes)."
     )
-    if source.document_uuid:
-        yield from _document(source, connection)
-    yield ""
-    yield from _attempts(attempts, source, dagit)
-    yield ""
-    yield f"What happens next: {_next(source, failure_of(connection, rules, partition_key))}"
+    document: Document | None = None
+    others: Sequence[OtherSighting] = ()
+    notes: Sequence[Note] = ()
+    jobs: Sequence[Job] = ()
+    count = 0
+    if sighting.document_uuid:
+        document = _document(sighting.document_uuid, connection)
+        others, count = _other_sightings(sighting, connection)
+        notes = _notes(sighting.document_uuid, connection)
+        jobs = _textract_jobs(sighting.document_uuid, connection)
+    return History(
+        sighting=sighting,
+        document=document,
+        other_sightings=others,
+        other_sightings_count=count,
+        notes=notes,
+        textract_jobs=jobs,
+        attempts=[Attempt(*row) for row in attempts],
+        next_step=_next_step(sighting, failure_of(connection, rules, partition_key)),
+    )
 
 
-def _document(source: Row[Any], connection: Connection) -> Iterator[str]:
-    document = connection.execute(
+def _document(document_uuid: UUID, connection: Connection) -> Document | None:
+    row: Any = connection.execute(
         text("""
-            SELECT document.*, recognised.engine, recognised.engine_version, recognised.char_count,
-                   recognised.mean_confidence, recognised.recognised_at,
-                   recognised.page_count AS pages, chunking.chunk_count, chunking.chunked_at,
-                   extraction.mention_count, extraction.extracted_at,
-                   extraction.engine AS entity_engine,
-                   extraction.engine_version AS entity_engine_version
+            SELECT document_uuid, document.partition_key, document.original_file_name, mime_type,
+                   sha256, document.created_at, s3_bucket, s3_key, upload_timestamp,
+                   recognised.engine, recognised.engine_version, recognised_at,
+                   recognised.page_count, char_count, mean_confidence, chunk_count,
+                   chunked_at, extraction.engine, extraction.engine_version, extracted_at,
+                   mention_count
             FROM ingest.source_documents AS document
             LEFT JOIN ingest.document_texts AS recognised USING (document_uuid)
             LEFT JOIN ingest.document_chunkings AS chunking USING (document_uuid)
             LEFT JOIN ingest.document_extractions AS extraction USING (document_uuid)
             WHERE document_uuid = :uuid
         """),
-        {"uuid": source.document_uuid},
-    ).one_or_none()
-    if document is None:
-        yield f"It names document {source.document_uuid}, which has no row: `ingest-assets verify`."
-        return
-    yield (
-        f"It is document {document.document_uuid}, {document.mime_type}, registered at "
-        f"{_time(document.created_at)}, SHA-256 {document.sha256}."
-    )
-    if document.partition_key != source.partition_key:
-        yield (
-            f"It is a duplicate: {document.original_file_name!r} (partition {document.partition_key}) "
-            "has the same bytes and was registered first."
-        )
-    yield from _other_sightings(source, connection)
-    where = f"s3://{document.s3_bucket}/{document.s3_key}"
-    if document.upload_timestamp:
-        yield f"Its object is {where}, verified at {_time(document.upload_timestamp)}."
-    else:
-        yield f"It has no verified object yet; its place is {where}."
-    if document.engine is None:
-        yield "It has no text yet."
-    elif document.char_count == 0:
-        yield (
-            f"It was read at {_time(document.recognised_at)} by {document.engine} "
-            f"({document.engine_version}): {document.pages} pages, nothing readable on them."
-        )
-    else:
-        confidence = document.mean_confidence
-        yield (
-            f"Its text, read at {_time(document.recognised_at)} by {document.engine} "
-            f"({document.engine_version}): {document.pages} pages, {document.char_count:,} characters"
-            + (f", mean confidence {confidence:.2f}." if confidence is not None else ".")
-        )
-        if document.chunk_count is not None:
-            yield f"It has {document.chunk_count:,} chunks, cut at {_time(document.chunked_at)}."
-        if document.mention_count is not None:
-            yield (
-                f"It mentions entities {document.mention_count:,} times, found at "
-                f"{_time(document.extracted_at)} by {document.entity_engine} "
-                f"({document.entity_engine_version})."
-            )
-    yield from _notes(source.document_uuid, connection)
-    yield from _textract_jobs(source.document_uuid, connection)
-
-
-def _notes(document_uuid: UUID, connection: Connection) -> Iterator[str]:
-    for note in connection.execute(
-        text("""
-            SELECT page_number, kind, sentence, leaves_out FROM ingest.document_notes
-            WHERE document_uuid = :uuid ORDER BY note_number
-        """),
         {"uuid": document_uuid},
-    ):
-        where = f"page {note.page_number}: " if note.page_number else ""
-        yield f"  {'Left out' if note.leaves_out else 'Note'} ({note.kind}): {where}{note.sentence}"
+    ).one_or_none()
+    return Document(*row) if row is not None else None
 
 
-def _textract_jobs(document_uuid: UUID, connection: Connection) -> Iterator[str]:
-    for job in jobs_of(document_uuid, connection):
-        first = f" from page {job.first_page} on" if job.first_page > 1 else ""
-        cost = "" if job.cost_usd is None else f", {job.pages} pages, about ${job.cost_usd:.4f}"
-        yield (
-            f"  {_time(job.created_at)}  Textract, start {job.attempt}{first}: "
-            f"{job.status.replace('_', ' ')}{cost}; job {job.job_id or 'not named yet'}"
-        )
-        if job.error_message:
-            yield f"    {job.error_message} ({job.error_code})"
-
-
-def _other_sightings(source: Row[Any], connection: Connection) -> Iterator[str]:
-    others = connection.execute(
+def _other_sightings(sighting: Sighting, connection: Connection) -> tuple[Sequence[OtherSighting], int]:
+    rows = connection.execute(
         text(f"""
             SELECT partition_key, source_uri, count(*) OVER () AS total
             FROM ingest.document_sources
             WHERE document_uuid = :uuid AND partition_key <> :key
-            ORDER BY sequence_number LIMIT {_LISTED}
+            ORDER BY sequence_number LIMIT {LISTED}
         """),  # noqa: S608 - a constant of this module
-        {"uuid": source.document_uuid, "key": source.partition_key},
+        {"uuid": sighting.document_uuid, "key": sighting.partition_key},
     ).all()
-    if others:
-        yield f"The same bytes were seen elsewhere, too ({others[0].total:,}):"
-        yield from (f"  {other.source_uri} (partition {other.partition_key})" for other in others)
+    others = [OtherSighting(row.partition_key, row.source_uri) for row in rows]
+    return others, rows[0].total if rows else 0
 
 
-def _attempts(attempts: Sequence[Row[Any]], source: Row[Any], dagit: str) -> Iterator[str]:
-    if not attempts:
-        yield "Nothing has been tried."
-        return
-    yield "What was tried:"
-    for attempt in attempts:
-        end = attempt.finished_at
-        took = f", {(end - attempt.started_at).total_seconds():.1f} s" if end else ""
-        reason = f" ({attempt.error_class}, {attempt.error_code})" if attempt.error_class else ""
-        yield (
-            f"  {_time(attempt.started_at)}  {attempt.stage}, attempt {attempt.attempt}: "
-            f"{attempt.status}{reason}{took}  {dagit}/runs/{attempt.run_id}"
-        )
-        if attempt.status == "running":
-            yield f"    Last sign of life {_ago(attempt.heartbeat_at, source.now)}."
-        if attempt.error_message:
-            yield f"    {attempt.error_message}"
-        if attempt.error_remedy:
-            yield f"    What to do: {attempt.error_remedy}"
+def _notes(document_uuid: UUID, connection: Connection) -> list[Note]:
+    rows = connection.execute(
+        text(f"""
+            SELECT {", ".join(Note._fields)} FROM ingest.document_notes
+            WHERE document_uuid = :uuid ORDER BY note_number
+        """),  # noqa: S608 - names of this module
+        {"uuid": document_uuid},
+    )
+    return [Note(*row) for row in rows]
+
+
+def _textract_jobs(document_uuid: UUID, connection: Connection) -> list[Job]:
+    rows = connection.execute(
+        text(f"""
+            SELECT {", ".join(Job._fields)} FROM ingest.textract_jobs
+            WHERE document_uuid = :uuid ORDER BY attempt
+        """),  # noqa: S608 - names of this module
+        {"uuid": document_uuid},
+    )
+    return [Job(*row) for row in rows]
 
 
 _DONE = {
@@ -254,50 +348,45 @@ _DONE = {
 }
 
 
-def _next(source: Row[Any], failure: Failure | None) -> str:
-    """What happens by itself, and what waits for a person."""
-    launch = f"materialise partition {source.partition_key} in Dagit"
-    if source.state in _DONE:
-        return _DONE[source.state]
+def _next_step(sighting: Sighting, failure: Failure | None) -> str:
+    launch = f"materialise partition {sighting.partition_key} in Dagit"
+    if sighting.state in _DONE:
+        return _DONE[sighting.state]
     if failure is not None:
-        return _after_failure(source, failure, launch)
-    if source.state == "discovered":
-        if source.kind == "s3":
-            return f"it waits for a run; it is begun when somebody launches a backfill: {launch}."
-        return "it waits for a run; it is begun by the next run that `input_directory` launches."
-    if source.finished_at is not None:
-        following = STAGES[STAGES.index(source.latest_stage) + 1 :]
+        return _after_failure(sighting, failure, launch)
+    if sighting.latest_stage is None or sighting.heartbeat_at is None:
         return (
-            f"its {source.latest_stage} is done; {following[0] if following else 'the rest'} follows."
+            f"it waits until a person launches a backfill: {launch}."
+            if sighting.kind == "s3"
+            else "it waits for the next run that the sensor `input_directory` launches."
         )
-    silent = (source.now - source.heartbeat_at).total_seconds() > SIGN_OF_LIFE_SECONDS
-    return (
-        "the process that worked on it is gone; it is soon begun again, and this attempt closed."
-        if silent
-        else f"a run is working on it ({source.latest_stage})."
-    )
-
-
-def _after_failure(source: Row[Any], failure: Failure, launch: str) -> str:
-    left = "it was left unfinished and " if source.state == "in_progress" else ""
-    if failure.due_at is not None:
-        when = "now" if failure.due_at <= source.now else f"after {_time(failure.due_at)}"
+    if sighting.finished_at is not None:
+        following = [*STAGES, "the rest"][STAGES.index(sighting.latest_stage) + 1]
+        return f"its {sighting.latest_stage} is done; its run goes on with {following}."
+    if (sighting.now - sighting.heartbeat_at).total_seconds() > SIGN_OF_LIFE_SECONDS:
         return (
-            f"{left}it is tried again {when} by the sensor `retry_failed` (runs that failed: "
+            "the process that worked on it is gone; a sensor launches another run, which closes this "
+            "attempt and begins a new one."
+        )
+    return f"a run is working on it ({sighting.latest_stage})."
+
+
+def _after_failure(sighting: Sighting, failure: Failure, launch: str) -> str:
+    left = "it was left unfinished; " if sighting.state == "in_progress" else ""
+    if failure.due_at is not None:
+        when = (
+            "now"
+            if failure.due_at <= sighting.now
+            else f"after {failure.due_at.astimezone():%Y-%m-%d %H:%M:%S}"
+        )
+        return (
+            f"{left}the sensor `retry_failed` tries it again {when} (runs that failed: "
             f"{failure.runs}); or {launch}."
         )
     if failure.error_class == "permanent":
-        leave = ", or leave it" if source.state == "rejected" else ""
+        leave = ", or leave it" if sighting.state == "rejected" else ""
         return f"it waits for a person: do what the last attempt says{leave}; then {launch}."
     return (
-        f"{left}it waits for a person: {failure.runs} runs failed at its {failure.stage}, and none is "
-        f"launched by itself. When the cause is mended, {launch}, or use `ingest-assets retry`."
+        f"{left}it waits for a person: {failure.runs} runs failed at its {failure.stage}, and no "
+        f"sensor launches another. When the cause is mended, {launch}, or use `ingest-assets retry`."
     )
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _ago(moment: datetime, now: datetime) -> str:
-    return f"{(now - moment).total_seconds():.0f} s ago"

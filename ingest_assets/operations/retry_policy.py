@@ -1,35 +1,36 @@
-"""Documents that failed or were left unfinished, and which of them are tried again by themselves.
+"""Documents that failed or were left unfinished, and when another run tries them again.
 
-Belongs here: the rules of trying again, and finding documents by them. Does not belong here: trying
-again within a run (`stages.runner`) and launching runs (`retries`).
+Belongs here: the rules by which the sensor `retry_failed` tries documents again, and finding the
+documents for that sensor and for `ingest-assets retry`. Does not belong here: trying again within one
+run (`stages.runner`), and requesting the backfill (`defs.backfills`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ingest_assets.errors import ErrorClass
+from ingest_assets.errors import ConfigurationError, ErrorClass
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
 
-# More wait for the next look: a backfill's list of partitions is kept in one row of Dagster's.
+# The most documents of one backfill, whose list of partitions Dagster keeps in a single row. The
+# sensor, or a second `ingest-assets retry`, finds the rest once these have been tried.
 _AT_A_TIME = 10_000
-# Documents that a report names.
-_NAMED = 20
 
 
 @dataclass(frozen=True)
 class RetryRules:
-    """When a document whose fault may pass is tried again.
+    """When the sensor `retry_failed` tries a document again that failed for a reason that may pass.
 
     Attributes:
-        cool_down_seconds: from the end of the first run that failed; doubles with each further one.
-        limit: runs that may fail at one stage; then the document waits for a person.
+        cool_down_seconds: how long it waits after the first run that failed; it waits twice as long
+            after each further one.
+        limit: how many runs may fail at one stage; after that the document waits for a person.
     """
 
     cool_down_seconds: float
@@ -40,9 +41,11 @@ class Failure(NamedTuple):
     """One document without a result.
 
     Attributes:
-        error_class: of its latest attempt; `transient` where that was left unfinished.
-        runs: how many runs failed at this stage since it last went well.
-        due_at: when it is tried again by itself; None where it waits for a person.
+        stage: the stage of its latest attempt.
+        error_class: that of its latest attempt; `transient` if that attempt was left unfinished.
+        error_code: that of its latest attempt; `unfinished` if that attempt was left unfinished.
+        runs: how many runs failed at this stage since the stage last succeeded; at least 1.
+        due_at: when the sensor `retry_failed` tries it again; None if it waits for a person.
     """
 
     partition_key: str
@@ -54,8 +57,8 @@ class Failure(NamedTuple):
     due_at: datetime | None
 
 
-# An attempt without an end whose process gives no sign of life is that of a process which is gone. An
-# attempt that ended well, and nothing followed, is that of a run which was ended between two stages.
+# A document that is in progress, but whose latest attempt has written no heartbeat for the cool-down,
+# was left unfinished: its process was killed during the attempt, or its run ended between two stages.
 _FAILURES = """
     SELECT progress.partition_key, progress.original_file_name, progress.latest_stage AS stage,
            fault.error_class, coalesce(progress.error_code, 'unfinished') AS error_code, tried.runs,
@@ -89,9 +92,9 @@ _FAILURES = """
 
 
 def due(database: Database, rules: RetryRules) -> Sequence[Failure]:
-    """The documents whose turn it is to be tried again, in the order of their partitions.
+    """The documents that the sensor `retry_failed` has to try again now, in the order of registering.
 
-    A permanent fault is never among them: it waits for a person.
+    Documents with a permanent fault are never among them: they wait for a person.
     """
     with database.engine.connect() as connection:
         return _find(connection, rules, "due_at <= now()")
@@ -105,13 +108,18 @@ def chosen(
     stage: str | None = None,
     since: datetime | None = None,
 ) -> Sequence[Failure]:
-    """The documents that a person wants tried again, however often they were tried already.
+    """The documents that a person asks to try again, whatever the rules say about when and how often.
 
     Args:
-        error_class: of the fault.
-        stage: the stage that failed; any where not given.
-        since: those that failed then or later.
+        error_class: class of the fault that the latest attempt ended with.
+        stage: only documents that failed at this stage; by default, at any.
+        since: only documents that failed at this time or later.
+
+    Raises:
+        ConfigurationError: there is no such stage.
     """
+    if stage is not None and stage not in STAGES:
+        raise ConfigurationError("stage_unknown", f"There is no stage {stage!r}.")
     with database.engine.connect() as connection:
         return _find(
             connection,
@@ -128,21 +136,9 @@ def chosen(
 
 
 def failure_of(connection: Connection, rules: RetryRules, partition_key: str) -> Failure | None:
-    """The failure of one partition, if it has failed or was left unfinished."""
+    """The failure of one partition; None unless it failed or was left unfinished."""
     found = _find(connection, rules, "partition_key = :partition_key", partition_key=partition_key)
     return found[0] if found else None
-
-
-def report(failures: Sequence[Failure]) -> Iterator[str]:
-    """Lines for people: how many, and the first of them."""
-    yield f"{len(failures):,} documents."
-    for failure in failures[:_NAMED]:
-        yield (
-            f"  {failure.original_file_name!r} at {failure.stage} ({failure.error_class}, "
-            f"{failure.error_code}), failed runs: {failure.runs}, partition {failure.partition_key}"
-        )
-    if (more := len(failures) - _NAMED) > 0:
-        yield f"  … and {more:,} more."
 
 
 def _find(

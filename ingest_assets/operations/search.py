@@ -1,12 +1,13 @@
-"""Full-text search for people: the best passages, with their documents and pages.
+"""Full-text search: the best passages, with their documents and pages.
 
-Belongs here: asking and showing. Does not belong here: how it is searched, which is SQL that an
-engineer can use too: `ingest.search_chunks` and `ingest.search_documents`.
+Belongs here: calling the two SQL functions that search, `ingest.search_chunks` and
+`ingest.search_documents`; an engineer can call them from SQL just as well. Does not belong here: how
+they rank, which stands in the migration that makes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -15,17 +16,19 @@ from sqlalchemy import text
 
 from ingest_assets.store.database import Database
 
-# As many as `ingest.search_chunks` ranks.
-_RANKED = 20_000
+# `ingest.search_chunks` ranks at most this many of the passages that match.
+RANKED = 20_000
 
 
 @dataclass(frozen=True)
 class Passage:
-    """One place that matches; page and chunk are None where only the whole document does.
+    """One chunk that matches, or one document of which no single chunk has all the words.
 
     Attributes:
-        rank: 0 to 1, comparable within one search only.
-        snippet: some of the text, with what matched between « and ».
+        chunk_index: None for a document; so are the pages.
+        page_start: first page of the chunk, from 1; `page_end` is its last.
+        rank: 0 to 1; ranks of two searches cannot be compared.
+        snippet: an excerpt of the text in which each match stands between « and ».
     """
 
     document_uuid: UUID
@@ -39,10 +42,10 @@ class Passage:
 
 @dataclass(frozen=True)
 class Found:
-    """The best passages, best first.
+    """The best passages, the best first.
 
     Attributes:
-        matches: how many passages match; where they are more than are ranked, that many.
+        matches: how many passages match; `RANKED` if there are as many or more.
     """
 
     passages: Sequence[Passage]
@@ -54,10 +57,16 @@ class Found:
 
 
 def search(database: Database, words: str, top: int = 10) -> Found:
-    """Search passages, and whole documents where no passage has all the words.
+    """Search the chunks; if no chunk has all the words, search whole documents.
 
     Args:
-        words: as in web search engines: all of them, `"a phrase"`, `or`, `-without`.
+        words: in the syntax of web search engines: `two words` finds what has both,
+            `"a phrase"`, `this or that`, `-without`.
+        top: how many passages to return.
+
+    Example:
+        >>> search(database, '"irreparable harm" delaware', top=3).passages[0].page_start
+        4
     """
     parameters = {"words": words.replace("\x00", ""), "top": top}
     with database.engine.connect() as connection:
@@ -75,29 +84,3 @@ def search(database: Database, words: str, top: int = 10) -> Found:
             ).all()
     passages = [Passage(*row[:-1]) for row in rows]
     return Found(passages, rows[0].matches if rows else 0)
-
-
-def report(found: Found) -> Iterator[str]:
-    """The passages for a terminal, each with what makes it found again."""
-    for passage in found.passages:
-        where = f", {_pages(passage)}" if passage.page_start else ", in the whole document"
-        yield f"{_printable(passage.original_file_name)}{where}  (document {passage.document_uuid})"
-        yield f"    {_printable(passage.snippet)}"
-    if not found.passages:
-        yield "Nothing matches."
-    elif found.matches >= _RANKED:
-        yield f"The best of the first {_RANKED:,} passages that match; add a word to narrow it down."
-    else:
-        yield f"{len(found.passages):,} of {found.matches:,} that match."
-
-
-def _pages(passage: Passage) -> str:
-    if passage.page_start == passage.page_end:
-        return f"page {passage.page_start}"
-    return f"pages {passage.page_start} to {passage.page_end}"
-
-
-def _printable(text: str) -> str:
-    """On one line, and without what a terminal would obey."""
-    line = " ".join(text.split())
-    return "".join(character if character.isprintable() else " " for character in line)

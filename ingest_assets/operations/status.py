@@ -1,7 +1,8 @@
 """How far the ingestion is: counts, rate, time left, the latest failures.
 
-Belongs here: what `ingest-assets status`, the progress line and Dagit's report say. Does not belong
-here: whether all is well; that is verification.
+Belongs here: the numbers behind `ingest-assets status`, the progress line of `dev` and the asset
+`ingest_report`. Does not belong here: their layout (`cli.render`, `defs.ingest_report`), and whether
+rows, objects and partitions agree (`verification`).
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from sqlalchemy import text
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
 
-# The rate is that of the last minute, or of less where the work began less long ago.
+# The rate is counted over this time, or over the time since the work began if that is shorter.
 _RATE_WINDOW_SECONDS = 60
 _LATEST_FAILURES = 10
-# Heartbeats come every ten seconds.
+# A run writes a heartbeat every ten seconds; a run without one for this long is taken for ended.
 SIGN_OF_LIFE_SECONDS = 60
 
 STATES = (
@@ -35,7 +36,12 @@ _UNFINISHED = ("discovered", "in_progress")
 
 @dataclass(frozen=True)
 class FailedDocument:
-    """One document without a result, and why."""
+    """One document that has no result, and the fault that its latest attempt ended with.
+
+    Attributes:
+        state: `failed` or `rejected`.
+        stage: the stage that failed.
+    """
 
     partition_key: str
     original_file_name: str
@@ -50,17 +56,19 @@ class FailedDocument:
 
 @dataclass(frozen=True)
 class Status:
-    """Where all sources stand.
+    """How many sources are in which state. A source is one sighting of one file or object.
 
     Attributes:
-        queued: without an outcome, waiting for a run or, if they are uploads, for a backfill.
-        working: without an outcome, and a run works on them.
-        stalled: without an outcome, and the run that worked on them gives no sign of life.
-        by_state: sources by state, every state named.
+        total: all sources.
+        queued: no outcome yet; a file waits for a run, an upload for a backfill.
+        working: no outcome yet, and a run works on it.
+        stalled: no outcome yet, and the run that worked on it has written no heartbeat for a minute.
+        by_state: sources by state; a state without sources counts 0.
         by_stage: sources by the furthest stage whose result is stored.
-        documents_per_minute: outcomes a minute, lately; 0 when nothing ended in the last minute.
-        eta_seconds: seconds until all have an outcome at this rate; 0 when all have, None when the
-            rate is 0.
+        documents_per_minute: outcomes a minute over the last minute; 0 if there was none.
+        eta_seconds: seconds until every source has an outcome at this rate; 0 if every source has
+            one, None if the rate is 0.
+        latest_failures: the ten sources that failed or were rejected last, the latest first.
     """
 
     total: int
@@ -75,8 +83,24 @@ class Status:
 
     @property
     def unfinished(self) -> int:
-        """Sources without an outcome."""
+        """How many sources have no outcome yet."""
         return sum(self.by_state[state] for state in _UNFINISHED)
+
+    def __str__(self) -> str:
+        """One line: what is done, what went wrong, how long the rest takes."""
+        parts = [f"{self.total - self.unfinished:,} of {self.total:,} documents done"]
+        parts += [
+            f"{self.by_state[state]:,} {state}"
+            for state in ("no_text", "duplicate", "failed", "rejected")
+            if self.by_state[state]
+        ]
+        if self.stalled:
+            parts.append(f"{self.stalled:,} stalled")
+        if self.unfinished:
+            parts.append(f"{self.documents_per_minute:g} a minute")
+            if self.eta_seconds:
+                parts.append(f"{self.eta_seconds // 60} min {self.eta_seconds % 60:02} s left")
+        return " · ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
         """The documented keys, ready for `json.dumps(…, default=str)`."""
@@ -84,7 +108,7 @@ class Status:
 
 
 def read_status(database: Database) -> Status:
-    """Read the status in one consistent look."""
+    """Count everything in one snapshot of the database."""
     with database.engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
         counts = reader.execute(
             text("SELECT state, stage, count(*) FROM ingest.document_progress GROUP BY 1, 2")
@@ -137,44 +161,3 @@ def read_status(database: Database) -> Status:
         eta_seconds=eta if unfinished else 0,
         latest_failures=latest_failures,
     )
-
-
-def progress_line(status: Status) -> str:
-    """One line for a terminal: what is done, what went wrong, how long the rest takes."""
-    done = status.total - status.unfinished
-    parts = [f"{done} of {status.total} documents done"]
-    parts += [
-        f"{count} {state}" for state in ("no_text", "duplicate", "failed", "rejected")
-        if (count := status.by_state[state])
-    ]  # fmt: skip
-    if status.stalled:
-        parts.append(f"{status.stalled} stalled")
-    if status.unfinished:
-        parts.append(f"{status.documents_per_minute:g} a minute")
-        if status.eta_seconds:
-            parts.append(f"{status.eta_seconds // 60} min {status.eta_seconds % 60:02} s left")
-    return " · ".join(parts)
-
-
-def report(status: Status) -> str:
-    """The status as a table for people, with the latest failures and what to do about them."""
-    lines = [progress_line(status), ""]
-    lines += [f"  {state:<16}{count:>8}" for state, count in status.by_state.items()]
-    if status.unfinished:
-        lines += ["", f"  {status.queued} wait for a run, {status.working} are worked on"]
-        if status.stalled:
-            lines += [
-                f"  {status.stalled} stalled: their run gives no sign of life; they are begun again by "
-                "the sensors"
-            ]
-    lines += ["", "  furthest stage stored"]
-    lines += [f"  {stage:<16}{count:>8}" for stage, count in status.by_stage.items()]
-    for failed in status.latest_failures:
-        lines += [
-            "",
-            f"  {failed.original_file_name!r} {failed.state} at {failed.stage} "
-            f"({failed.error_class}, {failed.error_code}), {failed.finished_at:%Y-%m-%d %H:%M:%S}",
-            f"    {failed.error_message} {failed.error_remedy or ''}".rstrip(),
-            f"    partition {failed.partition_key}",
-        ]
-    return "\n".join(lines)

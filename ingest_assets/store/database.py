@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, func, make_url, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -115,6 +113,9 @@ def migrate(url: str) -> None:
     Raises:
         ConfigurationError: the database cannot be reached or refuses, in a sentence without secrets.
     """
+    from alembic import command  # noqa: PLC0415  (0.2 s that no other function needs)
+    from alembic.config import Config  # noqa: PLC0415
+
     database = Database(url, connections=1)
     try:
         with database.exclusive(_MIGRATION_LOCK) as connection:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, text, update
 
 from ingest_assets.errors import IngestError
 from ingest_assets.store.database import Database
@@ -331,15 +331,6 @@ class TextractJobs:
 
     def _cost(self, pages: int | None) -> Decimal | None:
         return None if pages is None else self._price * pages
-
-
-def jobs_of(document_uuid: UUID, connection: Connection) -> Iterator[Row[Any]]:
-    """All that was ever started for a document, in order, for whoever tells its story."""
-    yield from connection.execute(
-        select(TextractJob.__table__)
-        .where(_JOBS.document_uuid == document_uuid)
-        .order_by(_JOBS.attempt)
-    )
 
 
 def _columns() -> Iterator[ColumnElement[Any]]:

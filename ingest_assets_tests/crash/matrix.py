@@ -22,9 +22,10 @@ import click
 from sqlalchemy import create_engine
 
 import ingest_assets
+from ingest_assets.cli import render
 from ingest_assets.defs.partitions import shown_partitions
 from ingest_assets.markdown import table
-from ingest_assets.operations.verification.engine import report, verify
+from ingest_assets.operations.verification.engine import verify
 from ingest_assets.store.database import Database, sqlalchemy_url
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.conftest import Services, running_services
@@ -226,7 +227,7 @@ def checklist(place: Site) -> Iterator[str]:
         objects = ObjectStore(place.services.s3_client(), place.bucket)
         found = verify(database, objects, shown_partitions(instance), in_flight_seconds=0)
     if not found.passed:
-        yield report(found)
+        yield render.plain(render.verification(found))
 
 
 def _left(world: World) -> str:

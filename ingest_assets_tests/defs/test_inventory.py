@@ -15,7 +15,7 @@ from dagster import (
     DefaultSensorStatus,
 )
 
-from ingest_assets import cli
+from ingest_assets.cli import main, running
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.operations.reconcile.inventory import Inventory
 from ingest_assets.settings import Settings
@@ -224,7 +224,7 @@ def command(
             "in_flight_seconds": 0,
         }
     )
-    monkeypatch.setattr(cli, "use_running_stack", lambda: settings)
+    monkeypatch.setattr(running, "use_running_stack", lambda: settings)
 
     class Held:
         def __enter__(self) -> DagsterInstance:
@@ -236,7 +236,7 @@ def command(
     monkeypatch.setattr(DagsterInstance, "get", Held)
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(cli.main, arguments)
+        return CliRunner().invoke(main, arguments)
 
     return run
 

@@ -7,26 +7,25 @@ import pytest
 from ingest_assets.errors import TransientError
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets.operations.history import Told, tell
+from ingest_assets.operations.history import Candidates, History, history
 from ingest_assets.operations.retry_policy import RetryRules
 from ingest_assets_tests.operations.verification.test_engine import add_source, change
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import Pipeline
 
 RULES = RetryRules(cool_down_seconds=60, limit=3)
-DAGIT = "http://127.0.0.1:3000"
 
 
 def story(pipeline: Pipeline, wanted: str) -> str:
-    told = tell(pipeline.database, wanted, DAGIT, RULES)
-    assert told.found, told.text
-    return told.text
+    """What `why` prints of one document."""
+    assert isinstance(history(pipeline.database, wanted, RULES), History)
+    return pipeline.why(wanted)
 
 
-def no_story(pipeline: Pipeline, wanted: str) -> Told:
-    told = tell(pipeline.database, wanted, DAGIT, RULES)
-    assert not told.found
-    return told
+def no_story(pipeline: Pipeline, wanted: str) -> str:
+    """What `why` prints where it finds no document, or several."""
+    assert isinstance(history(pipeline.database, wanted, RULES), Candidates)
+    return pipeline.why(wanted)
 
 
 def test_a_completed_document(pipeline: Pipeline) -> None:
@@ -42,7 +41,7 @@ def test_a_completed_document(pipeline: Pipeline) -> None:
     assert " characters" in told
     for stage in ("document_row", "document_object", "document_text"):
         assert f"{stage}, attempt 1: succeeded" in told
-    assert f"{DAGIT}/runs/{run.run_id}" in told
+    assert f"http://dagit/runs/{run.run_id}" in told
     assert told.endswith("What happens next: nothing; it is done.")
     # By any of its names.
     assert story(pipeline, str(row.document_uuid)) == told
@@ -98,8 +97,8 @@ def test_a_document_that_may_pass_later(pipeline: Pipeline, monkeypatch: pytest.
     pipeline.ingest()
     told = story(pipeline, "note.txt")
     assert "failed (transient, throttled)" in told
-    assert "it is tried again after " in told
-    assert "by the sensor `retry_failed` (runs that failed: 1)" in told
+    assert "tries it again after " in told
+    assert "(runs that failed: 1)" in told
 
     # The third of three runs, an hour ago.
     (row,) = pipeline.rows("SELECT * FROM ingest.document_sources")
@@ -117,8 +116,8 @@ def test_a_document_that_may_pass_later(pipeline: Pipeline, monkeypatch: pytest.
 
 def test_a_document_that_waits_or_is_worked_on(pipeline: Pipeline) -> None:
     key = add_source(pipeline, "waiting")
-    assert "it waits for a run; it is begun by the next run" in story(pipeline, key)
-    assert "when somebody launches a backfill" in story(
+    assert "it waits for the next run that the sensor" in story(pipeline, key)
+    assert "it waits until a person launches a backfill" in story(
         pipeline, add_source(pipeline, "upload", kind="s3")
     )
     change(
@@ -130,25 +129,25 @@ def test_a_document_that_waits_or_is_worked_on(pipeline: Pipeline) -> None:
     change(pipeline, "UPDATE ingest.stage_attempts SET heartbeat_at = now() - interval '1 hour'")
     told = story(pipeline, key)
     assert "Last sign of life 3600 s ago." in told
-    assert "it was left unfinished and it is tried again now by the sensor" in told
+    assert "it was left unfinished; the sensor `retry_failed` tries it again now" in told
     change(
         pipeline,
         "UPDATE ingest.stage_attempts SET status = 'succeeded', finished_at = now(),"
         " heartbeat_at = now()",
     )
-    assert "its document_row is done; document_object follows" in story(pipeline, key)
+    assert "its document_row is done; its run goes on with document_object" in story(pipeline, key)
 
 
 def test_several_are_listed_and_none_is_said(pipeline: Pipeline) -> None:
     for number in range(22):
         add_source(pipeline, f"memo{number:02}")
-    told = no_story(pipeline, "memo").text
+    told = no_story(pipeline, "memo")
     assert told.startswith("More than 20 documents have 'memo' in their file name")
     assert len(told.splitlines()) == 21
-    told = no_story(pipeline, "memo1").text
+    told = no_story(pipeline, "memo1")
     assert told.startswith("10 documents")
     assert "memo13-0123456789ab  discovered" in told
-    assert "No document has 'nowhere'" in no_story(pipeline, "nowhere").text
+    assert "No document has 'nowhere'" in no_story(pipeline, "nowhere")
 
 
 @pytest.mark.parametrize("wanted", ["%", "_", "\\", "m%o", "'; DROP SCHEMA ingest --", "a\x00b", "é"])

@@ -7,15 +7,17 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from dagster import DagsterInstance
 
-from ingest_assets import cli
+from ingest_assets.cli import main, running
 from ingest_assets.defs.code_location import build_defs
 from ingest_assets.defs.resources import ObjectStoreResource
+from ingest_assets.embedded.lock import FileLock
 from ingest_assets.errors import ConfigurationError, IngestError, TransientError
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
@@ -251,15 +253,18 @@ def test_status_tells_stalled_from_queued(pipeline: Pipeline) -> None:
 
 
 @pytest.fixture
-def command(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Any:
-    settings = Settings(_env_file=None, retry_limit=3)
-    monkeypatch.setattr(cli, "use_running_stack", lambda: settings)
+def command(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    settings = Settings(_env_file=None, retry_limit=3, data_dir=tmp_path / "data")
+    monkeypatch.setattr(running, "use_running_stack", lambda: settings)
     monkeypatch.setattr(DagsterInstance, "get", staticmethod(lambda: nullcontext(pipeline.instance)))
-    return lambda *words: CliRunner().invoke(cli.main, words, catch_exceptions=False)
+    return lambda *words: CliRunner().invoke(main, words, catch_exceptions=False)
 
 
 def test_retry_on_the_command_line(
-    pipeline: Pipeline, engine_fails: Callable[[IngestError, int], list[str]], command: Any
+    pipeline: Pipeline,
+    tmp_path: Path,
+    engine_fails: Callable[[IngestError, int], list[str]],
+    command: Any,
 ) -> None:
     engine_fails(ConfigurationError("engine_refused", "The engine refuses.", "Mend it."), 1)
     pipeline.put("note.txt", b"A note.")
@@ -268,16 +273,24 @@ def test_retry_on_the_command_line(
     pipeline.ingest()
     permanent = command("retry", "--class", "permanent", "--dry-run")
     assert permanent.exit_code == 0
-    assert permanent.output.startswith("1 documents.\n  'broken.pdf' at document_text (permanent,")
+    assert permanent.output.startswith("1 document.\n  'broken.pdf' at document_text (permanent,")
     assert pipeline.instance.get_backfills() == []
     assert command("retry").output == "0 documents.\n"
     assert command("retry", "--stage", "nonsense").exit_code == 2
+    with pytest.raises(ConfigurationError, match="no stage 'nonsense'"):
+        chosen(pipeline.database, NOW, error_class="transient", stage="nonsense")
     assert command("retry", "--class", "permanent", "--since", "2999-01-01").output == "0 documents.\n"
 
+    # The link leads to the Dagit that runs, and not to the port that the settings ask for.
+    (tmp_path / "data").mkdir()
+    lock = FileLock(tmp_path / "data" / "dev.lock")
+    assert lock.acquire("dev")
+    lock.announce_ready(dagit_port=45678)
     asked = command("retry", "--class", "configuration", "--stage", "document_text")
+    lock.release()
     assert "'note.txt' at document_text (configuration, engine_refused)" in asked.output
     (backfill,) = pipeline.instance.get_backfills()
-    assert asked.output.endswith(f"/runs/b/{backfill.backfill_id}\n")
+    assert asked.output.endswith(f"http://127.0.0.1:45678/runs/b/{backfill.backfill_id}\n")
     (key,) = pipeline.retry()
     assert key.startswith("note-")
     assert pipeline.states() == {"note.txt": "completed", "broken.pdf": "failed"}
@@ -296,6 +309,8 @@ def test_retry_as_a_job(
             instance=pipeline.instance, run_config={"ops": {"retry_documents": {"config": config}}}
         )
 
+    with pytest.raises(ConfigurationError, match="no stage 'nonsense'"):
+        run(stage="nonsense")
     assert run(dry_run=True).success
     assert pipeline.instance.get_backfills() == []
     assert run(error_class="permanent").success

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from ingest_assets.operations.search import report, search
+from ingest_assets.cli import render
+from ingest_assets.operations.search import RANKED, search
 from ingest_assets_tests.defs.test_checks import Invoke, invoke
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import Pipeline
@@ -89,4 +90,4 @@ def test_the_command(filled: Pipeline, invoke: Invoke) -> None:
     result = invoke("search", "xylophone")
     assert (result.exit_code, result.output) == (1, "Nothing matches.\n")
     # A terminal obeys nothing that a document says.
-    assert "\x1b" not in "\n".join(report(search(filled.database, "red tape")))
+    assert "\x1b" not in render.plain(render.passages(search(filled.database, "red tape"), RANKED))

@@ -20,6 +20,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from sqlalchemy import text
 
+from ingest_assets.cli import render
 from ingest_assets.defs.documents import document_assets
 from ingest_assets.defs.jobs import ingest_documents
 from ingest_assets.defs.partitions import DOCUMENTS, range_tags
@@ -28,6 +29,8 @@ from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.extraction.engine import Mention
 from ingest_assets.extraction.sandbox.operations import entities
 from ingest_assets.ocr.engine import OcrEngine
+from ingest_assets.operations.history import History, history
+from ingest_assets.operations.retry_policy import RetryRules
 from ingest_assets.stage_names import STAGES as ALL_STAGES
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database
@@ -165,6 +168,16 @@ class Pipeline:
         """Rows of a query."""
         with self.database.engine.connect() as connection:
             return list(connection.execute(text(sql), parameters))
+
+    def why(self, wanted: str) -> str:
+        """What `ingest-assets why` prints, with Dagit at http://dagit and three runs that may fail."""
+        found = history(self.database, wanted, RetryRules(cool_down_seconds=60, limit=3))
+        shown = (
+            render.history(found, "http://dagit")
+            if isinstance(found, History)
+            else render.candidates(found, wanted)
+        )
+        return render.plain(shown).removesuffix("\n")
 
     def states(self) -> dict[str, str]:
         """State by file name, from `document_progress`."""

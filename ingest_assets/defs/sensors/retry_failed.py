@@ -6,7 +6,7 @@ Belongs here: one look at what is due. Does not belong here: the rules of it
 
 from dagster import DefaultSensorStatus, SensorEvaluationContext, SkipReason, sensor
 
-from ingest_assets.defs.backfills import BY_SENSOR, retry, unfinished_retry
+from ingest_assets.defs.backfills import BY_SENSOR, request_retry, unfinished_retry
 from ingest_assets.defs.resources import (
     ObjectStoreResource,
     OcrEngineResource,
@@ -38,5 +38,5 @@ def retry_failed(
         return SkipReason(f"{len(failures)} documents wait until backfill {running} has ended.")
     if reason := reason_to_hold(object_store, ocr_engine):
         return SkipReason(f"{len(failures)} documents are not tried again yet. {reason}")
-    backfill_id = retry(context.instance, failures, BY_SENSOR)
+    backfill_id = request_retry(context.instance, failures, BY_SENSOR)
     return SkipReason(f"{len(failures)} documents are tried again by backfill {backfill_id}.")

@@ -1,5 +1,6 @@
 """Whether the bucket and the database agree, in both directions, and what brings them together.
 
-`inventory` looks, `plan` writes down what it saw, `apply` does what it is told of it, `rebuild`
-restores rows from the bucket alone. Imports no Dagster.
+`inventory` compares them, `plan` writes the differences to a file, `apply` does about them what a
+person asks for, `legacy_import` finds uploads by a table of the earlier pipeline, `rebuild` restores
+rows from the bucket alone, `cost` estimates what Textract will cost.
 """

@@ -1,8 +1,8 @@
-"""What is done about an inventory's findings; each only when it is asked for by name.
+"""What can be done about an inventory's findings: each thing only when a person asks for it by name.
 
 Belongs here: registering orphans, restoring lost objects, removing originals whose copy was verified.
-Does not belong here: finding (`inventory`), and restoring rows (`rebuild`). A finding may be old:
-each is looked at again before anything is done about it.
+Does not belong here: finding (`inventory`), and restoring rows (`rebuild`). A plan may be days old, so
+each function looks at the object and its row again before it changes anything.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ _DOCUMENTS = SourceDocument.__table__.columns
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one finding.
+    """What was done about one finding.
 
     Attributes:
-        done: whether what was asked for was done, or would be.
+        key: the object's.
+        done: whether it was done; in a dry run, whether it would be.
         detail: a sentence: what was done, or why not.
     """
 
@@ -51,11 +52,11 @@ class Done:
 
 @dataclass(frozen=True)
 class Registered:
-    """What registering did.
+    """What `register` did.
 
     Attributes:
         added: how many sources are new.
-        left: orphans that were left alone, and why.
+        left: orphans that were not registered, and why.
     """
 
     added: int
@@ -69,20 +70,21 @@ def register(
     batch_size: int,
     names: Mapping[str, str] | None = None,
 ) -> Registered:
-    """Record orphans as sources, in batches of at most `batch_size`; those known already stay.
+    """Record orphans as sources; an orphan that is a source already stays as it is.
 
-    An object of our own that lost its row is left alone: `rebuild-db` gives it the row that it had,
-    where registering it would make a second document of it.
+    An object that this pipeline stored and whose row was lost is not registered, because that would
+    make a second document of it: `ingest-assets rebuild-db` restores the row that it had.
 
     Args:
-        names: the files' names by their objects' keys, where they are known better than from the key.
+        batch_size: how many sources are recorded, and later run, together.
+        names: original file names by object key; by default the name is taken from the key.
     """
     added = 0
     left: list[Done] = []
     remaining = iter(orphans)
     with ThreadPoolExecutor(_THREADS, "register") as pool:
         while batch := list(islice(remaining, batch_size)):
-            reasons = list(pool.map(partial(_not_ours_to_adopt, objects, database), batch))
+            reasons = list(pool.map(partial(_reason_to_leave, objects, database), batch))
             left += [
                 Done(found.key, False, reason)
                 for found, reason in zip(batch, reasons, strict=True)
@@ -98,10 +100,11 @@ def register(
 
 
 def waiting(database: Database) -> list[str]:
-    """Partition keys of known objects that nobody has worked on yet, in the order of registering.
+    """Partition keys of registered uploads that no run has worked on, in the order of registering.
 
-    All of them, not only the newest: whatever crashed between registering, or restoring a row, and
-    adding partitions is completed by the next who asks.
+    All of them, not only those that were registered last: a process may have been killed after it
+    registered uploads or restored their rows, and before it added their partitions. The next caller
+    adds them.
     """
     tried = exists().where(StageAttempt.partition_key == DocumentSource.partition_key)
     with database.engine.connect() as connection:
@@ -117,9 +120,9 @@ def waiting(database: Database) -> list[str]:
 def restore_lost(
     database: Database, objects: ObjectStore, input_dir: Path, lost: Iterable[Finding]
 ) -> Iterator[Done]:
-    """Store lost objects again from a source that still has the same bytes. Rows are never removed."""
+    """Store lost objects again, each from a source that still has the same bytes; change no row."""
     for found in lost:
-        # The stage holds this lock too: nobody else stores the document at the same time.
+        # A run holds this lock while it stores the document, so that only one of the two does.
         with database.exclusive(str(found.document_uuid)) as connection:
             yield _restore(found, objects, input_dir, connection)
 
@@ -127,7 +130,11 @@ def restore_lost(
 def delete_adopted(
     database: Database, objects: ObjectStore, adopted: Iterable[Finding], *, yes: bool
 ) -> Iterator[Done]:
-    """Remove originals whose copy has the same bytes, compared now; without `yes`, only say so."""
+    """Remove original uploads whose stored copy has the same bytes; both are read and compared now.
+
+    Args:
+        yes: whether to remove them; if false, say which would be removed.
+    """
 
     def one(found: Finding) -> Done:
         try:
@@ -143,13 +150,13 @@ def delete_adopted(
             yield from pool.map(one, batch)
 
 
-def _not_ours_to_adopt(objects: ObjectStore, database: Database, found: Finding) -> str:
-    """Why an orphan must not be registered; empty when it may be."""
+def _reason_to_leave(objects: ObjectStore, database: Database, found: Finding) -> str:
+    """Why an orphan must not be registered; empty if it may be."""
     head = objects.head(found.key)
     if head is None:
         return "It is no longer there."
     if head.etag != found.etag:
-        return "It was replaced since it was found; look again."
+        return "It was replaced since it was found: make a new plan."
     if document_uuid_of(found.key) is None or "sha256" not in head.metadata:
         return ""
     with database.engine.connect() as connection:
@@ -159,7 +166,7 @@ def _not_ours_to_adopt(objects: ObjectStore, database: Database, found: Finding)
             )
         ).first()
     if row is None:
-        return "It is a document of ours without its row: `ingest-assets rebuild-db` restores that."
+        return "It is a stored document that lost its row: `ingest-assets rebuild-db` restores that."
     return "It has a row by now." if row.s3_key == found.key else ""
 
 

@@ -1,7 +1,7 @@
 """What Amazon Textract would cost for the documents that have no text yet.
 
-Belongs here: counting pages, or estimating them, and saying which of the two. Does not belong here:
-what was spent (`textract_jobs.cost_usd`).
+Belongs here: counting their pages, or estimating them from their size. Does not belong here: what was
+spent already (`textract_jobs.cost_usd`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TYPES = {
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
 _OF_ONE_PAGE = ("image/png", "image/jpeg")
-# Where no document was read whose pages could be compared with its bytes.
+# Assumed while no PDF or TIFF has been read whose pages and bytes could be divided.
 _BYTES_PER_PAGE = 25_000
 
 
@@ -42,9 +42,9 @@ class Unread:
     """A document without a text.
 
     Attributes:
-        mime_type: None where neither content nor name says.
-        pages: where they were counted.
-        key: where it is in the bucket; None for a file that is not there yet.
+        mime_type: None if neither its content nor its name shows it.
+        pages: None if they were not counted.
+        key: of its object; None for a file that is not stored yet.
     """
 
     name: str
@@ -56,12 +56,12 @@ class Unread:
 
 @dataclass(frozen=True)
 class Estimate:
-    """How many pages, and at what price.
+    """How many pages Textract would read, and at what price.
 
     Attributes:
-        estimated: documents whose pages were not counted.
-        bytes_per_page: by which those were estimated.
-        cost_usd: of all pages, at the price that is set.
+        estimated: how many documents' pages were estimated from their size and not counted.
+        bytes_per_page: bytes for which a page was assumed.
+        cost_usd: US dollars for all pages, at INGEST_TEXTRACT_PRICE_PER_PAGE.
     """
 
     documents: int
@@ -70,21 +70,12 @@ class Estimate:
     bytes_per_page: int
     cost_usd: float
 
-    def __str__(self) -> str:
-        cost = f"{self.documents:,} documents, {self.pages:,} pages, about ${self.cost_usd:,.2f}"
-        if not self.estimated:
-            return cost
-        return (
-            f"{cost} (the pages of {self.estimated:,} are estimated, at {self.bytes_per_page:,} bytes "
-            "a page; --count-pages counts those of objects in the bucket)"
-        )
-
 
 def unread(database: Database, partition_keys: Collection[str] | None = None) -> Iterator[Unread]:
-    """Documents that have no text and may get one; each content that is known once.
+    """Documents that have no text and may still get one. Equal contents are yielded once.
 
     Args:
-        partition_keys: only those of these partitions; all where not given.
+        partition_keys: only documents of these partitions; by default, of all.
     """
     chosen = "" if partition_keys is None else "AND progress.partition_key = ANY(:keys)"
     with database.engine.connect() as connection:
@@ -119,7 +110,7 @@ def unread(database: Database, partition_keys: Collection[str] | None = None) ->
 
 
 def orphaned(findings: Iterable[Finding]) -> Iterator[Unread]:
-    """The uploads without a row that a plan found, as documents without a text."""
+    """The uploads without a row that a plan lists; none of them has a text."""
     for found in findings:
         yield Unread(found.key, found.size_bytes, _type_of(found.key), None, found.key)
 
@@ -127,7 +118,14 @@ def orphaned(findings: Iterable[Finding]) -> Iterator[Unread]:
 def count_pages(
     documents: Iterable[Unread], objects: ObjectStore, reader: LocalEngine, workers: int
 ) -> Iterator[Unread]:
-    """Fetch what is in the bucket, and count its pages; what cannot be opened stays as it is."""
+    """Fetch the documents whose pages are not known, and count them.
+
+    A document that is not in the bucket, or that cannot be opened, is yielded as it was.
+
+    Args:
+        reader: opens documents in processes of its own.
+        workers: how many documents are fetched and opened at a time.
+    """
 
     def count(document: Unread) -> Unread:
         if document.pages is not None or document.key is None or document.mime_type is None:
@@ -149,7 +147,12 @@ def count_pages(
 
 
 def estimate(documents: Iterable[Unread], database: Database, price_per_page: float) -> Estimate:
-    """Add up pages and price. What is text already is not sent to Textract, and not counted."""
+    """Add up pages and price. Formats that hold text and no pages are left out: Textract never reads
+    them.
+
+    Args:
+        price_per_page: US dollars.
+    """
     bytes_per_page = _bytes_per_page(database)
     count = pages = estimated = 0
     for document in documents:
@@ -167,7 +170,7 @@ def estimate(documents: Iterable[Unread], database: Database, price_per_page: fl
 
 
 def _bytes_per_page(database: Database) -> int:
-    """Of the PDFs and TIFFs that were read, on average."""
+    """The average over the PDFs and TIFFs whose pages are known."""
     with database.engine.connect() as connection:
         found = connection.execute(
             text("""

@@ -1,7 +1,8 @@
-"""The two-way comparison of the objects under `documents/` with the rows of `source_documents`.
+"""The comparison of the objects under `documents/` with the rows of `source_documents`, both ways.
 
-Belongs here: looking and classing, in bounded memory. Does not belong here: writing anything, be it
-only down (`plan`), and mending (`apply`, `rebuild`).
+Belongs here: finding what differs, and to which class each difference belongs, in bounded memory. Does
+not belong here: writing the findings down (`plan`), and doing something about them (`apply`,
+`rebuild`).
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ Class = Literal["matching", "orphan", "lost", "differs", "in_flight", "adopted",
 CLASSES: tuple[Class, ...] = (
     "matching",  # object and row agree
     "adopted",  # no row has this key, but a source names the object
-    "orphan",  # object without row
-    "lost",  # row without object
-    "differs",  # size, ETag or, where bytes were read, SHA-256 is another than the row's
-    "in_flight",  # too young to be judged, or its row waits for its object
-    "unreadable",  # neither could be said
+    "orphan",  # an object without a row
+    "lost",  # a row without its object
+    "differs",  # size, ETag or, if the bytes were read, SHA-256 is not the row's
+    "in_flight",  # too young to be judged, or a row whose object is not stored yet
+    "unreadable",  # S3 did not answer for it, or its row names another bucket
 )
-# What an inventory that finds all well has none of.
+# The classes that are empty if all is well.
 ANOMALIES: tuple[Class, ...] = ("orphan", "lost", "differs", "unreadable")
 
 _ROWS_AT_A_TIME = 5_000
@@ -59,13 +60,13 @@ _COLUMNS = (
 
 
 class Finding(NamedTuple):
-    """One key and what is to be said of it.
+    """One key, the class it belongs to, and why.
 
     Attributes:
-        size_bytes: of the object where there is one, else of the row.
-        etag: the object's, without quotes.
+        size_bytes: the object's; the row's if there is no object.
+        etag: the object's, without quotes; None if there is no object.
         document_uuid: that of the row, or of the source that names the object.
-        detail: a sentence for people.
+        detail: a sentence that says why it is in this class.
     """
 
     kind: Class
@@ -79,11 +80,16 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Deep:
-    """Reading the bytes of stored documents, too, and comparing their SHA-256.
+    """Which stored documents are read, to compare their SHA-256 with their row's.
 
     Attributes:
-        share: how many of `of` documents are read; which ones follows from their keys alone.
-        resume_after: begin behind this key.
+        share: how many of each `of` documents are read. A document's key decides, so that each
+            inventory reads the same ones.
+        resume_after: read only documents whose key comes after this one.
+
+    Example:
+        >>> Deep.parse("1/50").share, Deep.parse("1/50").of
+        (1, 50)
     """
 
     share: int = 1
@@ -92,10 +98,10 @@ class Deep:
 
     @classmethod
     def parse(cls, sample: str, resume_after: str = "") -> Deep:
-        """Read a share as people write it, such as `1/50`.
+        """Parse a share such as `1/50`.
 
         Raises:
-            ConfigurationError: it is none.
+            ConfigurationError: it is not a share of two whole numbers.
         """
         match = re.fullmatch(r"(\d+)/(\d+)", sample)
         if not match or not 0 < int(match[1]) <= int(match[2]):
@@ -111,28 +117,36 @@ class Deep:
 
 
 class Inventory:
-    """One look at bucket and database. Iterate it once: it yields all that is not `matching`.
+    """One comparison of bucket and database. Iterate it once: it yields all keys but the matching ones.
 
-    The rows' snapshot is taken before the listing begins, so that a row which says that its object is
-    stored has one in the listing. An object whose row is newer than the snapshot is looked up again,
-    and our writer commits the row before the object: no document that is being ingested is taken for
-    an orphan, whatever the clocks say. The cutoff is for writers that are not ours.
+    A document that is being ingested is never taken for an orphan, whatever the clocks say. The
+    snapshot of the rows is taken before the listing begins, so a row that calls its object stored has
+    it in the listing. A listed object without a row in the snapshot is looked up in the database
+    again, and a run commits the row before it stores the object. `in_flight_seconds` protects the
+    uploads of other programs.
 
     Args:
         in_flight_seconds: objects and rows younger than this are not judged.
-        deep: read bytes, too.
-        listing: the objects, in the order of their keys; by default, the bucket's. Objects out of
-            order are looked up one by one, so that an endpoint which sorts in another way costs time
-            and nothing else.
-        after: begin behind this key.
-        seconds: time after which the look ends; `reached` says where.
+        deep: which documents' bytes are read; by default, none.
+        listing: the objects, in the order of their keys; by default, those of the bucket. Objects out
+            of order are looked up one by one: an S3 that sorts in another way costs time, and no
+            finding is wrong.
+        after: compare only keys that come after this one.
+        seconds: after this time the comparison stops early.
 
     Attributes:
         counts: how many keys of each class, so far.
-        samples: the first few of each class.
-        reached: the key behind which the look ended early; None when it ran to the end.
+        samples: the first twenty findings of each class.
+        reached: the last key of the listing, if the comparison stopped early; else None.
         deep_reached: the last key whose bytes were compared.
-        bytes_read: how many bytes that were.
+        bytes_read: how many bytes were read to compare them.
+
+    Example:
+        >>> inventory = Inventory(database, objects, in_flight_seconds=60)
+        >>> [finding.key for finding in inventory if finding.kind == "orphan"]
+        ['documents/2025/06/05/0123abcd_lost.pdf']
+        >>> inventory.counts["matching"]
+        406
     """
 
     def __init__(
@@ -162,14 +176,19 @@ class Inventory:
         self._deadline = None if seconds is None else self.started + seconds
         self._reading: deque[tuple[_Pair, Future[str]]] = deque()
 
+    def __str__(self) -> str:
+        """One line: how many keys of each class."""
+        named = [f"{count:,} {kind.replace('_', ' ')}" for kind, count in self.counts.items() if count]
+        return ", ".join(named) or "nothing in the bucket, nothing in the database"
+
     @property
     def seconds(self) -> float:
-        """Seconds since the look began."""
+        """Seconds since the comparison began."""
         return time.monotonic() - self.started
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing that was looked at is an anomaly."""
+        """Whether no key that was compared is an anomaly."""
         return not any(self.counts[kind] for kind in ANOMALIES)
 
     def __iter__(self) -> Iterator[Finding]:
@@ -189,7 +208,7 @@ class Inventory:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _compare_all(self, connection: Connection) -> Iterator[Finding]:
-        """The merge of the sorted listing with the sorted rows."""
+        """Go through the sorted listing and the sorted rows side by side."""
         key = collate(_DOCUMENTS.s3_key, "C")
         rows = iter(
             connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(
@@ -211,7 +230,7 @@ class Inventory:
                 yield from absent.add(row)
                 row = next(rows, None)
             if row is not None and row[0] == highest:
-                # The most common case by far, so it is told apart here and not in a function.
+                # By far the most common case, so it is decided here: a call would cost more.
                 if row[1] == stored[1] and row[2] == stored[2] and row[3] and not self._deep:
                     self.counts["matching"] += 1
                 else:
@@ -232,7 +251,7 @@ class Inventory:
             yield from self._compared()
 
     def _compare(self, stored: ListedObject, row: _Row) -> Iterator[Finding]:
-        """An object and the row that has its key."""
+        """Compare an object with the row that has its key."""
         if stored.size_bytes != row.file_size_bytes:
             detail = f"{stored.size_bytes} bytes; its row says {row.file_size_bytes}."
         elif row.s3_etag and row.s3_etag != stored.etag:
@@ -254,7 +273,7 @@ class Inventory:
         yield _finding("in_flight" if young else "differs", stored, row, detail)
 
     def _compared(self) -> Iterator[Finding]:
-        """The oldest of the objects whose bytes are being read."""
+        """Wait for the object whose reading began first, and compare its SHA-256."""
         (stored, row), read = self._reading.popleft()
         try:
             digest = read.result()
@@ -272,8 +291,8 @@ class Inventory:
         self.deep_reached = max(self.deep_reached, stored.key)
 
     def _look_up(self, unknown: Sequence[ListedObject]) -> Iterator[Finding]:
-        """Objects that the rows' snapshot did not show: ask again for rows, and for sources."""
-        # Postgres holds no NUL, so no row can have such a key.
+        """Classify objects without a row in the snapshot: ask for their rows again, and for sources."""
+        # Postgres cannot store NUL, so no row has a key with one.
         keys = [stored.key for stored in unknown if "\x00" not in stored.key]
         uris = [self._objects.uri(stored.key) for stored in unknown]
         sources = DocumentSource.__table__.columns
@@ -311,8 +330,8 @@ class Inventory:
                 yield _finding("orphan", stored, None, "No row has this key.")
 
     def _look_for(self, absent: Sequence[_Row]) -> Iterator[Finding]:
-        """Rows whose objects the listing did not show: ask for each object."""
-        # Those which do not claim to be stored need no asking.
+        """Classify rows whose objects are not in the listing: ask S3 for each object."""
+        # A row that does not call its object stored may have none; S3 need not be asked.
         claims = [row for row in absent if row.upload_timestamp is not None]
         heads = dict(
             zip((row.s3_key for row in claims), self._pool.map(self._head, claims), strict=True)
@@ -324,9 +343,9 @@ class Inventory:
             elif found is not None:
                 yield _missing("unreadable", row, str(found))
             elif row.upload_timestamp is None:
-                yield _missing("in_flight", row, "Its row waits for its object.")
+                yield _missing("in_flight", row, "Its object is not stored yet.")
             elif row.upload_timestamp > self._cutoff:
-                yield _missing("in_flight", row, "Stored only just now, and not visible yet.")
+                yield _missing("in_flight", row, "Stored only just now, and not listed yet.")
             else:
                 detail = f"Verified at {row.upload_timestamp:%Y-%m-%d %H:%M:%S%z}; now there is none."
                 yield _missing("lost", row, detail)
@@ -343,7 +362,7 @@ class Inventory:
         return ListedObject(row.s3_key, head.size_bytes, head.etag, head.last_modified)
 
     def _elsewhere(self) -> Iterator[Finding]:
-        """Rows of another bucket, of which this look can say nothing."""
+        """Rows of another bucket, whose objects this inventory does not list."""
         if self.reached:
             return
         with self._database.engine.connect() as connection:
@@ -357,7 +376,7 @@ _Pair = tuple[ListedObject, _Row]
 
 
 class _Gathered:
-    """Things that are asked about together, because each question costs a round trip."""
+    """Collects things, and classifies a thousand of them at a time: each question is a round trip."""
 
     def __init__(self, ask: Callable[[Sequence[Any]], Iterator[Finding]]) -> None:
         self._ask = ask

@@ -1,7 +1,8 @@
-"""Documents that the earlier pipeline left at the door of recognition, in a table of its own.
+"""Documents that the earlier pipeline stored, but whose recognition it could not start.
 
-Belongs here: reading such a table, and finding the objects it names. Does not belong here: recording
-them as sources (`apply`).
+It marked such a row of its own table with `N/A_START_FAILURE`, in the column meant for the id of
+Textract's job. Belongs here: reading such a table, and finding the objects that it names. Does not
+belong here: recording them as sources (`apply`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from ingest_assets.operations.reconcile.inventory import Finding
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
 
-# What the earlier pipeline wrote where the id of Textract's job belongs, with the reason thrown away.
 STUCK = "N/A_START_FAILURE"
 _COLUMNS = ("s3_bucket", "s3_key", "original_file_name", "document_uuid")
 _THREADS = 8
@@ -38,14 +38,15 @@ class _Found:
 def register_stuck(
     database: Database, objects: ObjectStore, table_name: str, batch_size: int
 ) -> Registered:
-    """Record the objects of all rows that say `N/A_START_FAILURE` as sources; those known stay.
+    """Record the objects of all rows marked `N/A_START_FAILURE` as sources; known ones stay as is.
 
     Args:
-        table_name: `schema.table` in the documents' database; which of its columns says so does not
-            matter.
+        table_name: `schema.table` in the documents' database. A row counts whichever of its text
+            columns holds the mark.
+        batch_size: how many sources are recorded, and later run, together.
 
     Raises:
-        ConfigurationError: there is no such table, or it is of another shape.
+        ConfigurationError: there is no such table, or it lacks a column that is needed.
     """
     added = 0
     left: list[Done] = []
@@ -82,7 +83,7 @@ def _table(database: Database, name: str) -> Table:
 
 
 def _rows(database: Database, table: Table) -> Iterator[Any]:
-    """The stuck rows, in order, streaming."""
+    """The marked rows, in the order of their keys, read from the server as they are needed."""
     texts = [column for column in table.columns if isinstance(column.type, String)]
     with database.engine.connect() as connection:
         yield from connection.execution_options(yield_per=1_000).execute(
@@ -99,7 +100,7 @@ def _look(objects: ObjectStore, row: Any) -> _Found:
         return _Found(None, name, f"{old} names no object.")
     if row.s3_bucket and row.s3_bucket != objects.bucket:
         return _Found(
-            None, name, f"{old} names bucket {row.s3_bucket}; copy it to {objects.bucket} first."
+            None, name, f"{old} names bucket {row.s3_bucket}: copy it to {objects.bucket} first."
         )
     try:
         head = objects.head(row.s3_key)

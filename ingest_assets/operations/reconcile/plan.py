@@ -1,7 +1,10 @@
-"""The plan file: what an inventory found, one JSON line a key, for `apply` and for people.
+"""The plan file: what an inventory found, for a person to read and for `apply` to act on.
 
-Belongs here: the file's form, and what is shown of it. Does not belong here: what is done with it.
-The first line says of which bucket, when, how many of each class, and whether the look ran to its end.
+Its first line is the header: which bucket, when, how many keys of each class, and whether the
+inventory ran to its end. Each further line is one finding. All lines are JSON.
+
+Belongs here: writing and reading the file, and what to do about each class. Does not belong here:
+doing it (`apply`), and showing it (`cli.render`, `defs.inventory`).
 """
 
 from __future__ import annotations
@@ -16,30 +19,38 @@ from typing import Any, TextIO
 from uuid import UUID
 
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.markdown import table
-from ingest_assets.operations.reconcile.inventory import ANOMALIES, CLASSES, Finding, Inventory
+from ingest_assets.operations.reconcile.inventory import Finding, Inventory
 
 _VERSION = 1
-# The header is written anew in its place while the look goes on, so its length must not change.
+# The header is rewritten in place while the inventory goes on, so its length must not change.
 _HEADER_CHARACTERS = 4_000
 _HEADER_SECONDS = 5.0
-_SHOWN_PER_CLASS = 5
 
 WHAT_TO_DO: Mapping[str, str] = {
     "orphan": "`ingest-assets reconcile apply --register`, or turn on the sensor "
-    "`orphaned_uploads`; then launch a backfill of the new partitions. Objects of ours without "
+    "`orphaned_uploads`; then launch a backfill of the new partitions. Stored documents that lost "
     "their row: `ingest-assets rebuild-db`.",
     "lost": "`ingest-assets reconcile apply --restore-lost` uploads them again where the source "
     "still has the same bytes; else restore them from a backup of the bucket.",
     "differs": "Somebody wrote under the document's key. Find out who; move that object away, then "
     "materialise `document_object` again.",
-    "unreadable": "The sentence beside each key says why; mend that and look again.",
+    "unreadable": "The sentence beside each key says why; mend that and make a new plan.",
 }
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan file's header, and where its lines are."""
+    """A plan file: its header, and the findings as they are read from it.
+
+    Attributes:
+        counts: how many keys of each class.
+        complete: whether the inventory ran to its end.
+        resume_after: the last key whose bytes were compared, if it did not; else empty.
+
+    Example:
+        >>> for orphan in read_plan(path).findings("orphan"):
+        ...     print(orphan.key, orphan.detail)
+    """
 
     path: Path
     bucket: str
@@ -49,10 +60,10 @@ class Plan:
     resume_after: str
 
     def require_bucket(self, bucket: str) -> None:
-        """Refuse to be applied to another bucket than it was made of.
+        """Make sure that the plan was made of this bucket.
 
         Raises:
-            ConfigurationError: it is another's plan.
+            ConfigurationError: it was made of another one.
         """
         if self.bucket != bucket:
             raise ConfigurationError(
@@ -61,7 +72,7 @@ class Plan:
             )
 
     def findings(self, *kinds: str) -> Iterator[Finding]:
-        """The lines of these classes, one by one."""
+        """The findings of these classes, read from the file as they are needed."""
         with self.path.open(encoding="utf-8") as file:
             next(file)
             for line in file:
@@ -71,14 +82,15 @@ class Plan:
 
 
 def plan_path(directory: Path) -> Path:
-    """Where a plan goes that nobody named."""
+    """The path of a new plan file, named by the time, for a plan without a path of its own."""
     return directory / f"plan-{datetime.now(timezone.utc):%Y%m%dT%H%M%S%fZ}.jsonl"
 
 
 def write_plan(inventory: Inventory, path: Path) -> Plan:
-    """Look, and write what is found to the file; nothing else is written anywhere.
+    """Run the inventory and write what it finds to the file; change nothing else anywhere.
 
-    A look that is interrupted leaves a plan that says so, with all that was found until then.
+    If it is interrupted, the file holds what was found until then, and its header says that it is not
+    complete.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     created_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -135,39 +147,6 @@ def read_plan(path: Path) -> Plan:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError("plan_unreadable", f"{path} is no plan: {error}.") from error
-
-
-def summary(counts: Mapping[str, int]) -> str:
-    """One line: how many of each class."""
-    named = [f"{counts[kind]:,} {kind.replace('_', ' ')}" for kind in CLASSES if counts[kind]]
-    return ", ".join(named) or "nothing in the bucket, nothing in the database"
-
-
-def markdown(inventory: Inventory) -> str:
-    """Some objects of each class that is not `matching`, and what to do, as Markdown."""
-    # Keys come last: they are long, and Dagit cuts a table off at the right.
-    rows = [
-        (found.kind, found.detail, f"{found.size_bytes:,}", found.key)
-        for kind in CLASSES
-        for found in inventory.samples[kind][:_SHOWN_PER_CLASS]
-    ]
-    advice = [f"- **{kind}**: {WHAT_TO_DO[kind]}" for kind in ANOMALIES if inventory.counts[kind]]
-    parts = [table(("class", "why", "bytes", "key"), rows)] if rows else []
-    return "\n\n".join([*parts, *(["\n".join(advice)] if advice else [])]) or summary(inventory.counts)
-
-
-def report(inventory: Inventory) -> Iterator[str]:
-    """The same for a terminal, line by line."""
-    yield f"{summary(inventory.counts)}. ({inventory.seconds:.1f} s)"
-    if inventory.bytes_read:
-        yield f"{inventory.bytes_read:,} bytes read and compared."
-    for kind in CLASSES:
-        samples = inventory.samples[kind]
-        if samples:
-            yield f"{kind}: {inventory.counts[kind]:,}"
-            yield from (f"  {found.key!r}: {found.detail}" for found in samples[:_SHOWN_PER_CLASS])
-            if kind in WHAT_TO_DO:
-                yield f"  {WHAT_TO_DO[kind]}"
 
 
 def _write(finding: Finding, file: TextIO) -> None:

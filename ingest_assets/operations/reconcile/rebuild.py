@@ -1,14 +1,14 @@
-"""`rebuild-db`: rows from the bucket alone, for a database that was lost or lacks some.
+"""`rebuild-db`: restores rows from the bucket alone, for a database that was lost or lacks some rows.
 
-Belongs here: what key, metadata, size and ETag of an object say of its rows. What they do not say is
-reported and never made up: a document's other sightings and its attempts are not in the bucket; its
-text is a backfill away.
+Belongs here: making rows of what an object's key, metadata, size and ETag say. What they do not say is
+reported and never made up. Does not belong here: a document's other sightings and its attempts, which
+the bucket does not hold, and its text, which a backfill reads again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +28,7 @@ from ingest_assets.store.object_store import ListedObject, ObjectStore
 
 _THREADS = 16
 _TOGETHER = 1_000
-_NAMED = 20
+_CONTRADICTIONS_NAMED = 20
 _REQUIRED = ("sha256", "original-file-name", "partition-key")
 _FORMS = {
     "sha256": re.compile(r"[0-9a-f]{64}"),
@@ -41,13 +41,13 @@ class Rebuilt:
     """What a rebuild did.
 
     Attributes:
-        objects: how many objects were looked at.
+        objects: how many objects have a key that names a document.
         documents: how many documents' rows were restored.
-        already_there: how many had theirs.
-        uploads: how many objects have a key that names no document; they are no concern of this.
-        partition_keys: partitions of the restored documents, oldest first.
-        not_restored: key and reason of each object that is no document's, as far as can be known.
-        not_known: key and what its restored row had to leave open.
+        already_there: how many documents had their rows.
+        uploads: how many objects have a key that names no document; they are left alone.
+        partition_keys: partitions of the restored documents, the oldest first.
+        not_restored: key of each object from which no row could be made, and why.
+        not_known: key of each object whose row lacks something, and what it lacks.
     """
 
     objects: int = 0
@@ -60,23 +60,24 @@ class Rebuilt:
 
 
 class _UnknownError(Exception):
-    """The object does not say enough to make a row of it."""
+    """The object's metadata is not enough to make a row of it."""
 
 
 def rebuild(
     database: Database, objects: ObjectStore, *, batch_size: int, deep: bool = False
 ) -> Rebuilt:
-    """Restore the rows of all objects that say of themselves which document they are.
+    """Restore the rows of all objects whose metadata names the document that they hold.
 
-    Rows that are there stay as they are, so a second time changes nothing. All or nothing: one
-    transaction.
+    Rows that exist stay as they are, so that a second call changes nothing. All rows are restored in
+    one transaction, or none.
 
     Args:
-        batch_size: sources that are launched together.
-        deep: read each object and compare its SHA-256 with the one it announces.
+        batch_size: how many sources are later run together.
+        deep: read each object and compare its SHA-256 with the one in its metadata.
 
     Raises:
-        ConfigurationError: the database holds rows that contradict the bucket; it is another's.
+        ConfigurationError: the database holds rows that contradict the bucket, so it belongs to
+            another bucket.
     """
     done = Rebuilt()
     with database.engine.begin() as connection, ThreadPoolExecutor(_THREADS, "rebuild") as pool:
@@ -93,7 +94,7 @@ def rebuild(
             done.not_known += [(entry["s3_key"], entry["open"]) for entry in found if entry["open"]]
             if found:
                 connection.execute(text(_ADD), found)
-        _refuse_others_rows(connection, objects.bucket)
+        _refuse_contradictions(connection, objects.bucket)
         done.already_there = connection.execute(text(_FORGET_KNOWN)).rowcount
         done.not_restored += [tuple(row) for row in connection.execute(text(_FORGET_CLASHING))]
         parameters = {"bucket": objects.bucket, "batch_size": batch_size}
@@ -107,37 +108,10 @@ def rebuild(
     return done
 
 
-def report(done: Rebuilt) -> Iterator[str]:
-    """What a person wants to know, line by line."""
-    yield (
-        f"{done.objects:,} objects: {done.documents:,} documents restored, "
-        f"{done.already_there:,} had their rows, {len(done.not_restored):,} not restored."
-    )
-    for heading, entries in (
-        ("Not restored", done.not_restored),
-        ("Restored, but not everything of them is known", done.not_known),
-    ):
-        if entries:
-            yield f"{heading}:"
-            yield from (f"  {key}: {what}" for key, what in entries[:_NAMED])
-        if len(entries) > _NAMED:
-            yield f"  … and {len(entries) - _NAMED:,} more."
-    if done.uploads:
-        yield (
-            f"{done.uploads:,} other objects have keys that name no document; `ingest-assets reconcile "
-            "plan` says which of them nobody has adopted."
-        )
-    if done.documents:
-        yield (
-            "The bucket does not say which other files had the same content, nor what was tried "
-            "before: the files are found again, and texts are read again by a backfill."
-        )
-
-
 def _describe(
     objects: ObjectStore, deep: bool, listed: ListedObject
 ) -> Mapping[str, Any] | tuple[str, str]:
-    """The row that an object describes, or its key and why it describes none."""
+    """The row that an object's metadata describes; or its key, and why it describes none."""
     try:
         return _row(objects, deep, listed)
     except _UnknownError as error:
@@ -151,24 +125,24 @@ def _describe(
 def _row(objects: ObjectStore, deep: bool, listed: ListedObject) -> Mapping[str, Any]:
     head = objects.head(listed.key)
     if head is None:
-        raise _UnknownError("It went away while it was looked at.")
+        raise _UnknownError("It was removed since the bucket was listed.")
     metadata = {name: unquote(value) for name, value in head.metadata.items()}
     if missing := [name for name in _REQUIRED if not metadata.get(name)]:
         raise _UnknownError(f"Its metadata lacks {', '.join(missing)}.")
     if malformed := [name for name, form in _FORMS.items() if not form.fullmatch(metadata[name])]:
-        raise _UnknownError(f"Its metadata is none of ours: {', '.join(malformed)}.")
+        raise _UnknownError(f"Its metadata is malformed: {', '.join(malformed)}.")
     if head.mime_type not in MIME_TYPES:
-        raise _UnknownError(f"Its type, {head.mime_type or 'not given'}, is none of ours.")
+        raise _UnknownError(f"Its type, {head.mime_type or 'not given'}, is not an accepted one.")
     digest = head.sha256 or metadata["sha256"]
     if deep:
         digest = objects.sha256(listed.key)
     if digest != metadata["sha256"]:
-        raise _UnknownError("Its bytes do not have the SHA-256 that its metadata announces.")
-    # Encoded in the same way in metadata and rows, where the URI is.
+        raise _UnknownError("Its bytes do not have the SHA-256 that its metadata says.")
+    # Rows hold the URI percent-encoded, as the metadata does: it is the one value not decoded.
     uri, version = head.metadata.get("source-uri", ""), metadata.get("source-version", "")
     unsaid = [name for name, value in (("source-uri", uri), ("source-version", version)) if not value]
     if unsaid:
-        # What is known for certain was sighted in the bucket.
+        # The one place where these bytes were certainly seen is the bucket.
         uri, version = objects.uri(listed.key), head.etag
     return {
         "document_uuid": document_uuid_of(listed.key),
@@ -183,16 +157,16 @@ def _row(objects: ObjectStore, deep: bool, listed: ListedObject) -> Mapping[str,
         "partition_key": metadata["partition-key"],
         "source_uri": uri,
         "source_version": version,
-        "open": f"metadata lacks {', '.join(unsaid)}; the object itself stands as its source."
+        "open": f"its metadata lacks {', '.join(unsaid)}: its row names the object as its source."
         if unsaid
         else "",
     }
 
 
-def _refuse_others_rows(connection: Connection, bucket: str) -> None:
-    """Rows that contradict the bucket are another bucket's or another time's: not ours to mix."""
+def _refuse_contradictions(connection: Connection, bucket: str) -> None:
+    """Rows that contradict the bucket belong to another bucket; mixing the two would spoil both."""
     contradictions: Iterable[Any] = connection.execute(
-        text(_CONTRADICTIONS), {"bucket": bucket, "named": _NAMED}
+        text(_CONTRADICTIONS), {"bucket": bucket, "named": _CONTRADICTIONS_NAMED}
     ).scalars()
     if named := list(contradictions):
         raise ConfigurationError(
@@ -226,7 +200,8 @@ _FORGET_KNOWN = """
     DELETE FROM found USING ingest.source_documents AS document
     WHERE document.document_uuid = found.document_uuid
 """
-# What the database's constraints would refuse: the second of two that claim the same.
+# Of two objects that claim the same bytes, partition or UUID, the second: the database's constraints
+# would refuse it.
 _FORGET_CLASHING = """
     WITH clashing AS (
         SELECT s3_key,
@@ -250,7 +225,8 @@ _FORGET_CLASHING = """
     WHERE found.s3_key = clashing.s3_key AND clashing.reason IS NOT NULL
     RETURNING found.s3_key, clashing.reason
 """
-# In the order in which they were stored, which is nearly that of their partitions in Dagster.
+# Sources are inserted in the order in which their objects were stored, because that is nearly the
+# order of their partitions in Dagster, and runs take ranges of partitions.
 _SOURCES = """
     WITH ordered AS (
         SELECT *, (row_number() OVER (ORDER BY last_modified, s3_key) - 1) / :batch_size AS batch

@@ -1,1 +1,1 @@
-"""The verification checklist: its questions (`questions`), and asking them (`engine`)."""
+"""The verification checklist: its questions (`questions`), and asking them all (`engine`)."""

@@ -1,11 +1,12 @@
-"""Verification: one look at rows, objects, attempts and partitions, and who fails the checklist.
+"""Verification: asks every question of the checklist about one snapshot of the database and the bucket.
 
-Belongs here: looking, telling who is in flight, and showing the answers. Does not belong here: the
-questions (`checklist`), mending (`reconcile`), how far the work is (`status`), and asking Dagster: what
-it shows is passed in.
+Belongs here: reading the snapshot, and deciding which documents are in flight. Does not belong here:
+the questions (`questions`), mending what they find (`reconcile`), counting how far the work is
+(`status`), printing the answers (`cli.render`), and asking Dagster; the caller passes in what Dagster
+shows of each partition.
 
-A document that is being worked on, waits for a run that is queued, or came only just now, is in flight:
-it is not judged.
+A document is in flight while a run works on it, while it waits for its turn, or if it was found less
+than `in_flight_seconds` ago. The checklist does not judge it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class ShownPartition(NamedTuple):
     """What Dagster shows of one partition.
 
     Attributes:
-        states: one for each of `STAGES`, in their order; None where Dagster shows nothing.
+        states: one for each of `STAGES`, in their order; None for an asset that was never tried.
     """
 
     partition_key: str
@@ -44,7 +45,7 @@ class ShownPartition(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One question with its answer."""
+    """One question of the checklist with its answer."""
 
     name: str
     question: str
@@ -53,16 +54,16 @@ class CheckResult:
 
     @property
     def passed(self) -> bool:
-        """Whether nobody fails."""
+        """Whether no document fails."""
         return self.answer.count == 0
 
 
 @dataclass(frozen=True)
 class Verification:
-    """All answers of one look.
+    """The answers to all questions that were asked.
 
     Attributes:
-        in_flight: documents that were not judged.
+        in_flight: how many documents were in flight, and so were not judged.
     """
 
     checks: Sequence[CheckResult]
@@ -102,13 +103,20 @@ def verify(
     in_flight_seconds: float,
     only: Collection[str] | None = None,
 ) -> Verification:
-    """Ask all questions, or only those of these names.
+    """Ask the questions of the checklist. Changes nothing.
 
     Args:
-        shown: what Dagster shows, one for each partition there is, all read when the first is given
-            out. The database is read after it, so that what Dagster shows as done is in there by then.
-        in_flight_seconds: documents that gave a sign of life in this time, and objects younger than
-            this, are not judged.
+        shown: what Dagster shows of each partition that it has. It reads all of them before it yields
+            the first; the snapshot of the database is taken after that, so that it holds the results
+            of every stage that Dagster shows as materialised.
+        in_flight_seconds: documents with a heartbeat in this time, and objects younger than this, are
+            not judged.
+        only: names of the checks to ask; by default, all.
+
+    Example:
+        >>> found = verify(database, objects, shown_partitions(instance), in_flight_seconds=60)
+        >>> [check.name for check in found.checks if not check.passed]
+        ['objects_have_rows']
     """
     checks = [check for check in CHECKS if only is None or check.name in only]
     with database.engine.connect() as connection:
@@ -133,33 +141,8 @@ def verify(
     return Verification(results, in_flight)
 
 
-def report(verification: Verification) -> str:
-    """The answers as a table for people, then who fails and what to do about it."""
-    width = max(len(check.name) for check in verification.checks)
-    lines = [
-        f"  {check.name:<{width}}  {'passed' if check.passed else 'FAILED':<6}  "
-        f"{check.answer.count:>7,}"
-        for check in verification.checks
-    ]
-    for check in verification.checks:
-        answer = check.answer
-        if not check.passed:
-            lines += ["", f"{check.name}: {check.question} No: {answer.count:,}."]
-            lines += [f"  {named}\n    {named.why}" for named in answer.failing]
-            lines += [f"  … and {more:,} more."] if (more := answer.count - len(answer.failing)) else []
-            lines += [f"  What to do: {check.remedy}"]
-        if answer.note:
-            lines += ["", f"{check.name}: {answer.note}"]
-            lines += [f"  {named}\n    {named.why}" for named in answer.explained]
-    if verification.in_flight:
-        lines += ["", f"{verification.in_flight:,} documents are in flight and were not judged."]
-    failed = sum(not check.passed for check in verification.checks)
-    verdict = f"{failed} of {len(verification.checks)} checks failed." if failed else "All is well."
-    return "\n".join([*lines, "", verdict])
-
-
 def _load(shown: Iterable[ShownPartition], connection: Connection) -> None:
-    """Put what Dagster shows into a table, so that it is compared there, in bulk."""
+    """Put what Dagster shows into a temporary table, so that one statement compares all partitions."""
     partitions = iter(shown)
     while batch := list(islice(partitions, _PARTITIONS_AT_A_TIME)):
         _create_shown(connection)
@@ -190,8 +173,8 @@ def _load(shown: Iterable[ShownPartition], connection: Connection) -> None:
 
 
 def _create_shown(connection: Connection) -> None:
-    # Not before the first batch has come: the transaction's snapshot begins with its first statement,
-    # and it has to be younger than what Dagster shows.
+    # Called once the first batch has been read: the transaction's snapshot begins with its first
+    # statement, and has to be younger than what Dagster shows.
     connection.execute(
         text("""
             CREATE TEMP TABLE IF NOT EXISTS shown (
@@ -205,10 +188,12 @@ def _create_shown(connection: Connection) -> None:
 
 
 def _gather_unfinished(connection: Connection, cutoff: datetime) -> int:
-    """Put the sources that lack a stage's result into a table; return how many of them are in flight.
+    """Put the sources that lack a stage's result into a temporary table; count those in flight.
 
-    A file that nobody has begun waits for its turn as long as it was found after all those that got
-    theirs, as long as somebody does. A registered object waits for a person.
+    Runs take files in the order in which they were found. So a file that no run has begun is in flight
+    while runs work on files that were found before it: its turn has not come. If runs work on files
+    that were found after it, or no run works at all, it was forgotten. An upload that was registered
+    is never in flight before its first run, because a person launches that.
     """
     connection.execute(
         text("""

@@ -1,7 +1,7 @@
-"""The questions of the verification checklist, and how each is asked.
+"""The questions of the verification checklist, each with the SQL that finds the documents that fail it.
 
-Belongs here: the questions, in words and in SQL, in bulk. Does not belong here: what they are asked of
-(`verification`), and how the answers are shown.
+Belongs here: the questions. Does not belong here: reading what they are asked about (`engine`), and
+how the answers are printed (`cli.render`, `defs.checks`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAMED = 20
 
 @dataclass(frozen=True)
 class Named:
-    """A document, by whatever names it has, and what is to be said of it."""
+    """A document that a check names, by those of its names that are known, and why it names it."""
 
     why: str
     partition_key: str | None = None
@@ -42,12 +42,13 @@ class Named:
 
 @dataclass(frozen=True)
 class Answer:
-    """What asking one question found.
+    """The answer to one question.
 
     Attributes:
-        count: how many documents fail; `failing` names at most twenty of them.
-        explained: documents that are not well, but have their stored reason; they fail nothing.
-        note: a sentence on those.
+        count: how many documents fail.
+        failing: the first twenty of them.
+        explained: documents without a result whose reason is stored, so that they do not fail.
+        note: a sentence about those.
     """
 
     count: int = 0
@@ -58,10 +59,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Look:
-    """What the questions are asked of: one snapshot of the database, and one inventory.
+    """What the questions are asked about: one snapshot of the database, and one inventory.
 
-    `pg_temp.shown` holds what Dagster shows, `pg_temp.unfinished` the sources that lack a stage's
-    result.
+    Attributes:
+        connection: its temporary table `shown` holds what Dagster shows of each partition, its
+            temporary table `unfinished` the sources that lack a stage's result.
+        cutoff: what is younger is in flight.
+        inventory: the comparison of the bucket with the database; the error if the bucket could not
+            be read, None if no question needs it.
     """
 
     connection: Connection
@@ -74,11 +79,11 @@ class Check:
     """One question of the checklist.
 
     Attributes:
-        name: stable; Dagster's check has the same.
-        question: in plain words; yes is well.
-        remedy: what to do where the answer is no.
-        ask: finds who fails.
-        needs_inventory: whether the bucket has to be listed for it.
+        name: stable; the asset check in Dagster has the same name.
+        question: a sentence; the answer yes means that all is well.
+        remedy: what to do if the answer is no.
+        ask: finds the documents that fail.
+        needs_inventory: whether it needs a listing of the bucket.
     """
 
     name: str
@@ -91,8 +96,9 @@ class Check:
 def _named(look: Look, sql: str) -> tuple[int, list[Named]]:
     """Count the rows of a query and name the first twenty.
 
-    The query selects `partition_key`, `document_uuid`, `original_file_name`, `why`; it may use the
-    parameter `cutoff`.
+    Args:
+        sql: selects `partition_key`, `document_uuid`, `original_file_name`, `why`; may use the
+            parameter `cutoff`.
     """
     rows = look.connection.execute(
         text(f"""
@@ -111,7 +117,7 @@ def _ask(sql: str) -> Callable[[Look], Answer]:
     return lambda look: Answer(*_named(look, sql))
 
 
-# What an unfinished document waits for, in a sentence.
+# How far an unfinished document came, in a sentence.
 _WAITS_FOR = """
     CASE
         WHEN state = 'discovered' THEN
@@ -134,7 +140,7 @@ _WITHOUT_ROW = f"""
 
 _TWO_UUIDS = """
     SELECT document.partition_key, document.document_uuid, document.original_file_name,
-           format('The sighting that registered it names document %s.',
+           format('The source that registered it names document %s.',
                   coalesce(source.document_uuid::text, 'none')) AS why
     FROM ingest.source_documents AS document
     LEFT JOIN ingest.document_sources AS source USING (partition_key)
@@ -180,7 +186,7 @@ _UNKNOWN_UUIDS = """
     WHERE document.document_uuid IS NULL
 """
 
-# The history keeps such an attempt for ever: it counts until a later one went well.
+# `stage_attempts` keeps such an attempt for ever: it counts until a later attempt has succeeded.
 _NOT_FOUND = """
     SELECT DISTINCT ON (partition_key) partition_key, source.document_uuid,
            source.original_file_name,
@@ -230,7 +236,8 @@ _WITHOUT_A_REASON = f"""
        OR state IN ('discovered', 'in_progress') AND NOT in_flight AND failed_at IS NOT NULL
 """  # noqa: S608 - constants of this module
 
-# A document that was tried only just now is passed over: Dagster was asked a moment earlier.
+# A document with an attempt after the cutoff is passed over: its run may have stored a result after
+# Dagster was asked.
 _DISAGREEING = """
     SELECT partition_key, document_uuid, original_file_name, why
     FROM (
@@ -265,8 +272,9 @@ _DISAGREEING = """
 """.replace(":stages", f"ARRAY{list(STAGES)}")
 
 
-# Cutting places out of a text takes the whole of it each time, and the database refuses a row whose
-# length is not that of its place: so the latest documents answer for all.
+# Only the latest documents are looked at, because Postgres reads the whole text anew for each place
+# that is cut out of it. That is enough: a constraint refuses a row whose length is not that of its
+# place, so a fault in the code would show in each new document.
 _LATEST = 200
 _OTHER_WORDS = f"""
     WITH latest AS (
@@ -321,12 +329,12 @@ def _stages_passed(look: Look) -> Answer:
 
 
 def _objects(kinds: Sequence[Class], look: Look) -> Answer:
-    """Who of these classes the inventory found."""
+    """The documents or objects that the inventory put into one of these classes."""
     inventory = look.inventory
     if inventory is None:
         raise ValueError("this check needs an inventory")
     if isinstance(inventory, IngestError):
-        return Answer(1, [Named(f"The bucket could not be looked at: {inventory}")])
+        return Answer(1, [Named(f"The bucket could not be read: {inventory}")])
     found = [finding for kind in kinds for finding in inventory.samples[kind]][:NAMED]
     names = _names(look.connection, found)
     failing = [
@@ -344,7 +352,7 @@ def _objects(kinds: Sequence[Class], look: Look) -> Answer:
 def _names(
     connection: Connection, found: Sequence[Finding]
 ) -> Mapping[UUID | None, tuple[str | None, str | None]]:
-    """Partition key and file name of the documents that were found."""
+    """Partition key and file name of the documents that these findings name, by document UUID."""
     rows = connection.execute(
         text("""
             SELECT document_uuid, partition_key, original_file_name
@@ -418,7 +426,7 @@ CHECKS: Sequence[Check] = (
     Check(
         "partitions_agree",
         "Do Dagster's partitions and the database say the same?",
-        "Materialise these partitions again: what is done is skipped, and Dagster told of it. "
+        "Materialise these partitions again: the run skips what is done, and reports it to Dagster. "
         "Delete partitions that have no source.",
         _ask(_DISAGREEING),
     ),

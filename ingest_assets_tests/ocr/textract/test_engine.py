@@ -17,8 +17,6 @@ from PIL import Image
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.textract.parts import Limits
-from ingest_assets.operations.history import tell
-from ingest_assets.operations.retry_policy import RetryRules
 from ingest_assets.stages.runner import TRIES
 from ingest_assets.store.textract_jobs import Quotas
 from ingest_assets_tests.ocr.textract.conftest import Runs
@@ -116,7 +114,7 @@ def test_a_start_that_is_given_up_keeps_its_reason_and_its_token(
     assert outcome.error.code == "textract_throttled"
     (job,) = runs.jobs()
     assert (job["status"], job["error_code"]) == ("starting", "textract_throttled")
-    story = tell(runs.pipeline.database, "agreement.pdf", "http://dagit", RetryRules(60, 5)).text
+    story = runs.pipeline.why("agreement.pdf")
     assert "Textract, start 1: starting" in story
     textract.faults()
     assert [outcome.error for outcome in runs.run()] == [None]
@@ -138,7 +136,7 @@ def test_a_failed_job_keeps_its_reason_and_is_started_anew(runs: Runs, textract:
     assert all("Internal failure" in job["error_message"] for job in failed)
     assert (succeeded["status"], succeeded["attempt"]) == ("succeeded", TRIES + 1)
     assert len({job["job_id"] for job in runs.jobs()}) == TRIES + 1
-    story = tell(runs.pipeline.database, "agreement.pdf", "http://dagit", RetryRules(60, 5)).text
+    story = runs.pipeline.why("agreement.pdf")
     assert "Textract, start 1: failed, 2 pages, about $0.0030" in story
     assert "Internal failure" in story
 

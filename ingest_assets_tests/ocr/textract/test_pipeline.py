@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from dagster import DagsterInstance
 
-from ingest_assets import cli
+from ingest_assets.cli import main, running
 from ingest_assets.defs.code_location import build_defs
 from ingest_assets.defs.documents import READ_AGAIN_TAG
 from ingest_assets.settings import Settings
@@ -46,7 +46,7 @@ def settings(pipeline: Pipeline, services: Services, textract: StandIn, tmp_path
 @pytest.fixture
 def command(pipeline: Pipeline, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The command line against this pipeline."""
-    monkeypatch.setattr(cli, "use_running_stack", lambda: settings)
+    monkeypatch.setattr(running, "use_running_stack", lambda: settings)
 
     class Held:
         def __enter__(self) -> DagsterInstance:
@@ -56,7 +56,7 @@ def command(pipeline: Pipeline, settings: Settings, monkeypatch: pytest.MonkeyPa
             """The fixture closes it."""
 
     monkeypatch.setattr(DagsterInstance, "get", Held)
-    return lambda *arguments: CliRunner().invoke(cli.main, arguments)
+    return lambda *arguments: CliRunner().invoke(main, arguments)
 
 
 def engines(pipeline: Pipeline) -> set[str]:

@@ -10,9 +10,10 @@ from uuid import UUID
 
 import pytest
 
+from ingest_assets.defs.inventory import markdown
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.operations.reconcile.inventory import CLASSES, Deep, Inventory
-from ingest_assets.operations.reconcile.plan import markdown, read_plan, write_plan
+from ingest_assets.operations.reconcile.plan import read_plan, write_plan
 from ingest_assets.store.object_store import ListedObject, ObjectStore
 from ingest_assets_tests.support.bucket import (
     adopt_all,

@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from ingest_assets.cli import render
 from ingest_assets.defs.partitions import add_partitions
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.operations.reconcile.rebuild import Rebuilt, rebuild, report
+from ingest_assets.operations.reconcile.rebuild import Rebuilt, rebuild
 from ingest_assets_tests.support.bucket import (
     adopt_all,
     classes,
@@ -63,7 +64,7 @@ def test_the_same_documents_with_the_same_uuids(pipeline: Pipeline) -> None:
     assert done.documents == len(done.partition_keys) == 8
     assert (done.objects, done.uploads) == (8, 1)
     assert done.not_restored == done.not_known == []
-    assert any("8 documents restored" in line for line in report(done))
+    assert "8 documents restored" in render.plain(render.rebuilt(done))
     assert classes(pipeline) == {original: "adopted"}  # its copy says where it came from
 
     # The files are known: only the second sighting and the empty one are found anew. Text is a

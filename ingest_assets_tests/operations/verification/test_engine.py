@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import text
 
+from ingest_assets.cli import render
 from ingest_assets.defs.partitions import shown_partitions
 from ingest_assets.operations.verification.engine import (
     CheckResult,
     ShownPartition,
     Verification,
-    report,
     verify,
 )
 from ingest_assets.operations.verification.questions import CHECKS, NAMED
@@ -49,6 +49,10 @@ def judge(
         in_flight_seconds=in_flight_seconds,
         only=only,
     )
+
+
+def report(verification: Verification) -> str:
+    return render.plain(render.verification(verification))
 
 
 def failed(verification: Verification) -> dict[str, CheckResult]:
@@ -102,7 +106,7 @@ def test_a_healthy_pipeline_passes_every_check(healthy: Pipeline) -> None:
         ("empty.txt", False),
         ("broken.pdf", True),
     }
-    assert report(found).endswith("All is well.")
+    assert report(found).endswith("All is well.\n")
 
 
 def test_an_empty_pipeline_passes_every_check(pipeline: Pipeline) -> None:
