@@ -180,6 +180,14 @@ def status(found: Status) -> RenderableType:
                 "another.",
             )
         )
+    if found.noted:
+        parts.append(
+            Paragraph(
+                f"{_count(found.noted, 'document')} with notes of how they were read; ",
+                (f"{found.incomplete:,} with text left out", _WARN if found.incomplete else ""),
+                " (`ingest-assets verify` names them).",
+            )
+        )
     if found.latest_failures:
         parts += ["", Text("Latest failures", _HEADING)]
     for failed in found.latest_failures:
@@ -500,15 +508,14 @@ def verification(found: Verification) -> RenderableType:
     """The answers to the checklist, then the documents that fail and what to do about them."""
     answers = _table("check", "answer", "failing")
     for check in found.checks:
-        answer = Text("passed", _GOOD) if check.passed else Text("FAILED", _BAD)
-        answers.add_row(check.name, answer, f"{check.answer.count:,}")
+        answers.add_row(check.name, _verdict(check), f"{check.answer.count:,}")
     parts: list[RenderableType] = [answers]
     for check in found.checks:
         parts += _check(check)
     if found.in_flight:
         in_flight = _count(found.in_flight, "document")
         parts += ["", Paragraph(f"In flight, and so not judged: {in_flight}.")]
-    failed = sum(not check.passed for check in found.checks)
+    failed = sum(check.failed for check in found.checks)
     verdict = (
         Text(f"{failed} of {len(found.checks)} checks failed.", _BAD)
         if failed
@@ -517,11 +524,18 @@ def verification(found: Verification) -> RenderableType:
     return Group(*parts, "", verdict)
 
 
+def _verdict(check: CheckResult) -> Text:
+    if check.passed:
+        return Text("passed", _GOOD)
+    return Text("FAILED", _BAD) if check.failed else Text("warning", _WARN)
+
+
 def _check(check: CheckResult) -> Iterator[RenderableType]:
     answer = check.answer
     if not check.passed:
         yield ""
-        yield Paragraph((check.name, _BAD), f": {check.question} No: {answer.count:,}.")
+        style = _BAD if check.failed else _WARN
+        yield Paragraph((check.name, style), f": {check.question} No: {answer.count:,}.")
         yield from _named(answer.failing)
         yield from _more(answer.count, len(answer.failing))
         yield Paragraph("What to do: ", check.remedy, indent=2)

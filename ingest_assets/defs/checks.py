@@ -73,7 +73,7 @@ def _result(check: CheckResult, in_flight: int) -> AssetCheckResult:
         asset_key=AssetKey(REPORT),
         check_name=check.name,
         passed=check.passed,
-        severity=AssetCheckSeverity.ERROR,
+        severity=AssetCheckSeverity.WARN if check.warns else AssetCheckSeverity.ERROR,
         description=f"{check.question} {verdict}",
         metadata=metadata,
     )

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
     AssetExecutionContext,
     AssetMaterialization,
     AssetsDefinition,
@@ -28,6 +31,8 @@ from ingest_assets.defs.resources import (
 )
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
+from ingest_assets.markdown import table
+from ingest_assets.operations.left_out import left_out
 from ingest_assets.stages import (
     document_chunks,
     document_entities,
@@ -95,6 +100,16 @@ SPECS = (
 )
 
 
+# On the asset itself, and asked by the run that reads: a check that stands alone would be skipped with
+# the outputs of that run. The verification checklist asks it again, with the other questions.
+LEFT_OUT = AssetCheckSpec(
+    "nothing_left_out",
+    asset=document_text.NAME,
+    description="Whether all that a person sees in the documents was read as text. Warns, and names "
+    "the latest documents of which something was left out; their notes say what, where and why.",
+)
+
+
 def document_assets(
     documents_per_run: int, code_versions: Mapping[str, str] | None = None
 ) -> AssetsDefinition:
@@ -120,6 +135,7 @@ def document_assets(
     @multi_asset(
         name="documents",
         specs=specs,
+        check_specs=[LEFT_OUT],
         can_subset=True,
         backfill_policy=BackfillPolicy.multi_run(documents_per_run),
     )
@@ -130,7 +146,7 @@ def document_assets(
         ocr_engine: OcrEngineResource,
         extraction: ExtractionResource,
         input_files: InputDirectoryResource,
-    ) -> Iterator[AssetMaterialization]:
+    ) -> Iterator[AssetMaterialization | AssetCheckResult]:
         services = Services(
             database.get(),
             object_store.get(),
@@ -158,6 +174,8 @@ def document_assets(
                     finished.append(outcome.partition_key)
         with services.database.engine.begin() as connection:
             mark_reported(connection, finished)
+        if context.selected_asset_check_keys:
+            yield _left_out(services)
         failpoint("run.ending")
         if failed:
             raise _failure(failed, len(keys))
@@ -175,6 +193,31 @@ def _read_again(tag: str | None) -> Literal["", "other-engine", "other-version"]
         "read_again_unknown",
         f"The tag {READ_AGAIN_TAG} says {tag!r}.",
         f"Give the run or backfill one of {', '.join(READ_AGAIN)}, or no such tag.",
+    )
+
+
+def _left_out(services: Services) -> AssetCheckResult:
+    with services.database.engine.connect() as connection:
+        found = left_out(connection, _NAMED_FAILURES)
+    documents = [
+        (d.original_file_name, d.first_note, d.notes, d.partition_key, d.document_uuid)
+        for d in found.latest
+    ]
+    return AssetCheckResult(
+        asset_key=LEFT_OUT.asset_key,
+        check_name=LEFT_OUT.name,
+        passed=not found.incomplete,
+        severity=AssetCheckSeverity.WARN,
+        description=f"Something was left out of the text of {found.incomplete:,} documents."
+        if found.incomplete
+        else "All that a person sees in the documents was read as text.",
+        metadata={
+            "incomplete": found.incomplete,
+            "with_notes": found.noted,
+            "latest": MetadataValue.md(
+                table(("file", "what was left out", "notes", "partition", "document"), documents)
+            ),
+        },
     )
 
 

@@ -42,6 +42,8 @@ def _metadata(status: Status) -> Mapping[str, MetadataValue | str | int | float]
         "unfinished": status.unfinished,
         "documents_per_minute": status.documents_per_minute,
         "eta_seconds": status.eta_seconds,
+        "incomplete": status.incomplete,
+        "noted": status.noted,
         **{f"state_{state}": count for state, count in status.by_state.items()},
     }
     return {

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from ingest_assets.operations.left_out import left_out
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
 
@@ -68,6 +69,8 @@ class Status:
         documents_per_minute: outcomes a minute over the last minute; 0 if there was none.
         eta_seconds: seconds until every source has an outcome at this rate; 0 if every source has
             one, None if the rate is 0.
+        incomplete: documents with a note that something was left out of their text.
+        noted: documents with any note of how they were read.
         latest_failures: the ten sources that failed or were rejected last, the latest first.
     """
 
@@ -79,6 +82,8 @@ class Status:
     by_stage: dict[str, int]
     documents_per_minute: float
     eta_seconds: int | None
+    incomplete: int
+    noted: int
     latest_failures: list[FailedDocument]
 
     @property
@@ -94,6 +99,8 @@ class Status:
             for state in ("no_text", "duplicate", "failed", "rejected")
             if self.by_state[state]
         ]
+        if self.incomplete:
+            parts.append(f"{self.incomplete:,} with text left out")
         if self.stalled:
             parts.append(f"{self.stalled:,} stalled")
         if self.unfinished:
@@ -141,6 +148,7 @@ def read_status(database: Database) -> Status:
             """),
             {"latest": _LATEST_FAILURES},
         )
+        notes = left_out(reader, most=0)
         latest_failures = [FailedDocument(**row._mapping) for row in failures]
     by_state = dict.fromkeys(STATES, 0)
     by_stage = dict.fromkeys(("discovered", *STAGES), 0)
@@ -159,5 +167,7 @@ def read_status(database: Database) -> Status:
         by_stage=by_stage,
         documents_per_minute=round(rate, 1),
         eta_seconds=eta if unfinished else 0,
+        incomplete=notes.incomplete,
+        noted=notes.noted,
         latest_failures=latest_failures,
     )

@@ -59,7 +59,8 @@ def verify_in_dagster(pipeline: Pipeline) -> dict[str, dict[str, object]]:
     assert run.success  # the look went well, whatever it saw
     evaluations = run.get_asset_check_evaluations()
     assert {e.asset_key for e in evaluations} == {AssetKey("ingest_report")}
-    assert {e.severity for e in evaluations} == {AssetCheckSeverity.ERROR}
+    warnings = {e.check_name for e in evaluations if e.severity == AssetCheckSeverity.WARN}
+    assert warnings == {"nothing_left_out"}
     return {
         e.check_name: {"passed": e.passed, **{n: v.value for n, v in e.metadata.items()}}
         for e in evaluations

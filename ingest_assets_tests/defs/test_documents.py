@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dagster import AssetKey, DagsterEventType
+from dagster import AssetCheckSeverity, AssetKey, DagsterEventType
 
 from ingest_assets_tests.support.documents import pdf, picture
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
@@ -76,6 +76,32 @@ def test_materialisations_carry_what_a_person_needs(pipeline: Pipeline) -> None:
     assert tags["dagster/data_version"]
     assert tags["dagster/code_version"].startswith("1; local: reading ")
     assert metadata["complete"].value is True
+
+
+def test_what_was_left_out_is_a_warning_on_the_text_and_fails_no_run(pipeline: Pipeline) -> None:
+    pipeline.put("scan.txt", b"A document.")
+    pipeline.put("note.txt", b"A plain note.")
+    (run,) = pipeline.ingest()
+    (check,) = run.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == ("nothing_left_out", True)
+    with pipeline.database.engine.begin() as connection:
+        connection.exec_driver_sql("""
+            INSERT INTO ingest.document_notes
+                (document_uuid, note_number, page_number, kind, sentence, leaves_out)
+            SELECT document_uuid, 1, 7, 'unread_ink', 'a drawing | of a house', true
+            FROM ingest.source_documents WHERE original_file_name = 'scan.txt'
+        """)
+    first, *_, last = pipeline.instance.get_dynamic_partitions("documents")
+    run = pipeline.run_range(first, last)
+    assert run.success
+    (check,) = run.get_asset_check_evaluations()
+    assert (check.asset_key, check.passed) == (AssetKey("document_text"), False)
+    assert check.severity == AssetCheckSeverity.WARN
+    assert check.metadata["incomplete"].value == 1
+    assert "scan.txt" in str(check.metadata["latest"].value)
+    assert "page 7: a drawing" in str(check.metadata["latest"].value)
+    # A run that reads nothing asks nothing.
+    assert pipeline.run_range(first, last, assets=["document_row"]).get_asset_check_evaluations() == []
 
 
 def test_a_partition_without_its_upstream_fails_with_a_sentence(pipeline: Pipeline) -> None:

@@ -51,11 +51,17 @@ class CheckResult:
     question: str
     remedy: str
     answer: Answer
+    warns: bool = False
 
     @property
     def passed(self) -> bool:
         """Whether no document fails."""
         return self.answer.count == 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether a document fails a question that does not merely warn."""
+        return not self.passed and not self.warns
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,8 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
+        """Whether no check failed; one that warns fails nothing."""
+        return not any(check.failed for check in self.checks)
 
     def as_json(self) -> dict[str, Any]:
         """The documented keys, ready for `json.dumps(…, default=str)`."""
@@ -84,6 +90,7 @@ class Verification:
                     "name": check.name,
                     "question": check.question,
                     "passed": check.passed,
+                    "severity": "warning" if check.warns else "error",
                     "count": check.answer.count,
                     "failing": [vars(named) for named in check.answer.failing],
                     "explained": [vars(named) for named in check.answer.explained],
@@ -135,7 +142,8 @@ def verify(
         in_flight = _gather_unfinished(connection, cutoff)
         look = Look(connection, cutoff, inventory)
         results = [
-            CheckResult(check.name, check.question, check.remedy, check.ask(look)) for check in checks
+            CheckResult(check.name, check.question, check.remedy, check.ask(look), check.warns)
+            for check in checks
         ]
         connection.rollback()  # and with it the temporary tables
     return Verification(results, in_flight)

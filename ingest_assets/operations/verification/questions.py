@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from ingest_assets.errors import IngestError
+from ingest_assets.operations.left_out import left_out
 from ingest_assets.operations.reconcile.inventory import Class, Finding, Inventory
 from ingest_assets.operations.reconcile.plan import WHAT_TO_DO
 from ingest_assets.stage_names import STAGES
@@ -84,6 +85,7 @@ class Check:
         remedy: what to do if the answer is no.
         ask: finds the documents that fail.
         needs_inventory: whether it needs a listing of the bucket.
+        warns: whether a no only warns: it is nothing that has to be mended.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Check:
     remedy: str
     ask: Callable[[Look], Answer]
     needs_inventory: bool = False
+    warns: bool = False
 
 
 def _named(look: Look, sql: str) -> tuple[int, list[Named]]:
@@ -301,6 +304,23 @@ _OTHER_WORDS = f"""
 """  # noqa: S608 - a constant of this module
 
 
+def _left_out(look: Look) -> Answer:
+    found = left_out(look.connection, NAMED)
+    return Answer(
+        found.incomplete,
+        [
+            Named(
+                document.first_note
+                + (f" (and {document.notes - 1} more)" if document.notes > 1 else ""),
+                document.partition_key,
+                document.original_file_name,
+                document.document_uuid,
+            )
+            for document in found.latest
+        ],
+    )
+
+
 def _not_found(look: Look) -> Answer:
     count, failing = _named(look, _NOT_FOUND)
     mended: int = (
@@ -429,5 +449,13 @@ CHECKS: Sequence[Check] = (
         "Materialise these partitions again: the run skips what is done, and reports it to Dagster. "
         "Delete partitions that have no source.",
         _ask(_DISAGREEING),
+    ),
+    Check(
+        "nothing_left_out",
+        "Was all that a person sees in the documents read as text?",
+        "Look at the notes of these documents: `ingest-assets why`, or ingest.document_notes. They say "
+        "what was left out, where and why; docs/errors.md says what to do about each kind.",
+        _left_out,
+        warns=True,
     ),
 )

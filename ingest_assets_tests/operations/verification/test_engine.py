@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from ingest_assets.cli import render
 from ingest_assets.defs.partitions import shown_partitions
+from ingest_assets.operations.status import read_status
 from ingest_assets.operations.verification.engine import (
     CheckResult,
     ShownPartition,
@@ -107,6 +108,25 @@ def test_a_healthy_pipeline_passes_every_check(healthy: Pipeline) -> None:
         ("broken.pdf", True),
     }
     assert report(found).endswith("All is well.\n")
+
+
+def test_what_was_left_out_is_named_and_fails_nothing(healthy: Pipeline) -> None:
+    change(
+        healthy,
+        """INSERT INTO ingest.document_notes
+               (document_uuid, note_number, page_number, kind, sentence, leaves_out)
+           SELECT document_uuid, number, number, 'unread_ink', 'a drawing', true
+           FROM ingest.source_documents, generate_series(1, 3) AS number
+           WHERE original_file_name = 'good.txt'""",
+    )
+    found = judge(healthy)
+    assert found.passed
+    (check,) = [check for check in found.checks if not check.passed]
+    assert (check.name, check.failed, check.answer.count) == ("nothing_left_out", False, 1)
+    assert check.answer.failing[0].why == "page 1: a drawing (and 2 more)"
+    assert report(found).endswith("All is well.\n")
+    status = read_status(healthy.database)
+    assert (status.incomplete, status.noted) == (1, 1)
 
 
 def test_an_empty_pipeline_passes_every_check(pipeline: Pipeline) -> None:
