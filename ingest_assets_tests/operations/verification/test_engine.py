@@ -334,7 +334,9 @@ def test_a_planted_fault_is_named_with_what_to_do(healthy: Pipeline, fault: Faul
 
 
 def test_every_check_has_a_fault_that_fails_it() -> None:
-    assert set().union(*(fault.fails for fault in FAULTS.values())) == {check.name for check in CHECKS}
+    assert set().union(*(fault.fails for fault in FAULTS.values())) == {
+        check.name for check in CHECKS if not check.warns
+    }
 
 
 @pytest.mark.parametrize(
