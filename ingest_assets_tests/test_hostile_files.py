@@ -19,7 +19,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.stages import discovery, document_row
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
-from ingest_assets.stages.stage import load_source
+from ingest_assets.stages.stage import Known, load_source
 from ingest_assets.store.database import Database
 from ingest_assets.store.names import path_of
 from ingest_assets_tests.support.documents import pdf, picture
@@ -144,11 +144,13 @@ def register(pipeline: Pipeline, partition_key: str, directory: Path) -> str:
     services = replace(pipeline.stage_services(cast(OcrEngine, None)), input_dir=directory)
     with pipeline.database.engine.connect() as connection:
         source = load_source(connection, partition_key)
-        connection.commit()
         try:
-            document_row.run(source, services, connection)
+            registration = document_row.work(source, services, Known())
+            assert isinstance(registration, document_row.Registration)
+            document_row.save(connection, [registration])
         except PermanentError as error:
             return error.code
+        connection.commit()
     return "registered"
 
 

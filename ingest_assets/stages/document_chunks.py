@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ingest_assets.extraction.chunks import Chunk, Chunker
 from ingest_assets.failpoints import failpoint
 from ingest_assets.markdown import table
 from ingest_assets.stages import document_text
-from ingest_assets.stages.document_text import (
-    known_language,
-    page_starts,
-    stored_text,
-    text_sha256,
+from ingest_assets.stages.stage import (
+    Known,
+    Markdown,
+    Result,
+    Services,
+    Source,
+    Text,
+    require_document,
 )
-from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
 from ingest_assets.store.models import DocumentChunk, DocumentChunking
 
 NAME = "document_chunks"
@@ -33,24 +39,89 @@ _SHOWN = 5
 _SHOWN_CHARACTERS = 160
 
 
-def run(source: Source, services: Services, connection: Connection) -> Result:
+@dataclass(frozen=True)
+class Chunked:
+    """A text that was cut, with chunks to be stored."""
+
+    source: Source
+    document_uuid: UUID
+    text: Text
+    chunker: Chunker
+    chunks: Sequence[Chunk]
+    known: Known
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the chunks' places and the text."""
+        said = (self.text.sha256, [tuple(chunk) for chunk in self.chunks])
+        return hashlib.sha256(repr(said).encode()).hexdigest()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Those of `document_chunks`."""
+        starts = self.text.page_starts
+        for index, chunk in enumerate(self.chunks):
+            yield {
+                "document_uuid": self.document_uuid,
+                "chunk_index": index,
+                "text": self.text.content[chunk.start : chunk.end],
+                "language": self.text.language,
+                "char_start": chunk.start,
+                "char_end": chunk.end,
+                # The pages of its first and of its last character.
+                "page_start": bisect_right(starts, chunk.start),
+                "page_end": bisect_left(starts, chunk.end),
+            }
+
+    def result(self) -> Result:
+        """How many chunks there are, and how the first begin."""
+        first = [
+            (row["chunk_index"], row["page_start"], row["page_end"], row["text"])
+            for row in islice(self.rows(), _SHOWN)
+        ]
+        return _result(
+            self.source, self.chunker, self.text.sha256, self.digest, len(self.chunks), first
+        )
+
+
+def work(source: Source, services: Services, known: Known) -> Result | Chunked:
     """Cut the text, unless these chunks are there already."""
-    document_uuid = require_document(source)
-    chunker = services.chunker
-    with connection.begin():
-        sha256 = text_sha256(document_uuid, connection)
-        done = connection.execute(
-            select(DocumentChunking.text_sha256, DocumentChunking.chunker).where(
-                DocumentChunking.document_uuid == document_uuid
-            )
-        ).one_or_none()
-    if done is None or tuple(done) != (sha256, code_version(chunker)):
-        with connection.begin():
-            _replace(document_uuid, chunker, connection)
-            failpoint("chunks.inserted")
-        failpoint("chunks.committed")
-    with connection.begin():
-        return _result(source, document_uuid, services, connection)
+    text = document_text.known_text(source, services, known)
+    if not known.is_new and (result := _there(source, text, services)):
+        known.chunks_digest = result.data_version
+        return result
+    chunks = list(services.chunker.split(text.content))
+    return Chunked(source, require_document(source), text, services.chunker, chunks, known)
+
+
+def save(connection: Connection, works: Sequence[Chunked]) -> None:
+    """Replace the chunks of these documents."""
+    statement = upsert(DocumentChunking)
+    replaced = ("text_sha256", "chunker", "chunk_count", "digest", "chunked_at")
+    connection.execute(
+        # What was extracted from the same text stays.
+        statement.on_conflict_do_update(
+            index_elements=[DocumentChunking.document_uuid],
+            set_={name: statement.excluded[name] for name in replaced},
+        ),
+        [
+            {
+                "document_uuid": one.document_uuid,
+                "text_sha256": one.text.sha256,
+                "chunker": code_version(one.chunker),
+                "chunk_count": len(one.chunks),
+                "digest": one.digest,
+            }
+            for one in works
+        ],
+    )
+    documents = [one.document_uuid for one in works]
+    connection.execute(delete(DocumentChunk).where(DocumentChunk.document_uuid.in_(documents)))
+    document_text.note_languages(connection, [one.text for one in works])
+    if rows := [row for one in works for row in one.rows()]:
+        connection.execute(insert(DocumentChunk), rows)
+    for one in works:
+        one.known.chunks_digest = one.digest
+    failpoint("chunks.inserted")
 
 
 def code_version(chunker: Chunker) -> str:
@@ -58,82 +129,52 @@ def code_version(chunker: Chunker) -> str:
     return f"{CODE_VERSION}; {chunker.version}"
 
 
-def _replace(document_uuid: UUID, chunker: Chunker, connection: Connection) -> None:
-    """Replace the chunks in the caller's transaction."""
-    sha256 = text_sha256(document_uuid, connection)
-    text = stored_text(document_uuid, connection)
-    starts = page_starts(document_uuid, connection)
-    chunks = list(chunker.split(text))
-    values = {
-        "text_sha256": sha256,
-        "chunker": code_version(chunker),
-        "chunk_count": len(chunks),
-        "digest": _digest(sha256, chunks),
-    }
-    connection.execute(
-        upsert(DocumentChunking)
-        .values(document_uuid=document_uuid, **values)
-        # What was extracted from the same text stays.
-        .on_conflict_do_update(
-            index_elements=[DocumentChunking.document_uuid],
-            set_={**values, "chunked_at": func.now()},
-        )
-    )
-    connection.execute(delete(DocumentChunk).where(DocumentChunk.document_uuid == document_uuid))
-    if chunks:
-        language = known_language(text, connection)
-        connection.execute(
-            insert(DocumentChunk),
-            [
-                {
-                    "document_uuid": document_uuid,
-                    "chunk_index": index,
-                    "text": text[chunk.start : chunk.end],
-                    "language": language,
-                    "char_start": chunk.start,
-                    "char_end": chunk.end,
-                    # The pages of its first and of its last character.
-                    "page_start": bisect_right(starts, chunk.start),
-                    "page_end": bisect_left(starts, chunk.end),
-                }
-                for index, chunk in enumerate(chunks)
-            ],
-        )
+def _there(source: Source, text: Text, services: Services) -> Result | None:
+    """The result where the same text was cut in the same way before."""
+    document_uuid = require_document(source)
+    columns = DocumentChunk.__table__.columns
+    with services.database.engine.connect() as connection:
+        chunking = connection.execute(
+            select(DocumentChunking.__table__).where(DocumentChunking.document_uuid == document_uuid)
+        ).one_or_none()
+        made_so = (text.sha256, code_version(services.chunker))
+        if chunking is None or (chunking.text_sha256, chunking.chunker) != made_so:
+            return None
+        first = connection.execute(
+            select(columns.chunk_index, columns.page_start, columns.page_end, columns.text)
+            .where(columns.document_uuid == document_uuid)
+            .order_by(columns.chunk_index)
+            .limit(_SHOWN)
+        ).all()
+    return _result(source, services.chunker, text.sha256, chunking.digest, chunking.chunk_count, first)
 
 
-def _digest(sha256: str, chunks: Sequence[Chunk]) -> str:
-    return hashlib.sha256(repr((sha256, [tuple(chunk) for chunk in chunks])).encode()).hexdigest()
-
-
-def _result(source: Source, document_uuid: UUID, services: Services, connection: Connection) -> Result:
-    chunking = connection.execute(
-        select(DocumentChunking.__table__).where(DocumentChunking.document_uuid == document_uuid)
-    ).one()
-    first = connection.execute(
-        select(
-            DocumentChunk.chunk_index,
-            DocumentChunk.page_start,
-            DocumentChunk.page_end,
-            func.char_length(DocumentChunk.text).label("characters"),
-            func.left(DocumentChunk.text, _SHOWN_CHARACTERS).label("beginning"),
-        )
-        .where(DocumentChunk.document_uuid == document_uuid)
-        .order_by(DocumentChunk.chunk_index)
-        .limit(_SHOWN)
-    ).all()
+def _result(
+    source: Source,
+    chunker: Chunker,
+    text_sha256: str,
+    digest: str,
+    count: int,
+    first: Sequence[Sequence[Any]],
+) -> Result:
+    rows = [
+        (number, first_page, last_page, len(text), text[:_SHOWN_CHARACTERS])
+        for number, first_page, last_page, text in first
+    ]
+    document_uuid = require_document(source)
     return Result(
         document_uuid,
-        chunking.digest,
-        {document_text.NAME: chunking.text_sha256},
+        digest,
+        {document_text.NAME: text_sha256},
         {
             "document_uuid": str(document_uuid),
             "file_name": source.original_file_name,
-            "chunks": chunking.chunk_count,
-            "characters_at_most": services.chunker.characters,
-            "overlap_at_most": services.chunker.overlap,
-            "chunker": chunking.chunker,
+            "chunks": count,
+            "characters_at_most": chunker.characters,
+            "overlap_at_most": chunker.overlap,
+            "chunker": code_version(chunker),
             "first_chunks": Markdown(
-                table(("chunk", "first page", "last page", "characters", "beginning"), first)
+                table(("chunk", "first page", "last page", "characters", "beginning"), rows)
             ),
         },
     )

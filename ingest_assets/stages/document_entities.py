@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ingest_assets.errors import PermanentError
@@ -22,15 +27,17 @@ from ingest_assets.extraction.engine import EntityEngine, Mention
 from ingest_assets.extraction.similar import Name, block, entity_uuid, merged
 from ingest_assets.failpoints import failpoint
 from ingest_assets.markdown import marked, table
-from ingest_assets.stages import document_chunks
-from ingest_assets.stages.document_text import page_starts, stored_text, text_sha256
-from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
-from ingest_assets.store.models import (
-    DocumentChunking,
-    DocumentExtraction,
-    DocumentText,
-    EntityMention,
+from ingest_assets.stages import document_chunks, document_text
+from ingest_assets.stages.stage import (
+    Known,
+    Markdown,
+    Result,
+    Services,
+    Source,
+    Text,
+    require_document,
 )
+from ingest_assets.store.models import DocumentChunking, DocumentExtraction, EntityMention
 
 NAME = "document_entities"
 CODE_VERSION = "1"
@@ -41,33 +48,88 @@ _PREVIEW_CHARACTERS = 1_200
 _LOCKS = 64
 
 
-def run(source: Source, services: Services, connection: Connection) -> Result:
+@dataclass(frozen=True)
+class Extracted:
+    """A text that was searched, with mentions to be stored."""
+
+    source: Source
+    document_uuid: UUID
+    text: Text
+    chunks_digest: str
+    engine: EntityEngine
+    mentions: Sequence[Mention]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that is said of the mentions."""
+        said = [(m.entity_type, m.start, m.end, m.normalised, m.confidence) for m in self.mentions]
+        return hashlib.sha256(repr(said).encode()).hexdigest()
+
+    def rows(self, entities: Mapping[Name, UUID]) -> Iterator[dict[str, Any]]:
+        """Those of `entity_mentions`."""
+        for mention in self.mentions:
+            yield {
+                "document_uuid": self.document_uuid,
+                "char_start": mention.start,
+                "char_end": mention.end,
+                "entity_type": mention.entity_type,
+                "text": self.text.content[mention.start : mention.end],
+                "normalised": mention.normalised,
+                "entity_uuid": entities[mention.entity_type, mention.normalised],
+                "page_number": bisect_right(self.text.page_starts, mention.start),
+                "confidence": mention.confidence,
+                "engine": mention.engine,
+            }
+
+    def result(self) -> Result:
+        """What is mentioned, and how often."""
+        mentions = [(m.entity_type, m.start, m.end, m.normalised) for m in self.mentions]
+        return _result(self.source, self.text, self.chunks_digest, self.engine, self.digest, mentions)
+
+
+def work(source: Source, services: Services, known: Known) -> Result | Extracted:
     """Find the entities, unless this engine has done so already."""
-    document_uuid = require_document(source)
+    text = document_text.known_text(source, services, known)
+    chunks_digest = known.chunks_digest or _chunks_digest(require_document(source), services)
+    if not known.is_new and (result := _there(source, text, chunks_digest, services)):
+        return result
     engine = services.entities
-    with connection.begin():
-        sha256 = text_sha256(document_uuid, connection)
-        _chunks_digest(document_uuid, connection)
-        done = connection.execute(
-            select(
-                DocumentExtraction.text_sha256,
-                DocumentExtraction.engine,
-                DocumentExtraction.engine_version,
-            ).where(DocumentExtraction.document_uuid == document_uuid)
-        ).one_or_none()
-        is_done = done is not None and tuple(done) == (sha256, engine.name, engine.version)
-        content = "" if is_done else stored_text(document_uuid, connection)
-    # Extraction may take minutes, of many documents at a time: none of them keeps a connection.
-    connection.close()
-    if not is_done:
-        mentions = engine.extract(content) if content else ()
-        failpoint("entities.found")
-        with services.database.engine.begin() as writer:
-            _replace(document_uuid, sha256, content, engine, mentions, writer)
-            failpoint("entities.inserted")
-        failpoint("entities.committed")
-    with services.database.engine.connect() as reader:
-        return _result(source, document_uuid, reader)
+    mentions = engine.extract(text.content) if text.content else ()
+    failpoint("entities.found")
+    return Extracted(source, require_document(source), text, chunks_digest, engine, mentions)
+
+
+def save(connection: Connection, works: Sequence[Extracted]) -> None:
+    """Replace the mentions of these documents."""
+    names = {(m.entity_type, m.normalised) for one in works for m in one.mentions}
+    entities = _resolve(names, connection)
+    statement = upsert(DocumentExtraction)
+    replaced = (
+        "text_sha256", "engine", "engine_version", "mention_count", "digest", "extracted_at"
+    )  # fmt: skip
+    connection.execute(
+        # Whoever comes second waits here for the first, and then takes the first one's place.
+        statement.on_conflict_do_update(
+            index_elements=[DocumentExtraction.document_uuid],
+            set_={name: statement.excluded[name] for name in replaced},
+        ),
+        [
+            {
+                "document_uuid": one.document_uuid,
+                "text_sha256": one.text.sha256,
+                "engine": one.engine.name,
+                "engine_version": one.engine.version,
+                "mention_count": len(one.mentions),
+                "digest": one.digest,
+            }
+            for one in works
+        ],
+    )
+    documents = [one.document_uuid for one in works]
+    connection.execute(delete(EntityMention).where(EntityMention.document_uuid.in_(documents)))
+    if rows := [row for one in works for row in one.rows(entities)]:
+        connection.execute(insert(EntityMention), rows)
+    failpoint("entities.inserted")
 
 
 def code_version(engine_name: str, engine_version: str) -> str:
@@ -75,10 +137,11 @@ def code_version(engine_name: str, engine_version: str) -> str:
     return f"{CODE_VERSION}; {engine_name}: {engine_version}"
 
 
-def _chunks_digest(document_uuid: UUID, connection: Connection) -> str:
-    digest: str | None = connection.execute(
-        select(DocumentChunking.digest).where(DocumentChunking.document_uuid == document_uuid)
-    ).scalar_one_or_none()
+def _chunks_digest(document_uuid: UUID, services: Services) -> str:
+    with services.database.engine.connect() as connection:
+        digest: str | None = connection.execute(
+            select(DocumentChunking.digest).where(DocumentChunking.document_uuid == document_uuid)
+        ).scalar_one_or_none()
     if digest is None:
         raise PermanentError(
             "upstream_missing",
@@ -88,53 +151,29 @@ def _chunks_digest(document_uuid: UUID, connection: Connection) -> str:
     return digest
 
 
-def _replace(
-    document_uuid: UUID,
-    sha256: str,
-    content: str,
-    engine: EntityEngine,
-    mentions: Sequence[Mention],
-    connection: Connection,
-) -> None:
-    """Replace the mentions in the caller's transaction."""
-    entities = _resolve({(m.entity_type, m.normalised) for m in mentions}, connection)
-    starts = page_starts(document_uuid, connection)
-    values = {
-        "text_sha256": sha256,
-        "engine": engine.name,
-        "engine_version": engine.version,
-        "mention_count": len(mentions),
-        "digest": _digest(mentions),
-    }
-    connection.execute(
-        upsert(DocumentExtraction)
-        .values(document_uuid=document_uuid, **values)
-        # Whoever comes second waits here for the first, and then takes the first one's place.
-        .on_conflict_do_update(
-            index_elements=[DocumentExtraction.document_uuid],
-            set_={**values, "extracted_at": func.now()},
-        )
-    )
-    connection.execute(delete(EntityMention).where(EntityMention.document_uuid == document_uuid))
-    if mentions:
-        connection.execute(
-            insert(EntityMention),
-            [
-                {
-                    "document_uuid": document_uuid,
-                    "char_start": mention.start,
-                    "char_end": mention.end,
-                    "entity_type": mention.entity_type,
-                    "text": content[mention.start : mention.end],
-                    "normalised": mention.normalised,
-                    "entity_uuid": entities[mention.entity_type, mention.normalised],
-                    "page_number": bisect_right(starts, mention.start),
-                    "confidence": mention.confidence,
-                    "engine": mention.engine,
-                }
-                for mention in mentions
-            ],
-        )
+def _there(source: Source, text: Text, chunks_digest: str, services: Services) -> Result | None:
+    """The result where this version of the engine has searched the same text before."""
+    document_uuid = require_document(source)
+    engine = services.entities
+    columns = EntityMention.__table__.columns
+    with services.database.engine.connect() as connection:
+        extraction = connection.execute(
+            select(DocumentExtraction.__table__).where(
+                DocumentExtraction.document_uuid == document_uuid
+            )
+        ).one_or_none()
+        made_so = (text.sha256, engine.name, engine.version)
+        if (
+            extraction is None
+            or (extraction.text_sha256, extraction.engine, extraction.engine_version) != made_so
+        ):
+            return None
+        mentions = connection.execute(
+            select(columns.entity_type, columns.char_start, columns.char_end, columns.normalised)
+            .where(columns.document_uuid == document_uuid)
+            .order_by(columns.char_start)
+        ).all()
+    return _result(source, text, chunks_digest, engine, extraction.digest, mentions)
 
 
 def _resolve(names: Set[Name], connection: Connection) -> Mapping[Name, UUID]:
@@ -163,7 +202,7 @@ def _lock_blocks(blocks: Collection[str], connection: Connection) -> dict[Name, 
     """The entity of each known name of these blocks; nobody else changes them before we commit."""
     parameters = {"blocks": list(blocks), "locks": _LOCKS}
     connection.execute(
-        text("""
+        sql("""
             SELECT pg_advisory_xact_lock(hashtext('ingest_assets entity names'), number)
             FROM (SELECT DISTINCT abs(hashtext(block) % :locks) AS number
                   FROM unnest(CAST(:blocks AS text[])) AS block ORDER BY number) AS ordered
@@ -171,7 +210,7 @@ def _lock_blocks(blocks: Collection[str], connection: Connection) -> dict[Name, 
         parameters,
     )
     rows = connection.execute(
-        text("""
+        sql("""
             SELECT entity_type, normalised, entity_uuid FROM ingest.entity_names
             WHERE block = ANY(CAST(:blocks AS text[]))
         """),
@@ -186,7 +225,7 @@ def _add(entities: Mapping[Name, UUID], connection: Connection) -> None:
     for name in sorted(entities):
         first_names.setdefault(entities[name], name)
     connection.execute(
-        text("""
+        sql("""
             INSERT INTO ingest.entities (entity_uuid, entity_type, name)
             SELECT * FROM unnest(CAST(:uuids AS uuid[]), CAST(:types AS text[]), CAST(:names AS text[]))
             ON CONFLICT DO NOTHING
@@ -199,7 +238,7 @@ def _add(entities: Mapping[Name, UUID], connection: Connection) -> None:
     )
     ordered = sorted(entities)
     connection.execute(
-        text("""
+        sql("""
             INSERT INTO ingest.entity_names (entity_type, normalised, block, entity_uuid)
             SELECT * FROM unnest(CAST(:types AS text[]), CAST(:names AS text[]),
                                  CAST(:blocks AS text[]), CAST(:uuids AS uuid[]))
@@ -219,7 +258,7 @@ def _move(entities: Mapping[Name, UUID], connection: Connection) -> None:
     if not entities:
         return
     connection.execute(
-        text("""
+        sql("""
             WITH moved AS (
                 SELECT * FROM unnest(CAST(:types AS text[]), CAST(:names AS text[]),
                                      CAST(:uuids AS uuid[])) AS moved (entity_type, normalised, uuid)
@@ -234,7 +273,7 @@ def _move(entities: Mapping[Name, UUID], connection: Connection) -> None:
         },
     )
     connection.execute(
-        text("""
+        sql("""
             DELETE FROM ingest.entities AS entity
             USING unnest(CAST(:types AS text[]), CAST(:names AS text[])) AS moved (entity_type, name)
             WHERE entity.entity_type = moved.entity_type AND entity.name = moved.name
@@ -248,51 +287,51 @@ def _move(entities: Mapping[Name, UUID], connection: Connection) -> None:
     )
 
 
-def _digest(mentions: Sequence[Mention]) -> str:
-    said = [(m.entity_type, m.start, m.end, m.normalised, m.confidence) for m in mentions]
-    return hashlib.sha256(repr(said).encode()).hexdigest()
-
-
-def _result(source: Source, document_uuid: UUID, connection: Connection) -> Result:
-    columns = EntityMention.__table__.columns
-    of_document = columns.document_uuid == document_uuid
-    extraction = connection.execute(
-        select(DocumentExtraction.__table__).where(DocumentExtraction.document_uuid == document_uuid)
-    ).one()
-    counts = connection.execute(
-        select(columns.entity_type, func.count())
-        .where(of_document)
-        .group_by(columns.entity_type)
-        .order_by(func.count().desc(), columns.entity_type)
-    ).all()
-    top = connection.execute(
-        select(columns.entity_type, func.min(columns.text), columns.normalised, func.count())
-        .where(of_document)
-        .group_by(columns.entity_type, columns.entity_uuid, columns.normalised)
-        .order_by(func.count().desc(), columns.entity_type, columns.normalised)
-        .limit(_TOP_ENTITIES)
-    ).all()
-    beginning = connection.execute(
-        select(func.left(DocumentText.text, _PREVIEW_CHARACTERS)).where(
-            DocumentText.document_uuid == document_uuid
-        )
-    ).scalar_one()
-    marks = connection.execute(
-        select(columns.char_start, columns.char_end, columns.entity_type)
-        .where(of_document, columns.char_end <= _PREVIEW_CHARACTERS)
-        .order_by(columns.char_start)
-    )
+def _result(
+    source: Source,
+    text: Text,
+    chunks_digest: str,
+    engine: EntityEngine,
+    digest: str,
+    mentions: Sequence[tuple[str, int, int, str]],
+) -> Result:
+    """The result, from type, first and last place and normalised name of each mention."""
+    document_uuid = require_document(source)
+    counts = Counter(mention[0] for mention in mentions).items()
+    by_type = sorted(counts, key=lambda counted: (-counted[1], counted[0]))
+    by_name: Counter[Name] = Counter()
+    written: dict[Name, str] = {}
+    for entity_type, start, end, normalised in mentions:
+        name = entity_type, normalised
+        by_name[name] += 1
+        words = text.content[start:end]
+        written[name] = min(written.get(name, words), words)
+    top = sorted(by_name, key=lambda name: (-by_name[name], name))[:_TOP_ENTITIES]
     return Result(
         document_uuid,
-        extraction.digest,
-        {document_chunks.NAME: _chunks_digest(document_uuid, connection)},
+        digest,
+        {document_chunks.NAME: chunks_digest},
         {
             "document_uuid": str(document_uuid),
             "file_name": source.original_file_name,
-            "mentions": extraction.mention_count,
-            "mentions_by_type": Markdown(table(("type", "mentions"), counts)),
-            "top_entities": Markdown(table(("type", "text", "meaning", "mentions"), top)),
-            "engine": f"{extraction.engine}: {extraction.engine_version}",
-            "preview": Markdown(marked(beginning, (tuple(mark) for mark in marks))),
+            "mentions": len(mentions),
+            "mentions_by_type": Markdown(table(("type", "mentions"), by_type)),
+            "top_entities": Markdown(
+                table(
+                    ("type", "text", "meaning", "mentions"),
+                    [(name[0], written[name], name[1], by_name[name]) for name in top],
+                )
+            ),
+            "engine": f"{engine.name}: {engine.version}",
+            "preview": Markdown(
+                marked(
+                    text.content[:_PREVIEW_CHARACTERS],
+                    (
+                        (start, end, entity_type)
+                        for entity_type, start, end, _ in mentions
+                        if end <= _PREVIEW_CHARACTERS
+                    ),
+                )
+            ),
         },
     )

@@ -6,18 +6,19 @@ asked what it holds.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, text
 
 from ingest_assets.errors import PermanentError, TransientError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.stages import document_row
 from ingest_assets.stages.source import open_source, source_object
-from ingest_assets.stages.stage import Result, Services, Source, require_document
-from ingest_assets.store.models import SourceDocument
+from ingest_assets.stages.stage import Document, Known, Result, Services, Source, known_document
 from ingest_assets.store.names import metadata_value
 from ingest_assets.store.object_store import Copied, ObjectHead, ObjectStore
 
@@ -29,47 +30,76 @@ CODE_VERSION = "1"
 _MOST_METADATA = 2048
 
 
-def run(source: Source, services: Services, connection: Connection) -> Result:
+@dataclass
+class Stored:
+    """A document's object, which S3 holds and was verified; the row does not say so yet."""
+
+    source: Source
+    document: Document
+    head: ObjectHead
+    already_stored: bool
+    uri: str
+    known: Known
+
+    def result(self) -> Result:
+        """Where it is, and how it came there."""
+        document = self.document
+        return Result(
+            document.document_uuid,
+            document.sha256,
+            {document_row.NAME: document.sha256},
+            {
+                "document_uuid": str(document.document_uuid),
+                "file_name": self.source.original_file_name,
+                "dagster/uri": self.uri,
+                "s3_key": document.s3_key,
+                "sha256": document.sha256,
+                "bytes": self.head.size_bytes,
+                "etag": self.head.etag,
+                "stored": _how(self.already_stored, self.source),
+            },
+        )
+
+
+def work(source: Source, services: Services, known: Known) -> Stored:
     """Store the document's bytes, or find them stored; either way, verified."""
-    document_uuid = require_document(source)
-    with connection.begin():
-        document = connection.execute(
-            select(SourceDocument.__table__).where(SourceDocument.document_uuid == document_uuid)
-        ).one()
-    head, already_stored = store(source, document, services.objects, services.input_dir, connection)
-    uri = services.objects.uri(document.s3_key)
-    return Result(
-        document_uuid,
-        document.sha256,
-        {document_row.NAME: document.sha256},
-        {
-            "document_uuid": str(document_uuid),
-            "file_name": source.original_file_name,
-            "dagster/uri": uri,
-            "s3_key": document.s3_key,
-            "sha256": document.sha256,
-            "bytes": head.size_bytes,
-            "etag": head.etag,
-            "stored": _how(already_stored, source),
-        },
+    document = known_document(source, services, known)
+    head, already_stored = store(
+        source, document, services.objects, services.input_dir, is_new=known.is_new
     )
+    return Stored(source, document, head, already_stored, services.objects.uri(document.s3_key), known)
+
+
+def save(connection: Connection, works: Sequence[Stored]) -> None:
+    """Say of each document that its object is there."""
+    said = mark_stored(connection, {one.document.document_uuid: one.head.etag for one in works})
+    for one in works:
+        one.known.document = replace(
+            one.document,
+            s3_etag=one.head.etag,
+            upload_timestamp=said[one.document.document_uuid],
+        )
 
 
 def store(
     source: Source,
-    document: Row[Any],
+    document: Document,
     objects: ObjectStore,
     input_dir: Path,
-    connection: Connection,
+    *,
+    is_new: bool = False,
 ) -> tuple[ObjectHead, bool]:
-    """Bring the source's bytes under the document's key, unless they are there; then say so.
+    """Bring the source's bytes under the document's key, unless they are there, and verify them.
 
-    The caller holds the document's lock.
+    The caller holds the document's lock, and then says that they are there (`mark_stored`).
+
+    Args:
+        is_new: the document was named just now, so that S3 need not be asked whether it has it.
 
     Returns:
         What S3 holds, verified, and whether it was there already.
     """
-    head = objects.head(document.s3_key)
+    head = None if is_new else objects.head(document.s3_key)
     already_stored = head is not None
     if head is None:
         head = _upload(source, document, objects, input_dir)
@@ -78,18 +108,24 @@ def store(
         head = replace(head, sha256=None)
     _verify(document, head, objects)
     failpoint("object.verified")
-    with connection.begin():
-        connection.execute(
-            update(SourceDocument)
-            .where(SourceDocument.document_uuid == document.document_uuid)
-            .values(
-                upload_timestamp=func.coalesce(SourceDocument.upload_timestamp, func.now()),
-                s3_etag=head.etag,
-            )
-        )
-        failpoint("timestamp.updated")
-    failpoint("timestamp.committed")
     return head, already_stored
+
+
+def mark_stored(connection: Connection, etags: Mapping[UUID, str]) -> Mapping[UUID, datetime]:
+    """Note, in the caller's transaction, that the objects of documents are there; since when."""
+    said = connection.execute(
+        text("""
+            UPDATE ingest.source_documents AS document
+            SET upload_timestamp = coalesce(upload_timestamp, now()), s3_etag = found.etag
+            FROM unnest(CAST(:uuids AS uuid[]), CAST(:etags AS text[])) AS found (document_uuid, etag)
+            WHERE document.document_uuid = found.document_uuid
+            RETURNING document.document_uuid, upload_timestamp
+        """),
+        {"uuids": [str(uuid) for uuid in etags], "etags": list(etags.values())},
+    )
+    found = {row.document_uuid: row.upload_timestamp for row in said}
+    failpoint("timestamp.updated")
+    return found
 
 
 def _how(already_stored: bool, source: Source) -> str:
@@ -98,7 +134,7 @@ def _how(already_stored: bool, source: Source) -> str:
     return f"copied from {source.source_uri}, verified" if source.kind == "s3" else "now, verified"
 
 
-def _upload(source: Source, document: Row[Any], objects: ObjectStore, input_dir: Path) -> ObjectHead:
+def _upload(source: Source, document: Document, objects: ObjectStore, input_dir: Path) -> ObjectHead:
     failpoint("object.storing")
     copied: Copied | None = None
     metadata = _metadata(source, document)
@@ -132,7 +168,7 @@ def _upload(source: Source, document: Row[Any], objects: ObjectStore, input_dir:
     return replace(head, sha256=copied.sha256) if copied else head
 
 
-def _metadata(source: Source, document: Row[Any]) -> dict[str, str]:
+def _metadata(source: Source, document: Document) -> dict[str, str]:
     """What `rebuild-db` restores the rows from."""
     metadata = {
         "sha256": document.sha256,
@@ -145,7 +181,7 @@ def _metadata(source: Source, document: Row[Any]) -> dict[str, str]:
     return whole if sum(map(len, (*whole, *whole.values()))) <= _MOST_METADATA else metadata
 
 
-def _verify(document: Row[Any], head: ObjectHead, objects: ObjectStore) -> None:
+def _verify(document: Document, head: ObjectHead, objects: ObjectStore) -> None:
     """Compare what S3 holds with the row.
 
     Bytes that S3 itself put a whole-object checksum on need not be read again, and neither do those

@@ -7,18 +7,27 @@ again is the same document.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
+from uuid import UUID
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import aliased
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.stages.content import Content, examine
 from ingest_assets.stages.source import open_source
-from ingest_assets.stages.stage import Result, Services, Source
+from ingest_assets.stages.stage import (
+    DOCUMENT_COLUMNS,
+    Document,
+    Known,
+    Result,
+    Services,
+    Source,
+    known_document,
+)
 from ingest_assets.store.models import DocumentSource, SourceDocument
 from ingest_assets.store.names import object_name
 
@@ -26,16 +35,83 @@ NAME = "document_row"
 CODE_VERSION = "1"
 
 
-def run(source: Source, services: Services, connection: Connection) -> Result:
-    """Register the source's content, unless that was done already."""
+@dataclass
+class Registration:
+    """A source whose content was looked at, to be registered.
+
+    Attributes:
+        sightings: sources of that content, this one included.
+    """
+
+    source: Source
+    content: Content
+    bucket: str
+    known: Known
+    sightings: int = 1
+
+    def result(self) -> Result:
+        """What was registered."""
+        assert self.known.document is not None  # noqa: S101  # `save` has set it.
+        return _result(self.source, self.known.document, self.sightings)
+
+
+def work(source: Source, services: Services, known: Known) -> Result | Registration:
+    """Find out what the source holds, unless it was registered already."""
     if source.document_uuid is None:
-        content = _examine(source, services)
-        with connection.begin():
-            _register(source, content, services, connection)
-            failpoint("row.inserted")
-        failpoint("row.committed")
-    with connection.begin():
-        return _result(source, connection)
+        return Registration(source, _examine(source, services), services.objects.bucket, known)
+    document = known_document(source, services, known)
+    with services.database.engine.connect() as connection:
+        sightings = _sightings(connection, [document.document_uuid])
+    return _result(source, document, sightings[document.document_uuid])
+
+
+def save(connection: Connection, works: Sequence[Registration]) -> None:
+    """Name each new content, and note of each source which content it is."""
+    # In one order, so that two runs that register the same contents never wait for each other.
+    ordered = sorted(works, key=lambda one: one.content.sha256)
+    inserted = connection.execute(
+        insert(SourceDocument)
+        .on_conflict_do_nothing(index_elements=[SourceDocument.sha256])
+        .returning(*DOCUMENT_COLUMNS),
+        [
+            {
+                "sha256": one.content.sha256,
+                "original_file_name": one.source.original_file_name,
+                "s3_bucket": one.bucket,
+                "object_name": object_name(one.source.original_file_name),
+                "file_size_bytes": one.content.size_bytes,
+                "mime_type": one.content.mime_type,
+                "partition_key": one.source.partition_key,
+            }
+            for one in ordered
+        ],
+    )
+    documents = {row.sha256: Document(**row._mapping) for row in inserted}
+    new = {document.partition_key for document in documents.values()}
+    if there := {one.content.sha256 for one in works} - documents.keys():
+        found = connection.execute(select(*DOCUMENT_COLUMNS).where(SourceDocument.sha256.in_(there)))
+        documents |= {row.sha256: Document(**row._mapping) for row in found}
+    for one in works:
+        one.known.document = documents[one.content.sha256]
+        one.known.is_new = one.source.partition_key in new
+    connection.execute(
+        text("""
+            UPDATE ingest.document_sources AS source SET document_uuid = found.document_uuid
+            FROM unnest(CAST(:keys AS text[]), CAST(:uuids AS uuid[]))
+                AS found (partition_key, document_uuid)
+            WHERE source.partition_key = found.partition_key
+        """),
+        {
+            "keys": [one.source.partition_key for one in works],
+            "uuids": [str(documents[one.content.sha256].document_uuid) for one in works],
+        },
+    )
+    if again := [one for one in works if not one.known.is_new]:
+        uuids = [documents[one.content.sha256].document_uuid for one in again]
+        sightings = _sightings(connection, uuids)
+        for one, document_uuid in zip(again, uuids, strict=True):
+            one.sightings = sightings[document_uuid]
+    failpoint("row.inserted")
 
 
 def _examine(source: Source, services: Services) -> Content:
@@ -70,62 +146,28 @@ def _blocks(file: BinaryIO, size_bytes: int) -> Iterator[bytes]:
         yield block
 
 
-def _register(source: Source, content: Content, services: Services, connection: Connection) -> None:
-    inserted = connection.execute(
-        insert(SourceDocument)
-        .values(
-            sha256=content.sha256,
-            original_file_name=source.original_file_name,
-            s3_bucket=services.objects.bucket,
-            object_name=object_name(source.original_file_name),
-            file_size_bytes=content.size_bytes,
-            mime_type=content.mime_type,
-            partition_key=source.partition_key,
-        )
-        .on_conflict_do_nothing(index_elements=[SourceDocument.sha256])
-        .returning(SourceDocument.document_uuid)
-    ).scalar_one_or_none()
-    document_uuid = (
-        inserted
-        or connection.execute(
-            select(SourceDocument.document_uuid).where(SourceDocument.sha256 == content.sha256)
-        ).scalar_one()
-    )
-    connection.execute(
-        update(DocumentSource)
-        .where(DocumentSource.partition_key == source.partition_key)
-        .values(document_uuid=document_uuid)
+def _sightings(connection: Connection, document_uuids: Collection[UUID]) -> Mapping[UUID, int]:
+    """How many sources each of these documents has."""
+    columns = DocumentSource.__table__.columns
+    return dict(
+        connection.execute(
+            select(columns.document_uuid, func.count())
+            .where(columns.document_uuid.in_(document_uuids))
+            .group_by(columns.document_uuid)
+        ).all()
     )
 
 
-def _result(source: Source, connection: Connection) -> Result:
-    sighting = aliased(DocumentSource)
-    row = connection.execute(
-        select(
-            SourceDocument.document_uuid,
-            SourceDocument.sha256,
-            SourceDocument.original_file_name,
-            SourceDocument.file_size_bytes,
-            SourceDocument.mime_type,
-            SourceDocument.partition_key,
-            select(func.count())
-            .select_from(sighting)
-            .where(sighting.document_uuid == SourceDocument.document_uuid)
-            .scalar_subquery()
-            .label("sightings"),
-        )
-        .join(DocumentSource, DocumentSource.document_uuid == SourceDocument.document_uuid)
-        .where(DocumentSource.partition_key == source.partition_key)
-    ).one()
+def _result(source: Source, document: Document, sightings: int) -> Result:
     details: dict[str, str | int | float | None] = {
-        "document_uuid": str(row.document_uuid),
+        "document_uuid": str(document.document_uuid),
         "file_name": source.original_file_name,
         "source_uri": source.source_uri,
-        "sha256": row.sha256,
-        "bytes": row.file_size_bytes,
-        "mime_type": row.mime_type,
-        "sightings": row.sightings,
+        "sha256": document.sha256,
+        "bytes": document.file_size_bytes,
+        "mime_type": document.mime_type,
+        "sightings": sightings,
     }
-    if row.partition_key != source.partition_key:
-        details["duplicate_of"] = f"{row.original_file_name} (partition {row.partition_key})"
-    return Result(row.document_uuid, row.sha256, details=details)
+    if document.partition_key != source.partition_key:
+        details["duplicate_of"] = f"{document.original_file_name} (partition {document.partition_key})"
+    return Result(document.document_uuid, document.sha256, details=details)

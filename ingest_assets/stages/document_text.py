@@ -7,71 +7,196 @@ engine, or another version of it, has read is read again.
 
 from __future__ import annotations
 
+import hashlib
 from base64 import b64encode
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from statistics import fmean
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
-from ingest_assets.language import UNKNOWN, search_language
+from ingest_assets.language import UNKNOWN
 from ingest_assets.markdown import table
 from ingest_assets.notes import Note
-from ingest_assets.ocr.engine import Page, Recognition, StoredObject
+from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.stages import document_object
-from ingest_assets.stages.stage import Markdown, Result, Services, Source, require_document
-from ingest_assets.store.models import (
-    DocumentNote,
-    DocumentPage,
-    DocumentText,
-    SearchLanguage,
-    SourceDocument,
+from ingest_assets.stages.stage import (
+    Document,
+    Known,
+    Markdown,
+    Result,
+    Services,
+    Source,
+    Text,
+    known_document,
+    require_document,
 )
+from ingest_assets.store.models import DocumentNote, DocumentPage, DocumentText, SearchLanguage
 
 NAME = "document_text"
 CODE_VERSION = "1"
 
 PAGE_SEPARATOR = "\n\n"
-_SHA256 = func.encode(func.sha256(func.convert_to(DocumentText.text, "UTF8")), "hex")
 _PREVIEW_CHARACTERS = 600
 _NOTES_SHOWN = 20
 
 
-def run(source: Source, services: Services, connection: Connection) -> Result:
+@dataclass(frozen=True)
+class _Facts:
+    """What is shown of a text, whether it was read now or earlier."""
+
+    sha256: str
+    beginning: str
+    characters: int
+    engine: str
+    engine_version: str
+    page_count: int
+    origins: Mapping[str, int]
+    mean_confidence: float | None
+    notes: Sequence[Any]
+    thumbnail: bytes | None
+
+
+@dataclass
+class Reading:
+    """A document that was read, with a text to be stored.
+
+    Attributes:
+        replaced: when the text was made that makes room for this one; None where there is none.
+        kept: the text that is there after all.
+    """
+
+    source: Source
+    document: Document
+    recognition: Recognition
+    text: Text
+    page_ends: Sequence[int]
+    replaced: datetime | None
+    services: Services
+    known: Known
+    kept: _Facts | None = None
+
+    def result(self) -> Result:
+        """What was read."""
+        return _result(self.source, self.document, self.services, self.kept or self._facts())
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """Of the pages that were recognised, 0 to 1; None where none was."""
+        pages = self.recognition.pages
+        confidences = [page.confidence for page in pages if page.confidence is not None]
+        return fmean(confidences) if confidences else None
+
+    @property
+    def notes(self) -> list[Note]:
+        """Those of the whole document first, then page by page: tasks end in any order."""
+        return sorted(self.recognition.notes, key=lambda note: note.page or 0)
+
+    def _facts(self) -> _Facts:
+        recognition = self.recognition
+        return _Facts(
+            sha256=self.text.sha256,
+            beginning=self.text.content[:_PREVIEW_CHARACTERS],
+            characters=len(self.text.content),
+            engine=recognition.engine,
+            engine_version=recognition.engine_version,
+            page_count=len(recognition.pages),
+            origins=Counter(page.origin for page in recognition.pages),
+            mean_confidence=self.mean_confidence,
+            notes=[(note.page, note.sentence, note.leaves_out) for note in self.notes],
+            thumbnail=recognition.thumbnail,
+        )
+
+
+def work(source: Source, services: Services, known: Known) -> Result | Reading:
     """Recognise the document, unless it has a text already."""
-    document_uuid = require_document(source)
-    with connection.begin():
-        document = connection.execute(
-            select(SourceDocument.__table__).where(SourceDocument.document_uuid == document_uuid)
-        ).one()
-        text = _text(document_uuid, connection).one_or_none()
+    document = known_document(source, services, known)
     if document.upload_timestamp is None:
         raise PermanentError(
             "upstream_missing",
-            f"Document {document_uuid} ({document.original_file_name}) has no stored object.",
+            f"Document {document.document_uuid} ({document.original_file_name}) has no stored object.",
             "Materialise document_object first.",
         )
-    # Recognition may take minutes, of many documents at a time: none of them keeps a connection.
-    connection.close()
-    if text is None or _is_to_be_read_again(text, document, services):
-        failpoint("text.recognising")
-        recognition = services.engine.recognise(_stored_object(document, services))
-        failpoint("text.recognised")
-        if recognition.thumbnail:
-            services.objects.put_derived(
-                _thumbnail_key(document_uuid), recognition.thumbnail, "image/jpeg"
+    row = None
+    if not known.is_new:
+        # Recognition may take minutes, of many documents at a time: none of them keeps a connection.
+        with services.database.engine.connect() as connection:
+            row = _row(document.document_uuid, connection)
+            if row is not None and not _is_to_be_read_again(row, document, services):
+                return _result(source, document, services, _read(row, services, connection))
+    failpoint("text.recognising")
+    recognition = services.engine.recognise(_stored_object(document, services))
+    failpoint("text.recognised")
+    if recognition.thumbnail:
+        services.objects.put_derived(
+            _thumbnail_key(document.document_uuid), recognition.thumbnail, "image/jpeg"
+        )
+        failpoint("thumbnail.stored")
+    content, ends = _joined(recognition)
+    return Reading(
+        source,
+        document,
+        recognition,
+        content,
+        ends,
+        row and row.recognised_at,
+        services,
+        known,
+    )
+
+
+def save(connection: Connection, works: Sequence[Reading]) -> None:
+    """Store texts, pages and notes; a document that has a text meanwhile keeps it."""
+    if replaced := [
+        (one.document.document_uuid, one.replaced) for one in works if one.replaced is not None
+    ]:
+        columns = DocumentText.__table__.columns
+        connection.execute(
+            delete(DocumentText).where(
+                tuple_(columns.document_uuid, columns.recognised_at).in_(replaced)
             )
-            failpoint("thumbnail.stored")
-        with services.database.engine.begin() as writer:
-            _store(document_uuid, recognition, writer, text)
-            failpoint("text.inserted")
-        failpoint("text.committed")
-    with services.database.engine.connect() as reader:
-        return _result(source, document, services, reader)
+        )
+    note_languages(connection, [one.text for one in works])
+    inserted = set(
+        connection.execute(
+            insert(DocumentText).on_conflict_do_nothing().returning(DocumentText.document_uuid),
+            [_text_row(one) for one in works],
+        ).scalars()
+    )
+    stored = [one for one in works if one.document.document_uuid in inserted]
+    for one in works:
+        if one in stored:
+            one.known.text, one.kept = one.text, None
+        else:
+            # Postgres was gone for a while, and the document's lock with it: another run was faster.
+            one.known.text = None
+            row = _row(one.document.document_uuid, connection)
+            assert row is not None  # noqa: S101  # It was there, and its lock is held again.
+            one.kept = _read(row, one.services, connection)
+    if pages := [row for one in stored for row in _page_rows(one)]:
+        connection.execute(insert(DocumentPage), pages)
+    if notes := [row for one in stored for row in _note_rows(one)]:
+        connection.execute(insert(DocumentNote), notes)
+    connection.execute(
+        text("""
+            UPDATE ingest.source_documents AS document SET page_count = found.page_count
+            FROM unnest(CAST(:uuids AS uuid[]), CAST(:counts AS integer[]))
+                AS found (document_uuid, page_count)
+            WHERE document.document_uuid = found.document_uuid
+        """),
+        {
+            "uuids": [str(one.document.document_uuid) for one in stored],
+            "counts": [len(one.recognition.pages) for one in stored],
+        },
+    )
+    failpoint("text.inserted")
 
 
 def code_version(engine: str, version: str) -> str:
@@ -83,64 +208,50 @@ def code_version(engine: str, version: str) -> str:
     return f"{CODE_VERSION}; {engine}: {version}"
 
 
-def text_sha256(document_uuid: UUID, connection: Connection) -> str:
-    """Hex digest of the stored text, which is the data version of this stage's result.
+def known_text(source: Source, services: Services, known: Known) -> Text:
+    """The stored text of the source's document: the one in hand, else read.
 
     Raises:
         PermanentError: the document has no text yet.
     """
-    sha256: str | None = connection.execute(
-        select(_SHA256).where(DocumentText.document_uuid == document_uuid)
-    ).scalar_one_or_none()
-    if sha256 is None:
-        raise PermanentError(
-            "upstream_missing",
-            f"Document {document_uuid} has no stored text.",
-            f"Materialise {NAME} first.",
-        )
-    return sha256
+    if known.text is None:
+        document_uuid = require_document(source)
+        with services.database.engine.connect() as connection:
+            content = connection.execute(
+                select(DocumentText.text).where(DocumentText.document_uuid == document_uuid)
+            ).scalar_one_or_none()
+            starts = connection.execute(
+                select(DocumentPage.char_start)
+                .where(DocumentPage.document_uuid == document_uuid)
+                .order_by(DocumentPage.page_number)
+            ).scalars()
+            if content is None:
+                raise PermanentError(
+                    "upstream_missing",
+                    f"Document {document_uuid} has no stored text.",
+                    f"Materialise {NAME} first.",
+                )
+            known.text = Text(content, _sha256(content), list(starts))
+    return known.text
 
 
-def stored_text(document_uuid: UUID, connection: Connection) -> str:
-    """The text of a document that has one."""
-    text: str = connection.execute(
-        select(DocumentText.text).where(DocumentText.document_uuid == document_uuid)
-    ).scalar_one()
-    return text
-
-
-def known_language(text: str, connection: Connection) -> str:
-    """The language in which a text is searched; from now on, questions are asked in it, too."""
-    language = search_language(text)
-    if language != UNKNOWN:
-        connection.execute(insert(SearchLanguage).values(language=language).on_conflict_do_nothing())
-    return language
-
-
-def page_starts(document_uuid: UUID, connection: Connection) -> Sequence[int]:
-    """Where each page begins in the text, in characters, ascending: that of page 1 comes first.
-
-    `bisect_right(starts, place)` is the number of the page that a character is on.
-    """
-    return (
+def note_languages(connection: Connection, texts: Iterable[Text]) -> None:
+    """Note what the texts are written in: from now on, questions are asked in these languages, too."""
+    if languages := {text.language for text in texts} - {UNKNOWN}:
         connection.execute(
-            select(DocumentPage.char_start)
-            .where(DocumentPage.document_uuid == document_uuid)
-            .order_by(DocumentPage.page_number)
+            insert(SearchLanguage).on_conflict_do_nothing(),
+            [{"language": language} for language in sorted(languages)],
         )
-        .scalars()
-        .all()
-    )
 
 
-def _is_to_be_read_again(text: Row[Any], document: Row[Any], services: Services) -> bool:
+def _is_to_be_read_again(row: Row[Any], document: Document, services: Services) -> bool:
     reads_as = services.engine.reads_as(document.mime_type)
     if services.read_again == "other-engine":
-        return bool(text.engine != reads_as[0])
-    return services.read_again == "other-version" and not _is_by(reads_as, text)
+        return bool(row.engine != reads_as[0])
+    return services.read_again == "other-version" and not _is_by(reads_as, row)
 
 
-def _is_by(reads_as: tuple[str, str], text: Row[Any]) -> bool:
+def _is_by(reads_as: tuple[str, str], text: Row[Any] | _Facts) -> bool:
     """Whether a text was read by this engine in this version."""
     engine, version = reads_as
     return bool(text.engine == engine and text.engine_version.endswith(version))
@@ -150,7 +261,7 @@ def _thumbnail_key(document_uuid: UUID) -> str:
     return f"derived/{document_uuid}/thumbnail.jpg"
 
 
-def _stored_object(document: Row[Any], services: Services) -> StoredObject:
+def _stored_object(document: Document, services: Services) -> StoredObject:
     return StoredObject(
         document_uuid=document.document_uuid,
         bucket=document.s3_bucket,
@@ -161,144 +272,129 @@ def _stored_object(document: Row[Any], services: Services) -> StoredObject:
     )
 
 
-def _store(
-    document_uuid: UUID,
-    recognition: Recognition,
-    connection: Connection,
-    replaced: Row[Any] | None,
-) -> None:
-    """Insert text, pages and notes in the caller's transaction; a document with a text keeps it.
-
-    Args:
-        replaced: the text that makes room, if there is one.
-    """
-    if replaced is not None:
-        connection.execute(
-            delete(DocumentText).where(
-                DocumentText.document_uuid == document_uuid,
-                DocumentText.recognised_at == replaced.recognised_at,
-            )
-        )
+def _joined(recognition: Recognition) -> tuple[Text, Sequence[int]]:
+    """The pages as one text, and where each of them ends in it."""
     # Blank space and stray marks are no text: such a document is kept as one without any.
-    readable = any(character.isalnum() for page in recognition.pages for character in page.text)
-    text = PAGE_SEPARATOR.join(page.text for page in recognition.pages) if readable else ""
-    confidences = [page.confidence for page in recognition.pages if page.confidence is not None]
-    inserted = connection.execute(
-        insert(DocumentText)
-        .values(
-            document_uuid=document_uuid,
-            text=text,
-            engine=recognition.engine,
-            engine_version=recognition.engine_version,
-            page_count=len(recognition.pages),
-            mean_confidence=fmean(confidences) if confidences else None,
-            language=known_language(text, connection),
-        )
-        .on_conflict_do_nothing()
-    )
-    if not inserted.rowcount:
-        # Postgres was gone for a while, and the document's lock with it: another run was faster.
-        return
-    connection.execute(
-        insert(DocumentPage), _page_rows(document_uuid, recognition.pages, readable=readable)
-    )
-    if recognition.notes:
-        connection.execute(insert(DocumentNote), _note_rows(document_uuid, recognition.notes))
-    connection.execute(
-        update(SourceDocument)
-        .where(SourceDocument.document_uuid == document_uuid)
-        .values(page_count=len(recognition.pages))
-    )
+    if not any(character.isalnum() for page in recognition.pages for character in page.text):
+        nowhere = [0] * len(recognition.pages)
+        return Text("", _sha256(""), nowhere), nowhere
+    content = PAGE_SEPARATOR.join(page.text for page in recognition.pages)
+    starts, ends = [], []
+    start = 0
+    for page in recognition.pages:
+        starts.append(start)
+        ends.append(start + len(page.text))
+        start = ends[-1] + len(PAGE_SEPARATOR)
+    return Text(content, _sha256(content), starts), ends
 
 
-def _page_rows(document_uuid: UUID, pages: tuple[Page, ...], *, readable: bool) -> list[dict[str, Any]]:
-    rows, start = [], 0
-    for page in pages:
-        end = start + len(page.text) if readable else 0
-        rows.append(
-            {
-                "document_uuid": document_uuid,
-                "page_number": page.number,
-                "char_start": start,
-                "char_end": end,
-                "origin": page.origin,
-                "confidence": page.confidence,
-            }
-        )
-        start = end + len(PAGE_SEPARATOR) if readable else 0
-    return rows
+def _sha256(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _note_rows(document_uuid: UUID, notes: tuple[Note, ...]) -> list[dict[str, Any]]:
-    # Those of the whole document first, then page by page: tasks end in any order.
-    return [
-        {
-            "document_uuid": document_uuid,
+def _text_row(one: Reading) -> dict[str, Any]:
+    return {
+        "document_uuid": one.document.document_uuid,
+        "text": one.text.content,
+        "engine": one.recognition.engine,
+        "engine_version": one.recognition.engine_version,
+        "page_count": len(one.recognition.pages),
+        "mean_confidence": one.mean_confidence,
+        "language": one.text.language,
+    }
+
+
+def _page_rows(one: Reading) -> Iterator[dict[str, Any]]:
+    for page, start, end in zip(
+        one.recognition.pages, one.text.page_starts, one.page_ends, strict=True
+    ):
+        yield {
+            "document_uuid": one.document.document_uuid,
+            "page_number": page.number,
+            "char_start": start,
+            "char_end": end,
+            "origin": page.origin,
+            "confidence": page.confidence,
+        }
+
+
+def _note_rows(one: Reading) -> Iterator[dict[str, Any]]:
+    for number, note in enumerate(one.notes, 1):
+        yield {
+            "document_uuid": one.document.document_uuid,
             "note_number": number,
             "page_number": note.page,
             "kind": note.kind,
             "sentence": note.sentence,
             "leaves_out": note.leaves_out,
         }
-        for number, note in enumerate(sorted(notes, key=lambda note: note.page or 0), 1)
-    ]
 
 
-def _text(document_uuid: UUID, connection: Connection) -> CursorResult[Any]:
+def _row(document_uuid: UUID, connection: Connection) -> Row[Any] | None:
+    """The row of a text, without the text itself."""
     columns = DocumentText.__table__.columns
     return connection.execute(
         select(
             func.left(columns.text, _PREVIEW_CHARACTERS).label("beginning"),
-            _SHA256.label("sha256"),
+            func.encode(func.sha256(func.convert_to(columns.text, "UTF8")), "hex").label("sha256"),
             *(column for column in columns if column.name != "text"),
         ).where(columns.document_uuid == document_uuid)
+    ).one_or_none()
+
+
+def _read(row: Row[Any], services: Services, connection: Connection) -> _Facts:
+    """What is stored of a text."""
+    pages, notes = DocumentPage.__table__.columns, DocumentNote.__table__.columns
+    origins = connection.execute(
+        select(pages.origin, func.count())
+        .where(pages.document_uuid == row.document_uuid)
+        .group_by(pages.origin)
+    ).all()
+    noted = connection.execute(
+        select(notes.page_number, notes.sentence, notes.leaves_out)
+        .where(notes.document_uuid == row.document_uuid)
+        .order_by(notes.note_number)
+    ).all()
+    return _Facts(
+        sha256=row.sha256,
+        beginning=row.beginning,
+        characters=row.char_count,
+        engine=row.engine,
+        engine_version=row.engine_version,
+        page_count=row.page_count,
+        origins=dict(origins),
+        mean_confidence=row.mean_confidence,
+        notes=noted,
+        thumbnail=services.objects.get_derived(_thumbnail_key(row.document_uuid)),
     )
 
 
-def _result(source: Source, document: Row[Any], services: Services, connection: Connection) -> Result:
-    text = _text(document.document_uuid, connection).one()
-    origins = dict(
-        connection.execute(
-            select(DocumentPage.origin, func.count())
-            .where(DocumentPage.document_uuid == document.document_uuid)
-            .group_by(DocumentPage.origin)
-        ).all()
-    )
-    notes = _notes(document.document_uuid, connection)
+def _result(source: Source, document: Document, services: Services, facts: _Facts) -> Result:
     return Result(
         document.document_uuid,
-        text.sha256,
+        facts.sha256,
         {document_object.NAME: document.sha256},
         {
             "document_uuid": str(document.document_uuid),
             "file_name": source.original_file_name,
             "dagster/uri": services.objects.uri(document.s3_key),
-            "outcome": "text" if text.char_count else "no_text: nothing readable was found",
-            "pages": text.page_count,
-            "pages_with_text_layer": origins.get("text-layer", 0),
-            "pages_recognised": origins.get("ocr", 0),
-            "characters": text.char_count,
-            "mean_confidence": text.mean_confidence,
-            "engine": f"{text.engine}: {text.engine_version}",
-            "complete": not any(note.leaves_out for note in notes),
-            "notes": _listed(notes),
-            "preview": Markdown(_fenced(text.beginning)),
-            "page_1": _picture(services.objects.get_derived(_thumbnail_key(document.document_uuid))),
+            "outcome": "text" if facts.characters else "no_text: nothing readable was found",
+            "pages": facts.page_count,
+            "pages_with_text_layer": facts.origins.get("text-layer", 0),
+            "pages_recognised": facts.origins.get("ocr", 0),
+            "characters": facts.characters,
+            "mean_confidence": facts.mean_confidence,
+            "engine": f"{facts.engine}: {facts.engine_version}",
+            "complete": not any(leaves_out for _, _, leaves_out in facts.notes),
+            "notes": _listed(facts.notes),
+            "preview": Markdown(_fenced(facts.beginning)),
+            "page_1": _picture(facts.thumbnail),
         },
         # What an earlier version read is not this version's result, whichever run says so.
         None
-        if _is_by(services.engine.reads_as(document.mime_type), text)
-        else code_version(text.engine, text.engine_version),
+        if _is_by(services.engine.reads_as(document.mime_type), facts)
+        else code_version(facts.engine, facts.engine_version),
     )
-
-
-def _notes(document_uuid: UUID, connection: Connection) -> Sequence[Any]:
-    columns = DocumentNote.__table__.columns
-    return connection.execute(
-        select(columns.page_number, columns.sentence, columns.leaves_out)
-        .where(columns.document_uuid == document_uuid)
-        .order_by(columns.note_number)
-    ).all()
 
 
 def _listed(notes: Sequence[Any]) -> Markdown | None:
@@ -306,8 +402,8 @@ def _listed(notes: Sequence[Any]) -> Markdown | None:
     if not notes:
         return None
     rows = [
-        (note.page_number or "", note.sentence, "left out" if note.leaves_out else "")
-        for note in notes[:_NOTES_SHOWN]
+        (page or "", sentence, "left out" if leaves_out else "")
+        for page, sentence, leaves_out in notes[:_NOTES_SHOWN]
     ]
     if len(notes) > _NOTES_SHOWN:
         rows.append(("…", f"and {len(notes) - _NOTES_SHOWN} more, in ingest.document_notes", ""))

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -44,8 +44,23 @@ from ingest_assets.stages import (
     document_row,
     document_text,
 )
-from ingest_assets.stages.stage import Result, Services, Source, Stage, load_source
-from ingest_assets.store.attempts import beat, begin_attempt, end_attempt
+from ingest_assets.stages.stage import (
+    Known,
+    Result,
+    Services,
+    Source,
+    Stage,
+    Work,
+    load_source,
+)
+from ingest_assets.store.attempts import (
+    Begin,
+    beat,
+    begin_attempts,
+    close_abandoned,
+    end_attempts,
+    fail_attempt,
+)
 from ingest_assets.store.database import database_error
 from ingest_assets.store.locks import Held, Locks
 
@@ -53,11 +68,8 @@ _log = get_logger(__name__)
 
 # What each stage does; `stage_names` has their order.
 WORK: Mapping[str, Stage] = {
-    document_row.NAME: document_row.run,
-    document_object.NAME: document_object.run,
-    document_text.NAME: document_text.run,
-    document_chunks.NAME: document_chunks.run,
-    document_entities.NAME: document_entities.run,
+    module.NAME: Stage(module.work, module.save)
+    for module in (document_row, document_object, document_text, document_chunks, document_entities)
 }
 HEARTBEAT_SECONDS = 10.0
 # A transient fault is tried again soon, here; what lasts longer is left to the sensor `retry_failed`.
@@ -82,6 +94,20 @@ class Outcome:
     result: Result | None = None
     error: IngestError | None = None
     details: str = ""
+
+
+@dataclass
+class _Passage:
+    """One document on its way, under its locks.
+
+    Attributes:
+        attempt_id: the attempt that is under way, if one is.
+    """
+
+    source: Source
+    held: Held
+    known: Known = field(default_factory=Known)
+    attempt_id: int | None = None
 
 
 class Runner:
@@ -168,57 +194,100 @@ class Runner:
         try:
             with self._locks.hold(partition_key) as held:
                 with self._services.database.engine.connect() as connection:
-                    source = load_source(connection, partition_key)
+                    passage = _Passage(load_source(connection, partition_key), held)
                 while left:
-                    if source.document_uuid:
+                    if passage.source.document_uuid:
                         # Two sightings of one content must not be stored or recognised at the same
                         # time. Before a slot is taken: its holder needs one to get any further.
-                        held.add(str(source.document_uuid))
+                        held.add(str(passage.source.document_uuid))
                     with self._slots[left[0]]:
                         if self._stop.is_set():
                             return None
-                        outcome = self._attempt(left[0], source, held)
-                    if outcome.result is None:
-                        return outcome
-                    self._report(outcome)
-                    del left[0]
-                    source = replace(source, document_uuid=outcome.result.document_uuid)
+                        failed = self._pass_some(passage, left)
+                    if failed:
+                        return failed
         except Exception as error:  # noqa: BLE001 - also what the connection itself raises
             return _failed(partition_key, left[0], 0.0, error)
         return None
 
-    def _attempt(self, stage: str, source: Source, held: Held) -> Outcome:
-        engine = self._services.database.engine
-        held.check()
-        with engine.begin() as connection:
-            attempt_id = begin_attempt(
-                connection, source.partition_key, source.document_uuid, stage, self._run_id
+    def _pass_some(self, passage: _Passage, left: list[str]) -> Outcome | None:
+        """Pass stages as long as neither a slot nor a lock has to be waited for."""
+        self._begin(passage, left[0])
+        while passage.attempt_id is not None:
+            stage = left[0]
+            started = time.monotonic()
+            try:
+                work = WORK[stage].work(passage.source, self._services, passage.known)
+                result = self._write(passage, stage, work, self._next(left))
+            except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
+                outcome = _failed(
+                    passage.source.partition_key, stage, time.monotonic() - started, error
+                )
+                self._end_failed(passage, outcome)
+                return outcome
+            seconds = time.monotonic() - started
+            self._report(Outcome(passage.source.partition_key, stage, seconds, result))
+            del left[0]
+        return None
+
+    def _next(self, left: Sequence[str]) -> str | None:
+        """The stage that may be begun together with the end of the first that is left."""
+        if self._stop.is_set() or len(left) == 1 or self._slots[left[0]] is not self._slots[left[1]]:
+            return None
+        return left[1]
+
+    def _begin(self, passage: _Passage, stage: str) -> None:
+        source = passage.source
+        passage.held.check()
+        with self._services.database.engine.begin() as connection:
+            close_abandoned(connection, [source.partition_key])
+            (passage.attempt_id,) = begin_attempts(
+                connection,
+                [Begin(source.partition_key, source.document_uuid, stage)],
+                self._run_id,
             )
             failpoint("attempt.inserted")
         failpoint("attempt.committed")
-        self._running[attempt_id] = None
-        started = time.monotonic()
-        try:
-            with engine.connect() as connection:
-                result = WORK[stage](source, self._services, connection)
-            held.check()
-            with engine.begin() as connection:
-                failpoint("attempt.ending")
-                end_attempt(connection, attempt_id, result.document_uuid)
-            failpoint("attempt.ended")
-            return Outcome(source.partition_key, stage, time.monotonic() - started, result=result)
-        except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
-            outcome = _failed(source.partition_key, stage, time.monotonic() - started, error)
-            self._end_failed(attempt_id, source, outcome)
-            failpoint("attempt.failed")
-            return outcome
-        finally:
-            self._running.pop(attempt_id, None)
+        self._running[passage.attempt_id] = None
 
-    def _end_failed(self, attempt_id: int, source: Source, outcome: Outcome) -> None:
+    def _write(
+        self, passage: _Passage, stage: str, work: Work | Result, following: str | None
+    ) -> Result:
+        """Store what a stage made, end its attempt and begin that of the next: one transaction."""
+        attempt_id = passage.attempt_id
+        assert attempt_id is not None  # noqa: S101  # For the type checker.
+        begun: int | None = None
+        failpoint("results.writing")
+        passage.held.check()
+        with self._services.database.engine.begin() as connection:
+            if isinstance(work, Result):
+                result = work
+            else:
+                WORK[stage].save(connection, [work])
+                result = work.result()
+            end_attempts(connection, {attempt_id: result.document_uuid})
+            # Before anybody can see the row of a new document, so that nobody else works on it.
+            if not passage.held.try_add(str(result.document_uuid)):
+                passage.known.is_new, following = False, None
+            if following:
+                begin = Begin(passage.source.partition_key, result.document_uuid, following)
+                (begun,) = begin_attempts(connection, [begin], self._run_id)
+            failpoint("results.written")
+        failpoint("results.committed")
+        if begun is not None:
+            self._running[begun] = None
+        self._running.pop(attempt_id, None)
+        passage.attempt_id = begun
+        passage.source = replace(passage.source, document_uuid=result.document_uuid)
+        return result
+
+    def _end_failed(self, passage: _Passage, outcome: Outcome) -> None:
+        attempt_id = passage.attempt_id
+        assert attempt_id is not None  # noqa: S101  # For the type checker.
+        assert outcome.error is not None  # noqa: S101
         try:
             with self._services.database.engine.begin() as connection:
-                end_attempt(connection, attempt_id, source.document_uuid, outcome.error)
+                fail_attempt(connection, attempt_id, passage.source.document_uuid, outcome.error)
         except SQLAlchemyError as error:
             _log.warning(
                 "Attempt %d (%s of %s) failed, and its end could not be written either: %s The next "
@@ -228,6 +297,8 @@ class Runner:
                 outcome.partition_key,
                 database_error(error),
             )
+        self._running.pop(attempt_id, None)
+        failpoint("attempt.failed")
 
     def _report(self, outcome: Outcome) -> None:
         # Where Dagster itself fails, the run ends without a word to us: its resources tell.

@@ -6,10 +6,12 @@ Belongs here: the types that all stages share. Does not belong here: anything th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select, update
@@ -17,9 +19,10 @@ from sqlalchemy import Connection, func, select, update
 from ingest_assets.errors import PermanentError
 from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.extraction.engine import EntityEngine
+from ingest_assets.language import search_language
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.store.database import Database
-from ingest_assets.store.models import DocumentSource
+from ingest_assets.store.models import DocumentSource, SourceDocument
 from ingest_assets.store.object_store import ObjectStore
 
 
@@ -63,6 +66,59 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Document:
+    """A row of `source_documents`: one content."""
+
+    document_uuid: UUID
+    sha256: str
+    original_file_name: str
+    s3_bucket: str
+    s3_key: str
+    s3_etag: str | None
+    file_size_bytes: int
+    mime_type: str
+    partition_key: str
+    upload_timestamp: datetime | None
+
+
+@dataclass(frozen=True)
+class Text:
+    """A document's text as it is stored.
+
+    Attributes:
+        sha256: hex digest of the text in UTF-8; the data version of `document_text`.
+        page_starts: where each page begins, in characters, ascending: that of page 1 comes first.
+            `bisect_right(page_starts, place)` is the number of the page that a character is on.
+    """
+
+    content: str
+    sha256: str
+    page_starts: Sequence[int]
+
+    @cached_property
+    def language(self) -> str:
+        """The language that it is searched in."""
+        return search_language(self.content)
+
+
+@dataclass
+class Known:
+    """What a run knows of a document: its stages have read or made it under the document's lock.
+
+    A stage takes from here what one before it left, and reads the rest.
+
+    Attributes:
+        is_new: whether this run named the document: then nothing else of it can be there yet.
+        chunks_digest: data version of `document_chunks`.
+    """
+
+    is_new: bool = False
+    document: Document | None = None
+    text: Text | None = None
+    chunks_digest: str | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """What a stage did.
 
@@ -82,7 +138,29 @@ class Result:
     code_version: str | None = None
 
 
-Stage = Callable[[Source, Services, Connection], Result]
+DOCUMENT_COLUMNS = [SourceDocument.__table__.columns[column.name] for column in fields(Document)]
+
+
+class Work(Protocol):
+    """What a stage has made of one document, and what it has still to store."""
+
+    def result(self) -> Result:
+        """What a person is told, once it is stored."""
+        ...
+
+
+class Stage(NamedTuple):
+    """What is done to a document at one stage.
+
+    Attributes:
+        work: all that takes time: it reads, computes and calls services, and holds no transaction. It
+            returns the stage's result where that is there already, else what has to be stored.
+        save: stores what `work` returned of so many documents, in the caller's transaction, which
+            ends their attempts too.
+    """
+
+    work: Callable[[Source, Services, Known], Result | Work]
+    save: Callable[[Connection, Sequence[Any]], None]
 
 
 def load_source(connection: Connection, partition_key: str) -> Source:
@@ -103,6 +181,14 @@ def load_source(connection: Connection, partition_key: str) -> Source:
             f"Partition {partition_key} stands for no source: document_sources does not hold it.",
         )
     return Source(**row._mapping)
+
+
+def load_document(connection: Connection, document_uuid: UUID) -> Document:
+    """Read the row of a document that has one."""
+    row = connection.execute(
+        select(*DOCUMENT_COLUMNS).where(SourceDocument.document_uuid == document_uuid)
+    ).one()
+    return Document(**row._mapping)
 
 
 def mark_reported(connection: Connection, partition_keys: Collection[str]) -> None:
@@ -128,3 +214,16 @@ def require_document(source: Source) -> UUID:
             "Materialise document_row first.",
         )
     return source.document_uuid
+
+
+def known_document(source: Source, services: Services, known: Known) -> Document:
+    """The row of the source's document: the one in hand, else read.
+
+    Raises:
+        PermanentError: the source was not registered yet.
+    """
+    document_uuid = require_document(source)
+    if known.document is None:
+        with services.database.engine.connect() as connection:
+            known.document = load_document(connection, document_uuid)
+    return known.document

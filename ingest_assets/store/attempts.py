@@ -5,10 +5,11 @@ Belongs here: writing and closing attempts. Does not belong here: deciding what 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, text, update
 
 from ingest_assets.errors import IngestError
 from ingest_assets.log import get_logger
@@ -16,44 +17,30 @@ from ingest_assets.store.models import StageAttempt
 
 _log = get_logger(__name__)
 
+_CLOSED_BEFORE = (
+    "Attempt %d has ended, but another run closed it as abandoned before: this run had lost the "
+    "document's lock."
+)
 _ATTEMPTS = StageAttempt.__table__.columns
 
 
-def begin_attempt(
-    connection: Connection, partition_key: str, document_uuid: UUID | None, stage: str, run_id: str
-) -> int:
-    """Add a running attempt, in the caller's transaction. The caller holds the partition's lock.
+class Begin(NamedTuple):
+    """An attempt to be begun."""
 
-    Whoever holds the lock knows that an attempt which still says `running` is that of a process which
-    is gone: it is closed as abandoned, so that the history says what happened.
+    partition_key: str
+    document_uuid: UUID | None
+    stage: str
 
-    Returns:
-        The new attempt's id.
+
+def close_abandoned(connection: Connection, partition_keys: Collection[str]) -> None:
+    """Close, in the caller's transaction, what other processes left; the caller holds their locks.
+
+    Whoever holds a partition's lock knows that an attempt which still says `running` is that of a
+    process which is gone: it is closed as abandoned, so that the history says what happened.
     """
-    _close_abandoned(connection, partition_key)
-    earlier = (
-        select(func.count())
-        .where(_ATTEMPTS.partition_key == partition_key, _ATTEMPTS.stage == stage)
-        .scalar_subquery()
-    )
-    attempt_id: int = connection.execute(
-        insert(StageAttempt)
-        .values(
-            partition_key=partition_key,
-            document_uuid=document_uuid,
-            stage=stage,
-            attempt=earlier + 1,
-            run_id=run_id,
-        )
-        .returning(_ATTEMPTS.attempt_id)
-    ).scalar_one()
-    return attempt_id
-
-
-def _close_abandoned(connection: Connection, partition_key: str) -> None:
     abandoned = connection.execute(
         update(StageAttempt)
-        .where(_ATTEMPTS.partition_key == partition_key, _ATTEMPTS.status == "running")
+        .where(_ATTEMPTS.partition_key.in_(partition_keys), _ATTEMPTS.status == "running")
         .values(
             status="failed",
             error_class="transient",
@@ -62,45 +49,84 @@ def _close_abandoned(connection: Connection, partition_key: str) -> None:
             error_remedy="It was tried again.",
             finished_at=func.now(),
         )
-        .returning(_ATTEMPTS.attempt_id, _ATTEMPTS.stage, _ATTEMPTS.run_id)
+        .returning(_ATTEMPTS.attempt_id, _ATTEMPTS.stage, _ATTEMPTS.partition_key, _ATTEMPTS.run_id)
     )
     for attempt in abandoned:
         _log.warning(
             "Attempt %d (%s of %s) was left running by run %s, whose process is gone; it is closed as "
             "abandoned, and the document is tried again.",
-            attempt.attempt_id,
-            attempt.stage,
-            partition_key,
-            attempt.run_id,
+            *attempt,
         )
 
 
-def end_attempt(
-    connection: Connection,
-    attempt_id: int,
-    document_uuid: UUID | None,
-    error: IngestError | None = None,
+def begin_attempts(connection: Connection, begins: Sequence[Begin], run_id: str) -> list[int]:
+    """Add running attempts, in the caller's transaction. The caller holds their partitions' locks.
+
+    Returns:
+        The new attempts' ids, in the order of `begins`, of which no two are of one partition.
+    """
+    rows = connection.execute(
+        text("""
+            INSERT INTO ingest.stage_attempts (partition_key, document_uuid, stage, attempt, run_id)
+            SELECT partition_key, document_uuid, stage,
+                   (SELECT count(*) + 1 FROM ingest.stage_attempts AS earlier
+                    WHERE earlier.partition_key = new.partition_key AND earlier.stage = new.stage),
+                   :run_id
+            FROM unnest(CAST(:keys AS text[]), CAST(:uuids AS uuid[]), CAST(:stages AS text[]))
+                AS new (partition_key, document_uuid, stage)
+            RETURNING partition_key, attempt_id
+        """),
+        {
+            "run_id": run_id,
+            "keys": [begin.partition_key for begin in begins],
+            "uuids": [begin.document_uuid and str(begin.document_uuid) for begin in begins],
+            "stages": [begin.stage for begin in begins],
+        },
+    )
+    ids = {row.partition_key: row.attempt_id for row in rows}
+    return [ids[begin.partition_key] for begin in begins]
+
+
+def end_attempts(connection: Connection, ended: Mapping[int, UUID | None]) -> None:
+    """Close attempts as succeeded, in the caller's transaction.
+
+    Args:
+        ended: by attempt, the document that its partition stands for.
+    """
+    closed = connection.execute(
+        text("""
+            UPDATE ingest.stage_attempts AS attempt
+            SET status = 'succeeded', document_uuid = ended.document_uuid, finished_at = now()
+            FROM unnest(CAST(:ids AS bigint[]), CAST(:uuids AS uuid[]))
+                AS ended (attempt_id, document_uuid)
+            WHERE attempt.attempt_id = ended.attempt_id AND attempt.status = 'running'
+            RETURNING attempt.attempt_id
+        """),
+        {"ids": list(ended), "uuids": [uuid and str(uuid) for uuid in ended.values()]},
+    )
+    for attempt_id in ended.keys() - set(closed.scalars()):
+        _log.warning(_CLOSED_BEFORE, attempt_id)
+
+
+def fail_attempt(
+    connection: Connection, attempt_id: int, document_uuid: UUID | None, error: IngestError
 ) -> None:
-    """Close an attempt, in the caller's transaction: succeeded, or failed with its reason."""
-    ended = connection.execute(
+    """Close an attempt as failed, with its reason, in the caller's transaction."""
+    closed = connection.execute(
         update(StageAttempt)
         .where(_ATTEMPTS.attempt_id == attempt_id, _ATTEMPTS.status == "running")
         .values(
             document_uuid=document_uuid,
-            status="failed" if error else "succeeded",
-            error_class=error.error_class if error else None,
-            error_code=error.code if error else None,
-            error_message=_storable(error.message) if error else None,
-            error_remedy=_storable(error.remedy) if error and error.remedy else None,
+            status="failed",
+            error_class=error.error_class,
+            error_code=error.code,
+            error_message=_storable(error.message),
+            error_remedy=_storable(error.remedy) if error.remedy else None,
             finished_at=func.now(),
         )
     )
-    if ended.rowcount == 0:
-        _log.warning(
-            "Attempt %d has ended, but another run closed it as abandoned before: this run had lost "
-            "the document's lock.",
-            attempt_id,
-        )
+    if closed.rowcount == 0:
+        _log.warning(_CLOSED_BEFORE, attempt_id)
 
 
 def beat(connection: Connection, attempt_ids: Collection[int]) -> None:

@@ -87,6 +87,20 @@ class Locks:
             raise
         return session
 
+    def try_acquire(self, name: str) -> int:
+        """Take one lock if nobody holds it; returns the session that it was taken in, else 0."""
+        with self._freed:
+            if name in self._names:
+                return 0
+            self._names.add(name)
+        session = 0
+        try:
+            session = self._try(name)
+        finally:
+            if not session:
+                self._free(name)
+        return session
+
     def release(self, name: str, session: int) -> None:
         """Give one lock back."""
         # A connection that is lost has let go of the lock; `_ask` has logged the loss.
@@ -146,6 +160,12 @@ class Held:
         """Hold this one, too; nothing happens if it is held already."""
         if name not in self._sessions:
             self._sessions[name] = self._locks.acquire(name)
+
+    def try_add(self, name: str) -> bool:
+        """The same, unless somebody else holds it now; whether it is held."""
+        if name not in self._sessions and (session := self._locks.try_acquire(name)):
+            self._sessions[name] = session
+        return name in self._sessions
 
     def check(self) -> None:
         """Make sure that none has fallen, as far as is known.

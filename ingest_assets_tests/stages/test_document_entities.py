@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from alembic import command
@@ -22,7 +22,7 @@ from ingest_assets.extraction.similar import entity_uuid
 from ingest_assets.markdown import marked
 from ingest_assets.ocr.local import LocalEngine as Reader
 from ingest_assets.stages import document_entities
-from ingest_assets.stages.stage import Services
+from ingest_assets.stages.stage import Known, Services, Source
 from ingest_assets.store.database import MIGRATIONS, Database, migrate
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import Pipeline
@@ -231,15 +231,12 @@ def store(database: Database) -> Callable[[Sequence[str]], None]:
         uuid = uuid4()
         with database.engine.begin() as connection:
             connection.exec_driver_sql(_DOCUMENT, {"key": f"note-{uuid.hex[:12]}", "uuid": str(uuid)})
-        with database.engine.connect() as connection:
-            extract(uuid, names, connection)
-
-    def extract(uuid: UUID, names: Sequence[str], connection: object) -> None:
-        from ingest_assets.stages.stage import Source
-
         source = Source("n", "n", "file", "n", 1, "1", uuid)
         services = Services(database, None, None, None, None, Names(names))  # type: ignore[arg-type]
-        document_entities.run(source, services, connection)  # type: ignore[arg-type]
+        extracted = document_entities.work(source, services, Known())
+        assert isinstance(extracted, document_entities.Extracted)
+        with database.engine.begin() as connection:
+            document_entities.save(connection, [extracted])
 
     return add
 

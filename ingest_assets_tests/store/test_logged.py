@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 
 from ingest_assets.errors import IngestError
-from ingest_assets.store.attempts import begin_attempt, end_attempt
+from ingest_assets.store.attempts import Begin, begin_attempts, close_abandoned, end_attempts
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource
 from ingest_assets.store.object_store import PART_BYTES, ObjectStore
@@ -71,11 +71,12 @@ def test_an_attempt_that_another_run_closed(
                 batch_id=uuid4(),
             )
         )
-        first = begin_attempt(connection, "note-0123456789ab", None, "document_row", "run-1")
+        begin = Begin("note-0123456789ab", None, "document_row")
+        (first,) = begin_attempts(connection, [begin], "run-1")
         assert not caplog.records
-        second = begin_attempt(connection, "note-0123456789ab", None, "document_row", "run-2")
-        end_attempt(connection, first, None)
-        end_attempt(connection, second, None)
+        close_abandoned(connection, [begin.partition_key])
+        (second,) = begin_attempts(connection, [begin], "run-2")
+        end_attempts(connection, {first: None, second: None})
     taken, late = [record.getMessage() for record in caplog.records]
     assert taken.startswith(
         f"Attempt {first} (document_row of note-0123456789ab) was left running by run run-1"

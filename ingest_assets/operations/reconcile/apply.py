@@ -23,7 +23,7 @@ from ingest_assets.errors import ConfigurationError, IngestError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.operations.reconcile.inventory import Finding
 from ingest_assets.stages import document_object
-from ingest_assets.stages.stage import Source
+from ingest_assets.stages.stage import DOCUMENT_COLUMNS, Document, Source
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource, SourceDocument, StageAttempt
 from ingest_assets.store.names import document_uuid_of, partition_key, uploaded_name
@@ -206,9 +206,10 @@ def _source(found: Finding, uri: str, name: str | None, batch_id: object) -> Map
 
 def _restore(found: Finding, objects: ObjectStore, input_dir: Path, connection: Connection) -> Done:
     with connection.begin():
-        document = connection.execute(
-            select(SourceDocument.__table__).where(_DOCUMENTS.document_uuid == found.document_uuid)
-        ).one_or_none()
+        rows = connection.execute(
+            select(*DOCUMENT_COLUMNS).where(_DOCUMENTS.document_uuid == found.document_uuid)
+        )
+        document = next((Document(**row._mapping) for row in rows), None)
         sources = connection.execute(
             select(*(_SOURCES[name] for name in Source.__dataclass_fields__))
             .where(_SOURCES.document_uuid == found.document_uuid)
@@ -220,7 +221,9 @@ def _restore(found: Finding, objects: ObjectStore, input_dir: Path, connection: 
     for row in sources:
         source = Source(**row._mapping)
         try:
-            _, was_there = document_object.store(source, document, objects, input_dir, connection)
+            head, was_there = document_object.store(source, document, objects, input_dir)
+            with connection.begin():
+                document_object.mark_stored(connection, {document.document_uuid: head.etag})
         except ConfigurationError:
             raise
         except IngestError as error:
