@@ -21,6 +21,7 @@ from dagster import (
     multi_asset,
 )
 
+from ingest_assets.defs.instance import store_waiting_events
 from ingest_assets.defs.partitions import DOCUMENTS
 from ingest_assets.defs.resources import (
     ExtractionResource,
@@ -172,6 +173,8 @@ def document_assets(
                 failpoint("event.yielded")
                 if outcome.stage == SPECS[-1].key.to_user_string():
                     finished.append(outcome.partition_key)
+        # Who launches runs takes what is marked for told: so Dagster is told before.
+        store_waiting_events(context.instance)
         with services.database.engine.begin() as connection:
             mark_reported(connection, finished)
         if context.selected_asset_check_keys:

@@ -6,6 +6,7 @@ Belongs here: small subclasses of Dagster's instance components. Does not belong
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DefaultRunLauncher, EventLogEntry
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import pg_url_from_config
+from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_assets.defs._internals import (
     ASSET_CHECK_EVENTS,
@@ -23,6 +25,10 @@ from ingest_assets.defs._internals import (
     SqlEventLogStorageTable,
     WorkerStatus,
 )
+from ingest_assets.failpoints import failpoint
+from ingest_assets.log import get_logger
+
+_log = get_logger(__name__)
 
 # Postgres's 0 is "no limit": a long statement is legitimate in the daemon and in runs.
 _NO_STATEMENT_TIMEOUT_MS = 0
@@ -30,6 +36,9 @@ _NO_STATEMENT_TIMEOUT_MS = 0
 _POOL_RECYCLE_SECONDS = 600
 # Beyond the one connection that stays open, under load, in each of the three storages.
 _MAX_OVERFLOW = 20
+# So many materialisations are stored together, or those of so many seconds.
+_MOST_WAITING_EVENTS = 100
+_WAITING_SECONDS = 0.1
 # How far the clocks of the process table and of the event log may be apart.
 _CLOCK_TOLERANCE_SECONDS = 5
 _STORED_TOGETHER = {
@@ -39,15 +48,22 @@ _STORED_TOGETHER = {
 
 
 class _EventLog(PostgresEventLogStorage):
-    """Dagster's event log in Postgres, but an event, with its tags and its asset, is one transaction.
+    """Dagster's event log in Postgres, but materialisations are stored many at a time.
 
     The original commits three times an event, one of them a NOTIFY that nobody listens to any more,
     and asks with each materialisation, on a second connection, whether the table of tags is there.
+
+    Here a materialisation waits a moment for others, and then all are one transaction with their tags
+    and assets. Before any other event, and so before the end of a step or run, those that wait are
+    stored; `store_waiting_events` does it where something else depends on them. A process that is
+    killed loses those that wait.
     """
 
     def __init__(self, postgres_url: str, should_autocreate_tables: bool) -> None:
         super().__init__(postgres_url, should_autocreate_tables)
         self._tables: set[str] = set()
+        self._waiting: list[EventLogEntry] = []
+        self._storing = threading.RLock()  # Over the above: events are stored in their order.
 
     def has_table(self, table_name: str) -> bool:
         """Whether the table is there. One that is does not go away."""
@@ -56,23 +72,63 @@ class _EventLog(PostgresEventLogStorage):
         return table_name in self._tables
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store one event."""
-        if event.dagster_event_type in ASSET_CHECK_EVENTS:
-            super().store_event(event)
-        else:
-            self._store([event])
+        """Store one event, or let a materialisation wait for others."""
+        with self._storing:
+            if event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION:
+                self._waiting.append(event)
+                if len(self._waiting) >= _MOST_WAITING_EVENTS:
+                    self.store_waiting()
+                elif len(self._waiting) == 1:
+                    self._store_soon()
+                return
+            self.store_waiting()
+            if event.dagster_event_type in ASSET_CHECK_EVENTS:
+                super().store_event(event)
+            else:
+                self._store([event])
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events of assets together: those that a run plans, when it is created."""
-        if all(event.dagster_event_type in _STORED_TOGETHER for event in events):
-            self._store(events)
-        else:
-            super().store_event_batch(events)
+        with self._storing:
+            self.store_waiting()
+            if all(event.dagster_event_type in _STORED_TOGETHER for event in events):
+                self._store(events)
+            else:
+                super().store_event_batch(events)
+
+    def store_waiting(self) -> None:
+        """Store what waits. Where that fails it goes on waiting, for the next event to try again."""
+        with self._storing:
+            if self._waiting:
+                failpoint("events.storing")
+                self._store(self._waiting)
+                self._waiting = []
+                failpoint("events.stored")
+
+    def dispose(self) -> None:
+        """Close the connections, when all is stored."""
+        self.store_waiting()
+        super().dispose()
+
+    def _store_soon(self) -> None:
+        timer = threading.Timer(_WAITING_SECONDS, self._store_late)
+        timer.daemon = True
+        timer.start()
+
+    def _store_late(self) -> None:
+        try:
+            self.store_waiting()
+        except SQLAlchemyError as error:
+            # The run's own thread tries again with its next event, and fails if this lasts.
+            _log.warning("Events of materialisations wait, because Postgres fails: %s", error)
 
     def _store(self, events: Sequence[EventLogEntry]) -> None:
         with self.index_transaction() as connection:
             ids = connection.execute(
-                self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
+                SqlEventLogStorageTable.insert().returning(
+                    SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
+                ),
+                [self._event_to_row(event) for event in events],
             ).scalars()
             of_assets = [
                 (event, event_id)
@@ -81,10 +137,18 @@ class _EventLog(PostgresEventLogStorage):
             ]
             if of_assets:
                 self._store_asset_event_tags(connection, *zip(*of_assets, strict=True))
-            # An asset's row tells of its latest event alone.
+            # An asset's row tells of its latest event alone. In one order, so that two runs never
+            # wait for each other.
             latest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in of_assets}
-            for event, event_id in latest.values():
+            for _, (event, event_id) in sorted(latest.items(), key=lambda item: str(item[0])):
                 self._store_asset_event(connection, event, event_id)
+
+
+def store_waiting_events(instance: DagsterInstance) -> None:
+    """Store what the instance was told of materialisations and let wait, if anything."""
+    storage = instance.event_log_storage
+    if isinstance(storage, _EventLog):
+        storage.store_waiting()
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):

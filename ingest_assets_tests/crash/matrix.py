@@ -86,6 +86,8 @@ CASES = (
     Case("event.yielding", "files", "before an event of materialisation"),
     Case("event.yielded", "files", "after an event of materialisation"),
     Case("event.yielded", "files", "the same, after the fifth", passes=4),
+    Case("events.storing", "files", "events wait to be stored"),
+    Case("events.stored", "files", "some events stored; documents not marked as reported"),
     Case("run.ending", "files", "all events are out; the run has not ended"),
     Case("parts.begun", "large", "upload in parts begun; none sent"),
     Case("part.sent", "large", "after the first part"),
