@@ -20,7 +20,7 @@ from ingest_assets.errors import (
 )
 from ingest_assets.extraction.chunks import Chunk, Chunker
 from ingest_assets.extraction.engine import Mention
-from ingest_assets.workers.pool import Answer, Limits, WorkerPool
+from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, WorkerPool
 
 NAME = "local"
 # A version counts up when the rules of `sandbox.patterns`, or those of `sandbox.names`, find something
@@ -29,6 +29,8 @@ NAME = "local"
 RULES_VERSION = f"rules 1, eyecite {version('eyecite')}, phonenumbers {version('phonenumbers')}"
 VERSION = f"{RULES_VERSION}; names 1, pycountry {version('pycountry')}, cleanco {version('cleanco')}"
 
+# Loaded by the worker processes.
+_OPERATIONS = "ingest_assets.extraction.sandbox.operations"
 # A piece ends with a paragraph or sentence, so that few names are cut in two. An expression that took
 # quadratic time would take it over one piece alone.
 _PIECES = Chunker(characters=10_000, overlap=0)
@@ -50,7 +52,7 @@ class LocalEngine:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._pool = WorkerPool(workers, _LIMITS, "ingest_assets.extraction.sandbox.operations")
+        self._pool = WorkerPool(workers, _LIMITS, _OPERATIONS, _explain)
 
     def extract(self, text: str) -> tuple[Mention, ...]:
         """All mentions; see `EntityEngine`.
@@ -72,7 +74,7 @@ class LocalEngine:
                 if not under_way:
                     return tuple(mentions)
                 piece, task = under_way.popleft()
-                found = _result(task)
+                found = task.result()
                 cpu_seconds += found.cpu_seconds
                 mentions += (_placed(piece.start, *fields) for fields in found.value)
                 require_few(mentions)
@@ -103,27 +105,25 @@ def _placed(offset: int, entity_type: str, start: int, end: int, *rest: Any) -> 
     return Mention(entity_type, offset + start, offset + end, *rest)
 
 
-def _result(task: Future[Answer]) -> Answer:
-    """What the worker found, or what its end means: the pool's own words are those of reading pages."""
-    try:
-        return task.result()
-    except ConfigurationError as error:
-        raise ConfigurationError(
+def _explain(fault: WorkerError) -> IngestError:
+    """What a worker's fault means for the text that it was searching."""
+    stalled = TransientError(
+        "extraction_stalled", "The process that finds entities was killed, or did not answer in time."
+    )
+    errors: dict[FaultKind, IngestError] = {
+        "does_not_start": ConfigurationError(
             "extraction_does_not_start", "The process that finds entities ended at its start."
-        ) from error
-    except RunEndedError:
-        raise
-    except TransientError as error:
-        raise TransientError(
-            "extraction_stalled",
-            "The process that finds entities was killed, or did not answer in time.",
-        ) from error
-    except IngestError as error:
-        if error.code == "page_timeout":
-            raise _timeout() from error
-        raise PermanentError(
-            "extraction_failed", f"The program that finds entities failed on this text: {error.message}"
-        ) from error
+        ),
+        "timed_out": _timeout(),
+        "stalled": stalled,
+        "killed": stalled,
+        "disk_full": stalled,
+        "closed": RunEndedError(
+            "engine_closed", "Finding entities was broken off, because its run ended."
+        ),
+    }
+    failed = f"The program that finds entities failed on this text ({fault.kind}): {fault.detail}"
+    return errors.get(fault.kind) or PermanentError("extraction_failed", failed)
 
 
 def _timeout() -> PermanentError:

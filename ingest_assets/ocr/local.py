@@ -16,12 +16,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ingest_assets.errors import IngestError, PermanentError
+from ingest_assets.errors import (
+    ConfigurationError,
+    IngestError,
+    PermanentError,
+    RunEndedError,
+    TransientError,
+)
 from ingest_assets.failpoints import failpoint
 from ingest_assets.notes import Note
 from ingest_assets.ocr.engine import Page, Recognition, StoredObject
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
-from ingest_assets.workers.pool import Answer, Limits, WorkerPool, no_scratch_space
+from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, WorkerPool
+
+# Loaded by the worker processes. Of the 1 GiB that each may use its programs take 170 MB, the largest
+# page 630 MB and the largest image 870 MB; a repaired PDF is a file that a worker writes.
+_OPERATIONS = "ingest_assets.ocr.sandbox.operations"
 
 # Pages asked for at a time; a batch ends after one second whatever is left of it.
 _BATCH_PAGES = 64
@@ -65,7 +75,7 @@ class LocalEngine:
     def __init__(self, workers: int, limits: Limits | None = None) -> None:
         self._workers = workers
         self.version = version()
-        self._pool = WorkerPool(workers, limits or Limits())
+        self._pool = WorkerPool(workers, limits or Limits(), _OPERATIONS, _explain)
         try:
             self._pool.submit("versions").result()
         except BaseException:
@@ -125,7 +135,46 @@ def room_on_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise no_scratch_space(error.strerror) from error
+        raise _no_room(error.strerror) from error
+
+
+def _no_room(reason: str | None) -> TransientError:
+    return TransientError(
+        "no_scratch_space", f"The document cannot be put on the disk to be read: {reason}."
+    )
+
+
+def _explain(fault: WorkerError) -> IngestError:
+    """What a worker's fault means for the page or the pages that it was reading."""
+    detail = fault.detail
+    errors: dict[FaultKind, IngestError] = {
+        "does_not_start": ConfigurationError(
+            "ocr_does_not_start",
+            f"The process that reads documents ended at its start, with {detail}.",
+        ),
+        "timed_out": PermanentError(
+            "page_timeout", f"Reading one page took more than {detail} of computing."
+        ),
+        "stalled": TransientError("page_stalled", f"Reading a page stood still for {detail}."),
+        "killed": TransientError(
+            "worker_killed",
+            "The process that read the document was killed from outside, perhaps because the "
+            "machine was out of memory.",
+        ),
+        "crashed": PermanentError("parser_crashed", f"The document made its parser crash ({detail})."),
+        "out_of_memory": PermanentError(
+            "out_of_memory", f"Reading one page needs more than {detail} of memory."
+        ),
+        "disk_full": _no_room(detail),
+        "answer_too_long": too_much_text(),
+        "failed": PermanentError(
+            "reader_failed", f"The program that reads documents failed on this one: {detail}"
+        ),
+        "closed": RunEndedError(
+            "engine_closed", "Reading the document was broken off, because its run ended."
+        ),
+    }
+    return errors[fault.kind]
 
 
 class _Reading:

@@ -1,1 +1,4 @@
-"""Processes for untrusted files and heavy computing, shared by recognition and extraction."""
+"""Processes with limits on memory and time, for untrusted files and heavy computing.
+
+Recognition and extraction share them; nothing here knows of pages, texts or documents.
+"""

@@ -29,7 +29,8 @@ def main() -> None:
     limits.limit_process(config["memory_bytes"], config["file_bytes"])
     limits.allow_cpu(config["task_seconds"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to deal with.
-    # Before Tesseract is loaded: two workers with two threads each run at half the speed.
+    # Before the libraries are loaded: two workers whose OpenMP starts two threads each run at half the
+    # speed.
     os.environ["OMP_THREAD_LIMIT"] = "1"
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # What a library prints must not end up between the replies.
@@ -43,7 +44,7 @@ def main() -> None:
         started = time.process_time()
         reply = _answer(partial(operations[request["do"]], **request["with"]))
         reply["cpu_seconds"] = time.process_time() - started
-        # A fragmented or leaking process would fail an innocent document: a fresh one goes on.
+        # A process that leaks would soon fail a task that needs little: a fresh one takes the next.
         reply["last"] = limits.address_space_bytes() > config["memory_bytes"] / 2
         _send(replies, reply)
         if reply["last"]:

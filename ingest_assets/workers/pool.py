@@ -1,7 +1,8 @@
 """A pool of worker processes that may die at any time.
 
-Belongs here: starting workers with limits, handing them tasks, and naming what became of a worker
-that did not answer. Does not belong here: what the tasks are.
+Belongs here: starting workers with limits, handing them tasks, and finding out what became of a worker
+that did not answer. Does not belong here: what the tasks are, and what such a fault means for the
+document; whoever uses the pool says that.
 
 Why not a library's pool: workers that share pipes and locks share their fate. `concurrent.futures`
 fails every task when one process dies; in pebble, one that is killed while it holds the pool's lock
@@ -25,18 +26,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
-from ingest_assets.errors import (
-    ConfigurationError,
-    IngestError,
-    PermanentError,
-    RunEndedError,
-    TransientError,
-)
-from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
+from ingest_assets.errors import IngestError, PermanentError
+from ingest_assets.text import MAX_TEXT_BYTES, clean_text
 from ingest_assets.workers import protocol
 
 # What a worker gets of the environment: no credentials, which no parser has any need of.
@@ -51,20 +46,51 @@ _LONGEST_MESSAGE = 1000
 _LOST = (BrokenPipeError, ConnectionResetError, EOFError)
 
 
+# does_not_start: the process ended before it took a task. timed_out: it used up the CPU time of one.
+# stalled: it neither answered nor computed. killed: by SIGKILL, from outside. crashed: by another
+# signal, or it exited. out_of_memory: it reached the limit, and lives. disk_full: there was no room for
+# a file. answer_too_long: longer than `reply_bytes`. failed: the operation raised what it should not.
+# closed: the pool was, before there was an answer.
+FaultKind = Literal[
+    "does_not_start",
+    "timed_out",
+    "stalled",
+    "killed",
+    "crashed",
+    "out_of_memory",
+    "disk_full",
+    "answer_too_long",
+    "failed",
+    "closed",
+]
+
+
+class WorkerError(Exception):
+    """Why a task has no answer.
+
+    Args:
+        kind: what happened to the worker.
+        detail: how, for a person: an exit code, the limit that was reached, the worker's last words.
+    """
+
+    def __init__(self, kind: FaultKind, detail: str = "") -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What one task, of at most one page or one second of short pages, may use.
+    """What one task may use.
 
     Attributes:
-        cpu_seconds: CPU time; past it the document fails for good (`page_timeout`).
+        cpu_seconds: CPU time; past it the kernel ends the worker (`timed_out`).
         slow_seconds: time by the clock after which a task no longer keeps others waiting: another
             process takes its turn, and the operating system shares the cores between them. So at
             most twice as many processes run as there are workers.
-        wall_seconds: time by the clock without computing; past it the task is given up for now
-            (`page_stalled`), because that is the machine's fault.
-        memory_bytes: address space of a worker, of which its programs take 170 MB, the largest page
-            630 MB and the largest image 870 MB. Linux only.
-        file_bytes: size of a file that a worker writes (a repaired PDF).
+        wall_seconds: time by the clock without computing; past it the task is given up (`stalled`).
+        memory_bytes: address space of a worker. Linux only.
+        file_bytes: size of a file that a worker writes.
         reply_bytes: size of an answer.
     """
 
@@ -102,17 +128,22 @@ class WorkerPool:
     killed.
 
     Args:
+        workers: tasks that run at a time, as long as none is slow; one a core.
+        limits: what one task may use.
         operations: name of the module whose `OPERATIONS` the processes are asked for.
+        explain: the error that a task fails with where its worker did not answer.
     """
 
     def __init__(
         self,
         workers: int,
         limits: Limits,
-        operations: str = "ingest_assets.ocr.sandbox.operations",
+        operations: str,
+        explain: Callable[[WorkerError], IngestError],
     ) -> None:
         self._limits = limits
         self._operations = operations
+        self._explain = explain
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._closed = False
         self._live: set[_Worker] = set()
@@ -120,30 +151,29 @@ class WorkerPool:
         # A thread keeps its turn from task to task, and gives it away when a task turns out slow.
         self._turns = threading.Semaphore(workers)
         self._threads = [
-            threading.Thread(target=self._serve, name=f"ocr-worker-{index}", daemon=True)
+            threading.Thread(target=self._serve, name=f"worker-{index}", daemon=True)
             for index in range(2 * workers)
         ]
         for thread in self._threads:
             thread.start()
 
     def submit(self, operation: str, **arguments: Any) -> Future[Answer]:
-        """Queue one operation; its answer holds a JSON value, its errors are `IngestError`s.
+        """Queue one operation; its answer holds a JSON value.
 
-        Beside those of the operation: `parser_crashed`, `out_of_memory`, `page_timeout`,
-        `too_much_text`, `reader_failed` (permanent), `page_stalled`, `worker_killed`,
-        `engine_closed` (transient), `ocr_does_not_start` (configuration).
+        It fails with the `PermanentError` that the operation raised, or with what `explain` made of a
+        `WorkerError`.
         """
         request = protocol.encode({"do": operation, "with": arguments})
         task = _Task(request, Future())
         with self._lock:
             if self._closed:
-                task.future.set_exception(_closed())
+                task.future.set_exception(self._explained(WorkerError("closed")))
             else:
                 self._tasks.put(task)
         return task.future
 
     def close(self) -> None:
-        """End the workers at once; tasks not done fail with `engine_closed`."""
+        """End the workers at once; tasks not done fail as `closed`."""
         with self._lock:
             self._closed = True
             for worker in self._live:
@@ -166,11 +196,12 @@ class WorkerPool:
                 continue
             try:
                 if self._closed:
-                    raise _closed()
+                    raise WorkerError("closed")
                 worker = worker or self._hire()
                 answer = worker.ask(task.request, when_slow=self._turns.release)
-            except BaseException as error:  # noqa: BLE001  # Belongs to whoever waits for the task.
-                task.future.set_exception(_closed() if self._closed else error)
+            except BaseException as error:  # noqa: BLE001  # Whoever waits for the task gets it.
+                fault = WorkerError("closed") if self._closed else error
+                task.future.set_exception(self._explained(fault))
             else:
                 task.future.set_result(answer)
             was_slow = worker is not None and worker.was_slow
@@ -182,6 +213,13 @@ class WorkerPool:
                 self._turns.acquire()
         if worker is not None:
             self._dismiss(worker)
+
+    def _explained(self, error: BaseException) -> BaseException:
+        if not isinstance(error, WorkerError):
+            return error
+        explained = self._explain(error)
+        explained.__cause__ = error.__cause__ or error
+        return explained
 
     def _hire(self) -> _Worker:
         worker = _Worker(self._limits, self._operations)
@@ -231,18 +269,16 @@ class _Worker:
         """Wait until the process has loaded its programs."""
         try:
             self._receive(time.monotonic() + _START_SECONDS)
-        except (IngestError, *_LOST) as error:
+        except (WorkerError, *_LOST) as error:
             self.end()
-            raise ConfigurationError(
-                "ocr_does_not_start",
-                f"The process that reads documents ended at its start, with code "
-                f"{self._process.returncode}.",
-            ) from error
+            raise WorkerError("does_not_start", f"code {self._process.returncode}") from error
 
     def ask(self, request: bytes, when_slow: Callable[[], None]) -> Answer:
-        """Return what the worker answers, or raise what became of it or of the document.
+        """Return what the worker answers; calls `when_slow` once if that takes over `slow_seconds`.
 
-        Calls `when_slow` once where the answer is not there after `slow_seconds`.
+        Raises:
+            PermanentError: what the operation raised.
+            WorkerError: what became of the worker.
         """
         started = time.monotonic()
         self._computed = self._cpu_seconds()
@@ -264,11 +300,12 @@ class _Worker:
         if "error" in reply:
             raise PermanentError(*map(_presentable, reply["error"]))
         if "out_of_memory" in reply:
-            raise _out_of_memory(self._limits)
+            raise WorkerError("out_of_memory", _gibibytes(self._limits.memory_bytes))
         if "disk_full" in reply:
-            raise no_scratch_space(_presentable(reply["disk_full"]))
-        if "fault" in reply:
-            raise _reader_failed(reply["fault"])
+            raise WorkerError("disk_full", _presentable(reply["disk_full"]))
+        if trace := reply.get("fault"):
+            last_line = _presentable(trace.strip().splitlines()[-1])
+            raise WorkerError("failed", last_line) from RuntimeError(trace)
         return Answer(reply["value"], reply["cpu_seconds"])
 
     def kill(self) -> None:
@@ -291,7 +328,7 @@ class _Worker:
     def _receive(self, deadline: float) -> dict[str, Any]:
         length = protocol.length_of(self._read(protocol.HEADER_BYTES, deadline))
         if length > self._limits.reply_bytes:
-            raise too_much_text()
+            raise WorkerError("answer_too_long", f"{self._limits.reply_bytes:,} bytes")
         reply: dict[str, Any] = protocol.decode(self._read(length, deadline))
         return reply
 
@@ -323,9 +360,7 @@ class _Worker:
                 if self._computes():  # On a busy machine what needs a minute may take ten.
                     deadline = time.monotonic() + self._limits.wall_seconds
                     continue
-                raise TransientError(
-                    "page_stalled", f"Reading a page stood still for {self._limits.wall_seconds:.0f} s."
-                )
+                raise WorkerError("stalled", f"{self._limits.wall_seconds:.0f} s")
             chunk = os.read(descriptor, min(length - len(data), 1 << 20))
             if not chunk:
                 raise EOFError
@@ -338,49 +373,15 @@ def _presentable(text: object) -> str:
     return clean_text(str(text))[:_LONGEST_MESSAGE]
 
 
-def no_scratch_space(reason: object) -> TransientError:
-    """Return the error for want of room on the disk: it is no document's fault."""
-    return TransientError(
-        "no_scratch_space", f"The document cannot be put on the disk to be read: {reason}."
-    )
-
-
-def _cause_of_death(code: int, limits: Limits) -> IngestError:
-    """Return the error for a worker that ended with a code (negative: by that signal)."""
+def _cause_of_death(code: int, limits: Limits) -> WorkerError:
+    """Return the fault of a worker that ended with a code (negative: by that signal)."""
     if code == -signal.SIGXCPU:
-        return PermanentError(
-            "page_timeout", f"Reading one page took more than {limits.cpu_seconds:.0f} s of computing."
-        )
+        return WorkerError("timed_out", f"{limits.cpu_seconds:.0f} s")
     if code == -signal.SIGKILL:
-        return TransientError(
-            "worker_killed",
-            "The process that read the document was killed from outside, perhaps because the "
-            "machine was out of memory.",
-        )
+        return WorkerError("killed")
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return PermanentError(
-        "parser_crashed",
-        f"The document made its parser crash ({how}), or need more than "
-        f"{limits.memory_bytes / (1 << 30):.1f} GiB of memory.",
-    )
+    return WorkerError("crashed", f"{how}, or more than {_gibibytes(limits.memory_bytes)} of memory")
 
 
-def _out_of_memory(limits: Limits) -> PermanentError:
-    return PermanentError(
-        "out_of_memory",
-        f"Reading one page needs more than {limits.memory_bytes / (1 << 30):.1f} GiB of memory.",
-    )
-
-
-def _reader_failed(trace: str) -> PermanentError:
-    error = PermanentError(
-        "reader_failed",
-        f"The program that reads documents failed on this one: "
-        f"{_presentable(trace.strip().splitlines()[-1])}",
-    )
-    error.__cause__ = RuntimeError(trace)
-    return error
-
-
-def _closed() -> RunEndedError:
-    return RunEndedError("engine_closed", "Reading the document was broken off, because its run ended.")
+def _gibibytes(count: int) -> str:
+    return f"{count / (1 << 30):.1f} GiB"

@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 import psutil
 import pytest
@@ -19,10 +20,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ingest_assets.errors import IngestError, PermanentError, TransientError
+from ingest_assets.extraction import local as extraction_local
 from ingest_assets.ocr import local
 from ingest_assets.ocr.engine import Recognition
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets.workers.pool import Limits
+from ingest_assets.workers.pool import FaultKind, Limits, WorkerError
 from ingest_assets_tests.support.evil import slow_drawing, tiff_of_many_large_pages
 from ingest_assets_tests.support.scans import (
     DOCX,
@@ -246,3 +248,31 @@ def _ends_well(engine: LocalEngine, data: bytes, mime_type: str) -> None:
     else:
         assert isinstance(result, Recognition)
         assert [page.number for page in result.pages] == list(range(1, len(result.pages) + 1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_reading", "of_extraction"),
+    [
+        ("does_not_start", "ocr_does_not_start", "extraction_does_not_start"),
+        ("timed_out", "page_timeout", "extraction_timeout"),
+        ("stalled", "page_stalled", "extraction_stalled"),
+        ("killed", "worker_killed", "extraction_stalled"),
+        ("crashed", "parser_crashed", "extraction_failed"),
+        ("out_of_memory", "out_of_memory", "extraction_failed"),
+        ("disk_full", "no_scratch_space", "extraction_stalled"),
+        ("answer_too_long", "too_much_text", "extraction_failed"),
+        ("failed", "reader_failed", "extraction_failed"),
+        ("closed", "engine_closed", "engine_closed"),
+    ],
+)
+def test_each_engine_says_what_a_workers_fault_means(
+    kind: FaultKind, of_reading: str, of_extraction: str
+) -> None:
+    assert local._explain(WorkerError(kind, "how")).code == of_reading
+    assert extraction_local._explain(WorkerError(kind, "how")).code == of_extraction
+
+
+def test_no_kind_of_fault_is_forgotten() -> None:
+    for kind in get_args(FaultKind):
+        assert local._explain(WorkerError(kind)).message
+        assert extraction_local._explain(WorkerError(kind)).message
