@@ -35,9 +35,9 @@ from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets.workers.pool import Limits
-from ingest_assets_tests.conftest import Services as ServerFixture
 from ingest_assets_tests.support.documents import pdf, picture
 from ingest_assets_tests.support.evil import EVIL, Evil, make_all
+from ingest_assets_tests.support.servers import Services as ServerFixture
 
 _GOOD = 20
 

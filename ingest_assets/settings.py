@@ -71,6 +71,12 @@ class InputSettings(BatchSettings):
     settle_seconds: float = Field(
         5, ge=0, description="Seconds for which a file must not have changed before it is taken."
     )
+    second_look_seconds: float = Field(
+        1,
+        ge=0,
+        description="Seconds between the two looks that must see the same of a new file; set more than "
+        "a network's file system keeps what it saw.",
+    )
     ignore_patterns: Annotated[list[str], NoDecode] = Field(
         list(DEFAULT_IGNORE_PATTERNS),
         description="Names of files and directories that are not looked at: shell patterns, "

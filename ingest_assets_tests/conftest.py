@@ -1,87 +1,45 @@
-"""Real servers for every test that wants them: one private Postgres and S3 for the whole session.
+"""Real servers and engines for every test that wants them; each process of pytest-xdist has its own.
 
-They listen on ports of their own below a temporary directory, so two sessions run side by side, and
-they end with the session, however that ends. No fixture here changes this process's environment.
+The servers listen on ports of their own below a temporary directory, so two sessions run side by side,
+and they end with the session, however that ends. No fixture leaves this process's environment changed.
 """
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import boto3
-import psycopg2
+import hypothesis
 import pytest
 from dagster import DagsterInstance
-from psycopg2 import sql
-from sqlalchemy import make_url
 
-from ingest_assets.defs.code_location import build_defs
-from ingest_assets.embedded.stack import PROJECT, Stack, make_storage
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets.settings import Settings
-from ingest_assets.stages import runner
 from ingest_assets.store.database import Database, migrate
-from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.engines import Engines, engines_in_processes
+from ingest_assets_tests.support.pipeline import (
+    Pipeline,
+    Snapshot,
+    migrated_with_dagster,
+    open_pipeline,
+    shipped_instance,
+    snapshot,
+)
+from ingest_assets_tests.support.servers import (
+    Services,
+    new_bucket,
+    new_database,
+    running_services,
+)
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+# Of properties `make test` asks a few examples, always the same ones; `make test-all` many, each time
+# others.
+hypothesis.settings.register_profile("few", max_examples=40, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("many", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile("few")
 
-
-@dataclass(frozen=True)
-class Services:
-    """The session's servers.
-
-    Attributes:
-        settings: the settings that they were started with.
-        environment: the variables with which a child process, or `monkeypatch.setenv`, finds them.
-    """
-
-    settings: Settings
-    environment: dict[str, str]
-
-    def s3_client(self, secret_access_key: str | None = None) -> S3Client:
-        """A client of the session's S3, with the right secret or another."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.environment["AWS_ENDPOINT_URL_S3"],
-            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=secret_access_key or self.environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=self.environment["AWS_REGION"],
-        )
-
-
-def embedded_settings(directory: Path) -> Settings:
-    """Settings that embed both services below a directory, whatever the environment says."""
-    return Settings(
-        _env_file=None,
-        data_dir=directory / "data",
-        input_dir=directory / "input",
-        database_url=None,
-        dagster_database_url=None,
-        s3="auto",
-        s3_bucket="documents-store",
-        aws_endpoint_url_s3=None,
-        aws_region=None,
-    )
-
-
-@contextmanager
-def running_services(directory: Path) -> Iterator[Services]:
-    """One Postgres and one S3 below a directory."""
-    settings = embedded_settings(directory)
-    stack = Stack(settings, "services", print)
-    stack.start()
-    try:
-        yield Services(settings, make_storage(settings))
-    finally:
-        stack.stop()
+NewPipeline = Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[Pipeline]]
+TakeSnapshot = Callable[[Path, Callable[[Pipeline], None]], AbstractContextManager[Snapshot]]
 
 
 @pytest.fixture(scope="session")
@@ -92,94 +50,100 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[LocalEngine]:
-    """The local engine, whose processes all tests share."""
-    engine = LocalEngine(workers=2)
-    yield engine
-    engine.close()
+def engines() -> Iterator[Engines]:
+    """The local engines, whose processes all tests share."""
+    with engines_in_processes() as engines:
+        yield engines
 
 
-@contextmanager
-def empty_database(services: Services) -> Iterator[str]:
-    """An empty database, as `postgresql://…`; dropped afterwards."""
-    server = make_url(services.environment["INGEST_DATABASE_URL"])
-    name = f"test_{secrets.token_hex(6)}"
-    connection = psycopg2.connect(server.render_as_string(hide_password=False))
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            yield server.set(database=name).render_as_string(hide_password=False)
-            cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-    finally:
-        connection.close()
+@pytest.fixture(scope="session")
+def engine(engines: Engines) -> LocalEngine:
+    """The one of them that reads."""
+    assert isinstance(engines.ocr, LocalEngine)
+    return engines.ocr
+
+
+@pytest.fixture(scope="session")
+def migrated_url(services: Services) -> Iterator[str]:
+    """A database with the schema of documents, to be copied: migrations run once a session."""
+    with new_database(services) as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_with_dagster_url(
+    services: Services, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The same with the schema of Dagster's records."""
+    with migrated_with_dagster(services, tmp_path_factory.mktemp("dagster")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def take_snapshot(services: Services, engines: Engines, migrated_with_dagster_url: str) -> TakeSnapshot:
+    """What takes a `Snapshot` of some work, to be begun with by many tests."""
+
+    def take(directory: Path, work: Callable[[Pipeline], None]) -> AbstractContextManager[Snapshot]:
+        return snapshot(services, engines, directory, migrated_with_dagster_url, work)
+
+    return take
 
 
 @pytest.fixture
-def database_url(services: Services) -> Iterator[str]:
+def database_url(services: Services, migrated_url: str) -> Iterator[str]:
+    """A migrated database of the test's own, as `postgresql://…`; dropped afterwards."""
+    with new_database(services, migrated_url) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(services: Services) -> Iterator[str]:
     """An empty database of the test's own, as `postgresql://…`; dropped afterwards."""
-    with empty_database(services) as url:
+    with new_database(services) as url:
         yield url
 
 
 @pytest.fixture
 def bucket(services: Services) -> Iterator[str]:
     """An empty bucket of the test's own; removed afterwards with all that is in it."""
-    client = services.s3_client()
-    name = f"test-{secrets.token_hex(6)}"
-    client.create_bucket(Bucket=name)
-    yield name
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
-        for found in page.get("Contents", []):
-            client.delete_object(Bucket=name, Key=found["Key"])
-    client.delete_bucket(Bucket=name)
+    with new_bucket(services) as name:
+        yield name
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A migrated database of the test's own."""
-    migrate(database_url)
-    database = Database(database_url)
-    yield database
-    database.close()
+    with closing(Database(database_url)) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def new_pipeline(services: Services, engines: Engines, migrated_url: str) -> NewPipeline:
+    """What makes a pipeline over an empty input directory, with all that it needs to itself."""
+
+    @contextmanager
+    def make(directory: Path, patch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+        input_dir = directory / "input"
+        input_dir.mkdir()
+        with (
+            new_database(services, migrated_url) as url,
+            new_bucket(services) as bucket,
+            DagsterInstance.ephemeral(tempdir=str(directory / "dagster")) as instance,
+            open_pipeline(services, engines, input_dir, url, bucket, instance, patch) as pipeline,
+        ):
+            yield pipeline
+
+    return make
 
 
 @pytest.fixture
 def pipeline(
-    tmp_path: Path,
-    services: Services,
-    database_url: str,
-    database: Database,
-    bucket: str,
-    monkeypatch: pytest.MonkeyPatch,
+    new_pipeline: NewPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Pipeline]:
     """The whole pipeline over an empty input directory; runs happen in this process."""
-    for name, value in {**services.environment, "INGEST_DATABASE_URL": database_url}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(runner, "FIRST_WAIT_SECONDS", 0.01)
-    input_dir = tmp_path / "input"
-    input_dir.mkdir()
-    settings = services.settings.model_copy(
-        update={
-            "input_dir": input_dir,
-            "s3_bucket": bucket,
-            "settle_seconds": 0,
-            "in_flight_seconds": 0,
-            "retry_cool_down_seconds": 0,
-            "max_documents_per_run": 5,
-            "ocr_workers": 2,
-            "ocr_page_seconds": 10,
-            "aws_region": services.environment["AWS_REGION"],
-        }
-    )
-    with DagsterInstance.ephemeral(tempdir=str(tmp_path / "dagster")) as instance:
-        yield Pipeline(
-            input_dir,
-            database,
-            ObjectStore(services.s3_client(), bucket),
-            instance,
-            build_defs(settings),
-        )
+    with new_pipeline(tmp_path, monkeypatch) as pipeline:
+        yield pipeline
 
 
 @pytest.fixture
@@ -187,10 +151,7 @@ def instance(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, services: Services
 ) -> Iterator[DagsterInstance]:
     """The instance that the shipped `dagster.yaml` makes, on a database of its own."""
-    home = tmp_path / "dagster_home"
-    home.mkdir()
-    shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
-    with empty_database(services) as url:
+    with new_database(services) as url:
         monkeypatch.setenv("DAGSTER_POSTGRES_URL", url.replace("postgresql:", "postgresql+psycopg2:"))
-        with DagsterInstance.from_config(str(home)) as instance:
+        with shipped_instance(tmp_path / "dagster_home", url) as instance:
             yield instance

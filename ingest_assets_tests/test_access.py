@@ -19,10 +19,10 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.operations.reconcile.apply import delete_adopted
 from ingest_assets.store import object_store
 from ingest_assets.store.database import Database, migrate
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.bucket import adopt_all, look, upload
-from ingest_assets_tests.support.documents import picture
+from ingest_assets_tests.support.documents import padded_pdf, picture
 from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.servers import Services
 
 _DOCUMENT = Path(__file__).parent.parent / "docs" / "access.md"
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html and
@@ -86,9 +86,9 @@ def test_the_policies_are_what_the_pipeline_uses(
     monkeypatch.setattr(object_store, "COPY_BYTES", 8 * 1024**2)
     monkeypatch.setattr(object_store, "COPY_PART_BYTES", 5 * 1024**2)
     upload(pipeline, "orphan.txt", b"An orphan.")
-    upload(pipeline, "large orphan.txt", b"An orphan in parts.\n" * 500_000)
+    upload(pipeline, "large orphan.pdf", padded_pdf("An orphan in parts.", 9))
     pipeline.put("scan.png", picture("A SCAN"))
-    pipeline.put("in parts.txt", b"A line of text.\n" * 400_000)
+    pipeline.put("in parts.pdf", padded_pdf("A file in parts.", 6))
     rights, more_rights = policy("pipeline"), policy("delete adopted")
     with recorded(pipeline.objects.bucket) as seen:
         pipeline.ingest()
@@ -132,10 +132,10 @@ def aborted(pipeline: Pipeline) -> None:
 
 
 def test_a_role_that_owns_its_database_and_no_more_is_enough(
-    services: Services, database_url: str
+    services: Services, empty_database_url: str
 ) -> None:
-    admin = Database(database_url, connections=1)
-    url = make_url(database_url)
+    admin = Database(empty_database_url, connections=1)
+    url = make_url(empty_database_url)
     role, reader = f"owner_{url.database}", f"reader_{url.database}"
     try:
         with admin.engine.begin() as connection:

@@ -23,10 +23,10 @@ from ingest_assets.embedded.postgres import EmbeddedPostgres
 from ingest_assets.stages import runner
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.faulty_s3 import Fault, FaultyS3, faulty_s3
 from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.servers import Services
 
 _AWAY_SECONDS = 4.0
 

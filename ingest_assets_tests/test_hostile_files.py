@@ -16,8 +16,7 @@ from typing import cast
 import pytest
 
 from ingest_assets.errors import PermanentError
-from ingest_assets.ocr.engine import OcrEngine
-from ingest_assets.stages import discovery, document_row
+from ingest_assets.stages import document_row
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.stages.stage import Known, load_source
 from ingest_assets.store.database import Database
@@ -35,6 +34,7 @@ def look(database: Database, input_dir: Path, settle_seconds: float = 0) -> Disc
         KnownFiles(),
         input_dir,
         settle_seconds=settle_seconds,
+        second_look_seconds=0,
         ignore_patterns=(),
         batch_size=1000,
     )
@@ -115,9 +115,7 @@ def unprivileged() -> Iterator[Path]:
                 os.seteuid(0)
 
 
-def test_what_may_not_be_read_is_rejected_or_told(
-    database: Database, services: object, pipeline: Pipeline
-) -> None:
+def test_what_may_not_be_read_is_rejected_or_told(pipeline: Pipeline) -> None:
     with TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)
@@ -129,7 +127,7 @@ def test_what_may_not_be_read_is_rejected_or_told(
             (directory / place / "inside.txt").write_bytes(b"inside")
             (directory / place).chmod(mode)
         with unprivileged():
-            found = look(database, directory)
+            found = look(pipeline.database, directory)
             assert len(found.added) == 2
             assert sorted(found.unreadable) == [
                 "'closed': Permission denied",
@@ -141,7 +139,7 @@ def test_what_may_not_be_read_is_rejected_or_told(
 
 def register(pipeline: Pipeline, partition_key: str, directory: Path) -> str:
     """Run stage `document_row` alone; `registered`, or the error's code."""
-    services = replace(pipeline.stage_services(cast(OcrEngine, None)), input_dir=directory)
+    services = replace(pipeline.stage_services(), input_dir=directory)
     with pipeline.database.engine.connect() as connection:
         source = load_source(connection, partition_key)
         try:
@@ -190,7 +188,6 @@ def test_a_file_that_grows_for_ever_becomes_few_sources(
 ) -> None:
     path = pipeline.put("growing.log", b"first line\n")
     now = time.time
-    monkeypatch.setattr(discovery, "_SECOND_LOOK_SECONDS", 0.0)
 
     def seen_after(seconds: float) -> tuple[int, int]:
         monkeypatch.setattr(time, "time", lambda: now() + seconds)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from ingest_assets.operations.reconcile.apply import delete_adopted, restore_los
 from ingest_assets.operations.reconcile.inventory import Deep, Inventory
 from ingest_assets.operations.reconcile.plan import write_plan
 from ingest_assets.operations.reconcile.rebuild import rebuild
-from ingest_assets.stages.runner import TRIES, Outcome, Runner
+from ingest_assets.stages.runner import TRIES
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.conftest import Services as ServerFixture
+from ingest_assets_tests.conftest import NewPipeline
 from ingest_assets_tests.support.bucket import (
     adopt_all,
     contents,
@@ -30,7 +31,8 @@ from ingest_assets_tests.support.bucket import (
     upload,
 )
 from ingest_assets_tests.support.documents import pdf, picture
-from ingest_assets_tests.support.pipeline import STAGES, Pipeline
+from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.servers import Services as ServerFixture
 
 OUTCOMES = {"completed", "no_text", "duplicate", "failed", "rejected"}
 
@@ -48,56 +50,70 @@ def fill(pipeline: Pipeline) -> None:
     pipeline.put("program.exe", b"MZ\x90\x00\x03\x00\x00\x00")
 
 
-def run_all(
-    pipeline: Pipeline, keys: Sequence[str], run_id: str, objects: ObjectStore | None = None
-) -> list[Outcome]:
-    """A run without Dagster, as another process would have it."""
-    engine = LocalEngine(workers=1)
-    services = pipeline.stage_services(engine, objects)
-    try:
-        return list(Runner(services, STAGES, run_id, 4).run(keys))
-    finally:
-        engine.close()
+@dataclass(frozen=True)
+class Ingestion:
+    """One ingestion of all of them, watched from outside.
+
+    Attributes:
+        pipeline: as it was left; only to be looked at.
+        orphans: keys of objects that were put before their rows were there.
+        before: the input directory before the ingestion.
+    """
+
+    pipeline: Pipeline
+    orphans: list[str]
+    before: dict[Path, tuple[int, int, bytes]]
 
 
-def test_g1_no_object_without_a_row_at_any_instant(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(pipeline)
+@pytest.fixture(scope="module")
+def ingestion(
+    new_pipeline: NewPipeline, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ingestion]:
     orphans: list[str] = []
-    put_new = type(pipeline.objects).put_new
+    put_new = ObjectStore.put_new
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        new_pipeline(tmp_path_factory.mktemp("ingestion"), patch) as pipeline,
+    ):
 
-    def watched(self: Any, key: str, *arguments: Any, **options: Any) -> bool:
-        # Seen from another connection, so that only what is committed counts.
-        if not pipeline.rows("SELECT 1 FROM ingest.source_documents WHERE s3_key = :key", key=key):
-            orphans.append(key)
-        return put_new(self, key, *arguments, **options)
+        def watched(self: ObjectStore, key: str, *arguments: Any, **options: Any) -> bool:
+            # Seen from another connection, so that only what is committed counts.
+            if not pipeline.rows("SELECT 1 FROM ingest.source_documents WHERE s3_key = :key", key=key):
+                orphans.append(key)
+            return put_new(self, key, *arguments, **options)
 
-    monkeypatch.setattr(type(pipeline.objects), "put_new", watched)
-    pipeline.ingest()
-    assert orphans == []
-    keys = {row.s3_key for row in pipeline.rows("SELECT s3_key FROM ingest.source_documents")}
-    assert set(pipeline.object_keys()) == keys
-    assert len(keys) == 5
+        fill(pipeline)
+        before = files_of(pipeline)
+        with pytest.MonkeyPatch.context() as watching:
+            watching.setattr(ObjectStore, "put_new", watched)
+            pipeline.ingest()
+        yield Ingestion(pipeline, orphans, before)
 
 
-def test_g2_every_file_ends_with_one_source_and_one_outcome(pipeline: Pipeline) -> None:
-    fill(pipeline)
-    files = [path for path in pipeline.input_dir.rglob("*") if path.is_file()]
-    pipeline.ingest()
-    rows = pipeline.rows("""
+def files_of(pipeline: Pipeline) -> dict[Path, tuple[int, int, bytes]]:
+    files = (path for path in pipeline.input_dir.rglob("*") if path.is_file())
+    return {p: (p.stat().st_mtime_ns, p.stat().st_ino, p.read_bytes()) for p in files}
+
+
+def test_g1_no_object_without_a_row_at_any_instant(ingestion: Ingestion) -> None:
+    assert ingestion.orphans == []
+    rows = ingestion.pipeline.rows("SELECT s3_key FROM ingest.source_documents")
+    assert set(ingestion.pipeline.object_keys()) == {row.s3_key for row in rows}
+    assert len(rows) == 5
+
+
+def test_g2_every_file_ends_with_one_source_and_one_outcome(ingestion: Ingestion) -> None:
+    rows = ingestion.pipeline.rows("""
         SELECT source_uri, state, error_message
         FROM ingest.document_progress JOIN ingest.document_sources USING (partition_key)
     """)
-    assert sorted(row.source_uri for row in rows) == sorted(path.as_uri() for path in files)
+    assert sorted(row.source_uri for row in rows) == sorted(path.as_uri() for path in ingestion.before)
     assert {row.state for row in rows} == OUTCOMES
     assert all(row.error_message for row in rows if row.state in ("failed", "rejected"))
 
 
-def test_g3_bytes_in_are_bytes_stored(pipeline: Pipeline) -> None:
-    fill(pipeline)
-    pipeline.ingest()
-    rows = pipeline.rows("""
+def test_g3_bytes_in_are_bytes_stored(ingestion: Ingestion) -> None:
+    rows = ingestion.pipeline.rows("""
         SELECT sha256, s3_key, source_uri, upload_timestamp FROM ingest.source_documents
         JOIN ingest.document_sources USING (partition_key)
     """)
@@ -105,7 +121,7 @@ def test_g3_bytes_in_are_bytes_stored(pipeline: Pipeline) -> None:
     for row in rows:
         source = Path(row.source_uri.removeprefix("file://"))
         assert row.upload_timestamp is not None
-        assert pipeline.objects.sha256(row.s3_key) == row.sha256
+        assert ingestion.pipeline.objects.sha256(row.s3_key) == row.sha256
         assert hashlib.sha256(source.read_bytes()).hexdigest() == row.sha256
 
 
@@ -139,7 +155,9 @@ def test_g5_a_document_is_recognised_once(pipeline: Pipeline, monkeypatch: pytes
     keys = pipeline.instance.get_dynamic_partitions("documents")
     # Two runs over the same partitions, at the same time.
     with ThreadPoolExecutor() as pool:
-        outcomes = list(pool.map(lambda run_id: run_all(pipeline, keys, run_id), ("one", "two")))
+        outcomes = list(
+            pool.map(lambda run_id: pipeline.run_without_dagster(keys, run_id), ("one", "two"))
+        )
     assert [{outcome.partition_key for outcome in run} for run in outcomes] == [set(keys)] * 2
     succeeded = {row.s3_key for row in pipeline.rows(
         "SELECT s3_key FROM ingest.source_documents JOIN ingest.document_texts USING (document_uuid)"
@@ -198,29 +216,19 @@ def test_g7_a_dry_run_writes_nothing_but_its_plan(pipeline: Pipeline, tmp_path: 
     assert after - files == {plan.path}
 
 
-def test_g8_source_files_are_left_as_they_are(pipeline: Pipeline) -> None:
-    fill(pipeline)
-
-    def look() -> dict[Path, tuple[int, int, bytes]]:
-        files = (path for path in pipeline.input_dir.rglob("*") if path.is_file())
-        return {p: (p.stat().st_mtime_ns, p.stat().st_ino, p.read_bytes()) for p in files}
-
-    before = look()
-    pipeline.ingest()
-    assert look() == before
+def test_g8_source_files_are_left_as_they_are(ingestion: Ingestion) -> None:
+    assert files_of(ingestion.pipeline) == ingestion.before
 
 
-def test_g9_one_bad_document_stops_no_other_and_has_a_stored_reason(pipeline: Pipeline) -> None:
-    fill(pipeline)
-    pipeline.ingest()
-    states = pipeline.states()
+def test_g9_one_bad_document_stops_no_other_and_has_a_stored_reason(ingestion: Ingestion) -> None:
+    states = ingestion.pipeline.states()
     assert {name for name, state in states.items() if state not in ("failed", "rejected")} == {
         "agreement.pdf",
         "scan.png",
         "note.txt",
         "blank.pdf",
     }
-    reasons = pipeline.rows("""
+    reasons = ingestion.pipeline.rows("""
         SELECT original_file_name, error_class, error_code, error_message, error_remedy
         FROM ingest.document_progress WHERE state IN ('failed', 'rejected')
     """)
@@ -282,7 +290,7 @@ def test_a_configuration_fault_stops_the_run_at_once(
     pipeline.requests()
     keys = pipeline.instance.get_dynamic_partitions("documents")
     wrong = ObjectStore(services.s3_client("not the secret"), pipeline.objects.bucket)
-    outcomes = run_all(pipeline, keys, "run", wrong)
+    outcomes = pipeline.run_without_dagster(keys, objects=wrong)
     refused = [outcome for outcome in outcomes if outcome.error]
     assert refused
     assert {outcome.error.error_class for outcome in refused if outcome.error} == {"configuration"}

@@ -147,6 +147,7 @@ class InputDirectoryResource(InputSettings, ConfigurableResource[Any]):
             _known_files(database.url),
             Path(self.path),
             settle_seconds=self.settle_seconds,
+            second_look_seconds=self.second_look_seconds,
             ignore_patterns=self.ignore_patterns,
             batch_size=self.max_documents_per_run,
             resume_after=resume_after,

@@ -27,8 +27,6 @@ from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource
 from ingest_assets.store.names import display_name, file_uri, partition_key, path_of
 
-# The second look at a file comes at least this long after the first.
-_SECOND_LOOK_SECONDS = 1.0
 # How often the time for which a file must hold still is doubled at most: from 5 s to 85 minutes.
 _MOST_DOUBLINGS = 10
 # A path is shortened to so many characters where it is only told.
@@ -117,12 +115,13 @@ class KnownFiles:
             self._newest = max(self._newest, sequence_number)
 
 
-def discover(
+def discover(  # noqa: PLR0913  # Each is a choice of its own, given by name.
     database: Database,
     known: KnownFiles,
     input_dir: Path,
     *,
     settle_seconds: float,
+    second_look_seconds: float = 1.0,
     ignore_patterns: Sequence[str],
     batch_size: int,
     resume_after: str | None = None,
@@ -131,10 +130,11 @@ def discover(
     """Record the files that are new and settled, in batches of at most `batch_size`.
 
     A file has settled when neither its content nor its attributes changed for `settle_seconds` and
-    two looks at least a second apart see the same. A changed file is a new source, and has to hold
+    two looks see the same of it. A changed file is a new source, and has to hold
     still twice as long each time: a file that grows for ever becomes few sources, not one a minute.
 
     Args:
+        second_look_seconds: the second look at a file comes at least so long after the first.
         resume_after: as the last look returned it.
         seconds: time after which the walk stops and says where to go on.
 
@@ -170,7 +170,7 @@ def discover(
             reached = os.path.relpath(entry.path, root)
             break
     new, restless = _less_restless(database, new, settle_seconds)
-    settled = list(_seen_again(new, first_look))
+    settled = list(_seen_again(new, first_look + second_look_seconds))
     added = _record(database, settled, batch_size)
     return Discovery(added, unsettled + restless + len(new) - len(settled), walk.unreadable, reached)
 
@@ -255,9 +255,9 @@ def _is_young(sighting: Sighting, settle_seconds: float) -> bool:
     return 0 <= time.time() - sighting.changed_at < settle_seconds
 
 
-def _seen_again(sightings: Sequence[Sighting], first_look: float) -> Iterator[Sighting]:
+def _seen_again(sightings: Sequence[Sighting], second_look: float) -> Iterator[Sighting]:
     if sightings:
-        time.sleep(max(0.0, first_look + _SECOND_LOOK_SECONDS - time.monotonic()))
+        time.sleep(max(0.0, second_look - time.monotonic()))
     for sighting in sightings:
         # A file that cannot be looked at counts as one that is still changing: the next look takes it,
         # or says why it cannot.

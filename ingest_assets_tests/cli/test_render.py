@@ -18,8 +18,8 @@ import pytest
 from sqlalchemy import text
 
 from ingest_assets.store.database import Database
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.embedded import CLI
+from ingest_assets_tests.support.servers import Services
 
 NAME = "agreement between two parties with long names, signed, scanned (2).pdf"
 KEY = "agreement-between-two-parties-with-long-names-si-0123456789ab"

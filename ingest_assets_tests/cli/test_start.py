@@ -10,8 +10,8 @@ import click
 import pytest
 
 from ingest_assets.cli import main
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.embedded import CLI
+from ingest_assets_tests.support.servers import Services
 
 SLOW = ("alembic", "boto3", "botocore", "dagster", "psutil", "pydantic", "rich", "sqlalchemy")
 # Ends as the command does, but says first what it imported.

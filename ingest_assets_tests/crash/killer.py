@@ -33,10 +33,10 @@ from ingest_assets.embedded.environment import stack_environment
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.markdown import table
 from ingest_assets.store.database import sqlalchemy_url
-from ingest_assets_tests.conftest import Services, embedded_settings
 from ingest_assets_tests.crash import invariants
 from ingest_assets_tests.support.documents import pdf, picture
 from ingest_assets_tests.support.embedded import CLI, clean_environment, cli, processes_of, wait_until
+from ingest_assets_tests.support.servers import Services, embedded_settings
 
 START_SECONDS = 300
 _LOOK_SECONDS = 1.0

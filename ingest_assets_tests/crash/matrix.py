@@ -2,7 +2,8 @@
 
     python -m ingest_assets_tests.crash.matrix docs/crash-matrix.md
 
-runs all of it and writes the table; `test_crash_matrix.py` runs the same as tests.
+runs all of it, with the engines' processes as in production, and writes the table;
+`test_crash_matrix.py` runs the same as tests.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,8 +28,6 @@ from ingest_assets.defs.partitions import shown_partitions
 from ingest_assets.markdown import table
 from ingest_assets.operations.verification.engine import verify
 from ingest_assets.store.database import Database, sqlalchemy_url
-from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.conftest import Services, running_services
 from ingest_assets_tests.crash import invariants
 from ingest_assets_tests.crash.invariants import World
 from ingest_assets_tests.crash.scenarios import (
@@ -37,9 +36,11 @@ from ingest_assets_tests.crash.scenarios import (
     act_until_killed,
     prepare,
 )
-from ingest_assets_tests.crash.site import Site, site, template
+from ingest_assets_tests.crash.site import Site, site
+from ingest_assets_tests.support.pipeline import migrated_with_dagster
+from ingest_assets_tests.support.servers import running_services
 
-# A case mostly waits: for the second look at new files, for a process to start.
+# A case waits for processes to start and for services.
 AT_A_TIME = 4
 
 
@@ -52,12 +53,14 @@ class Case:
         scenario: what was going on.
         where: the place in words.
         passes: how often the place was passed unharmed before.
+        in_engine: whether the engine is at work when the process is killed, or was a moment ago.
     """
 
     failpoint: str
     scenario: str
     where: str
     passes: int = 0
+    in_engine: bool = False
 
     def __str__(self) -> str:
         return f"{self.failpoint}{'+' * self.passes} in {self.scenario}".replace(" ", "-")
@@ -95,13 +98,13 @@ CASES = (
     Case("parts.completing", "large", "all parts sent, not put together"),
     Case("object.stored", "large", "parts put together, not verified"),
     Case("text.recognising", "scan", "before recognition"),
-    Case("page.read", "scan", "after the first page"),
-    Case("page.read", "scan", "after the second page", passes=1),
-    Case("text.recognised", "scan", "recognised; nothing stored"),
+    Case("page.read", "scan", "after the first page", in_engine=True),
+    Case("page.read", "scan", "after the second page", passes=1, in_engine=True),
+    Case("text.recognised", "scan", "recognised; nothing stored", in_engine=True),
     Case("thumbnail.stored", "scan", "picture of page 1 stored; no text"),
     Case("text.inserted", "scan", "text and pages inserted, not committed"),
     Case("chunks.inserted", "scan", "chunks replaced, not committed"),
-    Case("entities.found", "scan", "entities found; nothing stored"),
+    Case("entities.found", "scan", "entities found; nothing stored", in_engine=True),
     Case("entities.inserted", "scan", "mentions and entities inserted, not committed"),
     Case("results.committed", "scan", "row committed; no object"),
     Case("results.committed", "scan", "timestamp committed; no text", passes=1),
@@ -162,7 +165,7 @@ def run_case(case: Case, place: Site) -> Result:
     started = time.monotonic()
     broken: list[str] = []
     scenario = SCENARIOS[case.scenario]
-    assert place.run(prepare, case.scenario) == 0, place.last_words()
+    prepare(place, scenario)
     first, prepared = _look(place), len(place.recognitions())
     code = place.run(act_until_killed, case.scenario, case.failpoint, case.passes)
     if code != -signal.SIGKILL:
@@ -228,8 +231,7 @@ def recognised_too_often(recognitions: Sequence[str], end: World) -> Iterator[st
 
 def checklist(place: Site) -> Iterator[str]:
     with closing(Database(place.database_url)) as database, place.instance() as instance:
-        objects = ObjectStore(place.services.s3_client(), place.bucket)
-        found = verify(database, objects, shown_partitions(instance), in_flight_seconds=0)
+        found = verify(database, place.objects, shown_partitions(instance), in_flight_seconds=0)
     if not found.passed:
         yield render.plain(render.verification(found))
 
@@ -277,7 +279,8 @@ def write_table(results: list[Result], seconds: float) -> str:
             "# The crash matrix",
             "",
             "Written by `python -m ingest_assets_tests.crash.matrix docs/crash-matrix.md`; the same "
-            "runs in `make test`.",
+            "runs in `make test-all`, and in `make test` without the engines' processes where they "
+            "have nothing to do when the process is killed.",
             "",
             "A real process kills itself with SIGKILL at the failpoint. Then files, bucket and "
             "database are looked at directly: what must hold at any instant holds. The next process "
@@ -293,29 +296,6 @@ def write_table(results: list[Result], seconds: float) -> str:
     )
 
 
-@contextmanager
-def running(
-    services: Services, directory: Path, cases: Sequence[Case]
-) -> Iterator[dict[Case, Future[Result]]]:
-    """All cases on their way, a few at a time."""
-    (directory / "template").mkdir()
-
-    def run(case: Case) -> Result:
-        place_directory = directory / str(case)
-        place_directory.mkdir()
-        with site(services, place_directory) as place:
-            return run_case(case, place)
-
-    with (
-        template(services, directory / "template"),
-        ThreadPoolExecutor(AT_A_TIME, "case") as pool,
-    ):
-        try:
-            yield {case: pool.submit(run, case) for case in cases}
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
 @click.command()
 @click.argument("page", type=click.Path(dir_okay=False, path_type=Path))
 def main(page: Path) -> None:
@@ -325,11 +305,17 @@ def main(page: Path) -> None:
     with (
         TemporaryDirectory(prefix="crash-matrix-") as directory,
         running_services(Path(directory)) as services,
-        running(services, Path(directory), CASES) as cases,
+        migrated_with_dagster(services, Path(directory, "dagster")) as url,
+        ThreadPoolExecutor(AT_A_TIME, "case") as pool,
     ):
-        for case, future in cases.items():
-            results.append(future.result())
-            click.echo(f"{case}: {'; '.join(results[-1].broken) or 'held'}")
+
+        def run(case: Case) -> Result:
+            with site(services, url, Path(directory, str(case))) as place:
+                return run_case(case, place)
+
+        for result in pool.map(run, CASES):
+            results.append(result)
+            click.echo(f"{result.case}: {'; '.join(result.broken) or 'held'}")
     page.write_text(write_table(results, time.monotonic() - started))
     raise SystemExit(any(result.broken for result in results))
 

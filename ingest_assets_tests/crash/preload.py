@@ -1,9 +1,39 @@
-"""What the server that processes are forked from has loaded before it is asked for the first."""
+"""What the server that processes are forked from has loaded before it is asked for the first.
+
+Belongs here: whatever each process would load and read again. Does not belong here: what starts a
+thread or opens a connection; neither outlives a fork.
+"""
+
+import os
+from importlib import import_module
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy would start a thread for each core.
 
 import boto3
+from PIL import Image
 
-import ingest_assets_tests.conftest
-import ingest_assets_tests.crash.scenarios  # noqa: F401
+from ingest_assets import wiring
+from ingest_assets.defs.code_location import build_defs
+from ingest_assets.settings import Settings
+from ingest_assets_tests.support.engines import engines_in_this_process
 
-# The description of S3 alone takes a tenth of a second to read.
-boto3.client("s3", region_name="us-east-1")
+for name in (
+    "ingest_assets_tests.crash.scenarios",
+    "ingest_assets.defs.instance",
+    "dagster._daemon",
+    "dagster._core.instance.factory",
+    "dagster._core.execution.execute_in_process",
+    "dagster._core.executor.in_process",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.root",
+    "psycopg2.extras",
+    "watchdog.observers.polling",
+):
+    import_module(name)
+Image.init()
+
+_settings = Settings(_env_file=None, aws_region="us-east-1")
+# Descriptions of S3, which take a tenth of a second to read; each keeps its own.
+boto3.client("s3", region_name=_settings.aws_region)
+wiring.object_store(_settings)
+build_defs(_settings, engines_in_this_process().resources)

@@ -1,18 +1,16 @@
 """What is going on when a process is killed, and what whoever comes next does.
 
-A scenario is two functions of a pipeline: `prepare`, which nothing disturbs, and `act`, which is done
-once until the process is killed, and once more, whole, by the next process: as a daemon that was
-restarted does, or a person who repeats a command.
+A scenario is what there is at first, work that nothing disturbs, and `act`, which is done once until
+the process is killed, and once more, whole, by the next process: as a daemon that was restarted does,
+or a person who repeats a command.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 
-import pikepdf
 from dagster import AssetKey
 from PIL import Image
 
@@ -23,7 +21,7 @@ from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.operations.reconcile.apply import delete_adopted, restore_lost
 from ingest_assets.store import object_store
-from ingest_assets_tests.crash.site import bury_runs
+from ingest_assets_tests.crash.site import Site, bury_runs
 from ingest_assets_tests.support.bucket import (
     adopt_all,
     contents,
@@ -34,7 +32,7 @@ from ingest_assets_tests.support.bucket import (
     tables,
     upload,
 )
-from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.documents import padded_pdf, pdf, picture
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
 from ingest_assets_tests.support.scans import scan_pdf
 
@@ -42,22 +40,13 @@ MEBIBYTE = 1024**2
 AGREEMENT = pdf("The first page of an agreement.", "Its second page.")
 
 
-def padded_pdf(page: str, mebibytes: int) -> bytes:
-    """A PDF of that size: most of it is a stream that no page shows."""
-    with pikepdf.open(BytesIO(pdf(page))) as document:
-        document.Root.Padding = document.make_stream(random.Random(0).randbytes(mebibytes * MEBIBYTE))
-        file = BytesIO()
-        document.save(file)
-        return file.getvalue()
-
-
-def _fill(pipeline: Pipeline) -> None:
+def _fill(site: Site) -> None:
     """Good, equal and bad documents, in more than one run."""
-    pipeline.put("agreement.pdf", AGREEMENT)
-    pipeline.put("copies/agreement.pdf", AGREEMENT)
-    pipeline.put("empty.pdf", b"")
-    pipeline.put("note.txt", b"A note.")
-    pipeline.put("program.exe", b"MZ\x90\x00\x03\x00\x00\x00")
+    site.put("agreement.pdf", AGREEMENT)
+    site.put("copies/agreement.pdf", AGREEMENT)
+    site.put("empty.pdf", b"")
+    site.put("note.txt", b"A note.")
+    site.put("program.exe", b"MZ\x90\x00\x03\x00\x00\x00")
 
 
 FILES = {
@@ -72,23 +61,28 @@ def _ingest(pipeline: Pipeline) -> None:
     pipeline.ingest()
 
 
-def _fill_scan(pipeline: Pipeline) -> None:
+def _fill_scan(site: Site) -> None:
     pages = [Image.open(BytesIO(picture(f"SCANNED PAGE {number}"))) for number in (1, 2)]
-    pipeline.put("scan.pdf", scan_pdf(*pages))
+    site.put("scan.pdf", scan_pdf(*pages))
 
 
-def _fill_large(pipeline: Pipeline) -> None:
+def _fill_large(site: Site) -> None:
     # Three parts of 16 MiB.
-    pipeline.put("large.pdf", padded_pdf("A large document.", 33))
+    site.put("large.pdf", padded_pdf("A large document.", 33))
 
 
-def _fill_orphans(pipeline: Pipeline) -> None:
-    upload(pipeline, "orphan.txt", b"Uploaded without a row.")
-    upload(pipeline, "orphaned agreement.pdf", AGREEMENT)
+def _upload(site: Site) -> None:
+    upload(site, "orphan.txt", b"Uploaded without a row.")
+    upload(site, "orphaned agreement.pdf", AGREEMENT)
 
 
-def _fill_large_orphan(pipeline: Pipeline) -> None:
-    upload(pipeline, "large orphan.pdf", padded_pdf("A large orphan.", 11))
+def _upload_large(site: Site) -> None:
+    upload(site, "large orphan.pdf", padded_pdf("A large orphan.", 11))
+
+
+def _fill_and_upload(site: Site) -> None:
+    _fill(site)
+    _upload(site)
 
 
 def _adopt(pipeline: Pipeline) -> None:
@@ -112,20 +106,14 @@ def _backfill(pipeline: Pipeline) -> None:
         pipeline.run_range(missing[0], missing[-1])
 
 
-def _fill_adopted(pipeline: Pipeline) -> None:
-    _fill_orphans(pipeline)
-    _adopt(pipeline)
-
-
 def _delete(pipeline: Pipeline) -> None:
     _, found = look(pipeline)
     adopted = [one for one in found if one.kind == "adopted"]
     list(delete_adopted(pipeline.database, pipeline.objects, adopted, yes=True))
 
 
-def _fill_and_lose_rows(pipeline: Pipeline) -> None:
-    _fill_adopted(pipeline)
-    _fill(pipeline)
+def _lose_rows(pipeline: Pipeline) -> None:
+    _adopt(pipeline)
     pipeline.ingest()
     execute(pipeline, "TRUNCATE ingest.document_sources CASCADE")
     for key in pipeline.instance.get_dynamic_partitions("documents"):
@@ -140,14 +128,13 @@ def _rebuild(pipeline: Pipeline) -> None:
     _adopt(pipeline)
 
 
-def _fill_and_fail(pipeline: Pipeline) -> None:
+def _fail(pipeline: Pipeline) -> None:
     """Recognition fails for a reason that may pass; in this process alone."""
 
     def throttled(self: LocalEngine, document: StoredObject) -> Recognition:
         raise TransientError("throttled", "The engine has too much to do.", "It is tried again.")
 
     LocalEngine.recognise = throttled  # type: ignore[method-assign]
-    _fill(pipeline)
     pipeline.ingest()
 
 
@@ -156,8 +143,7 @@ def _retry(pipeline: Pipeline) -> None:
         pass
 
 
-def _fill_and_lose_object(pipeline: Pipeline) -> None:
-    _fill(pipeline)
+def _lose_object(pipeline: Pipeline) -> None:
     pipeline.ingest()
     remove(pipeline, key_of(pipeline, "agreement.pdf"))
 
@@ -174,14 +160,17 @@ class Scenario:
 
     Attributes:
         what: for people.
+        fill: puts files and uploads there.
+        before: work on them that nothing disturbs.
         states: what becomes of the documents in the end, by file name.
         originals: whether the uploads that were adopted are still there in the end.
     """
 
     what: str
-    prepare: Callable[[Pipeline], None]
+    fill: Callable[[Site], None]
     act: Callable[[Pipeline], None]
     states: dict[str, list[str]] = field(default_factory=dict)
+    before: Callable[[Pipeline], None] | None = None
     originals: bool = True
 
 
@@ -191,26 +180,27 @@ SCENARIOS = {
     "large": Scenario("a file of 33 MiB", _fill_large, _ingest, {"large.pdf": ["completed"]}),
     "adopt": Scenario(
         "adopting two uploads",
-        _fill_orphans,
+        _upload,
         _adopt,
         {"orphan.txt": ["completed"], "orphaned agreement.pdf": ["completed"]},
     ),
     "adopt in parts": Scenario(
         "adopting an upload, in parts",
-        _fill_large_orphan,
+        _upload_large,
         _adopt_in_parts,
         {"large orphan.pdf": ["completed"]},
     ),
     "delete": Scenario(
         "removing adopted uploads",
-        _fill_adopted,
+        _upload,
         _delete,
         {"orphan.txt": ["completed"], "orphaned agreement.pdf": ["completed"]},
+        before=_adopt,
         originals=False,
     ),
     "rebuild": Scenario(
         "rows from the bucket alone",
-        _fill_and_lose_rows,
+        _fill_and_upload,
         _rebuild,
         {
             "agreement.pdf": ["duplicate", "duplicate"],
@@ -220,14 +210,18 @@ SCENARIOS = {
             "orphaned agreement.pdf": ["completed"],
             "program.exe": ["rejected"],
         },
+        before=_lose_rows,
     ),
-    "retry": Scenario("trying again what failed", _fill_and_fail, _retry, FILES),
-    "restore": Scenario("restoring a lost object", _fill_and_lose_object, _restore, FILES),
+    "retry": Scenario("trying again what failed", _fill, _retry, FILES, before=_fail),
+    "restore": Scenario("restoring a lost object", _fill, _restore, FILES, before=_lose_object),
 }
 
 
-def prepare(pipeline: Pipeline, scenario: str) -> None:
-    SCENARIOS[scenario].prepare(pipeline)
+def prepare(site: Site, scenario: Scenario) -> None:
+    """Bring the site to where `act` begins."""
+    scenario.fill(site)
+    if scenario.before:
+        assert site.run(scenario.before) == 0, site.last_words()
 
 
 def act_until_killed(pipeline: Pipeline, scenario: str, failpoint: str, passes: int) -> None:

@@ -8,34 +8,27 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import psycopg2
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from psycopg2 import sql
-from sqlalchemy import make_url
 
 from ingest_assets.defs.code_location import build_defs
-from ingest_assets.embedded.stack import PROJECT
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.stages import runner
-from ingest_assets.store.database import Database, migrate
+from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.engines import engines_in_this_process
+from ingest_assets_tests.support.pipeline import Pipeline, shipped_instance
+from ingest_assets_tests.support.servers import Services, new_bucket, new_database
 
-if TYPE_CHECKING:
-    from ingest_assets_tests.conftest import Services
-
-TEMPLATE = "crash_template"
 # Generous: what takes longer hangs.
 PATIENCE_SECONDS = 120
 
@@ -45,12 +38,17 @@ _processes.set_forkserver_preload(["__main__", "ingest_assets_tests.crash.preloa
 
 @dataclass(frozen=True)
 class Site:
-    """An input directory, a database and a bucket, with the servers that they are on."""
+    """An input directory, a database and a bucket, with the servers that they are on.
+
+    Attributes:
+        real_engines: whether runs start the processes of the engines, as in production.
+    """
 
     directory: Path
     services: Services
     database_url: str
     bucket: str
+    real_engines: bool
 
     @property
     def input_dir(self) -> Path:
@@ -59,14 +57,7 @@ class Site:
     @property
     def environment(self) -> dict[str, str]:
         """The variables of a process that works here."""
-        url = make_url(self.database_url)
-        return {
-            **self.services.environment,
-            "INGEST_DATABASE_URL": self.database_url,
-            "DAGSTER_POSTGRES_URL": url.set(drivername="postgresql+psycopg2").render_as_string(
-                hide_password=False
-            ),
-        }
+        return {**self.services.environment, "INGEST_DATABASE_URL": self.database_url}
 
     def process(self, work: Callable[..., None], *arguments: Any) -> ForkServerProcess:
         """A process that has begun `work(pipeline, *arguments)`."""
@@ -99,62 +90,37 @@ class Site:
 
     @contextmanager
     def instance(self) -> Iterator[DagsterInstance]:
-        """The Dagster instance, for this process; `DAGSTER_POSTGRES_URL` need not be set."""
-        home = self.directory / "dagster"
-        if not home.exists():
-            home.mkdir()
-            configuration = (PROJECT / "dagster.yaml").read_text()
-            variable = "\n        env: DAGSTER_POSTGRES_URL"
-            assert variable in configuration
-            url = self.environment["DAGSTER_POSTGRES_URL"]
-            (home / "dagster.yaml").write_text(configuration.replace(variable, f' "{url}"'))
-        with DagsterInstance.from_config(str(home)) as instance:
+        """The Dagster instance, for this process."""
+        with shipped_instance(self.directory / "dagster", self.database_url) as instance:
             yield instance
 
+    @property
+    def objects(self) -> ObjectStore:
+        """The bucket, for this process."""
+        return ObjectStore(self.services.s3_client(), self.bucket)
 
-@contextmanager
-def template(services: Services, directory: Path) -> Iterator[None]:
-    """A database with both schemas, ours and Dagster's, that each site's is copied from."""
-    with _database(services, TEMPLATE, None) as url:
-        site = Site(directory, services, url, "no-bucket")
-        assert site.run(_make_schemas) == 0, site.last_words()
-        yield
-
-
-@contextmanager
-def site(services: Services, directory: Path) -> Iterator[Site]:
-    """An empty site; its database and bucket go away afterwards."""
-    name = f"crash_{secrets.token_hex(6)}"
-    client = services.s3_client()
-    bucket = name.replace("_", "-")
-    client.create_bucket(Bucket=bucket)
-    try:
-        with _database(services, name, TEMPLATE) as url:
-            site = Site(directory, services, url, bucket)
-            site.input_dir.mkdir()
-            yield site
-    finally:
-        for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
-            client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            for found in page.get("Contents", []):
-                client.delete_object(Bucket=bucket, Key=found["Key"])
-        client.delete_bucket(Bucket=bucket)
-        shutil.rmtree(directory)
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file of the input directory."""
+        path = self.input_dir / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
 
 
 @contextmanager
-def _database(services: Services, name: str, copy_of: str | None) -> Iterator[str]:
-    server = make_url(services.environment["INGEST_DATABASE_URL"])
-    with closing(psycopg2.connect(server.render_as_string(hide_password=False))) as connection:
-        connection.autocommit = True
-        cursor = connection.cursor()
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        cursor.execute(create.format(sql.Identifier(name), sql.Identifier(copy_of or "template0")))
-        try:
-            yield server.set(database=name).render_as_string(hide_password=False)
-        finally:
-            cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+def site(
+    services: Services, migrated_url: str, directory: Path, *, real_engines: bool = True
+) -> Iterator[Site]:
+    """An empty site; its database and bucket go away afterwards.
+
+    Args:
+        migrated_url: a database with the schemas of documents and of Dagster, which is copied.
+        directory: is made, and removed.
+    """
+    with new_database(services, migrated_url) as url, new_bucket(services) as bucket:
+        site = Site(directory, services, url, bucket, real_engines)
+        site.input_dir.mkdir(parents=True)
+        yield site
+    shutil.rmtree(directory)
 
 
 def _work(site: Site, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
@@ -165,36 +131,21 @@ def _work(site: Site, work: Callable[..., None], arguments: tuple[Any, ...]) -> 
     os.environ.update(site.environment)
     _count_recognitions(site.directory / "recognitions")
     runner.FIRST_WAIT_SECONDS = 0.01
-    settings = site.services.settings.model_copy(
-        update={
-            "input_dir": site.input_dir,
-            "s3_bucket": site.bucket,
-            "settle_seconds": 0,
-            "in_flight_seconds": 0,
-            "retry_cool_down_seconds": 0,
-            "max_documents_per_run": 4,
-            "ocr_workers": 1,
-            "aws_region": site.services.environment["AWS_REGION"],
-        }
+    settings = site.services.settings_of(
+        site.input_dir, site.bucket, max_documents_per_run=4, ocr_workers=1
     )
-    objects = ObjectStore(site.services.s3_client(), site.bucket)
+    engines = engines_in_this_process()
     with site.instance() as instance:
-        work(
-            Pipeline(
-                site.input_dir,
-                Database(site.database_url),
-                objects,
-                instance,
-                build_defs(settings),
-            ),
-            *arguments,
+        pipeline = Pipeline(
+            site.input_dir,
+            Database(site.database_url),
+            ObjectStore(site.services.s3_client(), site.bucket),
+            instance,
+            build_defs(settings, {} if site.real_engines else engines.resources),
+            engines,
         )
+        work(pipeline, *arguments)
     sys.stdout.flush()
-
-
-def _make_schemas(pipeline: Pipeline) -> None:
-    migrate(os.environ["INGEST_DATABASE_URL"])
-    pipeline.instance.get_dynamic_partitions("documents")
 
 
 def _count_recognitions(log: Path) -> None:

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
-from ingest_assets_tests.conftest import Services
-from ingest_assets_tests.crash.matrix import CASES, Case, Result, failpoints_in_the_code, running
-
-
-@pytest.fixture(scope="module")
-def results(
-    request: pytest.FixtureRequest, services: Services, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[Case, Future[Result]]]:
-    """The cases that were selected, on their way side by side."""
-    selected = [
-        case
-        for item in request.session.items
-        if isinstance(item, pytest.Function)
-        and item.path == request.path
-        and hasattr(item, "callspec")
-        and isinstance(case := item.callspec.params["case"], Case)
-    ]
-    with running(services, tmp_path_factory.mktemp("crash"), selected) as results:
-        yield results
+from ingest_assets_tests.crash.matrix import CASES, Case, failpoints_in_the_code, run_case
+from ingest_assets_tests.crash.site import site
+from ingest_assets_tests.support.servers import Services
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_the_promises_hold_after_a_kill(case: Case, results: dict[Case, Future[Result]]) -> None:
-    assert results[case].result().broken == []
+def test_the_promises_hold_after_a_kill(
+    case: Case, services: Services, migrated_with_dagster_url: str, tmp_path: Path
+) -> None:
+    with site(
+        services, migrated_with_dagster_url, tmp_path / "site", real_engines=case.in_engine
+    ) as place:
+        assert run_case(case, place).broken == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in CASES if not case.in_engine], ids=str)
+def test_the_promises_hold_after_a_kill_with_the_engines_processes(
+    case: Case, services: Services, migrated_with_dagster_url: str, tmp_path: Path
+) -> None:
+    with site(services, migrated_with_dagster_url, tmp_path / "site") as place:
+        assert run_case(case, place).broken == []
 
 
 def test_every_failpoint_is_in_the_matrix() -> None:

@@ -14,27 +14,19 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from ingest_assets.store.database import sqlalchemy_url
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.crash import invariants
 from ingest_assets_tests.crash.matrix import checklist, recognised_too_often
 from ingest_assets_tests.crash.scenarios import AGREEMENT, look_again
-from ingest_assets_tests.crash.site import Site, site, template
+from ingest_assets_tests.crash.site import Site, site
 from ingest_assets_tests.support.documents import pdf, picture
 from ingest_assets_tests.support.embedded import wait_until
 from ingest_assets_tests.support.pipeline import Pipeline
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _template(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with template(services, tmp_path_factory.mktemp("template")):
-        yield
+from ingest_assets_tests.support.servers import Services
 
 
 @pytest.fixture
-def place(services: Services, tmp_path: Path) -> Iterator[Site]:
-    directory = tmp_path / "site"
-    directory.mkdir()
-    with site(services, directory) as place:
+def place(services: Services, migrated_with_dagster_url: str, tmp_path: Path) -> Iterator[Site]:
+    with site(services, migrated_with_dagster_url, tmp_path / "site") as place:
         yield place
 
 

@@ -140,13 +140,13 @@ def test_a_run_on_another_machine_is_left_alone(instance: DagsterInstance) -> No
 
 
 def test_a_dagster_yaml_of_the_release_before_goes_on_working_and_says_what_to_change(
-    tmp_path: Path, database_url: str
+    tmp_path: Path, empty_database_url: str
 ) -> None:
     shipped = (PROJECT / "dagster.yaml").read_text()
     former = shipped.replace("ingest_assets.defs.instance", "ingest_assets.instance")
     assert former.count("module: ingest_assets.instance") == 2
     (tmp_path / "dagster.yaml").write_text(former)
-    url = database_url.replace("postgresql:", "postgresql+psycopg2:")
+    url = empty_database_url.replace("postgresql:", "postgresql+psycopg2:")
     shown = subprocess.run(
         [sys.executable, "-m", "dagster", "instance", "info"],
         env={**os.environ, "DAGSTER_HOME": str(tmp_path), "DAGSTER_POSTGRES_URL": url},

@@ -16,11 +16,9 @@ from dagster import (
 )
 
 from ingest_assets.cli import main, running
-from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.operations.reconcile.inventory import Inventory
 from ingest_assets.settings import Settings
 from ingest_assets.stages.runner import Runner
-from ingest_assets_tests.conftest import Services as ServerFixture
 from ingest_assets_tests.support.bucket import (
     adopt_all,
     classes,
@@ -33,6 +31,7 @@ from ingest_assets_tests.support.bucket import (
 )
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
+from ingest_assets_tests.support.servers import Services as ServerFixture
 
 
 def seed(pipeline: Pipeline) -> set[str]:
@@ -182,18 +181,14 @@ def test_a_look_during_ingestion_flags_and_adopts_nothing(pipeline: Pipeline) ->
 def test_a_backfill_that_was_killed_half_way_ends_the_same(pipeline: Pipeline) -> None:
     seed(pipeline)
     partitions = adopt_all(pipeline).partitions
-    engine = LocalEngine(workers=1)
-    services = pipeline.stage_services(engine)
-    try:
-        # Some are done, some have a row, some an object that nobody verified; one attempt is open.
-        list(Runner(services, STAGES, "killed", 2).run(partitions[:2]))
-        list(Runner(services, STAGES[:1], "killed", 2).run(partitions[2:5]))
-        stage = "ingest_assets.stages.document_object._verify"
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stage, killed)
-            list(Runner(services, STAGES[:2], "killed", 2).run(partitions[3:4]))
-    finally:
-        engine.close()
+    services = pipeline.stage_services()
+    # Some are done, some have a row, some an object that nobody verified; one attempt is open.
+    list(Runner(services, STAGES, "killed", 2).run(partitions[:2]))
+    list(Runner(services, STAGES[:1], "killed", 2).run(partitions[2:5]))
+    stage = "ingest_assets.stages.document_object._verify"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, killed)
+        list(Runner(services, STAGES[:2], "killed", 2).run(partitions[3:4]))
     with pipeline.database.engine.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO ingest.stage_attempts (partition_key, stage, attempt, run_id)"

@@ -41,6 +41,7 @@ ODD_NAMES: list[str | bytes] = [
 def look(pipeline: Pipeline, **options: object) -> Discovery:
     arguments = {
         "settle_seconds": 0.0,
+        "second_look_seconds": 0.0,
         "ignore_patterns": [".*", "*.part"],
         "batch_size": 100,
         **options,
@@ -126,8 +127,6 @@ def test_odd_names_go_through(pipeline: Pipeline) -> None:
 
 
 @settings(
-    max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(name=st.binary(min_size=1, max_size=100).filter(lambda b: not {0, 47} & set(b)))

@@ -15,7 +15,6 @@ from ingest_assets.embedded.lock import FileLock
 from ingest_assets.embedded.postgres import binaries
 from ingest_assets.embedded.stack import Stack
 from ingest_assets.errors import ConfigurationError
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.embedded import (
     CLI,
     clean_environment,
@@ -23,6 +22,7 @@ from ingest_assets_tests.support.embedded import (
     processes_of,
     wait_until,
 )
+from ingest_assets_tests.support.servers import Services
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from sqlalchemy import make_url
 from ingest_assets.embedded.configured import check_bucket, ensure_database
 from ingest_assets.embedded.environment import parse_database_url
 from ingest_assets.errors import ConfigurationError
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.embedded import cli, processes_of
+from ingest_assets_tests.support.servers import Services
 
 SECRET = "sesame-9f2c"
 

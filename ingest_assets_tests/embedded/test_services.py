@@ -24,8 +24,8 @@ from ingest_assets.embedded.processes import Privileges, is_alive
 from ingest_assets.embedded.seaweedfs import EmbeddedS3, ensure_bucket, s3_client
 from ingest_assets.embedded.stack import Stack
 from ingest_assets.errors import ConfigurationError
-from ingest_assets_tests.conftest import Services, embedded_settings
 from ingest_assets_tests.support.embedded import processes_of, wait_until
+from ingest_assets_tests.support.servers import Services, embedded_settings
 
 
 @pytest.fixture

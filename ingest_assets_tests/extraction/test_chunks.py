@@ -7,7 +7,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest_assets.extraction.chunks import Chunker
@@ -38,7 +38,6 @@ PIECES = st.one_of(
 WILD = st.lists(PIECES, max_size=200).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
 @given(WILD, st.integers(4, 60), st.integers(0, 3))
 @example("a" * 200, 10, 0)
 @example(" " * 100 + "x", 10, 2)
@@ -54,7 +53,6 @@ def test_chunks_hold_all_of_the_text_and_nothing_else(text: str, size: int, over
     assert all(inside or not text[place].strip() for place, inside in enumerate(covered))
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.from_regex(r"[A-Za-z]{1,12}[.,;]?", fullmatch=True), max_size=300))
 def test_no_word_is_cut(words: list[str]) -> None:
     text = " ".join(words)

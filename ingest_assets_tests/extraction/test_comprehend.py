@@ -12,7 +12,8 @@ from ingest_assets.extraction.comprehend import ComprehendEngine
 from ingest_assets.settings import Settings
 from ingest_assets.stages.runner import TRIES
 from ingest_assets_tests.support.comprehend import REGION, StandIn, serving
-from ingest_assets_tests.support.pipeline import Pipeline, RulesEngine
+from ingest_assets_tests.support.engines import RulesEngine
+from ingest_assets_tests.support.pipeline import Pipeline
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_assets.errors import PermanentError
@@ -13,7 +13,7 @@ from ingest_assets.extraction import local, normal
 from ingest_assets.extraction.engine import ENTITY_TYPES
 from ingest_assets.extraction.local import LocalEngine
 from ingest_assets.extraction.sandbox.operations import entities
-from ingest_assets_tests.support.pipeline import RulesEngine
+from ingest_assets_tests.support.engines import RulesEngine
 
 TOKENS = 'Inc. LLC , ( ) “ ” " a an the and of John $ % @ . / : - 1 20 2001 April § U.S. New York \n'
 
@@ -106,7 +106,6 @@ def test_mentions_lie_apart_and_the_surer_type_wins() -> None:
     ]
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(
         st.one_of(

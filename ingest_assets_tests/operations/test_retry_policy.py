@@ -26,10 +26,9 @@ from ingest_assets.operations.status import read_status
 from ingest_assets.settings import Settings
 from ingest_assets.stages.runner import TRIES, Runner
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.conftest import Services as ServerFixture
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
-from ingest_assets_tests.test_promises import run_all
+from ingest_assets_tests.support.servers import Services as ServerFixture
 
 NOW = RetryRules(cool_down_seconds=0, limit=3)
 
@@ -229,7 +228,7 @@ def test_a_run_that_dagster_breaks_off_ends_and_holds_nothing(pipeline: Pipeline
     begun = len(pipeline.rows("SELECT DISTINCT partition_key FROM ingest.stage_attempts"))
     assert begun < len(keys)
     # `outcomes` is still held, as a traceback would hold it; nobody waits for its locks.
-    again = list(run_all(pipeline, keys, "another"))
+    again = pipeline.run_without_dagster(keys, "another")
     assert [outcome.error for outcome in again if outcome.error] == []
     assert set(pipeline.states().values()) == {"completed"}
     del outcomes

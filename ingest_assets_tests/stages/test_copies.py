@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from ingest_assets.errors import PermanentError
-from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.store.object_store import Copied, ObjectStore
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.bucket import adopt_all, key_of, put, remove, upload
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
+from ingest_assets_tests.support.servers import Services
 
 MEBIBYTE = 1024**2
 ONE, PARTS = os.urandom(100_000), os.urandom(12 * MEBIBYTE + 17)
@@ -114,14 +113,13 @@ def test_twins_adopted_at_the_same_time_are_copied_once(
         return copies[-1]
 
     monkeypatch.setattr(ObjectStore, "copy_new", noted)
-    services = pipeline.stage_services(LocalEngine(workers=1))
+    services = pipeline.stage_services()
 
     def run(run_id: str) -> list[Outcome]:
         return list(Runner(services, STAGES[:2], run_id, 4).run(partitions))
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = [outcome for done in pool.map(run, ("one", "two")) for outcome in done]
-    services.engine.close()
     assert [outcome.error for outcome in outcomes] == [None] * 16
     assert [copied.written for copied in copies] == [True]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -126,7 +127,7 @@ def test_a_text_without_entities_is_a_result(pipeline: Pipeline) -> None:
 
 
 def test_documents_of_an_earlier_deployment_are_finished_without_reading_them_again(
-    pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.put("note.txt", FIRST.encode())
     pipeline.put("copy.txt", FIRST.encode())
@@ -141,7 +142,7 @@ def test_documents_of_an_earlier_deployment_are_finished_without_reading_them_ag
     assert sorted(pipeline.states().values()) == ["completed", "duplicate", "no_text"]
     assert not pipeline.requests()
 
-    migrate(database_url)
+    migrate(os.environ["INGEST_DATABASE_URL"])
     assert set(pipeline.states().values()) == {"in_progress"}
     monkeypatch.setattr(Reader, "recognise", None)
     runs = pipeline.ingest()

@@ -14,8 +14,8 @@ from botocore.config import Config
 
 from ingest_assets.errors import ConfigurationError, PermanentError, TransientError
 from ingest_assets.store.object_store import PART_BYTES, ObjectStore
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.servers import Services
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from ingest_assets.store.attempts import Begin, begin_attempts, close_abandoned,
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource
 from ingest_assets.store.object_store import PART_BYTES, ObjectStore
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.faulty_s3 import faulty_s3
+from ingest_assets_tests.support.servers import Services
 
 
 def test_an_upload_that_cannot_be_taken_back(

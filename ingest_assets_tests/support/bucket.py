@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import text
 
 from ingest_assets.defs.inventory import Adopted, adopt
 from ingest_assets.operations.reconcile.inventory import Finding, Inventory
+from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.support.pipeline import Pipeline
 
 
-def upload(pipeline: Pipeline, name: str, content: bytes) -> str:
+class HasBucket(Protocol):
+    """A pipeline, or a place for one."""
+
+    @property
+    def objects(self) -> ObjectStore: ...
+
+
+def upload(place: HasBucket, name: str, content: bytes) -> str:
     """Upload as the earlier pipeline did: an object, and no row."""
     digest = hashlib.md5(name.encode()).hexdigest()
-    return put(pipeline, f"documents/2025/06/05/{digest[:8]}_{name}", content)
+    return put(place, f"documents/2025/06/05/{digest[:8]}_{name}", content)
 
 
-def put(pipeline: Pipeline, key: str, content: bytes, **options: Any) -> str:
-    pipeline.objects.client.put_object(Bucket=pipeline.objects.bucket, Key=key, Body=content, **options)
+def put(place: HasBucket, key: str, content: bytes, **options: Any) -> str:
+    place.objects.client.put_object(Bucket=place.objects.bucket, Key=key, Body=content, **options)
     return key
 
 

@@ -25,8 +25,9 @@ from ingest_assets.stages.runner import Runner
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.conftest import embedded_settings
-from ingest_assets_tests.support.pipeline import RulesEngine
+from ingest_assets_tests.support.documents import padded_pdf
+from ingest_assets_tests.support.engines import RulesEngine
+from ingest_assets_tests.support.servers import embedded_settings
 
 
 def fill(directory: Path) -> Path:
@@ -60,10 +61,10 @@ def main(directory: Path) -> None:
 
         def ingest(*names: str) -> list[str]:
             for name in names:
-                (input_dir / name).write_bytes(f"{name}: a line of text.\n".encode() * 50_000)
+                (input_dir / name).write_bytes(padded_pdf(f"{name}: a line of text.", 1))
             discover(
                 database, KnownFiles(), input_dir,
-                settle_seconds=0, ignore_patterns=(), batch_size=100,
+                settle_seconds=0, second_look_seconds=0, ignore_patterns=(), batch_size=100,
             )  # fmt: skip
             return run()
 
@@ -77,12 +78,13 @@ def main(directory: Path) -> None:
                 f"{one.error.error_class} {one.error.code} {one.error}" for one in found if one.error
             ]
 
-        before = ingest("a.txt", "b.txt")
+        before = ingest("a.pdf", "b.pdf")
         for number in range(4):  # Known before the disk is full, so that a run can be asked for.
-            (input_dir / f"c{number}.txt").write_bytes(f"{number}: text.\n".encode() * 100_000)
+            (input_dir / f"c{number}.pdf").write_bytes(padded_pdf(f"{number}: text.", 1))
         discover(
-            database, KnownFiles(), input_dir, settle_seconds=0, ignore_patterns=(), batch_size=100
-        )
+            database, KnownFiles(), input_dir,
+            settle_seconds=0, second_look_seconds=0, ignore_patterns=(), batch_size=100,
+        )  # fmt: skip
         filler = fill(directory / "disk")
         said = run()
         filler.unlink()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from io import BytesIO
 
+import pikepdf
 from fpdf import FPDF
 from PIL import Image, ImageDraw, ImageFont
 
@@ -16,6 +18,15 @@ def pdf(*pages: str) -> bytes:
         document.add_page()
         document.multi_cell(0, 8, page)
     return bytes(document.output())
+
+
+def padded_pdf(page: str, mebibytes: int) -> bytes:
+    """A PDF of that size: most of it is a stream that no page shows."""
+    with pikepdf.open(BytesIO(pdf(page))) as document:
+        document.Root.Padding = document.make_stream(random.Random(0).randbytes(mebibytes << 20))
+        file = BytesIO()
+        document.save(file)
+        return file.getvalue()
 
 
 def picture(*lines: str, kind: str = "PNG") -> bytes:

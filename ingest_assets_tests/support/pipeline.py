@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from dagster import (
     AssetKey,
     DagsterInstance,
@@ -18,38 +20,28 @@ from dagster import (
 )
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from ingest_assets.cli import render
+from ingest_assets.defs.code_location import build_defs
 from ingest_assets.defs.documents import document_assets
 from ingest_assets.defs.jobs import ingest_documents
 from ingest_assets.defs.partitions import DOCUMENTS, range_tags
-from ingest_assets.extraction import local
+from ingest_assets.embedded.stack import PROJECT
 from ingest_assets.extraction.chunks import Chunker
-from ingest_assets.extraction.engine import Mention
-from ingest_assets.extraction.sandbox.operations import entities
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.operations.history import History, history
 from ingest_assets.operations.retry_policy import RetryRules
 from ingest_assets.stage_names import STAGES as ALL_STAGES
-from ingest_assets.stages.stage import Services
-from ingest_assets.store.database import Database
+from ingest_assets.stages import runner
+from ingest_assets.stages.runner import Outcome, Runner
+from ingest_assets.stages.stage import Services as StageServices
+from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
+from ingest_assets_tests.support.engines import Engines
+from ingest_assets_tests.support.servers import Services, disconnect, new_bucket, new_database
 
 STAGES = ALL_STAGES
-
-
-class RulesEngine:
-    """The local entity engine's rules in this process, so that nothing has to be closed."""
-
-    name = local.NAME
-    version = local.VERSION
-
-    def extract(self, text: str) -> tuple[Mention, ...]:
-        return tuple(Mention(*fields) for fields in entities(text))
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass
@@ -61,17 +53,26 @@ class Pipeline:
     objects: ObjectStore
     instance: DagsterInstance
     defs: Definitions
+    engines: Engines
 
-    def stage_services(self, engine: OcrEngine, objects: ObjectStore | None = None) -> Services:
+    def stage_services(
+        self, engine: OcrEngine | None = None, objects: ObjectStore | None = None
+    ) -> StageServices:
         """What stages work with, for runs without Dagster."""
-        return Services(
+        return StageServices(
             self.database,
             objects or self.objects,
-            engine,
+            engine or self.engines.ocr,
             self.input_dir,
             Chunker(),
-            RulesEngine(),
+            self.engines.entities,
         )
+
+    def run_without_dagster(
+        self, keys: Sequence[str], run_id: str = "run", objects: ObjectStore | None = None
+    ) -> list[Outcome]:
+        """A run of all stages, as another process would have it."""
+        return list(Runner(self.stage_services(objects=objects), STAGES, run_id, 4).run(keys))
 
     def rebuilt(
         self,
@@ -203,3 +204,127 @@ class Pipeline:
             Bucket=self.objects.bucket, Prefix="documents/"
         )
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+
+@contextmanager
+def open_pipeline(
+    services: Services,
+    engines: Engines,
+    input_dir: Path,
+    database_url: str,
+    bucket: str,
+    instance: DagsterInstance,
+    patch: pytest.MonkeyPatch,
+) -> Iterator[Pipeline]:
+    """The whole pipeline; its runs happen in this process, whose variables `patch` sets for it."""
+    settings = services.settings_of(input_dir, bucket, max_documents_per_run=5)
+    variables = {**services.environment, "INGEST_DATABASE_URL": database_url}
+    for name, value in variables.items():
+        patch.setenv(name, value)
+    patch.setattr(runner, "FIRST_WAIT_SECONDS", 0.01)
+    with closing(Database(database_url)) as database:
+        yield Pipeline(
+            input_dir,
+            database,
+            ObjectStore(services.s3_client(), bucket),
+            instance,
+            build_defs(settings, engines.resources),
+            engines,
+        )
+
+
+@contextmanager
+def shipped_instance(home: Path, database_url: str) -> Iterator[DagsterInstance]:
+    """The instance of the shipped `dagster.yaml`, on a Postgres database.
+
+    `DAGSTER_POSTGRES_URL` need not be set.
+    """
+    home.mkdir(exist_ok=True)
+    configuration = (PROJECT / "dagster.yaml").read_text()
+    variable = "\n        env: DAGSTER_POSTGRES_URL"
+    assert variable in configuration
+    url = make_url(database_url).set(drivername="postgresql+psycopg2")
+    address = f' "{url.render_as_string(hide_password=False)}"'
+    (home / "dagster.yaml").write_text(configuration.replace(variable, address))
+    with DagsterInstance.from_config(str(home)) as instance:
+        yield instance
+
+
+@contextmanager
+def migrated_with_dagster(services: Services, home: Path) -> Iterator[str]:
+    """The URL of a database with the schemas of documents and of Dagster's records, to be copied.
+
+    Args:
+        home: a directory that Dagster may use.
+    """
+    with new_database(services) as url:
+        # First, because later it would take the version of our schema for that of its own.
+        with shipped_instance(home, url) as instance:
+            instance.get_dynamic_partitions("documents")
+        migrate(url)
+        disconnect(services, url)
+        yield url
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A pipeline as some work left it, Dagster's records included: it is done once, for many tests.
+
+    Attributes:
+        input_dir: that of all copies; nothing may change in it.
+        database_url: the database of documents and of Dagster; nothing is connected to it.
+    """
+
+    services: Services
+    engines: Engines
+    input_dir: Path
+    database_url: str
+    bucket: str
+
+    @contextmanager
+    def copy(self, directory: Path, patch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+        """A pipeline that goes on from there, and leaves the snapshot as it is.
+
+        Args:
+            directory: one that Dagster may use.
+        """
+        with (
+            new_database(self.services, self.database_url) as url,
+            new_bucket(self.services, self.bucket) as bucket,
+            shipped_instance(directory, url) as instance,
+            open_pipeline(
+                self.services, self.engines, self.input_dir, url, bucket, instance, patch
+            ) as pipeline,
+        ):
+            with pipeline.database.engine.begin() as connection:
+                connection.execute(
+                    text("UPDATE ingest.source_documents SET s3_bucket = :bucket"), {"bucket": bucket}
+                )
+            yield pipeline
+
+
+@contextmanager
+def snapshot(
+    services: Services,
+    engines: Engines,
+    directory: Path,
+    migrated_url: str,
+    work: Callable[[Pipeline], None],
+) -> Iterator[Snapshot]:
+    """What some work leaves.
+
+    Args:
+        directory: an empty one.
+        migrated_url: a database with the schemas of documents and of Dagster, which is copied.
+    """
+    input_dir = directory / "input"
+    input_dir.mkdir()
+    with new_database(services, migrated_url) as url, new_bucket(services) as bucket:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            shipped_instance(directory / "dagster", url) as instance,
+            open_pipeline(services, engines, input_dir, url, bucket, instance, patch) as pipeline,
+        ):
+            work(pipeline)
+        disconnect(services, url)
+        yield Snapshot(services, engines, input_dir, url, bucket)

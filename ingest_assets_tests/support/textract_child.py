@@ -20,7 +20,8 @@ from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets.store.textract_jobs import Quotas, TextractJobs
-from ingest_assets_tests.support.pipeline import STAGES, RulesEngine
+from ingest_assets_tests.support.engines import RulesEngine
+from ingest_assets_tests.support.pipeline import STAGES
 
 
 def main(url: str, bucket: str, input_dir: str, *partition_keys: str) -> None:

@@ -13,8 +13,8 @@ from ingest_assets.ocr.textract.engine import TextractEngine
 from ingest_assets.ocr.textract.parts import Limits
 from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.store.textract_jobs import Quotas, TextractJobs
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
+from ingest_assets_tests.support.servers import Services
 from ingest_assets_tests.support.stand_in import StandIn, stand_in
 
 FAST = Quotas(jobs_in_flight=20, starts_per_second=50, gets_per_second=100)

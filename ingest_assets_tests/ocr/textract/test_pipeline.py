@@ -14,10 +14,10 @@ from ingest_assets.cli import main, running
 from ingest_assets.defs.code_location import build_defs
 from ingest_assets.defs.documents import READ_AGAIN_TAG
 from ingest_assets.settings import Settings
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.support.bucket import execute, upload
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.servers import Services
 from ingest_assets_tests.support.stand_in import StandIn
 
 Command = Callable[..., Result]

@@ -10,9 +10,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from ingest_assets_tests.conftest import Services
 from ingest_assets_tests.ocr.textract.conftest import OPTIONS
 from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.servers import Services
 from ingest_assets_tests.support.stand_in import StandIn, stand_in
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -19,8 +20,9 @@ from ingest_assets.operations.verification.engine import (
 )
 from ingest_assets.operations.verification.questions import CHECKS, NAMED
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.conftest import Services
-from ingest_assets_tests.support.pipeline import STAGES, Pipeline
+from ingest_assets_tests.conftest import TakeSnapshot
+from ingest_assets_tests.support.pipeline import STAGES, Pipeline, Snapshot
+from ingest_assets_tests.support.servers import Services
 
 GREEN = ("materialized",) * len(STAGES)
 OTHER = "gen_random_uuid()"
@@ -81,8 +83,7 @@ def add_source(pipeline: Pipeline, name: str, *, age: str = "1 day", kind: str =
     return key
 
 
-@pytest.fixture
-def healthy(pipeline: Pipeline) -> Pipeline:
+def ingest_all_outcomes(pipeline: Pipeline) -> None:
     """Documents with every kind of outcome that a text file can have."""
     pipeline.put("good.txt", b"A good document.")
     pipeline.put("other.txt", b"Another document.")
@@ -91,7 +92,21 @@ def healthy(pipeline: Pipeline) -> Pipeline:
     pipeline.put("empty.txt", b"")
     pipeline.put("broken.pdf", b"%PDF-1.4 broken")
     pipeline.ingest()
-    return pipeline
+
+
+@pytest.fixture(scope="module")
+def ingested(
+    take_snapshot: TakeSnapshot, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Snapshot]:
+    with take_snapshot(tmp_path_factory.mktemp("healthy"), ingest_all_outcomes) as snapshot:
+        yield snapshot
+
+
+@pytest.fixture
+def healthy(ingested: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+    """A copy of the test's own."""
+    with ingested.copy(tmp_path / "dagster", monkeypatch) as pipeline:
+        yield pipeline
 
 
 def test_a_healthy_pipeline_passes_every_check(healthy: Pipeline) -> None:
