@@ -143,6 +143,7 @@ def _work(site: Site, work: Callable[..., None], arguments: tuple[Any, ...]) -> 
             instance,
             build_defs(settings, {} if site.real_engines else engines.resources),
             engines,
+            settings,
         )
         work(pipeline, *arguments)
     sys.stdout.flush()

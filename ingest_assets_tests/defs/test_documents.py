@@ -11,6 +11,7 @@ from ingest_assets_tests.support.pipeline import STAGES, Pipeline
 
 
 def test_good_documents_are_green_and_bad_ones_red_at_their_stage(pipeline: Pipeline) -> None:
+    pipeline.use_engines_of_runs()
     pipeline.put("agreement.pdf", pdf("This agreement is made between two parties."))
     pipeline.put("empty.txt", b"")
     pipeline.put("broken.pdf", b"%PDF-1.7\nnot really\n")

@@ -159,7 +159,7 @@ def test_a_look_during_ingestion_flags_and_adopts_nothing(pipeline: Pipeline) ->
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        for number in range(60):
+        for number in range(25):
             pipeline.put(f"{number}.txt", b"note %d" % number)
         pipeline.ingest()
         partitions = pipeline.instance.get_dynamic_partitions("documents")
@@ -171,8 +171,8 @@ def test_a_look_during_ingestion_flags_and_adopts_nothing(pipeline: Pipeline) ->
     assert set(seen.values()) <= {"adopted", "in_flight"}
     assert {key.rpartition(" ")[0] for key, kind in seen.items() if kind == "adopted"} == old
     sources = pipeline.rows("SELECT kind, count(*) FROM ingest.document_sources GROUP BY 1 ORDER BY 1")
-    assert list(map(tuple, sources)) == [("file", 60), ("s3", 8)]
-    assert len(pipeline.instance.get_dynamic_partitions("documents")) == 68
+    assert list(map(tuple, sources)) == [("file", 25), ("s3", 8)]
+    assert len(pipeline.instance.get_dynamic_partitions("documents")) == 33
     inventory, _ = look(pipeline)
     assert inventory.counts["matching"] == len(pipeline.rows("SELECT 1 FROM ingest.source_documents"))
     assert inventory.is_clean

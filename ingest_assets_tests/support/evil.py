@@ -594,7 +594,7 @@ EVIL: dict[str | bytes, Evil] = {
     "deep.docx": _file("DOCX: elements 50,000 deep", docx_deep, "corrupt_document"),
     "nested tables.docx": _file("DOCX: tables in tables, 60 deep", docx_nested_tables, "completed"),
     "many elements.docx": _file(
-        "DOCX: 7,900,000 elements", docx_many_elements, "out_of_memory", "no_text"
+        "DOCX: 7,900,000 elements", docx_many_elements, "out_of_memory", "page_timeout", "no_text"
     ),
     # Text
     "15 million pages.txt": _file("text: 15 million pages", text_of_many_pages, "too_many_pages"),

@@ -32,6 +32,7 @@ from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.operations.history import History, history
 from ingest_assets.operations.retry_policy import RetryRules
+from ingest_assets.settings import Settings
 from ingest_assets.stage_names import STAGES as ALL_STAGES
 from ingest_assets.stages import runner
 from ingest_assets.stages.runner import Outcome, Runner
@@ -54,6 +55,15 @@ class Pipeline:
     instance: DagsterInstance
     defs: Definitions
     engines: Engines
+    settings: Settings
+
+    def use_engines_of_runs(self, **changes: Any) -> None:
+        """From now on each run starts its engines and ends them, as in production.
+
+        Args:
+            changes: settings that are other than the pipeline's.
+        """
+        self.defs = build_defs(self.settings.model_copy(update=changes))
 
     def stage_services(
         self, engine: OcrEngine | None = None, objects: ObjectStore | None = None
@@ -217,7 +227,7 @@ def open_pipeline(
     patch: pytest.MonkeyPatch,
 ) -> Iterator[Pipeline]:
     """The whole pipeline; its runs happen in this process, whose variables `patch` sets for it."""
-    settings = services.settings_of(input_dir, bucket, max_documents_per_run=5)
+    settings = services.settings_of(input_dir, bucket, max_documents_per_run=5, ocr_workers=2)
     variables = {**services.environment, "INGEST_DATABASE_URL": database_url}
     for name, value in variables.items():
         patch.setenv(name, value)
@@ -230,6 +240,7 @@ def open_pipeline(
             instance,
             build_defs(settings, engines.resources),
             engines,
+            settings,
         )
 
 

@@ -15,13 +15,13 @@ from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.textract.calls import textract_client
 from ingest_assets.ocr.textract.engine import TextractEngine
+from ingest_assets.stage_names import STAGES
 from ingest_assets.stages.runner import Runner
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets.store.textract_jobs import Quotas, TextractJobs
 from ingest_assets_tests.support.engines import RulesEngine
-from ingest_assets_tests.support.pipeline import STAGES
 
 
 def main(url: str, bucket: str, input_dir: str, *partition_keys: str) -> None:

@@ -356,13 +356,13 @@ def test_two_runs_share_the_quotas(runs: Runs, textract: StandIn) -> None:
 
 
 def test_a_hundred_that_wait_take_neither_cores_nor_connections(runs: Runs, textract: StandIn) -> None:
-    for number in range(40):
+    for number in range(25):  # More than there may be connections.
         runs.pipeline.put(f"{number}.pdf", pdf(f"Document {number}."))
     textract.faults(stay=True)
     engine = runs.engine(Quotas(jobs_in_flight=100, starts_per_second=50, gets_per_second=20))
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(runs.run, engine)
-        while len(textract.jobs) < 40:
+        while len(textract.jobs) < 25:
             assert not run.done()
             time.sleep(0.1)
         time.sleep(1)
@@ -374,7 +374,7 @@ def test_a_hundred_that_wait_take_neither_cores_nor_connections(runs: Runs, text
             WHERE datname = current_database() AND application_name = 'ingest_assets'
         """)
         textract.faults()
-        assert [outcome.error for outcome in run.result(120)] == [None] * 40
+        assert [outcome.error for outcome in run.result(120)] == [None] * 25
     assert cores < 0.2
     assert sessions.count <= 17  # the pool, however many documents wait, and the locks
 

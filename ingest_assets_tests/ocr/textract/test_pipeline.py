@@ -17,27 +17,21 @@ from ingest_assets.settings import Settings
 from ingest_assets_tests.support.bucket import execute, upload
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import Pipeline
-from ingest_assets_tests.support.servers import Services
 from ingest_assets_tests.support.stand_in import StandIn
 
 Command = Callable[..., Result]
 
 
 @pytest.fixture
-def settings(pipeline: Pipeline, services: Services, textract: StandIn, tmp_path: Path) -> Settings:
+def settings(pipeline: Pipeline, textract: StandIn, tmp_path: Path) -> Settings:
     """Those of `pipeline`, with the engine `textract`."""
-    return services.settings.model_copy(
+    return pipeline.settings.model_copy(
         update={
             "data_dir": tmp_path / "data",
-            "input_dir": pipeline.input_dir,
-            "s3_bucket": pipeline.objects.bucket,
-            "settle_seconds": 0,
-            "in_flight_seconds": 0,
             "ocr_workers": 1,
             "ocr_engine": "textract",
             "textract_starts_per_second": 20.0,
             "textract_gets_per_second": 50.0,
-            "aws_region": services.environment["AWS_REGION"],
             "aws_endpoint_url_textract": textract.url,
         }
     )
