@@ -45,7 +45,6 @@ def test_help_imports_nothing_slow(words: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["status"], ["why", "nothing.pdf"], ["search", "nothing"]])
-@pytest.mark.usefixtures("database")
 def test_questions_import_what_reads_postgres_and_prints(
     services: Services, database_url: str, tmp_path: Path, words: list[str]
 ) -> None:
@@ -55,9 +54,9 @@ def test_questions_import_what_reads_postgres_and_prints(
 
 
 def test_a_database_that_was_not_migrated_is_told_in_a_sentence(
-    services: Services, database_url: str, tmp_path: Path
+    services: Services, empty_database_url: str, tmp_path: Path
 ) -> None:
-    configured = {"INGEST_DATA_DIR": str(tmp_path), "INGEST_DATABASE_URL": database_url}
+    configured = {"INGEST_DATA_DIR": str(tmp_path), "INGEST_DATABASE_URL": empty_database_url}
     ended = subprocess.run(
         [*CLI, "status"],
         env={**services.environment, **configured},
