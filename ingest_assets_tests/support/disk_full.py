@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -91,7 +92,10 @@ def main(directory: Path) -> None:
         # SeaweedFS may take minutes until it writes again, so it is started anew.
         stack.stop()
         stack.start()
-        after = run()
+        # It may refuse for a while what it has just begun to serve.
+        patience = time.monotonic() + 120
+        while (after := run()) and time.monotonic() < patience:
+            time.sleep(1)
         with database.engine.connect() as connection:
             states = list(
                 connection.execute(text("SELECT state FROM ingest.document_progress")).scalars()
