@@ -1,8 +1,8 @@
 """Log lines that never fail the work that they report on.
 
 Belongs here: the logger that every module of this package uses. Does not belong here: where lines go.
-In a run Dagster takes them, because `dagster.yaml` names `ingest_assets` as a managed logger, and shows
-them in the run's log; anywhere else Python writes warnings to the process's error output.
+In a run of documents they go to the run's log (`defs.run_log`); anywhere else Python writes warnings to
+the process's error output.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ else:
 class _Log(_Adapter):
     """A logger whose handlers' faults end here.
 
-    Dagster's handler writes each line to Dagster's database, and raises where that does not answer:
-    often in the same moment in which this package has a lost connection to report. Without this class
-    the fault would end the thread that logged, such as the one that writes a run's heartbeats.
+    Dagster can be told to manage Python's root logger. It then writes each line to its own database,
+    and raises where that does not answer: often in the same moment in which this package has a lost
+    connection to report. Without this class the fault would end the thread that logged, such as the
+    one that writes a run's heartbeats.
     """
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:

@@ -30,6 +30,7 @@ from ingest_assets.defs.resources import (
     OcrEngineResource,
     PostgresResource,
 )
+from ingest_assets.defs.run_log import package_lines
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.markdown import table
@@ -163,16 +164,18 @@ def document_assets(
         failed: list[Outcome] = []
         finished: list[str] = []
         failpoint("run.started")
-        for outcome in Runner(services, stages, context.run.run_id, DOCUMENTS_AT_A_TIME).run(keys):
-            if outcome.result is None:
-                failed.append(outcome)
-                context.log.error("%s", _sentence(outcome) + outcome.details)
-            else:
-                failpoint("event.yielding")
-                yield _materialization(outcome, outcome.result, versions[outcome.stage])
-                failpoint("event.yielded")
-                if outcome.stage == SPECS[-1].key.to_user_string():
-                    finished.append(outcome.partition_key)
+        runner = Runner(services, stages, context.run.run_id, DOCUMENTS_AT_A_TIME)
+        with package_lines(context.log):
+            for outcome in runner.run(keys):
+                if outcome.result is None:
+                    failed.append(outcome)
+                    context.log.error("%s", _sentence(outcome) + outcome.details)
+                else:
+                    failpoint("event.yielding")
+                    yield _materialization(outcome, outcome.result, versions[outcome.stage])
+                    failpoint("event.yielded")
+                    if outcome.stage == SPECS[-1].key.to_user_string():
+                        finished.append(outcome.partition_key)
         # Who launches runs takes what is marked for told: so Dagster is told before.
         store_waiting_events(context.instance)
         with services.database.engine.begin() as connection:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any, NoReturn
 
 import pytest
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DagsterLogManager
 from sqlalchemy.exc import OperationalError
 
 from ingest_assets.log import get_logger
@@ -17,33 +18,41 @@ from ingest_assets.store import locks
 from ingest_assets_tests.support.pipeline import Pipeline
 
 
-def unavailable(*_: object) -> None:
+def unavailable(*_: object) -> NoReturn:
     """As SQLAlchemy raises it where Postgres is gone."""
     raise OperationalError("SELECT 1", {}, Exception("server closed the connection unexpectedly"))
 
 
-def test_a_failing_heartbeat_is_in_the_log_of_its_run(
+def test_each_failing_heartbeat_is_in_the_log_of_its_run(
     pipeline: Pipeline, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the instance of the shipped dagster.yaml; the documents are done all the same."""
-    recognise = LocalEngine.recognise
+    """Also those that fail while Dagster stores an event; the documents are done all the same."""
+    failed = []
 
-    def slow(engine: LocalEngine, document: StoredObject) -> Recognition:
-        time.sleep(0.5)
-        return recognise(engine, document)
+    def failing(*arguments: object) -> None:
+        failed.append(arguments)
+        unavailable()
 
-    monkeypatch.setattr(LocalEngine, "recognise", slow)
-    monkeypatch.setattr(runner, "HEARTBEAT_SECONDS", 0.1)
-    monkeypatch.setattr(runner, "beat", unavailable)
+    store = DagsterLogManager.log_dagster_event
+
+    def slow(*arguments: Any, **options: Any) -> None:
+        time.sleep(0.2)
+        store(*arguments, **options)
+
+    monkeypatch.setattr(DagsterLogManager, "log_dagster_event", slow)
+    monkeypatch.setattr(runner, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(runner, "beat", failing)
     pipeline.instance = instance
-    pipeline.put("note.txt", b"A note.")
+    for number in range(3):
+        pipeline.put(f"{number}.txt", b"Note %d." % number)
     (request,) = pipeline.requests()
     run = pipeline.launch(request)
     assert run.success
     said = [entry.user_message for entry in instance.all_logs(run.run_id)]
-    (line, *_) = [line for line in said if "heartbeat" in line]
-    assert line.startswith("The heartbeat of 1 running attempts could not be written: Postgres is not")
-    assert pipeline.states() == {"note.txt": "completed"}
+    lines = [line for line in said if "heartbeat" in line]
+    assert len(lines) == len(failed) > 0
+    assert "attempts could not be written: Postgres is not available" in lines[0]
+    assert set(pipeline.states().values()) == {"completed"}
 
 
 def test_lost_locks_are_logged_and_the_work_goes_on(
@@ -76,8 +85,35 @@ def test_lost_locks_are_logged_and_the_work_goes_on(
     assert pipeline.states() == {"note.txt": "completed"}
 
 
+def test_a_run_goes_on_where_dagster_cannot_store_a_line(
+    pipeline: Pipeline, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails then is the line, not the thread of the heartbeats."""
+    failed = []
+
+    def failing(*arguments: object) -> None:
+        failed.append(arguments)
+        unavailable()
+
+    log = DagsterLogManager.log
+
+    def refusing(manager: DagsterLogManager, *arguments: Any, **options: Any) -> None:
+        if any("heartbeat" in str(argument) for argument in arguments):
+            unavailable()
+        log(manager, *arguments, **options)
+
+    monkeypatch.setattr(runner, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(runner, "beat", failing)
+    monkeypatch.setattr(DagsterLogManager, "log", refusing)
+    pipeline.instance = instance
+    pipeline.put("note.txt", b"A note.")
+    (request,) = pipeline.requests()
+    assert pipeline.launch(request).success
+    assert len(failed) > 1
+
+
 def test_a_handler_that_raises_does_not_fail_what_logs(capsys: pytest.CaptureFixture[str]) -> None:
-    """As Dagster's does where Dagster's own database is gone, too."""
+    """As Dagster's does where it manages Python's root logger and its own database is gone, too."""
 
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
