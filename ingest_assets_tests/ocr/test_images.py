@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import io
 import struct
+import tempfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.ocr.sandbox.images import ImageDocument
 from ingest_assets_tests.support.scans import (
     JPEG,
     LINES,
@@ -21,20 +27,105 @@ from ingest_assets_tests.support.scans import (
 )
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
+def _some_lines() -> Image.Image:
+    return page_image(LINES[:5]).crop((0, 0, 1650, 700))
+
+
+def _picture(data: bytes) -> Image.Image:
+    """Return the picture that is made of the first page of an image file."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        document = ImageDocument(Path(file.name))
+        try:
+            return document.picture(1).image
+        finally:
+            document.close()
+
+
+def _frames(*frames: tuple[Image.Image, dict[int, int]]) -> bytes:
+    """Return a TIFF of frames, each with tags of its own."""
+    out = io.BytesIO()
+    with AppendingTiffWriter(out, new=True) as writer:
+        for image, tags in frames:
+            image.save(writer, "TIFF", tiffinfo=tags)
+            writer.newFrame()
+        return out.getvalue()
+
+
+def _png_of_16_bits(values: NDArray[np.uint16], channels: int) -> bytes:
+    rows = np.repeat(values[:, :, None], channels, axis=2).reshape(len(values), -1)
+    header = struct.pack(
+        ">IIBBBBB", values.shape[1], values.shape[0], 16, {1: 0, 3: 2}[channels], 0, 0, 0
+    )
+    body = b"".join(b"\0" + row.tobytes() for row in rows)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(body)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "F"])
 def test_every_mode_is_read(engine: LocalEngine, mode: str) -> None:
-    grey = page_image(LINES[:5]).crop((0, 0, 1650, 700))
-    if mode == "I;16":
-        image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
-    elif mode == "RGBA":  # Black letters on nothing.
+    grey = _some_lines()
+    if mode == "RGBA":  # Black letters on nothing.
         image = Image.new("RGBA", grey.size)
         image.putalpha(grey.point(lambda value: 255 - value))
+    elif mode == "LAB":
+        no_colour = Image.new("L", grey.size, 128)
+        image = Image.merge("LAB", (grey, no_colour, no_colour))
     else:
         image = grey.convert(mode)
-    kind, mime_type = ("TIFF", TIFF) if mode == "CMYK" else ("PNG", PNG)
+    kind, mime_type = ("TIFF", TIFF) if mode in ("CMYK", "LAB", "F") else ("PNG", PNG)
     result = engine.recognise(stored(encoded(image, kind), mime_type))
     assert lines_found(result.pages[0].text, LINES[:5]) == 5
     assert result.pages[0].origin == "ocr"
+    assert result.notes == ()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_scanners_values_in_16_bits_are_read(engine: LocalEngine, bits: int, channels: int) -> None:
+    values = np.asarray(_some_lines()).astype(np.uint32) * ((1 << bits) - 1) // 255
+    result = engine.recognise(stored(_png_of_16_bits(values.astype(">u2"), channels), PNG))
+    assert lines_found(result.pages[0].text, LINES[:5]) == 5
+
+
+def test_white_is_zero_in_16_bits_too(engine: LocalEngine) -> None:
+    values = 65535 - np.asarray(_some_lines()).astype(np.uint16) * 257
+    data = encoded(Image.fromarray(values), "TIFF", tiffinfo={262: 0})
+    assert np.asarray(_picture(data)).mean() > 200
+    assert lines_found(engine.recognise(stored(data, TIFF)).pages[0].text, LINES[:5]) == 5
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (255, 255, 130)])
+def test_light_letters_on_nothing_are_read(engine: LocalEngine, colour: tuple[int, int, int]) -> None:
+    image = Image.new("RGBA", _some_lines().size, (*colour, 0))
+    image.putalpha(ImageOps.invert(_some_lines()))
+    result = engine.recognise(stored(encoded(image, "PNG"), PNG))
+    assert lines_found(result.pages[0].text, LINES[:5]) == 5
+
+
+def test_sheet_that_lies_on_nothing_stays_white(engine: LocalEngine) -> None:
+    image = Image.new("RGBA", (2600, 1100))
+    image.paste(_some_lines().convert("RGBA"), (500, 200))
+    result = engine.recognise(stored(encoded(image, "PNG"), PNG))
+    assert lines_found(result.pages[0].text, LINES[:5]) == 5
+
+
+@pytest.mark.parametrize("white_is_zero", [0, 1])
+def test_fax_is_read_whatever_its_zero_means(engine: LocalEngine, white_is_zero: int) -> None:
+    image = _some_lines().convert("1")
+    tags = {262: white_is_zero}
+    data = encoded(image, "TIFF", compression="group4", tiffinfo=tags)
+    assert lines_found(engine.recognise(stored(data, TIFF)).pages[0].text, LINES[:5]) == 5
+
+
+def test_tiff_of_64_bits_is_read(engine: LocalEngine) -> None:
+    data = encoded(_some_lines(), "TIFF", big_tiff=True)
+    assert lines_found(engine.recognise(stored(data, TIFF)).pages[0].text, LINES[:5]) == 5
 
 
 def test_every_frame_of_a_tiff_is_a_page(engine: LocalEngine) -> None:
@@ -46,12 +137,72 @@ def test_every_frame_of_a_tiff_is_a_page(engine: LocalEngine) -> None:
         assert lines_found(page.text, LINES[start : start + 4]) == 4
 
 
-@pytest.mark.parametrize(("orientation", "degrees"), [(3, 180), (6, 90), (8, 270)])
-def test_exif_orientation_is_obeyed(engine: LocalEngine, orientation: int, degrees: int) -> None:
+@pytest.mark.parametrize(
+    "small_tags", [{254: 1}, {255: 2}, {}], ids=["says so", "says so in the old way", "says nothing"]
+)
+def test_small_copy_is_no_page(engine: LocalEngine, small_tags: dict[int, int]) -> None:
+    one, two = page_image(LINES[:4]), page_image(LINES[4:8])
+    small = one.resize((one.width // 8, one.height // 8))
+    data = _frames((one, {}), (small, small_tags), (two, {254: 2}))
+    pages = engine.recognise(stored(data, TIFF)).pages
+    assert [lines_found(page.text, LINES[:8]) for page in pages] == [4, 4]
+
+
+def test_small_copy_before_its_page_is_no_page() -> None:
+    one = page_image(LINES[:4])
+    data = _frames((one.resize((200, 280)), {254: 1}), (one, {}))
+    assert _picture(data).size == one.size
+
+
+def test_small_page_is_a_page(engine: LocalEngine) -> None:
+    one, two = page_image(LINES[:4]), page_image(LINES[4:8])
+    small = two.resize((two.width // 4, two.height // 4))
+    assert len(engine.recognise(stored(_frames((one, {}), (small, {})), TIFF)).pages) == 2
+
+
+def test_mask_of_a_frame_is_no_page(engine: LocalEngine) -> None:
+    one = page_image(LINES[:4])
+    data = _frames((one, {}), (one.convert("1"), {254: 4}))
+    assert len(engine.recognise(stored(data, TIFF)).pages) == 1
+
+
+def test_frames_that_all_say_they_are_copies_are_pages(engine: LocalEngine) -> None:
+    one, two = page_image(LINES[:4]), page_image(LINES[4:8])
+    assert len(engine.recognise(stored(_frames((one, {254: 1}), (two, {254: 1})), TIFF)).pages) == 2
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", _TURNS)
+def test_orientation_is_obeyed(orientation: int, kind: str) -> None:
+    upright = _some_lines()
+    turned = upright.transpose(_TURNS[orientation])
+    if kind == "TIFF":  # Larger than is read, so that it is reduced too.
+        turned = turned.resize((turned.width * 2, turned.height * 2))
+        data = encoded(turned, kind, dpi=(600, 600), tiffinfo={274: orientation})
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        data = encoded(turned, kind, exif=exif)
+    picture = _picture(data).resize(upright.size)
+    assert np.abs(np.asarray(picture, dtype=int) - np.asarray(upright, dtype=int)).mean() < 4
+
+
+def test_photograph_that_lies_on_its_side_is_read(engine: LocalEngine) -> None:
     exif = Image.Exif()
-    exif[0x0112] = orientation
-    image = page_image().rotate(degrees, expand=True)
-    result = engine.recognise(stored(encoded(image, "JPEG", exif=exif), JPEG))
+    exif[0x0112] = 6
+    data = encoded(page_image().rotate(90, expand=True), "JPEG", exif=exif)
+    result = engine.recognise(stored(data, JPEG))
     assert lines_found(result.pages[0].text) == len(LINES)
     assert result.notes == ()
     assert result.thumbnail is not None
@@ -68,11 +219,36 @@ def test_blank_image_is_no_error(engine: LocalEngine) -> None:
 
 
 @pytest.mark.parametrize(("kind", "mime_type"), [("PNG", PNG), ("JPEG", JPEG), ("TIFF", TIFF)])
-def test_truncated_image_is_corrupt(engine: LocalEngine, kind: str, mime_type: str) -> None:
+def test_what_is_left_of_an_image_is_read(engine: LocalEngine, kind: str, mime_type: str) -> None:
+    data = encoded(page_image(), kind)
+    result = engine.recognise(stored(data[: len(data) * 4 // 10], mime_type))
+    assert 3 <= lines_found(result.pages[0].text) < len(LINES)
+    (note,) = result.notes
+    assert (note.kind, note.page) == ("image_unreadable", 1)
+
+
+@pytest.mark.parametrize(("kind", "mime_type"), [("PNG", PNG), ("JPEG", JPEG), ("TIFF", TIFF)])
+def test_image_of_which_nothing_is_left_is_corrupt(
+    engine: LocalEngine, kind: str, mime_type: str
+) -> None:
     data = encoded(page_image(), kind)
     with pytest.raises(PermanentError) as caught:
-        engine.recognise(stored(data[: len(data) // 2], mime_type))
+        engine.recognise(stored(data[:80], mime_type))
     assert caught.value.code == "corrupt_document"
+
+
+def test_bytes_behind_an_image_do_no_harm(engine: LocalEngine) -> None:
+    data = encoded(_some_lines(), "JPEG") + bytes(100_000)
+    result = engine.recognise(stored(data, JPEG))
+    assert lines_found(result.pages[0].text, LINES[:5]) == 5
+    assert result.notes == ()
+
+
+def test_frames_before_the_damage_are_read(engine: LocalEngine) -> None:
+    data = _frames(*((page_image(LINES[start : start + 4]), {}) for start in (0, 4, 8)))
+    result = engine.recognise(stored(data[: len(data) * 2 // 3], TIFF))
+    assert lines_found(result.pages[0].text, LINES[:4]) == 4
+    assert "page_unreadable" in {note.kind for note in result.notes}
 
 
 def test_other_formats_under_a_false_name_are_refused(engine: LocalEngine) -> None:
@@ -82,12 +258,9 @@ def test_other_formats_under_a_false_name_are_refused(engine: LocalEngine) -> No
 
 
 def test_bomb_is_too_large(engine: LocalEngine) -> None:
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
     header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-    bomb += chunk(b"IDAT", zlib.compress(bytes(1_000_000))) + chunk(b"IEND", b"")
+    bomb = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header)
+    bomb += _chunk(b"IDAT", zlib.compress(bytes(1_000_000))) + _chunk(b"IEND", b"")
     with pytest.raises(PermanentError) as caught:
         engine.recognise(stored(bomb, PNG))
     assert caught.value.code == "image_too_large"

@@ -6,17 +6,22 @@ Belongs here: all that knows image files. Does not belong here: recognition.
 from __future__ import annotations
 
 import math
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+import numpy.typing as npt
+from PIL import Image, ImageFile, ImageFilter, ImageOps, ImageStat, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
-from ingest_assets.errors import IngestError
+from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import (
+    MAX_PAGES,
     MAX_PIXELS,
     PageContent,
     Picture,
@@ -33,6 +38,24 @@ _ASSUMED_DPI = 200
 _MAX_USEFUL_DPI = 300
 _MAX_USEFUL_SHORT_SIDE = 2600
 
+# A frame no larger than this, in pixels, may be a small copy of the one before it without saying so.
+_MAX_COPY_SIDE = 640
+
+# Of a picture on nothing, strokes lose more than this share when their edges are taken off, and a sheet
+# of paper loses less.
+_STROKES = 0.5
+
+# A damaged frame of which less than this share was decoded has nothing to read.
+_MIN_DECODED = 0.01
+
+# Tags of TIFF, and what they say of a frame that is no page: a smaller copy or a mask of another one.
+_NEW_SUBFILE_TYPE, _REDUCED_OR_MASK = 254, 1 | 4
+_SUBFILE_TYPE, _REDUCED = 255, 2
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+
+# What Pillow's decoders raise where bytes are missing or wrong.
+_DAMAGED = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error, zlib.error)
+
 _BYTES_A_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 _WIDER_THAN_8_BITS = ("I", "I;16", "I;16B", "I;16L", "F")
 
@@ -41,51 +64,50 @@ Image.MAX_IMAGE_PIXELS = None  # `_check_size` is stricter and gives a reason.
 
 
 class ImageDocument:
-    """An image file; each frame of a TIFF is a page."""
+    """An image file. Each frame of a TIFF is a page, unless it is a mask or a small copy of another."""
 
     pictured = True
-    notes: tuple[Note, ...] = ()
 
     def __init__(self, path: Path) -> None:
+        # Of a path, Pillow maps the file into memory, and mixes up turned TIFFs that way.
+        self._file = path.open("rb")
         with _decoding():
-            # Nothing but these: Pillow knows dozens of formats, each one more way to be attacked.
-            self._image = Image.open(path, formats=("PNG", "JPEG", "TIFF"))
+            self._image = self._open()
+        self._notes: list[Note] = []
 
-    @cached_property
+    @property
     def page_count(self) -> int:
         """The number of frames; to count them is to go through the whole file."""
-        with _decoding():
-            frames = getattr(self._image, "n_frames", 1) if self._image.format == "TIFF" else 1
-        return check_page_count(frames)
+        return check_page_count(len(self._frames))
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What a person should know about the whole file."""
+        return tuple(self._notes) if self._frames else ()
 
     def page(self, number: int) -> PageContent:
         """Return the frame: images carry no text."""
         return PageContent((lambda: self.picture(number),))
 
     def picture(self, number: int) -> Picture:
-        """Return a frame, upright, grey, on white, at a resolution that reads well."""
-        with _decoding():
-            self._image.seek(number - 1)
-            scale, dpi = _scale(self._image)
-            width, height = self._image.size
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            # A JPEG is decoded to grey, and smaller, at once.
-            self._image.draft("L", size)
-            frame = to_grey(self._decode())
-            if scale < 1:
-                frame = frame.resize(size, Image.Resampling.LANCZOS)
-            notes: tuple[Note, ...] = ()
-            if scale < 1 and dpi < 0.5 * _ASSUMED_DPI:
-                notes = (Note("low_resolution", f"a huge image, recognised at {dpi} dpi"),)
-            return Picture(ImageOps.exif_transpose(frame), dpi, notes)
+        """Return a frame, upright, dark on light, in grey, at a resolution that reads well.
+
+        A damaged frame is read as far as it goes. One of several that cannot be read at all is blank,
+        with a note.
+        """
+        try:
+            return self._picture(self._frames[number - 1])
+        except PermanentError as error:
+            if self.page_count == 1 or error.code != "corrupt_document":
+                raise
+            note = Note("page_unreadable", "its picture is damaged and could not be decoded")
+            return Picture(Image.new("L", (1, 1), 255), _ASSUMED_DPI, (note,))
 
     def thumbnail(self, longest_side: int) -> Image.Image:
-        """Return the first frame, small, in colour."""
+        """Return the first page, small, in colour."""
         with _decoding():
-            self._image.seek(0)
-            self._image.draft("RGB", (longest_side, longest_side))
-            frame = self._decode()
-            if frame.mode in _WIDER_THAN_8_BITS or "A" in frame.mode or frame.mode == "P":
+            frame, _ = self._decode(self._frames[0], "RGB", (longest_side, longest_side))
+            if frame.mode not in ("1", "L", "RGB", "CMYK", "YCbCr"):
                 frame = to_grey(frame)
             frame.thumbnail((longest_side, longest_side))
             return ImageOps.exif_transpose(frame).convert("RGB")
@@ -93,34 +115,206 @@ class ImageDocument:
     def close(self) -> None:
         """Close the file."""
         self._image.close()
+        self._file.close()
 
-    def _decode(self) -> Image.Image:
+    def _open(self) -> ImageFile.ImageFile:
+        # Nothing but these: Pillow knows dozens of formats, each one more way to be attacked.
+        return Image.open(self._file, formats=("PNG", "JPEG", "TIFF"))
+
+    @cached_property
+    def _frames(self) -> list[int]:
+        """The frames that are pages. (Behind a JPEG, cameras store the same picture again.)"""
+        if not isinstance(self._image, TiffImageFile):
+            return [0]
+        pages: list[int] = []
+        copies: list[int] = []
+        for index in range(MAX_PAGES + 1):
+            try:
+                self._image.seek(index)
+            except EOFError:
+                break
+            except Exception as error:  # Pillow's parsers raise any kind on bad bytes.
+                if not pages:
+                    raise corrupt(f"the image cannot be opened ({str(error)[:200]})") from error
+                self._notes.append(
+                    Note("page_unreadable", f"the file is damaged behind page {len(pages)}")
+                )
+                self._image = self._open()
+                break
+            is_copy = _says_copy(self._image) or (pages and self._is_copy(index, pages[-1]))
+            (copies if is_copy else pages).append(index)
+        return pages or copies
+
+    def _is_copy(self, index: int, original: int) -> bool:
+        """Tell whether a small frame shows what a larger one shows."""
+        self._image.seek(index)
+        width, height = self._image.size
+        self._image.seek(original)
+        shape = (self._image.width * height) / (self._image.height * width)
+        if (
+            max(width, height) > _MAX_COPY_SIDE
+            or self._image.width < 2 * width
+            or not 0.97 < shape < 1.03
+        ):
+            return False
+        try:
+            size = max(8, width // 2), max(8, height // 2)
+            views = [
+                np.asarray(to_grey(self._decode(frame)[0]).resize(size, Image.Resampling.BOX))
+                for frame in (index, original)
+            ]
+        except PermanentError:
+            return False  # As a page, it gets the note that it cannot be read.
+        if not all(view.std() for view in views):
+            return False
+        return bool(np.corrcoef(views[0].ravel(), views[1].ravel())[0, 1] > 0.95)
+
+    def _picture(self, index: int) -> Picture:
+        with _decoding():
+            self._image.seek(index)
+            scale, dpi = _scale(self._image)
+            width, height = (max(1, round(side * scale)) for side in self._image.size)
+            # A JPEG is decoded to grey, and smaller, at once.
+            frame, damaged = self._decode(index, "L", (width, height))
+            frame = to_grey(frame)
+            notes: list[Note] = []
+            if damaged:
+                frame, share = _without_missing(frame)
+                if share < _MIN_DECODED:
+                    raise corrupt("the image cannot be decoded")
+                notes.append(
+                    Note("image_unreadable", f"the image is damaged: {share:.0%} of it was decoded")
+                )
+            frame = ImageOps.exif_transpose(frame)
+            if max(frame.size) > max(width, height):
+                frame.thumbnail((max(width, height),) * 2, Image.Resampling.LANCZOS)
+            if scale < 1 and dpi < 0.5 * _ASSUMED_DPI:
+                notes.append(Note("low_resolution", f"a huge image, recognised at {dpi} dpi"))
+            return Picture(frame, dpi, tuple(notes))
+
+    def _decode(
+        self, index: int, mode: str | None = None, size: tuple[int, int] | None = None
+    ) -> tuple[Image.Image, bool]:
+        """Return a frame as far as it can be decoded, and whether it is damaged.
+
+        Args:
+            mode, size: what a JPEG may be decoded to at once; it is not made smaller than that.
+        """
+        with _decoding():
+            try:
+                return self._load(index, mode, size), False
+            except _DAMAGED:
+                self._image = self._open()
+                with _lenient():
+                    return self._load(index, mode, size), True
+
+    def _load(self, index: int, mode: str | None, size: tuple[int, int] | None) -> Image.Image:
+        self._image.seek(index)
+        self._image.draft(mode, size)
         _check_size(self._image)
-        self._image.load()
-        return self._image
+        in_16_bits = ";16" in _raw_mode(self._image)
+        try:
+            self._image.load()
+        except OSError:
+            # What libtiff decoded before it failed is there, and no tile is left to decode.
+            if self._image.tile or not ImageFile.LOAD_TRUNCATED_IMAGES:
+                raise
+        return _widened(self._image) if in_16_bits else self._image
 
 
 def to_grey(image: Image.Image) -> Image.Image:
-    """Return an image of any mode as 8 bits of grey, what is transparent as white."""
-    exif = image.getexif()
+    """Return a decoded image of any mode as 8 bits of grey, dark on light where it lies on nothing."""
     if image.mode in _WIDER_THAN_8_BITS:
-        image = _narrow(image)
-    elif "A" in image.mode or "transparency" in image.info:
-        image = image.convert("LA")
-        white = Image.new("LA", image.size, (255, 255))
-        image = Image.alpha_composite(white.convert("RGBA"), image.convert("RGBA"))
-    grey = image.convert("L")
-    grey.info["exif"] = exif.tobytes()  # Which way is up survives the conversion.
+        grey = _narrow(image)
+        if isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+            # Pillow heeds it up to 8 bits.
+            grey = ImageOps.invert(grey)
+    elif image.mode == "LAB":
+        grey = image.getchannel("L")
+    elif "A" in image.mode or "a" in image.mode or "transparency" in image.info:
+        grey = _on_paper(image.convert("RGBA"))
+    else:
+        grey = image.convert("L")
+    if not isinstance(
+        image, TiffImageFile
+    ):  # Pillow has turned that already. For others, which way is up survives.
+        grey.info["exif"] = image.getexif().tobytes()
     return grey
 
 
+def _on_paper(image: Image.Image) -> Image.Image:
+    """Return what is seen of an image as dark on white, also where it is light and lies on nothing."""
+    light, alpha = image.convert("L"), image.getchannel("A")
+    backing = 255
+    seen = alpha.point(lambda value: 255 * (value > 127))
+    if seen.getbbox() and ImageStat.Stat(light, seen).median[0] > 160:
+        small = seen.reduce(max(1, max(seen.size) // 1000))
+        rest = small.filter(ImageFilter.MinFilter(15))
+        if ImageStat.Stat(rest).sum[0] < _STROKES * ImageStat.Stat(small).sum[0]:
+            backing = 0
+    paper = Image.new("L", image.size, backing)
+    paper.paste(light, mask=alpha)
+    return paper if backing else ImageOps.invert(paper)
+
+
 def _narrow(image: Image.Image) -> Image.Image:
-    """Return 16-bit, 32-bit and floating-point grey as 8 bits, from darkest to lightest."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    low, high = float(np.min(values)), float(np.max(values))
-    if image.mode.startswith("I;16") and high > 255:
-        low, high = 0.0, 65535.0
+    """Return 16-bit, 32-bit and floating-point grey as 8 bits."""
+    values = np.asarray(image, dtype=np.float32)
+    finite = np.isfinite(values)
+    if not finite.all():
+        values = np.where(finite, values, values[finite].min(initial=0))
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high > 1:
+        # Scanners put 10 and 12 bits into 16: the lightest grey says how many there are.
+        low, high = 0.0, float((1 << max(8, int(high).bit_length())) - 1)
+    elif low >= 0 and high > 0.25:
+        low, high = 0.0, 1.0
     return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    """Return how the pixels of an image that is not decoded yet lie in its file."""
+    if not image.tile:
+        return ""
+    how = image.tile[0].args
+    return how if isinstance(how, str) else str(how[0]) if how else ""
+
+
+def _widened(image: Image.Image) -> Image.Image:
+    """Return an image whose values fill 8 bits.
+
+    Pillow keeps the upper 8 of 16 bits of a colour, and of 10 or 12 bits in 16 these are 2 or 4.
+    """
+    if image.mode in _WIDER_THAN_8_BITS:
+        return image
+    tables: list[int] = []
+    for band in image.split():
+        most = (1 << int(np.asarray(band).max()).bit_length()) - 1 or 255
+        tables += (min(255, value * 255 // most) for value in range(256))
+    return image.point(tables)
+
+
+def _without_missing(frame: Image.Image) -> tuple[Image.Image, float]:
+    """Paint as paper what was not decoded, and return the share of a frame that was.
+
+    Decoders fill it with one grey, from one edge of the frame on: the lower one, before it is turned.
+    """
+    pixels = np.array(frame)
+    missing = max((np.rot90(pixels, turn) for turn in range(4)), key=_rows_of_one_grey)
+    count = _rows_of_one_grey(missing)
+    missing[:count] = 255
+    return Image.fromarray(pixels), 1 - count / len(missing)
+
+
+def _rows_of_one_grey(pixels: npt.NDArray[np.uint8]) -> int:
+    """Return how many rows from the top on have all the same grey, which is not that of paper."""
+    same = (pixels == pixels[0, 0]).all(axis=1)
+    return 0 if pixels[0, 0] > 250 else int(np.logical_and.accumulate(same).sum())
+
+
+def _says_copy(frame: TiffImageFile) -> bool:
+    kind = frame.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
+    return bool(kind & _REDUCED_OR_MASK) or frame.tag_v2.get(_SUBFILE_TYPE) == _REDUCED
 
 
 def _scale(image: Image.Image) -> tuple[float, int]:
@@ -148,10 +342,22 @@ def _check_size(image: Image.Image) -> None:
 
 
 @contextmanager
+def _lenient() -> Iterator[None]:
+    """Have Pillow give what it can decode of a damaged file."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+@contextmanager
 def _decoding() -> Iterator[None]:
     try:
         yield
     except (IngestError, MemoryError):
         raise
+    except UnidentifiedImageError as error:  # Its own sentence names the file.
+        raise corrupt("it is not an image that can be opened") from error
     except Exception as error:  # Pillow's decoders raise any kind on bad bytes.
         raise corrupt(f"the image cannot be decoded ({str(error)[:200]})") from error
