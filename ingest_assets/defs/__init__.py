@@ -1,1 +1,1 @@
-"""What Dagster is told: the only package that imports it."""
+"""Everything that imports Dagster: assets, jobs, sensors, resources, and the instance."""

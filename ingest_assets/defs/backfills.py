@@ -1,7 +1,7 @@
-"""Trying documents again: Dagster's side of `failures`.
+"""Trying documents again by a backfill.
 
-Belongs here: turning documents into a backfill, and the op that does it on demand. Does not belong
-here: which documents (`failures`).
+Belongs here: requesting the backfill, and the op that does it on demand. Does not belong here: which
+documents are due to be tried again (`operations.retry_policy`).
 """
 
 import time
@@ -36,10 +36,14 @@ _SHOWN = 100
 
 
 def request_retry(instance: DagsterInstance, failures: Sequence[Failure], asked_by: str) -> str:
-    """Request a backfill of these documents, which the daemon launches in ranges; return its id.
+    """Request a backfill of these documents; the daemon launches its runs, each over a range of them.
 
-    A backfill, and no runs: it finds the ranges, it can be asked for from anywhere, and it stands in
-    Dagit with its title, its progress and its runs. What is done already is skipped.
+    A backfill rather than runs, because Dagster finds the ranges itself, a command can request it while
+    the daemon is down, and Dagit shows it on one page with title, progress and runs. A stage whose
+    result is stored already is skipped in the run.
+
+    Returns:
+        The backfill's id.
     """
     keys = [failure.partition_key for failure in failures]
     add_partitions(instance, keys)
@@ -65,15 +69,19 @@ def request_retry(instance: DagsterInstance, failures: Sequence[Failure], asked_
 
 
 def unfinished_retry(instance: DagsterInstance) -> str | None:
-    """The id of a backfill of `request_retry` that has not ended yet."""
-    # By their tags only here: until a backfill has runs, not every storage finds it by them.
+    """The id of a backfill that `request_retry` requested and that has not ended yet."""
+    # Filtered here and not in the query: some storages find a backfill by its tags only once it has
+    # launched a run.
     unfinished = instance.get_backfills(filters=BulkActionsFilter(statuses=_UNFINISHED))
     return next((found.backfill_id for found in unfinished if RETRY_TAG in found.tags), None)
 
 
 @cache
 def _graph() -> AssetGraph:
-    """The documents' assets alone: the number of documents in a run is the daemon's to look up."""
+    """The documents' assets, as a backfill needs them.
+
+    How many documents one run takes does not matter here: the daemon reads it from the code location.
+    """
     return AssetGraph.from_assets([document_assets(documents_per_run=1)])
 
 
@@ -103,7 +111,7 @@ def retry_documents(
     database: PostgresResource,
     retries: RetryResource,
 ) -> None:
-    """The same as `ingest-assets retry`."""
+    """Do what `ingest-assets retry` does, from Dagit's launchpad."""
     failures = chosen(
         database.get(),
         retries.rules,

@@ -1,11 +1,11 @@
 """The verification checklist, as Dagster's asset checks.
 
-Belongs here: telling Dagster of questions and answers. Does not belong here: asking (`verification`),
-and when it is asked (`jobs`, `sensors`).
+Belongs here: questions as check specs, and answers as check results. Does not belong here: finding the
+answers (`operations.verification`), and when they are asked for (`jobs`, `sensors`).
 
-The checks stand on `ingest_report`, not on the documents' assets: whatever Dagit launches plans the
-checks of all assets that it materialises, and the graph's own run skips them, so that every backfill
-would show the whole checklist as skipped or broken until the next verification.
+The checks belong to the asset `ingest_report`, not to the documents' assets. Dagster plans the checks
+of every asset that a backfill materialises, but the run of documents does not execute them: each
+backfill would show the whole checklist as skipped until the next verification.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ def verification(
     object_store: ObjectStoreResource,
     reconciliation: ReconciliationResource,
 ) -> Iterator[AssetCheckResult]:
-    """Ask the questions that were selected, all of one look."""
+    """Answer the questions that were selected, all from one reading of database and bucket."""
     found = verify(
         database.get(),
         object_store.get(),

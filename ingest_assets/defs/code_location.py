@@ -1,7 +1,7 @@
 """The code location: every asset, job, sensor and resource, assembled in one place.
 
-Belongs here: putting the parts together, for production and tests alike. Does not belong here: any
-part, and loading the code location when it is imported (`ingest_assets.definitions`).
+Belongs here: putting the parts together, for production and tests alike. Does not belong here: the
+parts, and building the code location at import, which `ingest_assets.definitions` does.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def build_defs(
 
     Args:
         settings: those of the environment if not given.
-        resource_overrides: resources, by key, that take the place of those made of the settings;
-            tests share an engine so.
+        resource_overrides: resources by key that replace those made from the settings. Example, to
+            share one engine between runs: `build_defs(settings, {"ocr_engine": shared})`.
     """
     settings = settings or Settings()
     database = PostgresResource(url=EnvVar("INGEST_DATABASE_URL"))
@@ -99,7 +99,7 @@ def build_defs(
 
 
 def _code_versions(settings: Settings) -> Mapping[str, str]:
-    """Versions of the assets whose results depend on settings and engines as much as on our code."""
+    """Code versions of the assets whose results depend on settings and engines, too."""
     reader = settings.ocr_engine, wiring.ocr_version(settings)
     return {
         document_text.NAME: document_text.code_version(*reader),

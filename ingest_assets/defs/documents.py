@@ -1,6 +1,7 @@
 """The asset graph, and the one function that runs documents through it.
 
-Belongs here: what Dagster is told of documents. Does not belong here: what is done to them (`stages`).
+Belongs here: the assets, and turning the outcomes of stages into Dagster's events. Does not belong
+here: what a stage does (`stages`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,14 +47,14 @@ from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.stages.stage import Markdown, Result, Services, mark_reported
 
 GROUP = "documents"
-# A run with this tag, such as those of a backfill that was given it, reads documents again that have a
-# text: with `other-engine` those that another engine read than the one that is set now, with
+# Documents that have a text keep it, except in runs with this tag, which a person gives to a backfill.
+# `other-engine` reads those again whose text another engine read than the one that is set now;
 # `other-version` also those that another version or configuration of it read.
 READ_AGAIN_TAG = "ingest/read_again"
 READ_AGAIN: Sequence[Literal["other-engine", "other-version"]] = ("other-engine", "other-version")
-# A document's thread mostly waits for a service or for one of the engine's processes.
+# More than there are cores: a document's thread mostly waits for a service or a worker process.
 DOCUMENTS_AT_A_TIME = 8
-# How many documents a failure names; a run may hold thousands.
+# How many documents the failure of a run names; the run may hold thousands.
 _NAMED_FAILURES = 20
 
 SPECS = (
@@ -119,8 +120,8 @@ def document_assets(
 
     Args:
         documents_per_run: how many documents a backfill puts into one run.
-        code_versions: by asset, where its settings and engines belong to it: Dagit shows what was made
-            by another version as out of date.
+        code_versions: by asset, for those whose version depends on settings and engines. Dagit shows a
+            document that another version made as out of date.
     """
     specs = [
         spec.replace_attributes(
@@ -176,7 +177,8 @@ def document_assets(
                     failpoint("event.yielded")
                     if outcome.stage == SPECS[-1].key.to_user_string():
                         finished.append(outcome.partition_key)
-        # Who launches runs takes what is marked for told: so Dagster is told before.
+        # Before the documents are marked as reported: the sensor launches what is not marked, and what
+        # is marked must be in Dagster's event log.
         store_waiting_events(context.instance)
         with services.database.engine.begin() as connection:
             mark_reported(connection, finished)
@@ -233,8 +235,8 @@ def _materialization(outcome: Outcome, result: Result, code_version: str) -> Ass
         "dagster/code_version": result.code_version or code_version,
     }
     for asset, version in result.inputs.items():
-        # Without these Dagit calls a finished asset out of sync with what it was made from. The
-        # pointer to the input's event may be left out: a partition's content never changes.
+        # Without these tags Dagit calls a finished asset out of sync with the asset before it. The
+        # pointer to the input's event may be "NULL": the content of a partition never changes.
         tags[f"dagster/input_data_version/{asset}"] = version
         tags[f"dagster/input_event_pointer/{asset}"] = "NULL"
     return AssetMaterialization(
@@ -250,7 +252,10 @@ def _materialization(outcome: Outcome, result: Result, code_version: str) -> Ass
 
 
 def _failure(failed: Sequence[Outcome], documents: int) -> Failure:
-    """One failure that names the documents and their reasons; retrying the run would not help."""
+    """One failure of the run that names documents and reasons.
+
+    Dagster does not retry the run: the sensor `retry_failed` decides by the class of each fault.
+    """
     common = next((o for o in failed if isinstance(o.error, ConfigurationError)), None)
     if common:
         headline = (

@@ -1,6 +1,7 @@
-"""Asset `ingest_report`: how far the ingestion is, for a look in Dagit. The checklist stands on it.
+"""Asset `ingest_report`: how far the ingestion is, shown in Dagit. The checklist's checks belong to it.
 
-Belongs here: the status as metadata. Does not belong here: counting (`status`) and judging (`checks`).
+Belongs here: the status as metadata. Does not belong here: counting (`operations.status`), and the
+checks (`defs.checks`).
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ GROUP = "operations"
     "failed last. Its checks are the verification checklist, over all documents.",
 )
 def ingest_report(database: PostgresResource) -> MaterializeResult[None]:
-    """Read the status; Dagit draws the numbers over time."""
+    """Report the status as metadata; Dagit plots its numbers over time."""
     status = read_status(database.get())
     return MaterializeResult(metadata=_metadata(status))
 

@@ -1,6 +1,7 @@
-"""How Dagster's own storage and run launcher behave in this deployment; named in `dagster.yaml`.
+"""The Dagster instance of this deployment: its storage and its run launcher, named in `dagster.yaml`.
 
-Belongs here: small subclasses of Dagster's instance components. Does not belong here: documents.
+Belongs here: subclasses of Dagster's instance components, and opening the instance for a command. Does
+not belong here: documents.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ from ingest_assets.log import get_logger
 
 _log = get_logger(__name__)
 
-# Postgres's 0 is "no limit": a long statement is legitimate in the daemon and in runs.
+# 0 means no limit to Postgres: daemon and runs have statements that rightly take long.
 _NO_STATEMENT_TIMEOUT_MS = 0
-# Shorter than what firewalls and poolers usually allow an idle connection.
+# A connection is replaced at this age, before a firewall or a pooler drops it as idle.
 _POOL_RECYCLE_SECONDS = 600
-# Beyond the one connection that stays open, under load, in each of the three storages.
+# Connections that each of the three storages may open under load, besides the one that stays open.
 _MAX_OVERFLOW = 20
-# So many materialisations are stored together, or those of so many seconds.
+# Materialisations are stored together when this many wait, or when the first has waited this long.
 _MOST_WAITING_EVENTS = 100
 _WAITING_SECONDS = 0.1
-# How far the clocks of the process table and of the event log may be apart.
+# How far the process table's clock and the event log's may differ.
 _CLOCK_TOLERANCE_SECONDS = 5
 _STORED_TOGETHER = {
     DagsterEventType.ASSET_MATERIALIZATION,
@@ -50,29 +51,30 @@ _STORED_TOGETHER = {
 class _EventLog(PostgresEventLogStorage):
     """Dagster's event log in Postgres, but materialisations are stored many at a time.
 
-    The original commits three times an event, one of them a NOTIFY that nobody listens to any more,
-    and asks with each materialisation, on a second connection, whether the table of tags is there.
+    Dagster's own class commits three times for each event, one of them for a NOTIFY that no process
+    listens to any more, and with each materialisation asks on a second connection whether the table of
+    tags exists.
 
-    Here a materialisation waits a moment for others, and then all are one transaction with their tags
-    and assets. Before any other event, and so before the end of a step or run, those that wait are
-    stored; `store_waiting_events` does it where something else depends on them. A process that is
-    killed loses those that wait.
+    This class collects materialisations and stores them in one transaction, with their tags and assets.
+    Any other event stores the collected ones first, so that none is missing at the end of a step or
+    run; `store_waiting_events` stores them where something else depends on them. A process that is
+    killed loses those that it has collected.
     """
 
     def __init__(self, postgres_url: str, should_autocreate_tables: bool) -> None:
         super().__init__(postgres_url, should_autocreate_tables)
         self._tables: set[str] = set()
         self._waiting: list[EventLogEntry] = []
-        self._storing = threading.RLock()  # Over the above: events are stored in their order.
+        self._storing = threading.RLock()  # Guards `_waiting`, and keeps events in their order.
 
     def has_table(self, table_name: str) -> bool:
-        """Whether the table is there. One that is does not go away."""
+        """Whether the table exists. Remembers a yes, because no table is dropped while Dagster runs."""
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store one event, or let a materialisation wait for others."""
+        """Store one event; a materialisation waits for others."""
         with self._storing:
             if event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION:
                 self._waiting.append(event)
@@ -88,7 +90,7 @@ class _EventLog(PostgresEventLogStorage):
                 self._store([event])
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of assets together: those that a run plans, when it is created."""
+        """Store many events together, such as those that a run plans when it is created."""
         with self._storing:
             self.store_waiting()
             if all(event.dagster_event_type in _STORED_TOGETHER for event in events):
@@ -97,7 +99,7 @@ class _EventLog(PostgresEventLogStorage):
                 super().store_event_batch(events)
 
     def store_waiting(self) -> None:
-        """Store what waits. Where that fails it goes on waiting, for the next event to try again."""
+        """Store the materialisations that wait; where that fails the next event tries again."""
         with self._storing:
             if self._waiting:
                 failpoint("events.storing")
@@ -106,7 +108,7 @@ class _EventLog(PostgresEventLogStorage):
                 failpoint("events.stored")
 
     def dispose(self) -> None:
-        """Close the connections, when all is stored."""
+        """Store the materialisations that wait, then close the connections."""
         self.store_waiting()
         super().dispose()
 
@@ -119,7 +121,7 @@ class _EventLog(PostgresEventLogStorage):
         try:
             self.store_waiting()
         except SQLAlchemyError as error:
-            # The run's own thread tries again with its next event, and fails if this lasts.
+            # The thread of the run tries again with its next event, and the run fails if it fails too.
             _log.warning("Events of materialisations wait, because Postgres fails: %s", error)
 
     def _store(self, events: Sequence[EventLogEntry]) -> None:
@@ -137,15 +139,15 @@ class _EventLog(PostgresEventLogStorage):
             ]
             if of_assets:
                 self._store_asset_event_tags(connection, *zip(*of_assets, strict=True))
-            # An asset's row tells of its latest event alone. In one order, so that two runs never
-            # wait for each other.
+            # The row of an asset holds its latest event alone. Rows are updated in one order, so that
+            # two runs cannot deadlock.
             latest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in of_assets}
             for _, (event, event_id) in sorted(latest.items(), key=lambda item: str(item[0])):
                 self._store_asset_event(connection, event, event_id)
 
 
 def store_waiting_events(instance: DagsterInstance) -> None:
-    """Store what the instance was told of materialisations and let wait, if anything."""
+    """Store the materialisations that the instance's event log has collected, if there are any."""
     storage = instance.event_log_storage
     if isinstance(storage, _EventLog):
         storage.store_waiting()
@@ -154,9 +156,9 @@ def store_waiting_events(instance: DagsterInstance) -> None:
 class PooledPostgresStorage(DagsterPostgresStorage):
     """Dagster's Postgres storage, but connections stay open.
 
-    The original opens a connection for each statement, except in the web server, where
-    `optimize_for_webserver` gives each storage a pool. Here every process calls it. The pools are
-    made anew in each process: Dagster spawns its workers and does not fork them.
+    Dagster's own class opens a connection for each statement, except in the web server, which calls
+    `optimize_for_webserver` to give each storage a pool. Here each process calls it. No pool is shared
+    between processes: Dagster spawns its workers and does not fork them.
     """
 
     def __init__(
@@ -189,9 +191,9 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 class WatchedRunLauncher(DefaultRunLauncher):
     """Dagster's local run launcher, but run monitoring can ask whether a run's process is alive.
 
-    Without it a run whose process was killed together with its code server stays "started" and
-    keeps its place in the queue for ever. The code server itself cannot be asked: after a reload it
-    knows nothing of the runs that the previous one still executes.
+    With Dagster's own class a run whose process was killed together with its code server stays
+    "started" for ever, and keeps its place in the queue. The code server cannot answer: after a reload
+    it does not know the runs that the code server before it started.
     """
 
     @property
@@ -202,7 +204,9 @@ class WatchedRunLauncher(DefaultRunLauncher):
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Look for the process of a started run, if it was started on this machine."""
         if "socket" not in json.loads(run.tags.get(GRPC_INFO_TAG, "{}")):
-            return CheckRunHealthResult(WorkerStatus.RUNNING, "on a machine that we cannot see")
+            return CheckRunHealthResult(
+                WorkerStatus.RUNNING, "on another machine, whose processes cannot be seen"
+            )
         for entry in self._instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
             data = entry.dagster_event.event_specific_data if entry.dagster_event else None
             pid = getattr(data, "metadata", {}).get("pid")
@@ -214,7 +218,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
 
 def current_instance() -> DagsterInstance:
-    """The instance of this deployment, for a command; it is closed at the end of its `with` block."""
+    """The instance that DAGSTER_HOME names, for a command; close it, or use it in a `with` block."""
     return DagsterInstance.get()
 
 

@@ -1,7 +1,8 @@
-"""Dagster's side of `reconcile`: the asset that looks, and adopting orphans.
+"""Bucket against database in Dagster: the asset that compares them, and partitions for what is found.
 
-Belongs here: what Dagit is told of the bucket as a whole, and the one place where registering and
-restoring meet partitions. Does not belong here: looking and registering themselves (`reconcile`).
+Belongs here: the asset `storage_inventory`, and adding partitions for sources that reconciliation
+registered or restored. Does not belong here: comparing, registering and restoring themselves
+(`operations.reconcile`).
 """
 
 from collections.abc import Iterable
@@ -42,7 +43,7 @@ _SHOWN_PER_CLASS = 5
 
 @dataclass(frozen=True)
 class Adopted:
-    """What adopting did: the sources that are new, and the partitions that were added, in order."""
+    """What `adopt` did: the new sources, and the partitions that were added, in their order."""
 
     registered: Registered
     partitions: list[str]
@@ -62,7 +63,7 @@ def adopt(
     orphans: Iterable[Finding],
     batch_size: int,
 ) -> Adopted:
-    """Register orphans and add the partitions of all that wait; launches nothing."""
+    """Register orphans as sources, and add the partitions that sources lack; launch nothing."""
     registered = register(database, objects, orphans, batch_size)
     return Adopted(registered, add_partitions(instance, waiting(database)))
 
@@ -74,7 +75,7 @@ def import_stuck(
     table_name: str,
     batch_size: int,
 ) -> Adopted:
-    """The same for what a table of the earlier pipeline calls stuck; launches nothing."""
+    """Do the same for documents that a table of the earlier pipeline calls stuck."""
     registered = register_stuck(database, objects, table_name, batch_size)
     return Adopted(registered, add_partitions(instance, waiting(database)))
 
@@ -87,9 +88,10 @@ def restore_rows(
     *,
     deep: bool = False,
 ) -> Rebuilt:
-    """Restore rows from the bucket and add their partitions; launches nothing.
+    """Restore rows from the bucket and add their partitions; launch nothing.
 
-    Partitions of files whose rows were restored before a crash are added by `input_directory`.
+    If the process dies between the two, the sensor `input_directory` adds the partitions of restored
+    files.
     """
     rebuilt = rebuild(database, objects, batch_size=batch_size, deep=deep)
     add_partitions(instance, [*rebuilt.partition_keys, *waiting(database)])
@@ -97,7 +99,7 @@ def restore_rows(
 
 
 class InventoryConfig(Config):
-    """How thoroughly to look."""
+    """How thoroughly to compare."""
 
     deep: bool = Field(False, description="Read stored documents and compare their SHA-256.")
     sample: str = Field("1/1", description="How many of them, such as 1/50; the same ones each time.")
@@ -119,7 +121,7 @@ def storage_inventory(
     object_store: ObjectStoreResource,
     reconciliation: ReconciliationResource,
 ) -> MaterializeResult[None]:
-    """Look, write the plan, and show what was found."""
+    """Compare, write the plan file, and show what was found."""
     inventory = reconciliation.inventory(
         database.get(),
         object_store.get(),
@@ -142,7 +144,7 @@ def storage_inventory(
 
 def markdown(inventory: Inventory) -> str:
     """A few keys of each class that is not `matching`, and what to do about them, as Markdown."""
-    # Keys come last: they are long, and Dagit cuts a table off at the right.
+    # The key is the last column, because it is long and Dagit cuts tables off at the right.
     rows = [
         (found.kind, found.detail, f"{found.size_bytes:,}", found.key)
         for kind in CLASSES
@@ -160,14 +162,14 @@ def register_orphaned_uploads(
     object_store: ObjectStoreResource,
     reconciliation: ReconciliationResource,
 ) -> None:
-    """The same as the sensor `orphaned_uploads`, over the whole bucket."""
+    """Do what the sensor `orphaned_uploads` does, over the whole bucket at once."""
     objects = object_store.get()
     inventory = reconciliation.inventory(database.get(), objects)
     orphans = (found for found in inventory if found.kind == "orphan")
     adopted = adopt(
         context.instance, database.get(), objects, orphans, reconciliation.max_documents_per_run
     )
-    _tell(context, adopted)
+    _report(context, adopted)
 
 
 class StuckConfig(Config):
@@ -184,7 +186,7 @@ def import_stuck_documents(
     object_store: ObjectStoreResource,
     reconciliation: ReconciliationResource,
 ) -> None:
-    """The same as `ingest-assets reconcile import-stuck`."""
+    """Do what `ingest-assets reconcile import-stuck` does, from Dagit's launchpad."""
     adopted = import_stuck(
         context.instance,
         database.get(),
@@ -192,10 +194,10 @@ def import_stuck_documents(
         config.table,
         reconciliation.max_documents_per_run,
     )
-    _tell(context, adopted)
+    _report(context, adopted)
 
 
-def _tell(context: OpExecutionContext, adopted: Adopted) -> None:
+def _report(context: OpExecutionContext, adopted: Adopted) -> None:
     context.log.info("%s", adopted)
     for left in adopted.registered.left:
         context.log.warning("%s: %s", left.key, left.detail)

@@ -1,7 +1,7 @@
-"""Jobs: what can be launched by name.
+"""Jobs, which a person, a schedule or a sensor launches by name, and schedules.
 
-Belongs here: selections of assets with the way they are run, and what runs by the clock. Does not
-belong here: what is run because something happened (`sensors`).
+Belongs here: selections of assets and ops with their executor, and what runs by the clock. Does not
+belong here: what runs because something happened (`sensors`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ingest_assets.defs.inventory import (
     storage_inventory,
 )
 
-# In one process: the documents of a run share their connections and the engine's processes, and a
-# second process would take longer to start than most documents take to finish.
+# Executed in the run's own process: its documents share connections and worker processes, and a process
+# for the step would take longer to start than most documents take to finish.
 ingest_documents = define_asset_job(
     "ingest_documents",
     selection=AssetSelection.assets(*(spec.key for spec in SPECS)),
@@ -47,7 +47,7 @@ reconcile = define_asset_job(
     "then show as missing: launch their backfill from the page of an asset.",
 )
 def register_orphans() -> None:
-    """The sensor `orphaned_uploads`, once, on demand."""
+    """Do on demand, once, what the sensor `orphaned_uploads` does."""
     register_orphaned_uploads()
 
 
@@ -57,7 +57,7 @@ def register_orphans() -> None:
     "With `dry_run` it only names them.",
 )
 def retry_failed_documents() -> None:
-    """The command `ingest-assets retry`, from Dagit's launchpad."""
+    """Do what the command `ingest-assets retry` does, from Dagit's launchpad."""
     retry_documents()
 
 
@@ -68,20 +68,20 @@ def retry_failed_documents() -> None:
     "as sources and adds their partitions: launch their backfill from the page of an asset.",
 )
 def import_stuck() -> None:
-    """What `ingest-assets reconcile import-stuck` does."""
+    """Do what the command `ingest-assets reconcile import-stuck` does, from Dagit's launchpad."""
     import_stuck_documents()
 
 
 verify_documents = define_asset_job(
     "verify_documents",
-    selection=AssetSelection.assets(ingest_report),  # and with it its checks: the whole checklist
+    selection=AssetSelection.assets(ingest_report),  # its checks, the whole checklist, run with it
     executor_def=in_process_executor,
     description="Reports the status, and asks all questions of the verification checklist.",
 )
 
-# On from the start: a fault that nobody asks about stays silent, and a look costs one listing of the
-# bucket (Amazon asks half a cent for a million objects) and seconds of the database. Not on the hour,
-# when everybody else's schedules begin.
+# On from the start: without it a fault shows only when a person asks. A verification costs one listing
+# of the bucket (half a US cent for a million objects at Amazon) and seconds of the database. At minute
+# 7, because schedules of other systems crowd the full hour.
 verify_hourly = ScheduleDefinition(
     name="verify_hourly",
     job=verify_documents,

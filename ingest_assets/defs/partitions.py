@@ -28,16 +28,18 @@ _SHOWN: Mapping[AssetPartitionStatus | None, Shown] = {
 }
 
 
-# Another process may add a key between the look and the insert; the next look sees it.
+# Another process may add a key between reading the keys and inserting; the next try reads it.
 @retry(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(3), reraise=True)
 def add_partitions(instance: DagsterInstance, keys: Iterable[str]) -> list[str]:
-    """Add the partitions that are not there yet, in one call, so that they lie side by side.
+    """Add the partitions that do not exist yet, in one call, so that no other keys come between them.
+
+    A run over a range takes all partitions that were added between its first and its last.
 
     Returns:
-        The keys that were added, in the order given, which is the order of ranges.
+        The keys that were added, in the order given.
     """
     existing = set(instance.get_dynamic_partitions("documents"))
-    # Dagster refuses a call that names a key twice.
+    # dict.fromkeys: Dagster refuses a call that names a key twice.
     missing = [key for key in dict.fromkeys(keys) if key not in existing]
     if missing:
         failpoint("partitions.adding")
@@ -47,12 +49,12 @@ def add_partitions(instance: DagsterInstance, keys: Iterable[str]) -> list[str]:
 
 
 def range_tags(first: str, last: str) -> Mapping[str, str]:
-    """Tags that make one run of all partitions from `first` to `last`, in the order of adding."""
+    """Tags of a run over all partitions that were added from `first` to `last`, both included."""
     return {RANGE_START_TAG: first, RANGE_END_TAG: last}
 
 
 def shown_partitions(instance: DagsterInstance) -> Iterator[ShownPartition]:
-    """What Dagit shows of each partition: all of it is read before the first is given out."""
+    """What Dagit shows of each partition, read in full before the first is yielded."""
     keys = instance.get_dynamic_partitions("documents")
     found = [
         instance.get_status_by_partition(AssetKey(stage), keys, DOCUMENTS) or {} for stage in STAGES

@@ -38,7 +38,8 @@ from ingest_assets.store.object_store import ObjectStore
 
 _Resource = TypeVar("_Resource", bound=ConfigurableResource[Any])
 
-# One pool of connections and one memory of known files a process, however many ticks it serves.
+# A code server serves one tick of a sensor after the other: all ticks share one pool of connections and
+# one memory of known files.
 _database = lru_cache(maxsize=4)(wiring.database)
 _known_files = lru_cache(maxsize=4)(lambda _url: KnownFiles())
 
@@ -73,7 +74,7 @@ class ObjectStoreResource(BucketSettings, ConfigurableResource[Any]):
 
 
 class OcrEngineResource(OcrSettings, ConfigurableResource[Any]):
-    """Who reads the documents. What the engine holds on this machine ends with the run."""
+    """The engine that reads documents. Its worker processes end with the run."""
 
     database: PostgresResource
     object_store: ObjectStoreResource
@@ -96,17 +97,17 @@ class OcrEngineResource(OcrSettings, ConfigurableResource[Any]):
         return self._engine
 
     def probe(self) -> None:
-        """Make sure that an engine could work here, as cheaply as that can be done.
+        """Make sure that the engine can be used; starts no process and costs no page.
 
         Raises:
-            ConfigurationError: it could not; the sentence says which setting is wrong.
-            TransientError: it does not answer just now.
+            ConfigurationError: it cannot; the sentence says which setting is wrong.
+            TransientError: Textract or S3 does not answer just now.
         """
         wiring.probe_ocr(self, self.object_store.get())
 
 
 class ExtractionResource(ChunkSettings, EntitySettings, ConfigurableResource[Any]):
-    """How texts are cut, and who finds entities in them. Its processes end with the run."""
+    """How texts are cut, and the engine that finds entities. Its worker processes end with the run."""
 
     _engine: EntityEngine | None = PrivateAttr(None)
 
@@ -141,7 +142,7 @@ class InputDirectoryResource(InputSettings, ConfigurableResource[Any]):
         return self.max_file_mb * 1024**2
 
     def discover(self, database: PostgresResource, resume_after: str | None) -> Discovery:
-        """Record the files that are new and settled; `stages.discovery.discover` says how."""
+        """Record the files that are new and settled, as `stages.discovery.discover` describes."""
         return discover(
             database.get(),
             _known_files(database.url),
@@ -159,7 +160,7 @@ class RetryResource(RetrySettings, ConfigurableResource[Any]):
 
     @property
     def rules(self) -> RetryRules:
-        """The same, as `operations.retry_policy` takes it."""
+        """The settings in the form that `operations.retry_policy` takes."""
         return wiring.retry_rules(self)
 
 

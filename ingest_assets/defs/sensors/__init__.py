@@ -1,7 +1,7 @@
-"""What starts work: sensors, one module each.
+"""Sensors, one module each: they notice that there is work, and request it.
 
-Each is level-triggered: it compares what is with what should be, and keeps no memory of what it did.
-Belongs here: when work starts. Does not belong here: the work.
+Each is level-triggered: it compares what exists with what should exist, and does not rely on what an
+earlier tick did. Belongs here: when work starts. Does not belong here: the work.
 """
 
 from ingest_assets.defs.sensors.input_directory import input_directory

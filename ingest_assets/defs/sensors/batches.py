@@ -18,10 +18,11 @@ from ingest_assets.defs.partitions import range_tags
 from ingest_assets.store.database import Database
 
 BATCH_TAG = "ingest/batch"
-# Runs that wait or work at a time; further batches wait in the database, where they cost nothing.
+# Runs that are queued or work at a time; further batches wait in the database, where they cost nothing.
 _RUNS_IN_FLIGHT = 10
-# A batch whose runs end without an outcome for all its documents is launched so often at once, then
-# only so long after the last: a document that kills its run must not take all there is.
+# A run may end without an outcome for all documents of its batch, because its process was killed. The
+# batch is then launched again at once, this many times; after that only this long after its last run,
+# so that a document which kills its run does not take the place of others.
 _LAUNCHES = 5
 _SLOW_LAUNCH_SECONDS = 600
 _ACTIVE = [
@@ -35,14 +36,14 @@ _ACTIVE = [
 
 @dataclass(frozen=True)
 class Batch:
-    """Sources that were found together and have no outcome yet, in the order of their partitions."""
+    """Sources that one look found together and that have no outcome yet, in the order of recording."""
 
     batch_id: UUID
     partition_keys: Sequence[str]
 
 
 def unfinished(database: Database) -> list[Batch]:
-    """Batches of files with documents that have no outcome, or one that Dagster was not told of."""
+    """Batches with files that have no outcome yet, or one that is not in Dagster's event log."""
     with database.engine.connect() as connection:
         rows = connection.execute(
             text("""
@@ -63,10 +64,10 @@ def unfinished(database: Database) -> list[Batch]:
 def requests_for(
     instance: DagsterInstance, batches: Sequence[Batch], log: logging.Logger
 ) -> list[RunRequest]:
-    """Requests for the oldest batches that no run is working on.
+    """Requests for runs of the oldest batches that no run is working on.
 
-    The key of a request carries the batch and how often it was launched: a tick that is repeated
-    after a crash asks for the same run again, and Dagster launches it once.
+    The key of a request is made of the batch and the number of its launches. A tick that is repeated
+    after a crash requests the same key again, and Dagster launches it once.
     """
     if not batches:
         return []
@@ -93,7 +94,8 @@ def requests_for(
             (last,) = instance.get_run_records(RunsFilter(tags={BATCH_TAG: batch_id}), limit=1)
             if time.time() - last.update_timestamp.timestamp() < _SLOW_LAUNCH_SECONDS:
                 continue
-        # Rows that were restored from the bucket may stand in another order than their partitions.
+        # Rows that `rebuild-db` restored may be in another order than their partitions, and a range
+        # goes by the order of partitions.
         order = order or {
             key: place for place, key in enumerate(instance.get_dynamic_partitions("documents"))
         }
@@ -104,7 +106,7 @@ def requests_for(
                 tags={
                     **range_tags(keys[0], keys[-1]),
                     BATCH_TAG: batch_id,
-                    # The next tick asks again for what a lost run left; Dagster need not do it too.
+                    # Dagster must not retry the run, because the next tick requests what it left.
                     "dagster/max_retries": "0",
                 },
             )

@@ -1,7 +1,7 @@
-"""Whether runs could do anything now: asked by each sensor before it launches one.
+"""Whether a run could store and read documents now; sensors ask before they request one.
 
-Belongs here: the probes of the services that a run needs. Does not belong here: what a sensor does
-with the answer.
+Belongs here: probing the services that a run needs. Does not belong here: what a sensor does with the
+answer.
 """
 
 from ingest_assets.defs.resources import ObjectStoreResource, OcrEngineResource
@@ -9,9 +9,10 @@ from ingest_assets.errors import IngestError
 
 
 def reason_to_hold(object_store: ObjectStoreResource, ocr_engine: OcrEngineResource) -> str:
-    """Why no run could store or read a document now; empty if one could.
+    """Why a run could not store or read documents now; empty if it could.
 
-    Sensors ask only when they are about to launch one: the probes call the services.
+    Each call writes and reads a small object in S3, and asks Textract where it is the engine: sensors
+    call it only when they are about to request a run.
     """
     try:
         object_store.get().probe()

@@ -1,7 +1,7 @@
 """Sensor `input_directory`: files become sources, partitions and runs.
 
-Belongs here: one look at the directory, and what Dagit is told of it. Does not belong here: finding
-files (`stages.discovery`) and choosing runs (`batches`).
+Belongs here: the steps of a tick, and what Dagit shows of it. Does not belong here: finding files
+(`stages.discovery`) and choosing runs (`batches`).
 """
 
 from dagster import (
@@ -40,7 +40,7 @@ def input_directory(
     ocr_engine: OcrEngineResource,
     input_files: InputDirectoryResource,
 ) -> SensorResult | SkipReason:
-    """Whatever crashed between recording, adding and launching, the next tick completes."""
+    """Record new files, add partitions, request runs; also those that a crashed tick left out."""
     try:
         found = input_files.discover(database, context.cursor or None)
     except ConfigurationError as error:
@@ -56,7 +56,8 @@ def input_directory(
     for place in found.unreadable:
         context.log.warning("It cannot be looked at and is passed over: %s", place)
     if requests and (reason := reason_to_hold(object_store, ocr_engine)):
-        # The runs would stop at their first documents; the sources are recorded and wait.
+        # A run would stop at its first document. The sources are recorded, and a later tick requests
+        # it.
         return SensorResult(
             cursor=found.resume_after or "", skip_reason=SkipReason(f"{summary}; held. {reason}")
         )

@@ -1,7 +1,7 @@
 """Sensor `orphaned_uploads`: objects without a row become sources and partitions.
 
-Belongs here: one look at the bucket in the time that a tick has. Does not belong here: comparing the
-bucket with the database (`operations.reconcile`).
+Belongs here: one tick, in the time that Dagster gives it. Does not belong here: comparing the bucket
+with the database (`operations.reconcile`).
 """
 
 from dagster import (
@@ -15,7 +15,7 @@ from dagster import (
 from ingest_assets.defs.inventory import adopt
 from ingest_assets.defs.resources import ObjectStoreResource, PostgresResource, ReconciliationResource
 
-# Seconds of a tick that go into looking at the bucket; a tick has 60.
+# Seconds of a tick for listing the bucket; Dagster ends a tick after 60.
 _LOOK_SECONDS = 40.0
 
 
@@ -31,7 +31,7 @@ def orphaned_uploads(
     object_store: ObjectStoreResource,
     reconciliation: ReconciliationResource,
 ) -> SensorResult:
-    """A bucket too large for one tick is looked at in several; the cursor says where to go on."""
+    """Register orphans. A large bucket takes several ticks; the cursor is the last key seen."""
     objects = object_store.get()
     inventory = reconciliation.inventory(
         database.get(), objects, after=context.cursor or "", seconds=_LOOK_SECONDS

@@ -1,7 +1,7 @@
 """Sensor `retry_failed`: documents whose fault may have passed are tried again.
 
-Belongs here: one look at what is due. Does not belong here: the rules of it
-(`operations.retry_policy`) and the backfill (`defs.backfills`).
+Belongs here: one tick. Does not belong here: which documents are due (`operations.retry_policy`), and
+the backfill (`defs.backfills`).
 """
 
 from dagster import DefaultSensorStatus, SensorEvaluationContext, SkipReason, sensor
@@ -30,7 +30,7 @@ def retry_failed(
     ocr_engine: OcrEngineResource,
     retries: RetryResource,
 ) -> SkipReason:
-    """One backfill at a time: what it does not heal is due again later."""
+    """Request a backfill of what is due, one at a time: what fails again is due again later."""
     failures = due(database.get(), retries.rules)
     if not failures:
         return SkipReason("Nothing is due to be tried again.")

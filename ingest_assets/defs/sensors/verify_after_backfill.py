@@ -1,6 +1,7 @@
 """Sensor `verify_after_backfill`: the verification checklist runs when a backfill has ended.
 
-Belongs here: noticing the end. Does not belong here: the checklist (`operations.verification`).
+Belongs here: noticing that a backfill ended. Does not belong here: the checklist
+(`operations.verification`).
 """
 
 from dagster import DefaultSensorStatus, RunRequest, SensorEvaluationContext, SkipReason, sensor
@@ -10,7 +11,7 @@ from ingest_assets.defs.documents import SPECS
 from ingest_assets.defs.jobs import verify_documents
 
 BACKFILL_TAG = "ingest/verified_backfill"
-# The newest backfills, among which the one that ended last is looked for.
+# The backfill that ended last is looked for among this many of the newest.
 _BACKFILLS_LOOKED_AT = 20
 
 
@@ -22,7 +23,7 @@ _BACKFILLS_LOOKED_AT = 20
     "ended.",
 )
 def verify_after_backfill(context: SensorEvaluationContext) -> RunRequest | SkipReason:
-    """One verification answers for all backfills that ended before it; the last asks for it."""
+    """Request one verification for all backfills that ended before it, keyed by the last of them."""
     documents = {spec.key for spec in SPECS}
     ended = [
         backfill
