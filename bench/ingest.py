@@ -98,10 +98,8 @@ def _kind(process: psutil.Process, parent: psutil.Process) -> str:
         return "Postgres"
     if "weed" in line:
         return "S3"
-    if "multiprocessing.spawn" in line:
-        return "run"
-    # What a server forks has its name.
-    if "multiprocessing.forkserver" in line and "forkserver" in " ".join(parent.cmdline()):
+    # A run is forked from the server of runs, and has its command line.
+    if "run_server" in line and "run_server" in " ".join(parent.cmdline()):
         return "run"
     return "Dagster's services"
 

@@ -6,7 +6,10 @@ belong here: anything that `dagster` exports.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.errors import DagsterLaunchFailedError
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.execution.backfill import (
     BULK_ACTION_TERMINAL_STATUSES,
@@ -14,11 +17,13 @@ from dagster._core.execution.backfill import (
     BulkActionStatus,
     PartitionBackfill,
 )
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.utils import make_new_backfill_id
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
+from dagster._utils.interrupts import capture_interrupts
 
 __all__ = [
     "ASSET_CHECK_EVENTS",
@@ -30,8 +35,22 @@ __all__ = [
     "BulkActionsFilter",
     "CheckRunHealthResult",
     "ConfigurableClassData",
+    "DagsterLaunchFailedError",
+    "InstanceRef",
+    "LaunchRunContext",
     "PartitionBackfill",
     "SqlEventLogStorageTable",
     "WorkerStatus",
+    "capture_interrupts",
+    "deserialize_value",
     "make_new_backfill_id",
+    "run_executor",
+    "serialize_value",
 ]
+
+
+def run_executor() -> Callable[..., int]:
+    """What `dagster api execute_run` calls: executes a run, and stores its events and its end."""
+    from dagster._cli.api import _execute_run_command_body  # noqa: PLC0415  (heavy)
+
+    return _execute_run_command_body

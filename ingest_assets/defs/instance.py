@@ -7,7 +7,12 @@ not belong here: documents.
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,9 +28,12 @@ from ingest_assets.defs._internals import (
     GRPC_INFO_TAG,
     CheckRunHealthResult,
     ConfigurableClassData,
+    DagsterLaunchFailedError,
+    LaunchRunContext,
     SqlEventLogStorageTable,
     WorkerStatus,
 )
+from ingest_assets.defs.run_server import CODE_LOCATION, RunProcess, RunServer
 from ingest_assets.failpoints import failpoint
 from ingest_assets.log import get_logger
 
@@ -42,6 +50,9 @@ _MOST_WAITING_EVENTS = 100
 _WAITING_SECONDS = 0.1
 # How far the process table's clock and the event log's may differ.
 _CLOCK_TOLERANCE_SECONDS = 5
+# Of a run that was forked: its machine, its process, and when that began.
+PROCESS_TAG = "ingest/process"
+_LOOK_SECONDS = 0.5
 _STORED_TOGETHER = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -158,7 +169,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
     Dagster's own class opens a connection for each statement, except in the web server, which calls
     `optimize_for_webserver` to give each storage a pool. Here each process calls it. No pool is shared
-    between processes: Dagster spawns its workers and does not fork them.
+    between processes: what forks the runs (`run_server`) has no instance.
     """
 
     def __init__(
@@ -189,12 +200,48 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
-    """Dagster's local run launcher, but run monitoring can ask whether a run's process is alive.
+    """Dagster's local run launcher, but runs of this code location are forked from a server that has
+    it loaded, and run monitoring can ask whether a run's process is alive.
 
     With Dagster's own class a run whose process was killed together with its code server stays
     "started" for ever, and keeps its place in the queue. The code server cannot answer: after a reload
     it does not know the runs that the code server before it started.
     """
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(inst_data)
+        self._server = RunServer()
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Start the run's process; one of another code location is started as Dagster does it."""
+        run = context.dagster_run
+        if not _is_ours(run):
+            super().launch_run(context)
+            return
+        try:
+            process = self._server.start_run(self._instance, run.run_id)
+        except OSError as error:
+            message = f"The server of runs does not start: {error}."
+            raise DagsterLaunchFailedError(message) from error  # type: ignore[no-untyped-call]
+        self._run_ids.add(run.run_id)
+        tag = f"{socket.gethostname()} {process.pid} {process.created}"
+        self._instance.add_run_tags(run.run_id, {PROCESS_TAG: tag})
+        threading.Thread(
+            target=self._await_end, args=(run.run_id, process), name=f"run {run.run_id}", daemon=True
+        ).start()
+
+    def terminate(self, run_id: str) -> bool:
+        """Interrupt the run's process, which then reports that it was cancelled."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished or PROCESS_TAG not in run.tags:
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+        self._instance.report_run_canceling(run)
+        process = _process_of(run)
+        if process is None or not process.is_alive():
+            self._instance.report_engine_event("Its process is not on this machine any more.", run)
+            return False
+        os.kill(process.pid, signal.SIGINT)
+        return True
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -203,6 +250,11 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Look for the process of a started run, if it was started on this machine."""
+        if PROCESS_TAG in run.tags:
+            process = _process_of(run)
+            if process is not None and not process.is_alive():
+                return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {process.pid} has ended")
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
         if "socket" not in json.loads(run.tags.get(GRPC_INFO_TAG, "{}")):
             return CheckRunHealthResult(
                 WorkerStatus.RUNNING, "on another machine, whose processes cannot be seen"
@@ -215,6 +267,40 @@ class WatchedRunLauncher(DefaultRunLauncher):
                     return CheckRunHealthResult(WorkerStatus.RUNNING)
                 return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {pid.value} has ended")
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no process was recorded for it")
+
+    def dispose(self) -> None:
+        """End the server; the runs go on."""
+        self._server.close()
+        super().dispose()
+
+    def _await_end(self, run_id: str, process: RunProcess) -> None:
+        """Say of a run whose process has ended without a word that it failed."""
+        while process.is_alive():
+            time.sleep(_LOOK_SECONDS)
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            message = (
+                f"The run's process {process.pid} has ended before the run had: it was killed, or "
+                "could not begin."
+            )
+            self._instance.report_engine_event(message, run)
+            self._instance.report_run_failed(run)
+
+
+def _is_ours(run: DagsterRun) -> bool:
+    """Tell whether the run is of the code that the server of runs loads."""
+    origin = run.job_code_origin.repository_origin if run.job_code_origin else None
+    return (
+        origin is not None
+        and origin.executable_path == sys.executable
+        and getattr(origin.code_pointer, "module", None) == CODE_LOCATION
+    )
+
+
+def _process_of(run: DagsterRun) -> RunProcess | None:
+    """The process of a run that has the tag, if it is on this machine."""
+    host, pid, created = run.tags[PROCESS_TAG].rsplit(" ", 2)
+    return RunProcess(int(pid), float(created)) if host == socket.gethostname() else None
 
 
 def current_instance() -> DagsterInstance:

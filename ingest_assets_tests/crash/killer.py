@@ -43,9 +43,10 @@ _LOOK_SECONDS = 1.0
 # Whoever is to be killed has so long to come up; then it is another's turn.
 _VICTIM_SECONDS = 20
 
-# Whom, and how to tell them by their command line. The weights say how often: what does the work most.
+# Whom, and how to tell them by their command line: a run has that of the server that it was forked
+# from. The weights say how often: what does the work most.
 VICTIMS: Mapping[str, tuple[Callable[[str], bool], int]] = {
-    "run": (lambda line: "multiprocessing.spawn" in line, 6),
+    "run": (lambda line: "ingest_assets.defs.run_server" in line, 6),
     "reader": (lambda line: "ingest_assets.workers" in line, 3),
     "Postgres": (lambda line: "/postgres -D" in line, 3),
     "S3": (lambda line: "weed" in line and " mini " in line, 3),
