@@ -1,8 +1,8 @@
 """The Postgres and the S3 that are configured: do they answer, and if not, which setting is wrong?
 
-Belongs here: looking at a service once, before anything starts, and making an empty database. What
-it finds it says in one sentence that names the setting and holds no secret. Does not belong here:
-errors in the middle of work; see `store/`.
+Belongs here: checking a service once, before anything starts, and creating an empty database. Each
+error is one sentence that names the setting and holds no secret. Does not belong here: errors in the
+middle of work (`store`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def connect(url: URL, setting: str) -> Connection:
     """Connect to a database; the caller closes the connection.
 
     Raises:
-        ConfigurationError: it does not let us in; the sentence names `setting` and says why.
+        ConfigurationError: Postgres refuses or does not answer; the sentence names `setting` and says
+            why.
     """
     try:
         return psycopg2.connect(
@@ -44,28 +45,29 @@ def connect(url: URL, setting: str) -> Connection:
         raise ConfigurationError(
             "database_unreachable",
             f"{setting}, {url.render_as_string(hide_password=True)}, cannot be used: {reason}.",
-        ) from None  # The cause could hold the password.
+        ) from None  # psycopg2's message may hold the password.
 
 
 def check_database(url: URL, setting: str) -> None:
-    """Make sure that a database lets us in.
+    """Make sure that a connection to a database can be made.
 
     Raises:
-        ConfigurationError: it does not.
+        ConfigurationError: it cannot.
     """
     connect(url, setting).close()
 
 
 def ensure_database(url: URL, setting: str, *, through: URL) -> None:
-    """Make sure that a database is there and lets us in; make it if it is missing.
+    """Make sure that a database exists and can be connected to; create it if it is missing.
 
     Args:
         url: the database that is needed.
         setting: the variable that names it, or could.
-        through: a database that is there; if it is on the same server, it serves to make `url`.
+        through: a database that exists. If it is on the same server, `url` is created over a connection
+            to it; on another server `url` has to exist.
 
     Raises:
-        ConfigurationError: it does not let us in, or may not be made.
+        ConfigurationError: it cannot be connected to, or the user may not create it.
     """
     if (url.host, url.port) != (through.host, through.port):
         check_database(url, setting)
@@ -91,15 +93,15 @@ def ensure_database(url: URL, setting: str, *, through: URL) -> None:
 
 
 def check_bucket(bucket: str, environment: Mapping[str, str]) -> None:
-    """Make sure that the bucket is there and that we may list it.
+    """Make sure that the bucket exists and may be listed.
 
     Args:
         bucket: INGEST_S3_BUCKET.
-        environment: the AWS variables that children will get; what is absent, botocore finds in its
-            own ways (profile, role).
+        environment: the AWS variables that Dagster's processes will get. What is not among them
+            botocore finds in its own ways, such as a profile or a role.
 
     Raises:
-        ConfigurationError: it is not, or we may not; the sentence names the setting to look at.
+        ConfigurationError: it does not, or may not; the sentence names the setting to look at.
     """
     endpoint = environment.get("AWS_ENDPOINT_URL_S3")
     where = f"AWS_ENDPOINT_URL_S3, {endpoint}," if endpoint else "Amazon S3 (INGEST_S3=aws)"

@@ -1,7 +1,7 @@
-"""Passwords, keys and ports of the embedded services: made once, kept in `credentials.json`.
+"""Passwords, keys and ports of the embedded services: generated once, kept in `credentials.json`.
 
-Belongs here: that file. Does not belong here: credentials of services that are configured from
-outside, which are never written anywhere.
+Belongs here: that file. Does not belong here: credentials of configured services, which are never
+written to a file.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pydantic import BaseModel, Field, ValidationError
 from ingest_assets.embedded.ports import lasting_ports
 from ingest_assets.errors import ConfigurationError
 
-# Of the embedded S3: it does not care, but a signature names a region.
+# The embedded S3 ignores the region, but a signature has to name one.
 REGION = "us-east-1"
 
 
 class PostgresCredentials(BaseModel):
-    """The superuser of the embedded Postgres, and where it listens."""
+    """The superuser of the embedded Postgres, and its port."""
 
     user: str = "ingest"
     password: str = Field(default_factory=lambda: secrets.token_hex(24))
@@ -28,7 +28,7 @@ class PostgresCredentials(BaseModel):
 
 
 class S3Ports(BaseModel):
-    """Where the parts of SeaweedFS listen; each opens the port 10,000 above its own too."""
+    """The ports of SeaweedFS's servers; each server also opens the port 10,000 above its own."""
 
     s3: int
     master: int
@@ -44,7 +44,7 @@ class S3Ports(BaseModel):
 
 
 class S3Credentials(BaseModel):
-    """The one user of the embedded S3, and where it listens."""
+    """The one user of the embedded S3, and its ports."""
 
     access_key_id: str = Field(default_factory=lambda: "INGEST" + secrets.token_hex(7).upper())
     secret_access_key: str = Field(default_factory=lambda: secrets.token_hex(20))
@@ -69,10 +69,10 @@ class Credentials(BaseModel):
 
     @classmethod
     def read(cls, data_dir: Path) -> Credentials | None:
-        """Return what the file holds; none if there is no file.
+        """Return what the file holds; None if there is no file.
 
         Raises:
-            ConfigurationError: the file cannot be read as what it should be.
+            ConfigurationError: the file does not hold credentials.
         """
         path = cls.path(data_dir)
         try:
@@ -86,11 +86,11 @@ class Credentials(BaseModel):
 
     @classmethod
     def read_or_create(cls, data_dir: Path) -> Credentials:
-        """Return what the file holds, after making it if there is none.
+        """Return what the file holds; generate and write it if there is none.
 
         Raises:
-            ConfigurationError: the file is unreadable, or gone while the database that knows its
-                password is still there.
+            ConfigurationError: the file does not hold credentials; or it is gone, but the database that
+                only its password opens still exists.
         """
         credentials = cls.read(data_dir)
         if credentials is None:
@@ -104,7 +104,7 @@ class Credentials(BaseModel):
         return credentials
 
     def write(self, data_dir: Path) -> None:
-        """Replace the file, at once or not at all; only the owner can read it."""
+        """Replace the file atomically; only its owner can read it."""
         path = self.path(data_dir)
         draft = path.with_suffix(".new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

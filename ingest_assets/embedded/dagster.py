@@ -1,8 +1,8 @@
 """Dagster's processes, seen from outside: web server, daemon, code server, runs.
 
-Belongs here: starting `dagster dev`, and ending all that it started, whichever way that ends. A
-guard process stands between, because `dagster dev` leaves the runs in flight behind, and a killed
-parent cannot clean up. Does not belong here: importing Dagster, or what it loads.
+Belongs here: starting `dagster dev`, and ending all that it started, even if `ingest-assets dev` is
+killed. A guard process, the parent of `dagster dev`, does that: `dagster dev` leaves runs behind when
+it ends, and a killed process cannot clean up. Does not belong here: importing Dagster.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from ingest_assets.embedded.processes import Child, end_processes, find_processe
 from ingest_assets.embedded.signals import StopRequested, StopSignals
 
 _START_SECONDS = 300
-# For the web server and the daemon; then for the runs, which record that they were interrupted.
+# What the web server and the daemon have to end; and then the runs, which record that they were
+# interrupted.
 _STOP_SECONDS = 30
 _RUNS_STOP_SECONDS = 10
 _WATCH_SECONDS = 0.2
 
 
 class Dagster:
-    """`dagster dev` and all that it starts, behind a guard that ends with us.
+    """`dagster dev` and all that it starts, under a guard process that ends with this process.
 
     Args:
         data_dir: INGEST_DATA_DIR, absolute.
@@ -44,7 +45,8 @@ class Dagster:
         self._home = home
         self._workspace = workspace
         self._port = port
-        # The guard leads a session; the file lets the next start find what outlived a SIGKILL.
+        # The guard leads a session. Its number in a file lets the next start find processes that lived
+        # on after the guard was killed.
         self._session_file = data_dir / "dagster.session"
         self._guard = Child(signal.SIGTERM, data_dir / "logs" / "dagster.log")
         self.url = f"http://127.0.0.1:{port}"
@@ -52,11 +54,11 @@ class Dagster:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether the guard was started and has not ended."""
         return self._guard.running
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Start it; returns at once. The log of the last time is kept as `dagster.log.1`."""
+        """Start the guard and return at once. The log before is kept as `dagster.log.1`."""
         self._end_leftovers()
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
@@ -73,7 +75,7 @@ class Dagster:
         self._session_file.write_text(str(self._guard.pid))
 
     def wait_until_ready(self) -> bool:
-        """Wait until Dagit answers; false if it ended instead, or takes too long."""
+        """Wait until Dagit answers; False if its process ended instead, or five minutes have passed."""
         deadline = time.monotonic() + _START_SECONDS
         while self.running and time.monotonic() < deadline:
             try:
@@ -84,7 +86,7 @@ class Dagster:
         return False
 
     def last_words(self) -> str:
-        """Return the end of its log."""
+        """Return the last lines of the log."""
         return self._guard.last_words(20)
 
     def stop(self) -> None:
@@ -93,16 +95,17 @@ class Dagster:
         self._end_leftovers()
 
     def _end_leftovers(self) -> None:
-        """End what is left where the guard itself was killed."""
+        """End processes of an earlier start whose guard was killed."""
         if self._session_file.exists():
             end_session(int(self._session_file.read_text()), self._home)
             self._session_file.unlink()
 
 
 def end_session(session: int, home: Path) -> None:
-    """End the processes of a session, but not the one that calls.
+    """End the processes of a session, except the calling one.
 
-    Only those with our DAGSTER_HOME: after a restart of the machine the number may be anybody's.
+    Only those whose DAGSTER_HOME is `home`: after a restart of the machine another program's session
+    may have the number.
     """
 
     def belongs(process: psutil.Process) -> bool:
@@ -116,17 +119,18 @@ def end_session(session: int, home: Path) -> None:
 
 
 def guard(command: list[str]) -> int:
-    """Run a command until it ends, a signal comes or our parent ends; then end all it started.
+    """Run a command until it ends, a signal comes or the guard's parent ends; then end all it started.
 
     Returns:
-        The exit code: 0 after a signal, else 1, for the command is not meant to end by itself.
+        The guard's exit code: 0 after a signal, else 1, because the command should not end by itself.
     """
     parent = os.getppid()
-    # In our session and with our output; if we are killed, Linux interrupts it.
+    # In the guard's session and with its output; Linux sends it SIGINT if the guard is killed.
     launch = launch_command(command, directory=Path.cwd(), death_signal=signal.SIGINT)
     with StopSignals() as signals, subprocess.Popen(launch) as process:
         try:
-            # Linux also signals us when the parent ends; other systems only let us see it.
+            # When the parent ends Linux sends the guard a signal; elsewhere only the parent's id
+            # changes.
             while process.poll() is None and os.getppid() == parent:
                 time.sleep(_WATCH_SECONDS)
         except StopRequested:
@@ -137,7 +141,7 @@ def guard(command: list[str]) -> int:
             signals.hold()
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-            # What has not ended then is ended with the session, which logs it.
+            # If it has not ended by then, `end_session` ends it, and logs that.
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_SECONDS)
             end_session(os.getsid(0), Path(os.environ["DAGSTER_HOME"]))

@@ -1,7 +1,8 @@
-"""`ingest-assets dev`: services, schema, Dagit and daemon in one terminal, and none of them after.
+"""`ingest-assets dev`: services, schema, Dagit and daemon as long as the command runs.
 
-Belongs here: the order in which all starts and stops, and what is said meanwhile. Does not belong
-here: the services (`stack`), Dagster's processes (`dagster`), and the terminal (`cli.render`).
+Belongs here: the order in which they start and stop, and the lines that a person gets meanwhile. Does
+not belong here: the services (`stack`), Dagster's processes (`dagster`), and the terminal
+(`cli.render`).
 """
 
 from __future__ import annotations
@@ -31,29 +32,29 @@ class Screen(Protocol):
     """What `dev` writes to."""
 
     def say(self, text: str) -> None:
-        """Write a line. Never raises: what stops everything must not stop at a closed terminal."""
+        """Write a line. Never raises: a closed terminal must not keep `dev` from stopping all."""
 
     def tick(self) -> None:
         """Show how far the documents are; called twice a second, with the stack's variables set.
 
         Raises:
-            StopRequested: nobody can read it any more, because the terminal was closed.
+            StopRequested: the terminal was closed.
         """
 
     def close(self) -> None:
-        """Show it no longer. Never raises."""
+        """Remove what `tick` shows. Never raises."""
 
 
 def choose_dagit_port(settings: Settings, port: int | None, say: Say) -> int:
-    """Return the port for Dagit: the one that is asked for, else 3000, else one that is free.
+    """Return the port for Dagit: the one that is configured, else 3000, else any that is free.
 
     Args:
         settings: INGEST_DAGIT_PORT.
-        port: from the command line; comes first.
-        say: takes each line meant for the user.
+        port: from the command line; goes before the setting.
+        say: writes a line for the user.
 
     Raises:
-        ConfigurationError: the port that is asked for is in use.
+        ConfigurationError: the configured port is in use.
     """
     asked = port if port is not None else settings.dagit_port
     if asked == 0:
@@ -79,7 +80,7 @@ def dev(
     Args:
         settings: as the user gave them.
         screen: shows what happens.
-        port: port of Dagit; comes before INGEST_DAGIT_PORT.
+        port: port of Dagit; goes before INGEST_DAGIT_PORT.
         workspace: what Dagster loads.
 
     Returns:

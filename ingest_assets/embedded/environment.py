@@ -1,8 +1,8 @@
 """Where the running stack is: the variables with which a process finds it, and where Dagit listens.
 
-Belongs here: what every command asks before it does anything; so it imports nothing that is slow to
-load. Does not belong here: starting anything (`stack`, `dev`), and whether a service answers
-(`configured`).
+Belongs here: what each command needs to know before it does anything; so this module imports nothing
+that is slow to load. Does not belong here: starting anything (`stack`, `dev`), and whether a service
+answers (`configured`).
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ def dagit_url(settings: Settings) -> str:
 def embeds_database(settings: Settings, credentials: Credentials | None) -> bool:
     """Tell whether the documents' database is the embedded one.
 
-    It also is when INGEST_DATABASE_URL names it, as in a shell that has evaluated the output of
-    `ingest-assets env`; the port there may be an old one.
+    It is where INGEST_DATABASE_URL is not set, and where it names the embedded one, as in a shell that
+    has evaluated the output of `ingest-assets env`. The port there may be that of an earlier start, so
+    the password is compared.
     """
     if settings.database_url is None:
         return True
@@ -64,7 +65,7 @@ def embeds_database(settings: Settings, credentials: Credentials | None) -> bool
 
 
 def embeds_s3(settings: Settings, credentials: Credentials | None) -> bool:
-    """Tell whether S3 is the embedded one; see `embeds_database` about a shell that names it."""
+    """Tell whether S3 is the embedded one, in the same way as `embeds_database`."""
     if settings.s3 == "aws":
         return False
     return settings.aws_endpoint_url_s3 is None or (
@@ -75,8 +76,8 @@ def embeds_s3(settings: Settings, credentials: Credentials | None) -> bool:
 def stack_environment(settings: Settings) -> dict[str, str]:
     """Return the variables with which a process finds the running stack.
 
-    With them `Settings()` needs nothing embedded any more, and plain `psql`, `aws` and `dagster`
-    work.
+    In a process that has them, `Settings()` names every service, and plain `psql`, `aws` and `dagster`
+    work on the stack.
 
     Raises:
         ConfigurationError: an embedded service is needed and does not run, or an address is wrong.
@@ -95,14 +96,14 @@ def parse_database_url(value: SecretStr, setting: str) -> URL:
     """Return a database's address in the plain form that libpq and `psql` take too.
 
     Raises:
-        ConfigurationError: it is none, or not Postgres's.
+        ConfigurationError: it is no address, or not that of a Postgres database.
     """
     try:
         url = make_url(value.get_secret_value())
     except (ArgumentError, ValueError):
-        # Neither the error nor its cause is shown: a mistyped URL may have its password anywhere.
+        # The error and its cause are not shown: a mistyped URL may have its password anywhere.
         url = None
-    # A password with an unencoded "@" spills into the host's name.
+    # After a password with an unencoded "@" a part of the password is read as the host's name.
     if url is None or "@" in (url.host or "") or not url.database:
         raise ConfigurationError(
             "database_url_malformed", f"{setting} is not the address of a database."
@@ -149,7 +150,7 @@ def dagster_url(settings: Settings, credentials: Credentials | None) -> URL:
     if settings.dagster_database_url is None:
         return beside
     url = parse_database_url(settings.dagster_database_url, "INGEST_DAGSTER_DATABASE_URL")
-    # A shell that has evaluated `env` may name the embedded one under a port of the past.
+    # A shell that has evaluated `env` may name the embedded one with the port of an earlier start.
     is_embedded = credentials is not None and url.password == credentials.postgres.password
     return beside if is_embedded else url
 
@@ -168,7 +169,7 @@ def _environment(settings: Settings, credentials: Credentials | None) -> dict[st
             hide_password=False
         ),
         "DAGSTER_HOME": str(dagster_home(settings)),
-        # Events that a run plans, one a document and stage, are written together when it is created.
+        # When a run is created Dagster writes an event for each document and stage: this many together.
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
     }
     libpq = {
@@ -196,13 +197,14 @@ def _embedded_s3_environment(credentials: Credentials) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
     }
     if "AWS_SESSION_TOKEN" in os.environ:
-        # A token of other credentials would go along with ours and spoil the signature.
+        # A session token in this environment belongs to other credentials: with it the embedded S3
+        # would refuse every signature.
         environment["AWS_SESSION_TOKEN"] = ""
     return environment
 
 
 def _configured_s3_environment(settings: Settings) -> dict[str, str]:
-    # botocore reads no `.env`, so what stands there is handed on in the environment.
+    # botocore does not read `.env`: what it holds is passed on in the environment.
     given = {**dotenv_values(".env"), **os.environ}
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
     environment = {name: value for name in names if (value := given.get(name))}
@@ -210,7 +212,7 @@ def _configured_s3_environment(settings: Settings) -> dict[str, str]:
         environment["AWS_ENDPOINT_URL_S3"] = settings.aws_endpoint_url_s3
     region = settings.aws_region
     if region is None and "AWS_ENDPOINT_URL_S3" in environment:
-        region = REGION  # Few other object stores care, but a signature needs one.
+        region = REGION  # Most object stores ignore it, but a signature needs one.
     if region is not None:
         environment["AWS_REGION"] = environment["AWS_DEFAULT_REGION"] = region
     return environment

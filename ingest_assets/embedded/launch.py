@@ -1,8 +1,8 @@
-"""What a service's process does between fork and exec. Run as a script, never imported.
+"""A script that prepares its own process and then becomes a service by exec. Never imported.
 
-Belongs here: what must happen inside the new process, with the standard library alone, because it
-starts once per service and should cost milliseconds. Does not belong here: choosing any of it; see
-`processes.py`.
+Belongs here: what has to happen inside the new process. It uses the standard library alone, so that the
+start of a service costs milliseconds. Does not belong here: choosing user, directory and signal, which
+`processes` does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def enter_user_namespace(inner_uid: int, inner_gid: int) -> None:
-    """Be another user in our own eyes, while files still see the one that we are.
+    """Enter a user namespace: the process sees itself as another user, files see the real one.
 
     Raises:
         OSError: the kernel or the container does not allow user namespaces.
@@ -35,22 +35,22 @@ def enter_user_namespace(inner_uid: int, inner_gid: int) -> None:
 
 
 def become(uid: int, gid: int) -> None:
-    """Drop root for good."""
+    """Change to another user for good."""
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
 
 
 def die_with_parent(parent: int, death_signal: int) -> None:
-    """Ask Linux for `death_signal` when the parent ends, be it by SIGKILL."""
+    """Have Linux send `death_signal` to this process when its parent ends, even by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-        if os.getppid() != parent:  # It ended before the line above: nobody will send the signal.
+        if os.getppid() != parent:  # It ended before the call above, so no signal will come.
             sys.exit(125)
 
 
 def main() -> None:
-    """Do as the options say, then become the command."""
+    """Prepare this process as the options say, then become the command."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--death-signal", type=int, required=True)
@@ -64,10 +64,10 @@ def main() -> None:
     elif options.become:
         become(*options.become)
     os.chdir(options.directory)
-    # A shell that starts us in the background has us ignore SIGINT, and exec would hand that on.
+    # A shell makes its background processes ignore SIGINT, and exec would pass that on to the service.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    # Last, because a change of user clears it.
+    # Last, because a change of user clears the death signal.
     die_with_parent(options.parent, options.death_signal)
     os.execv(options.command[0], options.command)  # noqa: S606  (no shell is the point)
 

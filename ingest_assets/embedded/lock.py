@@ -1,7 +1,7 @@
-"""Who runs the services, and who runs Dagster, on one data directory: one each.
+"""A file lock, so that one process runs the services of a data directory, and one runs Dagster.
 
-Belongs here: a file lock that the kernel releases however its holder ends, and the note in it that
-says who the holder is. Does not belong here: what the holder does.
+Belongs here: the lock, which the kernel releases however its holder ends, and the note in its file that
+says which process holds it. Does not belong here: what the holder does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal, TypedDict
 
-# Somebody who only looks holds a shared lock for an instant: try for a little longer than that.
+# A process that reads the note holds a shared lock for an instant; tries go on for half a second.
 _ATTEMPTS = 10
 _PAUSE_SECONDS = 0.05
 
@@ -40,7 +40,7 @@ class FileLock:
         self._file: IO[str] | None = None
 
     def acquire(self, command: Literal["dev", "services"]) -> bool:
-        """Take the lock; false if somebody else has it."""
+        """Take the lock; False if another process has it."""
         file = self.path.open("a+")
         self.path.chmod(0o600)
         for _ in range(_ATTEMPTS):
@@ -66,14 +66,14 @@ class FileLock:
         self._write({**holder, "ready": True, "dagit_port": dagit_port})
 
     def release(self) -> None:
-        """Give the lock back. Does nothing if it is not ours."""
+        """Release the lock. Does nothing if this process does not hold it."""
         if self._file is not None:
             self._file.truncate(0)
             self._file.close()
             self._file = None
 
     def holder(self) -> Holder | None:
-        """Return the note of whoever holds the lock now, us included; none if nobody does."""
+        """Return the note of the process that holds the lock, be it this one; None if none does."""
         try:
             file = self.path.open("r")
         except FileNotFoundError:
@@ -82,7 +82,7 @@ class FileLock:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                # The note may be half written at this very moment: it then reads as absent.
+                # The holder may be writing the note at this moment; then it counts as absent.
                 with suppress(json.JSONDecodeError):
                     holder: Holder = json.load(file)
                     return holder
@@ -91,5 +91,5 @@ class FileLock:
     def _write(self, holder: Holder) -> None:
         assert self._file is not None  # noqa: S101  (for the type checker)
         self._file.truncate(0)
-        self._file.write(json.dumps(holder))  # Opened for appending: written at the end, which is 0.
+        self._file.write(json.dumps(holder))  # Opened for appending, so at the end, which is now 0.
         self._file.flush()

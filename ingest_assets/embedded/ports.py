@@ -1,6 +1,6 @@
 """Free ports of this machine's loopback interface.
 
-Belongs here: finding them. Does not belong here: which service listens where (`credentials`).
+Belongs here: finding them. Does not belong here: which service has which port (`credentials`).
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import random
 import socket
 
-# Below the range from which Linux and macOS take the ports of outgoing connections, so that a port
-# is still free at the next start; SeaweedFS opens each port plus this offset as well.
+# Linux and macOS take the ports of outgoing connections from above this range, so a port in it is
+# likely to be free at the next start, too. SeaweedFS also opens each of its ports plus the offset.
 _PORTS = range(10_000, 22_000)
 COMPANION_OFFSET = 10_000
 

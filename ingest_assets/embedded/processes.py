@@ -1,7 +1,7 @@
-"""Processes of this machine: start one that cannot outlive us, and end what is left.
+"""Processes of this machine: starting one that ends with this process, and ending what is left over.
 
-Belongs here: what every service needs alike. Does not belong here: how one service is configured or
-how one knows that it is ready.
+Belongs here: what every service needs. Does not belong here: how a service is configured, and when it
+is ready.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _LAUNCHER = Path(__file__).with_name("launch.py")
 
 @dataclass(frozen=True)
 class Privileges:
-    """As whom a service runs: as ourselves, unless one of the two is set.
+    """The user that a service runs as: that of this process, unless one of the two is set.
 
     Args:
-        appear: the uid and gid to have in a user namespace, while staying who we are (Linux).
-        become: the uid and gid to drop to (for root).
+        appear: uid and gid that the service sees itself as, in a user namespace (Linux).
+        become: uid and gid that it changes to for good (if this process is root's).
     """
 
     appear: tuple[int, int] | None = None
     become: tuple[int, int] | None = None
 
     def launcher_options(self) -> list[str]:
-        """Return the options of `launch.py` that bring this about."""
+        """Return the options of `launch.py` for this."""
         if self.appear:
             return ["--appear", *map(str, self.appear)]
         if self.become:
@@ -50,9 +50,10 @@ def launch_command(
     death_signal: signal.Signals,
     privileges: Privileges = Privileges(),
 ) -> list[str]:
-    """Return the command that runs `command` in `directory`, ended by `death_signal` with us.
+    """Return the command that runs `command` in `directory`, and that ends when its starter ends.
 
-    "Us" is the thread that starts it: start services from a thread that lives as long as they do.
+    Linux sends `death_signal` when the *thread* that started it ends: start services from a thread that
+    lives as long as they should.
     """
     return [
         sys.executable,
@@ -67,10 +68,10 @@ def launch_command(
 
 
 class Child:
-    """A process that we started and that ends with us.
+    """A process that this process starts, and that ends with it.
 
     Args:
-        stop_signal: what asks it to end in good order; also sent by Linux if we are killed.
+        stop_signal: asks it to end in good order; Linux sends it, too, if this process is killed.
         log: file that takes its output, emptied at each start.
     """
 
@@ -97,9 +98,9 @@ class Child:
         environment: Mapping[str, str],
         privileges: Privileges = Privileges(),
     ) -> None:
-        """Start it; returns at once, whether or not it comes up.
+        """Start it and return at once, whether or not it will be ready.
 
-        It leads a session of its own, so that Ctrl-C in our terminal does not reach it.
+        It leads a session of its own, so that Ctrl-C in this process's terminal does not reach it.
         """
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -117,7 +118,7 @@ class Child:
             )
 
     def stop(self, timeout: float) -> None:
-        """Ask it to end, and kill it after `timeout` seconds. Does nothing if it has ended."""
+        """Ask it to end; kill it after `timeout` seconds. Does nothing if it was not started."""
         if self._process is None:
             return
         if self.running:
@@ -149,13 +150,13 @@ def last_lines(log: Path, lines: int) -> str:
 
 
 def find_processes(belongs: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
-    """Return the live processes for which `belongs` holds, leaving out what we may not look at."""
+    """Return the live processes for which `belongs` holds, except those that may not be inspected."""
     found = []
     for process in psutil.process_iter():
         try:
             if process.status() != psutil.STATUS_ZOMBIE and belongs(process):
                 found.append(process)
-        except psutil.Error:  # Ended meanwhile, or another user's.
+        except psutil.Error:  # It has just ended, or is another user's.
             continue
     return found
 
@@ -163,7 +164,7 @@ def find_processes(belongs: Callable[[psutil.Process], bool]) -> list[psutil.Pro
 def end_processes(
     processes: Iterable[psutil.Process], signals: Sequence[tuple[signal.Signals, float]]
 ) -> None:
-    """End processes: each signal in turn, with the seconds that it has, to those that are left."""
+    """End processes: send each signal in turn to those that are left, and wait so many seconds."""
     left = list(processes)
     for number, timeout in signals:
         for process in left:
@@ -178,7 +179,7 @@ def end_processes(
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Tell whether a process still runs; one that only waits for its parent to look does not."""
+    """Tell whether a process still runs; a zombie does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -30,7 +30,8 @@ from ingest_assets.errors import ConfigurationError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Settings of its `security.toml`, as variables; the tokens that are made with them live ten seconds.
+# Settings of SeaweedFS's `security.toml`, as variables. Its servers sign requests to each other with
+# these keys; a signature is valid for ten seconds.
 _KEYS_BETWEEN_PARTS = (
     "WEED_JWT_SIGNING_KEY",
     "WEED_JWT_SIGNING_READ_KEY",
@@ -61,7 +62,7 @@ def binary() -> Path:
 
 
 class EmbeddedS3:
-    """One SeaweedFS under `data_dir`. Whoever starts it holds the lock on the services.
+    """One SeaweedFS under `data_dir`. The process that starts it holds `environment.services_lock`.
 
     Args:
         data_dir: INGEST_DATA_DIR, absolute.
@@ -83,7 +84,7 @@ class EmbeddedS3:
 
     @property
     def running(self) -> bool:
-        """Whether it was started here and has not ended."""
+        """Whether this process started it and it has not ended."""
         return self._child.running
 
     def start(self) -> None:
@@ -117,7 +118,7 @@ class EmbeddedS3:
         )
 
     def stop(self) -> None:
-        """Shut it down; what it has acknowledged is on disk."""
+        """Shut it down; what it has acknowledged to a client is on disk."""
         self._child.stop(_STOP_SECONDS)
         self._remove_sockets()
 
@@ -136,14 +137,14 @@ class EmbeddedS3:
         ]
 
     def _environment(self) -> dict[str, str]:
-        """Return our environment with its keys; without them it would take any signature."""
+        """Return this process's environment with S3's keys, without which it accepts any signature."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return {
             **kept,
             "AWS_ACCESS_KEY_ID": self._credentials.s3.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self._credentials.s3.secret_access_key,
-            # Its parts speak HTTP to each other, and without keys to anybody: whoever reaches the
-            # filer's port could read, replace and remove objects unsigned.
+            # Its servers speak HTTP to each other. Without keys any process that reaches the filer's
+            # port could read, replace and remove objects without a signature.
             **{name: secrets.token_hex(32) for name in _KEYS_BETWEEN_PARTS},
             "GOMEMLIMIT": "400MiB",
         }
@@ -156,7 +157,7 @@ class EmbeddedS3:
         self._remove_sockets()
 
     def _remove_sockets(self) -> None:
-        """Remove the sockets that it makes in /tmp, wherever its data is, and leaves there."""
+        """Remove the sockets that SeaweedFS makes in /tmp, and leaves there when it ends."""
         for port in self._credentials.s3.ports.model_dump().values():
             for number in (port, port + COMPANION_OFFSET):
                 for socket in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108
@@ -166,7 +167,7 @@ class EmbeddedS3:
         return process.name() == "weed" and f"-dir={self.directory}" in process.cmdline()
 
     def _wait_until_ready(self) -> bool:
-        """Wait until it answers; false if the process ended instead."""
+        """Wait until it answers; False if the process ended instead."""
         client = s3_client(self._credentials)
         deadline = time.monotonic() + _START_SECONDS
         while self.running and time.monotonic() < deadline:
@@ -180,7 +181,7 @@ class EmbeddedS3:
 
 
 def s3_client(credentials: Credentials) -> S3Client:
-    """Return a client of the embedded S3; it does not try again by itself."""
+    """Return a client of the embedded S3 that does not retry."""
     return boto3.client(
         "s3",
         endpoint_url=credentials.s3.endpoint_url,
@@ -192,7 +193,7 @@ def s3_client(credentials: Credentials) -> S3Client:
 
 
 def ensure_bucket(credentials: Credentials, bucket: str) -> None:
-    """Make the bucket if it is not there. The embedded S3 runs by now."""
+    """Create the bucket if it does not exist. The embedded S3 has to run."""
     client = s3_client(credentials)
     if bucket not in {known["Name"] for known in client.list_buckets()["Buckets"]}:
         client.create_bucket(Bucket=bucket)

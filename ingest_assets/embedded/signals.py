@@ -1,7 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGHUP, turned into one orderly stop.
+"""Ctrl-C, SIGTERM and SIGHUP, turned into one exception that starts an orderly stop.
 
-Belongs here: the one exception that they raise, and when they no longer do. Does not belong here:
-what is stopped.
+Belongs here: the exception, and when signals no longer raise it. Does not belong here: what is stopped.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequested(BaseException):
-    """Somebody asked us to stop. Like KeyboardInterrupt, no `except Exception` catches it."""
+    """A signal asked this process to stop. `except Exception` does not catch it."""
 
 
 class StopSignals:
-    """While entered, the first of the signals raises `StopRequested` in the main thread.
+    """A block in which the first of the signals raises `StopRequested` in the main thread.
 
-    It raises once: what follows is the stopping itself, which a second Ctrl-C must not cut short.
+    Later ones do nothing: a second Ctrl-C must not interrupt the stopping that the first one began.
     """
 
     def __init__(self) -> None:
@@ -29,7 +28,7 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         for number in _STOP_SIGNALS:
-            # `nohup` has us ignore SIGHUP, and means it.
+            # Under `nohup` the process ignores SIGHUP, and has to go on doing so.
             if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue
             self._before[number] = signal.signal(number, self._handle)
@@ -45,7 +44,7 @@ class StopSignals:
             signal.signal(number, handler)
 
     def hold(self) -> None:
-        """Raise no more: the stopping has begun."""
+        """Have signals do nothing from now on, because the stopping has begun."""
         self._held = True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

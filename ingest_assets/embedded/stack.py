@@ -1,4 +1,4 @@
-"""The embedded services together: their start, watch and stop, and what is made ready on them.
+"""The embedded services together: starting, watching and stopping them, and preparing them for use.
 
 Belongs here: what `dev` and `services` do to all services alike. Does not belong here: how one service
 is run (`postgres`, `seaweedfs`), Dagster's processes (`dev`), and where the services are
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 # Where `dagster.yaml`, `workspace.yaml` and `examples/` are.
 PROJECT = Path(__file__).resolve().parents[2]
 
-# A service that dies more often than this within the window will not get better by itself.
+# A service that ends more often than this within the window is not started again.
 _MAX_RESTARTS = 3
 _RESTART_WINDOW_SECONDS = 60
 
@@ -49,20 +49,20 @@ class Service(Protocol):
 
     @property
     def running(self) -> bool:
-        """Whether it was started here and has not ended."""
+        """Whether this process started it and it has not ended."""
 
     def start(self) -> None:
-        """Start it and wait until it can be used, recovering from any end that it had before."""
+        """Start it and wait until it can be used; it recovers from a crash first."""
 
     def stop(self) -> None:
         """Stop it in good order and wait until it has ended."""
 
 
 def make_data_directory(settings: Settings) -> Path:
-    """Make INGEST_DATA_DIR, closed to others, and return it, absolute.
+    """Create INGEST_DATA_DIR, closed to other users, and return its absolute path.
 
     Raises:
-        ConfigurationError: it cannot be made or written.
+        ConfigurationError: it cannot be created or written.
     """
     data_dir = data_directory(settings)
     try:
@@ -83,12 +83,12 @@ def _unusable(data_dir: Path, error: OSError) -> ConfigurationError:
 
 
 class Stack:
-    """The embedded services that these settings need, and the checks of those they name.
+    """The embedded services that these settings need.
 
     Args:
         settings: as the user gave them.
-        command: as what it is started, for whoever finds the lock taken.
-        say: takes each line meant for the user.
+        command: the command that starts them, which another process finds in the lock's note.
+        say: writes a line for the user.
     """
 
     def __init__(self, settings: Settings, command: Literal["dev", "services"], say: Say) -> None:
@@ -100,7 +100,7 @@ class Stack:
         self._restarts: dict[str, list[float]] = {}
 
     def start(self) -> None:
-        """Take the lock and start what is embedded; returns when all of it can be used.
+        """Take the lock, start the services, and return when all of them can be used.
 
         Raises:
             ConfigurationError: another process runs them, or one cannot start.
@@ -128,10 +128,10 @@ class Stack:
             raise
 
     def mend(self) -> None:
-        """Start again what has ended by itself.
+        """Start services again that have ended by themselves.
 
         Raises:
-            ConfigurationError: it ends again and again.
+            ConfigurationError: one ended too often within a minute.
         """
         for service in self._services:
             if service.running:
@@ -153,20 +153,20 @@ class Stack:
             try:
                 service.start()
             except ConfigurationError as error:
-                # It may have been killed once more, while it recovered: the next look tries again.
+                # It may have been killed again while it recovered; the next call starts it once more.
                 self._say(str(error))
 
     def stop(self) -> None:
-        """Stop what was started, the last first, and give the lock back."""
+        """Stop the services, the last started first, and release the lock."""
         while self._services:
             self._services.pop().stop()
         self._lock.release()
 
 
 def prepare(settings: Settings) -> dict[str, str]:
-    """Make ready what runs on the services: databases, bucket, schema, DAGSTER_HOME, input.
+    """Create what the pipeline needs: databases, bucket, schema, DAGSTER_HOME, input directory.
 
-    Idempotent. The services run by now.
+    Idempotent. The services have to run.
 
     Returns:
         The environment of `stack_environment`.
@@ -184,7 +184,7 @@ def prepare(settings: Settings) -> dict[str, str]:
 
 
 def make_storage(settings: Settings) -> dict[str, str]:
-    """Make databases and bucket where they are ours to make; make sure of those that are configured.
+    """Create databases and bucket on embedded services; check those that are configured.
 
     Returns:
         The environment of `stack_environment`.
@@ -210,17 +210,17 @@ def make_storage(settings: Settings) -> dict[str, str]:
 
 
 def make_dagster_home(settings: Settings) -> None:
-    """Make DAGSTER_HOME with the project's `dagster.yaml` as it is now."""
+    """Create DAGSTER_HOME and copy the project's `dagster.yaml` into it."""
     home = dagster_home(settings)
     home.mkdir(mode=0o700, exist_ok=True)
     shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
 
 
 def make_input_directory(settings: Settings) -> None:
-    """Make INGEST_INPUT_DIR; the default one starts with the sample documents in it.
+    """Create INGEST_INPUT_DIR; if it is the default one, with the sample documents in it.
 
     Raises:
-        ConfigurationError: it cannot be made.
+        ConfigurationError: it cannot be created.
     """
     directory = settings.input_dir.expanduser()
     if directory.is_dir():
@@ -228,7 +228,7 @@ def make_input_directory(settings: Settings) -> None:
     samples = PROJECT / "examples" / "documents"
     try:
         if "input_dir" not in settings.model_fields_set and samples.is_dir():
-            # By way of a draft, so that a start that is cut short does not leave half of them.
+            # Under another name first, so that an interrupted start does not leave half of them.
             draft = directory.with_name(f".{directory.name}.new")
             shutil.rmtree(draft, ignore_errors=True)
             shutil.copytree(samples, draft)

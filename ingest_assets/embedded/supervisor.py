@@ -1,7 +1,7 @@
-"""The process behind `ingest-assets services start`: it holds the embedded services until told.
+"""The process behind `ingest-assets services start`: it runs the embedded services until it is stopped.
 
-Belongs here: that process, and how a terminal starts and stops it. Does not belong here: anything
-that it starts; see `stack.py`.
+Belongs here: that process, and starting and stopping it from a terminal. Does not belong here: the
+services that it runs (`stack`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STOP_SECONDS = 90
 def start_services(settings: Settings, say: Say) -> None:
     """Start the embedded services in a process of their own; return when they can be used.
 
-    Does nothing but prepare the databases and the bucket if they run already.
+    If they run already, only databases and bucket are prepared.
 
     Raises:
         ConfigurationError: they cannot start, or a configured service refuses.
@@ -73,7 +73,7 @@ def stop_services(settings: Settings, say: Say) -> None:
         supervisor = psutil.Process(holder["pid"])
         supervisor.send_signal(signal.SIGTERM)
     except psutil.NoSuchProcess:
-        return  # It ended since we looked.
+        return  # It ended after the lock was read.
     deadline = time.monotonic() + _STOP_SECONDS
     while is_alive(supervisor):
         if time.monotonic() > deadline:
@@ -86,7 +86,7 @@ def stop_services(settings: Settings, say: Say) -> None:
 
 
 def _spawn(settings: Settings) -> int:
-    """Start the supervisor and wait for its one line: that all is ready, or what is wrong."""
+    """Start the supervisor and wait for the one line that it writes: all is ready, or an error."""
     log = make_data_directory(settings) / "logs" / "services.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
@@ -109,7 +109,7 @@ def _spawn(settings: Settings) -> int:
 
 
 def _report(error: ConfigurationError | None) -> None:
-    """Tell whoever started us, who then listens no more."""
+    """Write the line that `_spawn` waits for; nobody reads this process's output after it."""
     report = {
         "error": error.code if error else None,
         "message": error.message if error else "",
@@ -122,7 +122,7 @@ def _report(error: ConfigurationError | None) -> None:
 
 
 def supervise() -> int:
-    """Run the services until a signal stops us; the exit code."""
+    """Run the services until a signal comes; return the exit code."""
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
