@@ -22,7 +22,7 @@ from sqlalchemy import Connection, func, select, text
 
 from ingest_assets.errors import IngestError
 from ingest_assets.operations.reconcile.inventory import Inventory
-from ingest_assets.operations.verification.questions import CHECKS, Answer, Look
+from ingest_assets.operations.verification.questions import CHECKS, Answer, Snapshot
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
@@ -140,9 +140,9 @@ def verify(
         _load(shown, connection)
         cutoff = now - timedelta(seconds=in_flight_seconds)
         in_flight = _gather_unfinished(connection, cutoff)
-        look = Look(connection, cutoff, inventory)
+        snapshot = Snapshot(connection, cutoff, inventory)
         results = [
-            CheckResult(check.name, check.question, check.remedy, check.ask(look), check.warns)
+            CheckResult(check.name, check.question, check.remedy, check.ask(snapshot), check.warns)
             for check in checks
         ]
         connection.rollback()  # and with it the temporary tables

@@ -59,7 +59,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """What the questions are asked about: one snapshot of the database, and one inventory.
 
     Attributes:
@@ -91,24 +91,24 @@ class Check:
     name: str
     question: str
     remedy: str
-    ask: Callable[[Look], Answer]
+    ask: Callable[[Snapshot], Answer]
     needs_inventory: bool = False
     warns: bool = False
 
 
-def _named(look: Look, sql: str) -> tuple[int, list[Named]]:
+def _named(snapshot: Snapshot, sql: str) -> tuple[int, list[Named]]:
     """Count the rows of a query and name the first twenty.
 
     Args:
         sql: selects `partition_key`, `document_uuid`, `original_file_name`, `why`; may use the
             parameter `cutoff`.
     """
-    rows = look.connection.execute(
+    rows = snapshot.connection.execute(
         text(f"""
             SELECT partition_key, document_uuid, original_file_name, why, count(*) OVER () AS total
             FROM ({sql}) AS failing ORDER BY partition_key, document_uuid LIMIT {NAMED}
         """),  # noqa: S608 - the queries below, and nothing from outside
-        {"cutoff": look.cutoff} if ":cutoff" in sql else {},
+        {"cutoff": snapshot.cutoff} if ":cutoff" in sql else {},
     ).all()
     return (
         rows[0].total if rows else 0,
@@ -116,12 +116,12 @@ def _named(look: Look, sql: str) -> tuple[int, list[Named]]:
     )
 
 
-def _ask(sql: str) -> Callable[[Look], Answer]:
-    return lambda look: Answer(*_named(look, sql))
+def _ask(sql: str) -> Callable[[Snapshot], Answer]:
+    return lambda snapshot: Answer(*_named(snapshot, sql))
 
 
 # How far an unfinished document came, in a sentence.
-_WAITS_FOR = """
+_HOW_FAR = """
     CASE
         WHEN state = 'discovered' THEN
             format('Seen at %s; nothing has worked on it.',
@@ -136,7 +136,7 @@ _WAITS_FOR = """
 """
 
 _WITHOUT_ROW = f"""
-    SELECT partition_key, document_uuid, original_file_name, {_WAITS_FOR} AS why
+    SELECT partition_key, document_uuid, original_file_name, {_HOW_FAR} AS why
     FROM pg_temp.unfinished
     WHERE document_uuid IS NULL AND state IN ('discovered', 'in_progress') AND NOT in_flight
 """  # noqa: S608 - constants of this module
@@ -209,7 +209,7 @@ _NOT_FOUND = """
 """
 
 _STAGE_NOT_PASSED = f"""
-    SELECT partition_key, document_uuid, original_file_name, {_WAITS_FOR} AS why
+    SELECT partition_key, document_uuid, original_file_name, {_HOW_FAR} AS why
     FROM pg_temp.unfinished
     WHERE document_uuid IS NOT NULL AND state IN ('discovered', 'in_progress') AND NOT in_flight
     UNION ALL
@@ -304,8 +304,8 @@ _OTHER_WORDS = f"""
 """  # noqa: S608 - a constant of this module
 
 
-def _left_out(look: Look) -> Answer:
-    found = left_out(look.connection, NAMED)
+def _left_out(snapshot: Snapshot) -> Answer:
+    found = left_out(snapshot.connection, NAMED)
     return Answer(
         found.incomplete,
         [
@@ -321,10 +321,10 @@ def _left_out(look: Look) -> Answer:
     )
 
 
-def _not_found(look: Look) -> Answer:
-    count, failing = _named(look, _NOT_FOUND)
+def _not_found(snapshot: Snapshot) -> Answer:
+    count, failing = _named(snapshot, _NOT_FOUND)
     mended: int = (
-        look.connection.execute(
+        snapshot.connection.execute(
             text("""
             SELECT count(DISTINCT partition_key) FROM ingest.stage_attempts
             WHERE stage = 'document_text'
@@ -337,9 +337,9 @@ def _not_found(look: Look) -> Answer:
     return Answer(count, failing, note=note)
 
 
-def _stages_passed(look: Look) -> Answer:
-    count, failing = _named(look, _STAGE_NOT_PASSED)
-    explained, documents = _named(look, _WITH_A_REASON)
+def _stages_passed(snapshot: Snapshot) -> Answer:
+    count, failing = _named(snapshot, _STAGE_NOT_PASSED)
+    explained, documents = _named(snapshot, _WITH_A_REASON)
     note = (
         f"{explained:,} documents did not pass every stage, each with its stored reason."
         if explained
@@ -348,15 +348,15 @@ def _stages_passed(look: Look) -> Answer:
     return Answer(count, failing, documents, note)
 
 
-def _objects(kinds: Sequence[Class], look: Look) -> Answer:
+def _objects(kinds: Sequence[Class], snapshot: Snapshot) -> Answer:
     """The documents or objects that the inventory put into one of these classes."""
-    inventory = look.inventory
+    inventory = snapshot.inventory
     if inventory is None:
         raise ValueError("this check needs an inventory")
     if isinstance(inventory, IngestError):
         return Answer(1, [Named(f"The bucket could not be read: {inventory}")])
     found = [finding for kind in kinds for finding in inventory.samples[kind]][:NAMED]
-    names = _names(look.connection, found)
+    names = _names(snapshot.connection, found)
     failing = [
         Named(
             finding.detail,
