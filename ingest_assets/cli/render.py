@@ -27,6 +27,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.measure import Measurement
+from rich.progress_bar import ProgressBar
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -216,13 +217,13 @@ class Progress:
         self._found = found
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        total, done = self._found.total, self._found.total - self._found.unfinished
         sentence = Text(str(self._found), no_wrap=True, overflow="ellipsis")
-        if not console.is_terminal or options.max_width < _SIDE_BY_SIDE_COLUMNS:
+        if not total or not console.is_terminal or options.max_width < _SIDE_BY_SIDE_COLUMNS:
             yield sentence
             return
-        done = self._found.total - self._found.unfinished
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(_Share(done, self._found.total, _GOOD), sentence)
+        grid.add_row(ProgressBar(total, done, width=_BAR_COLUMNS), sentence)
         yield grid
 
 
@@ -260,6 +261,12 @@ class Screen:
             return
         progress = self._progress()
         self._next = time.monotonic() + _PROGRESS_SECONDS
+        try:
+            self._show(progress)
+        except OSError as error:
+            raise StopRequested from error
+
+    def _show(self, progress: RenderableType) -> None:
         if self._is_live:
             if self._live is None:
                 self._live = Live(
@@ -269,6 +276,7 @@ class Screen:
             self._live.update(progress, refresh=True)
         elif (shown := plain(progress)) != self._shown:
             show(progress)
+            sys.stdout.flush()
             self._shown = shown
 
     def close(self) -> None:
