@@ -1,4 +1,4 @@
-"""`stage_attempts`, the history of what was tried: begun, alive, ended.
+"""`stage_attempts`, the history of what was tried: attempts begin, send heartbeats and end.
 
 Belongs here: writing and closing attempts. Does not belong here: deciding what to try again.
 """
@@ -25,7 +25,7 @@ _ATTEMPTS = StageAttempt.__table__.columns
 
 
 class Begin(NamedTuple):
-    """An attempt to be begun."""
+    """An attempt that is to begin."""
 
     partition_key: str
     document_uuid: UUID | None
@@ -33,10 +33,10 @@ class Begin(NamedTuple):
 
 
 def close_abandoned(connection: Connection, partition_keys: Collection[str]) -> None:
-    """Close, in the caller's transaction, what other processes left; the caller holds their locks.
+    """Close attempts of dead processes as `abandoned`, in the caller's transaction.
 
-    Whoever holds a partition's lock knows that an attempt which still says `running` is that of a
-    process which is gone: it is closed as abandoned, so that the history says what happened.
+    The caller holds the locks of the partitions. So no other process works on them, and an attempt that
+    says `running` was left by a process that was killed or lost its connection.
     """
     abandoned = connection.execute(
         update(StageAttempt)
@@ -63,7 +63,7 @@ def begin_attempts(connection: Connection, begins: Sequence[Begin], run_id: str)
     """Add running attempts, in the caller's transaction. The caller holds their partitions' locks.
 
     Returns:
-        The new attempts' ids, in the order of `begins`, of which no two are of one partition.
+        The new attempts' ids, in the order of `begins`; no two of these have the same partition.
     """
     rows = connection.execute(
         text("""
@@ -91,7 +91,7 @@ def end_attempts(connection: Connection, ended: Mapping[int, UUID | None]) -> No
     """Close attempts as succeeded, in the caller's transaction.
 
     Args:
-        ended: by attempt, the document that its partition stands for.
+        ended: the id of each attempt, and the UUID of the document that its partition stands for.
     """
     closed = connection.execute(
         text("""
@@ -130,7 +130,7 @@ def fail_attempt(
 
 
 def beat(connection: Connection, attempt_ids: Collection[int]) -> None:
-    """Say of running attempts that their process lives, in the caller's transaction."""
+    """Write the heartbeat of running attempts, in the caller's transaction."""
     connection.execute(
         update(StageAttempt)
         .where(_ATTEMPTS.attempt_id.in_(attempt_ids), _ATTEMPTS.status == "running")
@@ -139,5 +139,5 @@ def beat(connection: Connection, attempt_ids: Collection[int]) -> None:
 
 
 def _storable(sentence: str) -> str:
-    """Postgres holds neither NUL nor lone surrogates."""
+    """Return a sentence as Postgres can store it: without NUL and lone surrogates."""
     return sentence.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()

@@ -1,7 +1,7 @@
-"""What kind of fault an error of AWS's is, whatever the service: the one place that classes them.
+"""The kind of each error that AWS answers with: the one place that decides it, for all services.
 
 Belongs here: codes that several services share, and the order in which code and HTTP status decide.
-Does not belong here: codes of one service alone, which its module hands in as `own`, and the sentences
+Does not belong here: codes of one service alone, which its module passes as `own`, and the sentences
 and stored codes that a person gets, which differ by service.
 
 Sources of the codes: the standard retry mode of boto3 for what may pass
@@ -102,7 +102,7 @@ _NOT_SET_UP = (
 
 
 class AwsFault(NamedTuple):
-    """An error of AWS's, or of the way to it.
+    """An error that AWS answered with, or that botocore raised because no answer came.
 
     Attributes:
         code: AWS's code, or the name of botocore's exception where no answer came.
@@ -127,11 +127,13 @@ class AwsFault(NamedTuple):
 def classify(
     error: BotoCoreError | ClientError, own: Mapping[str, Kind] = MappingProxyType({})
 ) -> AwsFault:
-    """What kind of fault an error is.
+    """Return the kind of an error, with AWS's code and reason.
+
+    Example: `classify(error, {"NoSuchBucket": "refused"}).kind`.
 
     Args:
         error: as boto3 raises it.
-        own: codes of the service that was asked; they go before those of all services.
+        own: kinds of codes that one service has; they override those of all services.
     """
     if isinstance(error, ClientError):
         told = error.response.get("Error", {})

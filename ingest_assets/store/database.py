@@ -1,7 +1,6 @@
-"""The connection to Postgres: engine, migrations, locks, and what its errors mean.
+"""The connection to Postgres: engine, migrations, a lock, and what its errors mean.
 
-Belongs here: what every query needs and none owns. Does not belong here: the queries themselves; a
-stage's queries stand in the stage.
+Belongs here: what every query needs. Does not belong here: queries; those of a stage are in its module.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ _log = get_logger(__name__)
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = "ingest_assets migrations"
 
-# https://www.postgresql.org/docs/current/errcodes-appendix.html: the classes that say "not now".
+# Classes of errors that may pass: connection, transaction rollback, resources, object in use, operator
+# intervention, system error (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 _TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57", "58")
 # Syntax error or access rule violation, invalid authorization, invalid catalog or schema name.
 _CONFIGURATION_SQLSTATES = ("42", "28", "3D", "3F")
@@ -37,10 +37,10 @@ _REFUSED_AT_CONNECT = (
 
 
 def sqlalchemy_url(url: str) -> str:
-    """The URL with its driver named: SQLAlchemy 2.1 takes a bare `postgresql://` for psycopg 3.
+    """The URL with psycopg2 named as its driver: SQLAlchemy 2.1 reads `postgresql://` as psycopg 3.
 
     Raises:
-        ConfigurationError: it is no URL of a Postgres database.
+        ConfigurationError: it is not the URL of a Postgres database.
     """
     try:
         parsed = make_url(url)
@@ -61,7 +61,7 @@ class Database:
 
     Args:
         url: `postgresql://…`; any driver named in it is replaced by psycopg2.
-        connections: connections kept open; more are opened under load, up to three times as many.
+        connections: connections that stay open; under load up to three times as many are open.
     """
 
     def __init__(self, url: str, connections: int = 5) -> None:
@@ -75,11 +75,11 @@ class Database:
 
     @contextmanager
     def exclusive(self, name: str) -> Iterator[Connection]:
-        """A connection that holds the lock of that name; waits for whoever holds it now.
+        """A connection that holds the lock of that name; waits while another session holds it.
 
-        For one piece of work at a time; a run, which holds many locks, has `locks.Locks`. The lock is
-        the session's own, so it survives commits and falls with the process that holds
-        it. A pooler in transaction mode would break it: connect to Postgres itself.
+        For one piece of work; a run, which holds many locks, uses `locks.Locks`. The lock belongs to
+        the session: it survives commits, and Postgres releases it when the process or connection ends.
+        A pooler in transaction mode would break it, so the URL has to be that of Postgres itself.
         """
         with self.engine.connect() as connection:
             try:
@@ -108,7 +108,7 @@ def _unlock_all(connection: Connection) -> None:
 
 
 def migrate(url: str) -> None:
-    """Bring schema `ingest` to the newest version. Idempotent; two callers take turns.
+    """Bring schema `ingest` to the newest version. Idempotent; a second caller waits for the first.
 
     Raises:
         ConfigurationError: the database cannot be reached or refuses, in a sentence without secrets.
@@ -131,9 +131,9 @@ def migrate(url: str) -> None:
 
 
 def database_error(error: SQLAlchemyError) -> IngestError:
-    """What a database error means: may it pass later, is it this document, or is it the set-up?
+    """Return a database error as one that says whether it may pass, or document or set-up is at fault.
 
-    The message is Postgres's own first line. SQLAlchemy's would hold the statement's parameters.
+    The message is the first line of Postgres's own: SQLAlchemy's holds the statement's parameters.
     """
     if isinstance(error, PoolTimeoutError):
         return TransientError("database_unavailable", f"No connection to Postgres is free: {error}.")

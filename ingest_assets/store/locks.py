@@ -1,7 +1,7 @@
-"""The locks of one run: names that no other run, and no other thread of this one, holds meanwhile.
+"""The locks of one run. Each has a name, which one thread of one run holds at a time.
 
-Belongs here: holding many of Postgres's advisory locks on one connection, so that a document which
-only waits costs no connection. Does not belong here: what is done under a lock.
+Belongs here: holding many of Postgres's advisory locks on one connection, so that a document that waits
+for its turn needs no connection. Does not belong here: what is done under a lock.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ingest_assets.store.database import Database, database_error
 
 _log = get_logger(__name__)
 
-# Between two tries for a lock that another process holds.
+# Between two tries to take a lock that another process holds.
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 
@@ -28,24 +28,31 @@ _LONGEST_PAUSE_SECONDS = 1.0
 class Locks:
     """All locks of one run, on a connection of their own. Safe to share between threads.
 
-    The locks are the session's, so they survive commits, and fall with the process or its connection.
-    A pooler in transaction mode would break them: connect to Postgres itself.
+    The locks belong to the connection's session: they survive commits, and Postgres releases them when
+    the process or the connection ends. A pooler in transaction mode would break them, so the URL has to
+    be that of Postgres itself.
 
-    Whoever works under a lock writes over other connections, so `check` says whether the lock has
-    fallen meanwhile: the runner asks before each stage and with each heartbeat.
+    A stage writes over other connections, which do not notice when the locks are lost. So the runner
+    calls `check` with each heartbeat, and `Held.check` before and after each stage.
+
+    Example:
+        with locks.hold("a partition's key") as held:
+            held.add("a document's UUID")
+            ...
+            held.check()  # raises where a lock was lost meanwhile
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._names: set[str] = set()  # What threads of this process hold, or wait for Postgres for.
+        self._names: set[str] = set()  # What threads of this process hold, or ask Postgres for.
         self._freed = threading.Condition()
         self._connection: Connection | None = None
-        self._session = 0  # Counts the connections; a lock is as good as the one it was taken on.
-        self._mutex = threading.Lock()  # Over the two above.
+        self._session = 0  # Counts connections: a lock is lost with the one it was taken on.
+        self._mutex = threading.Lock()  # Guards the two above.
 
     @contextmanager
     def hold(self, name: str) -> Iterator[Held]:
-        """Hold the lock of that name, and those that are added to it; waits for whoever holds it now.
+        """Hold the lock of that name, and those that are added; waits while others hold them.
 
         Raises:
             SQLAlchemyError: Postgres does not answer.
@@ -58,22 +65,22 @@ class Locks:
             held.release()
 
     def check(self) -> None:
-        """Ask whether the connection that holds the locks is there; whoever is told no has lost them.
+        """Make sure that the connection which holds the locks still works.
 
         Raises:
-            SQLAlchemyError: it is not.
+            SQLAlchemyError: it does not, and all locks are lost.
         """
         with self._mutex:
             if self._connection is not None:
                 self._ask(select(1))
 
     def close(self) -> None:
-        """Let go of all of them."""
+        """Release all locks."""
         with self._mutex:
             self._drop()
 
     def acquire(self, name: str) -> int:
-        """Take one lock; returns the session that it was taken in."""
+        """Take one lock, waiting for it; returns the number of the session that it was taken in."""
         with self._freed:
             self._freed.wait_for(lambda: name not in self._names)
             self._names.add(name)
@@ -88,7 +95,7 @@ class Locks:
         return session
 
     def try_acquire(self, name: str) -> int:
-        """Take one lock if nobody holds it; returns the session that it was taken in, else 0."""
+        """Take one lock if it is free; returns the number of the session, or 0 if it is not."""
         with self._freed:
             if name in self._names:
                 return 0
@@ -102,15 +109,15 @@ class Locks:
         return session
 
     def release(self, name: str, session: int) -> None:
-        """Give one lock back."""
-        # A connection that is lost has let go of the lock; `_ask` has logged the loss.
+        """Release one lock."""
+        # If the connection is lost, Postgres has released the lock; `_ask` has logged the loss.
         with self._mutex, suppress(SQLAlchemyError):
             if session == self._session and self._connection is not None:
                 self._ask(select(func.pg_advisory_unlock(_key(name))))
         self._free(name)
 
     def lost(self, session: int) -> bool:
-        """Whether locks that were taken in that session have fallen, as far as is known."""
+        """Whether locks that were taken in that session are lost, as far as `check` has noticed."""
         return session != self._session or self._connection is None
 
     def _free(self, name: str) -> None:
@@ -124,7 +131,7 @@ class Locks:
                 self._connection = self._database.engine.connect().execution_options(
                     isolation_level="AUTOCOMMIT"
                 )
-                self._connection.detach()  # Closing it has to end the session, and the locks with it.
+                self._connection.detach()  # So that closing it ends the session and frees the locks.
                 self._session += 1
             taken = self._ask(select(func.pg_try_advisory_lock(_key(name))))
             return self._session if taken else 0
@@ -157,21 +164,21 @@ class Held:
         self._sessions: dict[str, int] = {}
 
     def add(self, name: str) -> None:
-        """Hold this one, too; nothing happens if it is held already."""
+        """Take a further lock, waiting for it; does nothing if it is held already."""
         if name not in self._sessions:
             self._sessions[name] = self._locks.acquire(name)
 
     def try_add(self, name: str) -> bool:
-        """The same, unless somebody else holds it now; whether it is held."""
+        """Take a further lock if it is free; returns whether it is held now."""
         if name not in self._sessions and (session := self._locks.try_acquire(name)):
             self._sessions[name] = session
         return name in self._sessions
 
     def check(self) -> None:
-        """Make sure that none has fallen, as far as is known.
+        """Make sure that none is lost, as far as is known.
 
         Raises:
-            TransientError: one has, so that another run may be working on the same.
+            TransientError: one is, so another run may be working on the document.
         """
         if any(map(self._locks.lost, self._sessions.values())):
             raise TransientError(
@@ -179,7 +186,7 @@ class Held:
             )
 
     def release(self) -> None:
-        """Give all of them back, the last first."""
+        """Release all of them, the last taken first."""
         while self._sessions:
             self._locks.release(*self._sessions.popitem())
 

@@ -1,7 +1,7 @@
 """The tables of schema `ingest`, as SQLAlchemy maps them.
 
-Belongs here: columns, constraints and what they mean. Does not belong here: queries, which stand in
-the stage that asks them, and the views, which are written in the migrations.
+Belongs here: columns, constraints and what they mean. Does not belong here: queries, which are in the
+module of their stage, and views, which are in the migrations.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class DocumentSource(Base):
     size_bytes: Mapped[int]
     source_version: Mapped[str]
     discovered_at: Mapped[datetime] = mapped_column(server_default=_NOW)
-    # Sources found together are launched as one run: their partitions lie side by side in Dagster,
-    # in the order of `sequence_number`.
+    # Sources that one look recorded together, for one run. Dagster has their partitions one after the
+    # other, in the order of `sequence_number`.
     batch_id: Mapped[UUID] = mapped_column(Uuid)
     sequence_number: Mapped[int] = mapped_column(Identity(always=True), unique=True)
     document_uuid: Mapped[UUID | None] = mapped_column(
@@ -100,13 +100,13 @@ class DocumentSource(Base):
             use_alter=True,  # each of the two tables refers to the other
         ),
     )
-    # When Dagster had been told of the last stage. A run that is killed between the text's commit and
-    # that is made up for by another, which finds all done and says so.
+    # When the last stage was in Dagster's event log. While it is null the sensor launches the source
+    # again: a run that was killed between commit and event is followed by one that writes the event.
     reported_at: Mapped[datetime | None]
 
 
 class SourceDocument(Base):
-    """One content. Postgres gives the UUID, and the S3 key follows from it: neither can disagree."""
+    """One content. Postgres gives it the UUID and computes its S3 key from the UUID."""
 
     __tablename__ = "source_documents"
     __table_args__ = (
@@ -143,7 +143,7 @@ class SourceDocument(Base):
 
 
 class StageAttempt(Base):
-    """One try of one stage. Rows are added and ended, never removed."""
+    """One try of one stage. Rows are added and closed, never removed."""
 
     __tablename__ = "stage_attempts"
     __table_args__ = (
@@ -226,7 +226,8 @@ class DocumentNote(Base):
     page_number: Mapped[int | None]
     kind: Mapped[str]
     sentence: Mapped[str]
-    # Whether text that a person sees may be missing or wrong, as the kind said when it was written.
+    # Whether text that a person sees may be missing or wrong; the note's kind decides when it is
+    # written.
     leaves_out: Mapped[bool]
 
 
@@ -254,7 +255,7 @@ class DocumentPage(Base):
 
 
 class DocumentChunking(Base):
-    """That a document's text was cut into chunks, and how; one without text into none."""
+    """The fact that a document's text was cut into chunks, and how. A text without words has none."""
 
     __tablename__ = "document_chunkings"
 
@@ -296,7 +297,7 @@ class DocumentChunk(Base):
     page_start: Mapped[int]
     page_end: Mapped[int]
     language: Mapped[str] = mapped_column(REGCONFIG, server_default="english")
-    # Kept, because ranking what was found would else parse each of it again.
+    # Stored, because ranking would otherwise parse the text of every chunk that matches.
     search: Mapped[str] = mapped_column(
         TSVECTOR, Computed("ingest.search_vector(language, text)", persisted=True)
     )
@@ -311,7 +312,7 @@ class SearchLanguage(Base):
 
 
 class DocumentExtraction(Base):
-    """That a document's text was searched for entities, and by whom; there may be none in it."""
+    """The fact that a document's text was searched for entities, and by which engine."""
 
     __tablename__ = "document_extractions"
 
@@ -329,7 +330,7 @@ class DocumentExtraction(Base):
 
 
 class Entity(Base):
-    """One thing that documents mention: its UUID and name follow from the names that it goes by."""
+    """One thing that documents mention. Its UUID and name follow from its names in `entity_names`."""
 
     __tablename__ = "entities"
     __table_args__ = (UniqueConstraint("entity_type", "name"),)
@@ -340,7 +341,7 @@ class Entity(Base):
 
 
 class EntityName(Base):
-    """One normalised name of an entity. Names of one block that are nearly alike are one entity's."""
+    """One normalised name of an entity. Names of one block that are nearly alike have one entity."""
 
     __tablename__ = "entity_names"
     __table_args__ = (
@@ -350,7 +351,7 @@ class EntityName(Base):
 
     entity_type: Mapped[str] = mapped_column(primary_key=True)
     normalised: Mapped[str] = mapped_column(primary_key=True)
-    # Null where only equal names are of one entity.
+    # Null for a type whose entities have one name each: only equal names are the same entity.
     block: Mapped[str | None]
     entity_uuid: Mapped[UUID] = mapped_column(Uuid, ForeignKey("ingest.entities.entity_uuid"))
 
@@ -360,7 +361,7 @@ class EntityMention(Base):
 
     __tablename__ = "entity_mentions"
     __table_args__ = (
-        # Where names turn out to be of one entity, their mentions follow.
+        # When a name is moved to another entity, Postgres moves its mentions, too.
         ForeignKeyConstraint(
             ["entity_uuid", "entity_type", "normalised"],
             [f"ingest.entity_names.{name}" for name in ("entity_uuid", "entity_type", "normalised")],
@@ -420,7 +421,7 @@ class TextractJob(Base):
             "(status IN ('starting', 'in_progress')) = (finished_at IS NULL)", name="finished"
         ),
         UniqueConstraint("document_uuid", "attempt"),
-        # One at a time of each part of a document: whatever else fails, none is started twice.
+        # One open job for each part of a document, so that no part is started, and billed, twice.
         Index(
             "uq_textract_jobs_open",
             "document_uuid",
@@ -435,7 +436,7 @@ class TextractJob(Base):
         ),
     )
 
-    # The same token gives the same job, so it is what a job is found by whose start was cut short.
+    # Amazon gives the same job for the same token: a start whose answer was lost is found by it.
     client_request_token: Mapped[str] = mapped_column(primary_key=True)
     document_uuid: Mapped[UUID] = mapped_column(
         Uuid, ForeignKey("ingest.source_documents.document_uuid")
@@ -450,13 +451,13 @@ class TextractJob(Base):
     s3_version: Mapped[str | None]
     job_id: Mapped[str | None]
     status: Mapped[str] = mapped_column(server_default="starting")
-    # As counted before the start, then as Textract says; None where neither could be said.
+    # As counted before the start, then as Textract answers; null where it could not be counted.
     pages: Mapped[int | None]
     warnings: Mapped[list[Any] | None] = mapped_column(JSONB)
     model_version: Mapped[str | None]
-    # Pages at the price that was set when the job was written; the invoice is Amazon's.
+    # An estimate: pages at the price of the settings when the row was written.
     cost_usd: Mapped[Decimal | None] = mapped_column(Numeric)
-    # What Textract answered, in S3; null until it is there.
+    # Key of Textract's answers in S3; null until they are stored.
     raw_key: Mapped[str | None]
     error_class: Mapped[str | None]
     error_code: Mapped[str | None]
@@ -475,7 +476,7 @@ class TextractPace(Base):
 
     region: Mapped[str] = mapped_column(primary_key=True)
     operation: Mapped[str] = mapped_column(primary_key=True)
-    # What is allowed now: less than the setting after Amazon refused, and growing again.
+    # What runs may do now: less than the setting after Amazon refused a call, then growing again.
     per_second: Mapped[float]
     in_flight: Mapped[float]
     # When the next call may begin.

@@ -1,6 +1,7 @@
 """The names that documents go by: partition keys, source URIs and S3 keys.
 
-Belongs here: pure functions from what was seen to a name. Does not belong here: looking anything up.
+Belongs here: pure functions from a file or an object to a name, and back. Does not belong here: looking
+anything up.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def uploaded_name(key: str) -> str:
 
 
 def document_uuid_of(key: str) -> UUID | None:
-    """The document that a key of ours, `documents/{uuid}/{name}`, stands for; None for any other."""
+    """The UUID in a key `documents/{uuid}/{name}`; None for a key of another shape."""
     match = _DOCUMENT_KEY.fullmatch(key)
     return UUID(match[1]) if match else None
 
@@ -77,8 +78,8 @@ def partition_key(source_uri: str, size_bytes: int, source_version: str) -> str:
         source_version: modification time in nanoseconds (file) or ETag (S3).
 
     Returns:
-        `{slug, at most 48}-{12 hexadecimal digits}` in `[a-z0-9-]`: Dagit's backfill dialogue does not
-        bear commas or slashes. The same sighting always has the same key.
+        `{slug, at most 48}-{12 hexadecimal digits}` in `[a-z0-9-]`, such as `nda-acme-3f9a01c27b5e`:
+        commas and slashes break Dagit's backfill dialogue. The same sighting always has the same key.
     """
     name = unquote_to_bytes(urlsplit(source_uri).path.rsplit("/", 1)[-1])
     stem = Path(name.decode("utf-8", errors="replace")).stem
@@ -97,5 +98,5 @@ def object_name(file_name: str) -> str:
 
 
 def metadata_value(value: str) -> str:
-    """Percent-encoded, so that it survives as S3 user metadata, which is US-ASCII in HTTP headers."""
+    """The value percent-encoded, because S3's user metadata is US-ASCII in HTTP headers."""
     return quote(value, safe="/:!'()*,;=@&+$~", errors="surrogateescape")

@@ -1,7 +1,7 @@
 """The bucket: writes and copies that never overwrite, streaming reads, and what S3's errors mean.
 
-Belongs here: all that speaks S3's protocol. Does not belong here: which key a document has
-(`models.SourceDocument.s3_key`) and when it may be written (the stage `document_object`).
+Belongs here: all calls of S3. Does not belong here: which key a document has
+(`models.SourceDocument.s3_key`), and when it may be written (the stage `document_object`).
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
-# Below this a file is one request and, for a moment, in memory; above it goes in parts.
+# A file up to this size is sent in one request from memory; a larger one in parts of this size.
 PART_BYTES = 16 * 1024 * 1024
-# S3 takes at most 10,000 parts; a larger file has larger parts.
+# S3 takes at most 10,000 parts, so a very large file has larger parts.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 _MOST_PARTS = 10_000
 _PARTS_IN_FLIGHT = 3
-# One request copies at most 5 GiB; above that the parts are copied, of this size each.
+# One request copies at most 5 GiB; a larger object is copied in parts of this size.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/copy-object.html
 COPY_BYTES = 5 * 1024**3
 COPY_PART_BYTES = 512 * 1024**2
-# Replaced each time, so that the right to remove objects is not needed.
+# Each probe overwrites it, so that no right to remove objects is needed.
 _PROBE_KEY = "derived/probe"
 _READ_BYTES = 1024 * 1024
 _IN_PARTS = TransferConfig(multipart_chunksize=PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT)
@@ -52,7 +52,7 @@ _IN_PARTS = TransferConfig(multipart_chunksize=PART_BYTES, max_concurrency=_PART
 _OWN: Mapping[str, aws_faults.Kind] = {
     "InvalidBucketName": "refused",
     "NoSuchBucket": "refused",
-    "NoSuchUpload": "unavailable",  # another process took the document over, and removed our parts
+    "NoSuchUpload": "unavailable",  # another run took the document over and removed the parts
     "InvalidObjectState": "rejected",  # archived: it has to be restored before it can be read
 }
 _ALREADY_THERE = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
@@ -68,9 +68,9 @@ class ObjectHead:
         etag: without quotes.
         sha256: hex digest that S3 itself computed over the whole object, or None (parts, old objects).
         metadata: user metadata, keys in lower case.
-        mime_type: as it was given when the object was written.
+        mime_type: the type that was given when the object was written.
         last_modified: when the object was written.
-        version: its version, where the bucket keeps them.
+        version: the id of its version, where the bucket keeps versions.
     """
 
     size_bytes: int
@@ -83,7 +83,7 @@ class ObjectHead:
 
 
 class ListedObject(NamedTuple):
-    """What a listing says of an object: a tuple, because there may be millions.
+    """One object in a listing. A tuple, because a listing may have millions.
 
     Attributes:
         etag: without quotes.
@@ -99,7 +99,7 @@ class Copied(NamedTuple):
     """What a copy on the server did.
 
     Attributes:
-        written: False when an object was there already; that one is untouched.
+        written: False if the key held an object already, which is left as it is.
         sha256: hex digest that S3 computed over the whole copy, or None where it does not say.
     """
 
@@ -110,8 +110,8 @@ class Copied(NamedTuple):
 class ObjectStore:
     """One bucket of any S3. Safe to share between threads.
 
-    All methods raise `TransientError` where S3 or the network may do better later, and
-    `ConfigurationError` where credentials, bucket or rights are wrong.
+    All methods raise `TransientError` if S3 or the network fails in a way that may pass, and
+    `ConfigurationError` if credentials, bucket or rights are wrong.
     """
 
     def __init__(self, client: S3Client, bucket: str) -> None:
@@ -138,18 +138,18 @@ class ObjectStore:
             metadata={name.lower(): value for name, value in response["Metadata"].items()},
             mime_type=response.get("ContentType", ""),
             last_modified=response["LastModified"],
-            # S3 calls what was written without versions "null".
+            # The version of an object that was written before the bucket kept versions is "null".
             version=None if (version := response.get("VersionId")) == "null" else version,
         )
 
     def listing(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
         """All objects whose key begins with `prefix`, page by page.
 
-        Amazon's general purpose buckets list in the order of the keys' UTF-8 bytes. Others do not
-        promise it: some walk a tree and list `a/b` before `a-b`.
+        Amazon's general purpose buckets list in the order of the keys' UTF-8 bytes. Other endpoints do
+        not promise it: some walk a tree and list `a/b` before `a-b`.
 
         Args:
-            after: begin behind this key.
+            after: list only keys behind this one.
         """
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix, StartAfter=after
@@ -217,14 +217,14 @@ class ObjectStore:
         mime_type: str,
         metadata: Mapping[str, str],
     ) -> bool:
-        """Write an object that is not there yet, provided that the bytes are the announced ones.
+        """Write an object under a key that holds none, if the bytes are those of `sha256`.
 
-        Nothing becomes visible under the key before its bytes were compared with `sha256`: a small
-        file is compared before it is sent, a large one before its parts are put together. Memory:
-        four parts of `PART_BYTES` at most.
+        The key shows nothing before the bytes were compared with `sha256`: a small file is compared
+        before it is sent, a large one before S3 puts its parts together. Memory: at most four parts of
+        `PART_BYTES`.
 
         Returns:
-            True when the object was written, False when one was there already; that one is untouched.
+            True if the object was written; False if the key held one already, which is left as it is.
 
         Raises:
             PermanentError: `content_changed`, `source` does not yield those bytes.
@@ -245,18 +245,18 @@ class ObjectStore:
         mime_type: str,
         metadata: Mapping[str, str],
     ) -> Copied:
-        """Copy an object inside the bucket, on the server, to a key where nothing is yet.
+        """Copy an object inside the bucket, on the server, to a key that holds none.
 
         Args:
             etag: the source's; the copy fails if it is no longer that object.
             size_bytes: the source's size.
             mime_type: the copy's type.
-            metadata: the copy's user metadata; the source's is not taken over.
+            metadata: the copy's user metadata, instead of the source's.
 
         Raises:
             PermanentError: the source is gone, or was replaced.
         """
-        # Also where the endpoint knows the condition: a refusal would not say which of the two
+        # Asked even if the endpoint honours If-None-Match: a refused copy does not say which of its two
         # conditions failed.
         if self.head(key) is not None:
             return Copied(written=False)
@@ -271,7 +271,7 @@ class ObjectStore:
             return Copied(written=False)
 
     def probe(self) -> None:
-        """Write and read one small object, to know whether documents could be stored now.
+        """Write and read a small object, to find out whether documents could be stored now.
 
         Raises:
             ConfigurationError: bucket, credentials or rights are wrong.
@@ -281,9 +281,9 @@ class ObjectStore:
         self.get_derived(_PROBE_KEY)
 
     def delete(self, key: str, etag: str) -> None:
-        """Remove an object that nothing needs any more, if it still is the one of this ETag.
+        """Remove an object, if it still has this ETag.
 
-        Endpoints that do not know the condition ignore it: compare just before.
+        Some endpoints ignore the condition, so the caller compares the ETag right before, too.
         """
         try:
             with _typed(f"removing {self.uri(key)}"):
@@ -292,7 +292,7 @@ class ObjectStore:
             raise _replaced(self.uri(key)) from error
 
     def put_derived(self, key: str, body: bytes, mime_type: str) -> None:
-        """Write or replace a result that can be made again; never a document."""
+        """Write or overwrite an object under `derived/`, which holds results that can be made again."""
         if not key.startswith("derived/"):
             raise ValueError(f"{key} is not under derived/")
         with _typed(f"writing {self.uri(key)}"):
@@ -324,9 +324,10 @@ class ObjectStore:
 
     @cached_property
     def _copies_conditionally(self) -> bool:
-        """Whether the endpoint honours If-None-Match on a copy; asked once.
+        """Whether the endpoint honours If-None-Match on a copy; tried once.
 
-        Many took the condition for puts only, and ignore it here. An object is copied onto itself.
+        Many endpoints honour it on a put and ignore it on a copy. An object is copied onto itself: an
+        endpoint that honours the condition refuses.
         """
         key = f"derived/probe-{uuid4()}"
         self.put_derived(key, b"Does a conditional copy overwrite?", "text/plain")
@@ -343,7 +344,7 @@ class ObjectStore:
         except _AlreadyThereError:
             return True
         except PermanentError:
-            return False  # an endpoint that does not know the condition may refuse it
+            return False  # the endpoint refuses the header itself
         finally:
             try:
                 self.client.delete_object(Bucket=self.bucket, Key=key)
@@ -475,7 +476,7 @@ class ObjectStore:
 
     @contextmanager
     def _parts(self, key: str, upload_id: str) -> Iterator[None]:
-        """Whatever ends the block early also removes the parts sent until then."""
+        """Run the block; if it raises, remove the parts that were sent."""
         try:
             with _typed(f"writing {self.uri(key)}"):
                 yield
@@ -492,7 +493,7 @@ class ObjectStore:
         size_bytes: int,
         sha256: str,
     ) -> list[CompletedPartTypeDef]:
-        """Send the file part by part, a few at a time, hashing it on the way."""
+        """Send the file part by part, a few at a time, and hash it meanwhile."""
 
         def send(number: int, body: bytes) -> CompletedPartTypeDef:
             checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
@@ -512,7 +513,7 @@ class ObjectStore:
         parts: list[CompletedPartTypeDef] = []
         pending: deque[Future[CompletedPartTypeDef]] = deque()
         with ThreadPoolExecutor(_PARTS_IN_FLIGHT, "upload-part") as pool:
-            # A file that grows while it is read is cut off at one byte too many.
+            # One byte more than announced is read at most: enough to notice a file that grows.
             while block := source.read(min(part_bytes, size_bytes + 1 - sent)):
                 digest.update(block)
                 sent += len(block)
@@ -525,7 +526,7 @@ class ObjectStore:
         return parts
 
     def _abort_left_over(self, key: str) -> None:
-        """Remove the parts that a killed process left: the caller holds the document's lock."""
+        """Remove the parts that a killed process left; the caller holds the document's lock."""
         pages = self.client.get_paginator("list_multipart_uploads").paginate(
             Bucket=self.bucket, Prefix=key
         )
@@ -535,7 +536,7 @@ class ObjectStore:
                     self._abort(key, upload["UploadId"])
 
     def _abort(self, key: str, upload_id: str) -> None:
-        # Logged and not raised: the error that led here is the one to report.
+        # Logged and not raised, so that the error which led here is the one that is reported.
         try:
             self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
         except (BotoCoreError, ClientError) as error:
@@ -565,11 +566,11 @@ def _replaced(uri: str) -> PermanentError:
 
 
 class _AlreadyThereError(Exception):
-    """A conditional request met another object under the key than its condition allows."""
+    """S3 refused a request because its condition (If-None-Match, If-Match) does not hold."""
 
 
 class MissingObjectError(PermanentError):
-    """There is no object under the key."""
+    """The key holds no object."""
 
 
 @contextmanager

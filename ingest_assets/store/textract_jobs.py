@@ -1,6 +1,6 @@
-"""`textract_jobs` and `textract_pace`: what was started at Amazon Textract, and how fast all may call.
+"""`textract_jobs` and `textract_pace`: jobs at Amazon Textract, and how fast runs may call it.
 
-Belongs here: the rows' life, and the limits that all runs share. Does not belong here: calling
+Belongs here: writing the rows, and the limits that all runs share. Does not belong here: calling
 Textract (`ocr.textract`).
 """
 
@@ -21,16 +21,16 @@ from ingest_assets.store.models import TextractJob
 
 Operation = Literal["start", "get"]
 
-# A job's results and its token live so long; an hour is left for collecting them.
+# Amazon keeps a job's results and its token for seven days. The last hour is left for collecting them.
 # https://docs.aws.amazon.com/textract/latest/dg/api-async.html
 LIFETIME_SECONDS = 7 * 24 * 3600
 _TOO_LATE_SECONDS = LIFETIME_SECONDS - 3600
-# A job that nobody has vouched for so long is another's that died: it does not count as in flight.
-_VOUCHED_SECONDS = 60
+# A job whose heartbeat is older belongs to a run that died, and does not count as in flight.
+_ALIVE_SECONDS = 60
 
-# Calls come faster by this factor with each one that is allowed, and slower with each refusal: where
-# the quota is smaller than the setting they settle at one refusal in four, and where one in six fails
-# by chance they still come to the full pace.
+# The pace grows by one factor with each call and shrinks by the other with each refusal. Where the
+# account's quota is smaller than the setting, the pace settles where Amazon refuses one call in four;
+# where one call in six is refused by chance, it still reaches the setting.
 _FASTER = 1.03
 _SLOWER = 0.9
 _SLOWEST = 0.05
@@ -102,9 +102,9 @@ class TextractJobs:
         self._price = Decimal(str(price_per_page))
 
     def usable(self, document_uuid: UUID, first_page: int, s3_key: str) -> Job | None:
-        """The job that reads, or has read, this part of a document, so that none has to be started.
+        """The job that reads, or has read, this part of a document; None if one has to be started.
 
-        One that was begun and not heard of again is among them: its token finds it.
+        It may be one whose start was not answered: calling again with its token finds the job.
         """
         young = _JOBS.created_at > func.now() - _seconds(_TOO_LATE_SECONDS)
         with self._engine.connect() as connection:
@@ -123,16 +123,16 @@ class TextractJobs:
         return Job(**row._mapping) if row else None
 
     def reserve(self, order: Order) -> tuple[Job, float] | None:
-        """Write a new job's row, if another may be in flight.
+        """Write the row of a new job, if the limits allow one more in flight.
 
         Returns:
-            The job and in how many seconds its start may be called; None: not now.
+            The job, and in how many seconds its start may be called; None if there are too many jobs.
         """
         with self._engine.begin() as connection:
             delay = self._turn(connection, "start", adding=1)
             if delay is None:
                 return None
-            # Older ones of this part that nobody can collect any more make room.
+            # Older open jobs of this part have expired at Amazon (else `usable` had found them).
             connection.execute(
                 update(TextractJob)
                 .where(
@@ -144,7 +144,7 @@ class TextractJobs:
                     status="expired",
                     error_class="transient",
                     error_code="textract_job_expired",
-                    error_message="Nobody collected it while Textract kept it.",
+                    error_message="No run collected it while Textract kept it.",
                     finished_at=func.now(),
                 )
             )
@@ -167,12 +167,12 @@ class TextractJobs:
         return Job(**row._mapping), delay
 
     def turn(self, operation: Operation) -> float:
-        """In how many seconds the next call of that operation may begin, all runs taken together."""
+        """In how many seconds this caller may call; takes its place in the queue of all runs."""
         with self._engine.begin() as connection:
             return self._turn(connection, operation) or 0.0
 
     def refused(self, operation: Operation, *, too_many_jobs: bool = False) -> None:
-        """Amazon refused a call: all go slower, or with fewer jobs at a time."""
+        """Note that Amazon refused a call: all runs go slower, or with fewer jobs at a time."""
         with self._engine.begin() as connection:
             if too_many_jobs:
                 connection.execute(
@@ -205,7 +205,7 @@ class TextractJobs:
                 )
 
     def started(self, job: Job, job_id: str) -> None:
-        """Textract took the job and named it."""
+        """Note that Textract took the job and named it."""
         self._update(
             job,
             job_id=job_id,
@@ -216,7 +216,7 @@ class TextractJobs:
         )
 
     def not_started(self, job: Job, error: IngestError) -> None:
-        """The start was refused for now, or nobody knows: the next try takes the same token."""
+        """Note that the start failed and may pass; the next try uses the same token."""
         self._update(job, error_code=error.code, error_message=error.message)
 
     def collected(
@@ -229,7 +229,7 @@ class TextractJobs:
         model_version: str | None,
         raw_key: str,
     ) -> None:
-        """Textract did the job, and what it answered is in S3."""
+        """Note that Textract did the job, and that its answers are in S3."""
         self._update(
             job,
             status=status,
@@ -242,7 +242,7 @@ class TextractJobs:
         )
 
     def failed(self, job: Job, status: str, error: IngestError, **values: Any) -> None:
-        """The job, or its start, came to nothing, for this reason."""
+        """Note that the job, or its start, failed for good, and why."""
         self._update(
             job,
             status=status,
@@ -253,8 +253,8 @@ class TextractJobs:
             **values,
         )
 
-    def vouch(self, jobs: Collection[Job]) -> None:
-        """Say of jobs that somebody waits for them."""
+    def beat(self, jobs: Collection[Job]) -> None:
+        """Write the heartbeat of jobs that this run waits for."""
         with self._engine.begin() as connection:
             connection.execute(
                 update(TextractJob)
@@ -271,10 +271,10 @@ class TextractJobs:
             )
 
     def _turn(self, connection: Connection, operation: Operation, *, adding: int = 0) -> float | None:
-        """Take the next place in the row of calls; all runs take theirs from the same row.
+        """Take the next place in the queue of calls, which is one database row for all runs.
 
         Args:
-            adding: jobs that come with the call; there is no turn while they would be too many.
+            adding: jobs that the call starts; returns None while they would be too many.
         """
         ceiling, in_flight = self._ceiling(operation), self._quotas.jobs_in_flight
         parameters = {"region": self._region, "operation": operation}
@@ -320,7 +320,7 @@ class TextractJobs:
             select(func.count()).where(
                 _OPEN,
                 _JOBS.region == self._region,
-                _JOBS.heartbeat_at > func.now() - _seconds(_VOUCHED_SECONDS),
+                _JOBS.heartbeat_at > func.now() - _seconds(_ALIVE_SECONDS),
             )
         ).scalar_one()
         return count

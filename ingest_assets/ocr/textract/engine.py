@@ -200,7 +200,7 @@ class TextractEngine:
             job = self._reserve(document, part)
         elif job.job_id is None:
             self._calls.wait(self._jobs.turn("start"))
-        self._watch.vouch(job)
+        self._watch.hold(job)
         if job.job_id is None:
             job = self._start(document, job)
         return _Begun(part, job, self._watch.wait_for(job))

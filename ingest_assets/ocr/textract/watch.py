@@ -3,9 +3,10 @@
 Belongs here: when which job is asked for. Does not belong here: how it is asked (`calls`), and what
 is done with the answer.
 
-Polling, although Amazon prefers a notification (https://docs.aws.amazon.com/textract/latest/dg/api-async.html):
-that takes a topic, a queue and a role in each account, and a queue that two installations share loses
-messages. Each job is asked for ever more seldom, and all of them at the pace that the quota allows.
+Polling, although Amazon prefers a notification
+(https://docs.aws.amazon.com/textract/latest/dg/api-async.html): that takes a topic, a queue and a role
+in each account, and a queue that two installations share loses messages. Each job is asked for ever
+more seldom, and all of them at the pace that the quota allows.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _log = get_logger(__name__)
 _FIRST_LOOK_SECONDS = 1.0
 _LESS_OFTEN = 1.5
 _LONGEST_PAUSE_SECONDS = 15.0
-_VOUCH_SECONDS = 10.0
+_HEARTBEAT_SECONDS = 10.0
 
 Answer = dict[str, Any]
 
@@ -60,22 +61,22 @@ class Watch:
         self._jobs = jobs
         self._job_seconds = job_seconds
         self._watched: list[_Watched] = []
-        self._vouched: dict[str, Job] = {}
+        self._held: dict[str, Job] = {}
         self._count = 0
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="textract-watch", daemon=True)
         self._thread.start()
 
-    def vouch(self, job: Job) -> None:
-        """Say from now on that somebody waits for the job, so that it counts as in flight."""
+    def hold(self, job: Job) -> None:
+        """Write the job's heartbeat from now on, so that it counts as in flight."""
         with self._changed:
-            self._vouched[job.client_request_token] = job
+            self._held[job.client_request_token] = job
 
     def release(self, job: Job) -> None:
-        """Say so no longer."""
+        """Write it no longer."""
         with self._changed:
-            self._vouched.pop(job.client_request_token, None)
+            self._held.pop(job.client_request_token, None)
 
     def wait_for(self, job: Job) -> Future[Answer]:
         """The first answer that does not say that the job is in progress.
@@ -105,11 +106,11 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        vouched = time.monotonic()
+        last_beat = time.monotonic()
         while True:
             with self._changed:
                 soon = self._watched[0].due if self._watched else float("inf")
-                pause = min(soon, vouched + _VOUCH_SECONDS) - time.monotonic()
+                pause = min(soon, last_beat + _HEARTBEAT_SECONDS) - time.monotonic()
                 if pause > 0 and not self._closed:
                     self._changed.wait(pause)
                 if self._closed:
@@ -117,10 +118,10 @@ class Watch:
                 now = time.monotonic()
                 due = self._watched and self._watched[0].due <= now
                 watched = heapq.heappop(self._watched) if due else None
-                vouch_for = list(self._vouched.values()) if now > vouched + _VOUCH_SECONDS else None
-            if vouch_for is not None:
-                self._vouch(vouch_for)
-                vouched = now
+                held = list(self._held.values()) if now > last_beat + _HEARTBEAT_SECONDS else None
+            if held is not None:
+                self._beat(held)
+                last_beat = now
             if watched:
                 self._look(watched)
         for watched in self._watched:
@@ -159,14 +160,14 @@ class Watch:
         with self._changed:
             heapq.heappush(self._watched, watched)
 
-    def _vouch(self, jobs: list[Job]) -> None:
+    def _beat(self, jobs: list[Job]) -> None:
         try:
-            self._jobs.vouch(jobs)
+            self._jobs.beat(jobs)
         except SQLAlchemyError as error:
             _log.warning(
                 "The heartbeat of %d Textract jobs could not be written: %s The next one follows in "
                 "%.0f s.",
                 len(jobs),
                 database_error(error),
-                _VOUCH_SECONDS,
+                _HEARTBEAT_SECONDS,
             )
