@@ -52,6 +52,11 @@ KINDS: Mapping[str, Kind] = {
         "A page is damaged and could not be read at all.",
         "Get an undamaged copy of the document from its source.",
     ),
+    "doubtful_text": Kind(
+        "The text that the file gives for a page looks like no language, and could not be checked "
+        "against what the page shows.",
+        "Look at the page. If its text is wrong, print it to a new PDF as an image and ingest that.",
+    ),
     "image_unreadable": Kind(
         "A picture on a page is damaged, too large, or of a kind that cannot be decoded.",
         "Open the document; print it to a new PDF if the picture shows text.",

@@ -29,7 +29,7 @@ def open_document(path: Path, mime_type: str) -> Document:
 def _opener(mime_type: str) -> Callable[[Path], Document] | None:
     # Imported when needed: a worker that reads PDFs only never loads an XML parser.
     if mime_type == "application/pdf":
-        from ingest_assets.ocr.sandbox.pdf import PdfDocument  # noqa: PLC0415
+        from ingest_assets.ocr.sandbox.pdf.document import PdfDocument  # noqa: PLC0415
 
         return PdfDocument
     if mime_type in ("image/png", "image/jpeg", "image/tiff"):

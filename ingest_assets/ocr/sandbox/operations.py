@@ -18,12 +18,16 @@ import pypdfium2.version
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox import pdf, tesseract
+from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Document
 from ingest_assets.ocr.sandbox.formats import open_document
+from ingest_assets.ocr.sandbox.pdf import files
 
 # A batch of pages ends after so many seconds, so that no document keeps a worker for long.
 _BATCH_SECONDS = 1.0
+
+# Errors of a PDF that a copy of it, written anew, may not have.
+_MENDABLE = ("corrupt_document", "no_pages", "encrypted")
 
 _THUMBNAIL_SIDE = 240
 _THUMBNAIL_BYTES = 12_000
@@ -48,12 +52,12 @@ def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
     try:
         document = open_document(Path(path), mime_type)
     except PermanentError as error:
-        if mime_type != "application/pdf" or error.code not in ("corrupt_document", "no_pages"):
+        if mime_type != "application/pdf" or error.code not in _MENDABLE:
             raise
-        pdf.repair(Path(path), Path(repaired))
+        if files.repair(Path(path), Path(repaired)):
+            notes = (Note("repaired", "repaired before reading: text may be missing or doubled"),)
         path = repaired
         document = open_document(Path(path), mime_type)
-        notes = (Note("repaired", "repaired before reading: text may be missing or doubled"),)
     try:
         return {
             "page_count": document.page_count,
@@ -74,7 +78,7 @@ def survey(path: str, mime_type: str) -> dict[str, Any]:
 
 def split(path: str, first: int, last: int, part: str) -> None:
     """Write some pages of a PDF to the file `part`, as a PDF of their own."""
-    pdf.split(Path(path), first, last, Path(part))
+    files.split(Path(path), first, last, Path(part))
 
 
 def read(path: str, mime_type: str, first: int, last: int) -> list[dict[str, Any]]:
@@ -103,9 +107,12 @@ def recognise(path: str, mime_type: str, number: int) -> dict[str, Any]:
         for part in content.parts:
             if isinstance(part, str):
                 texts.append(part)
-            else:
-                readings.append(reading := tesseract.recognise(part()))
-                texts.append(reading.text)
+                continue
+            reading = tesseract.recognise(part())
+            if len(content.parts) > 1:
+                reading = _if_sure(reading)
+            readings.append(reading)
+            texts.append(reading.text)
     notes = [*content.notes, *(note for reading in readings for note in reading.notes)]
     return {
         "number": number,
@@ -137,6 +144,17 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
 def _plain(notes: Iterable[Note]) -> list[list[str]]:
     """Return the kind and the sentence of each note."""
     return [[note.kind, note.sentence] for note in notes]
+
+
+def _if_sure(reading: tesseract.Reading) -> tesseract.Reading:
+    """Return what was recognised beside other text; nothing, with a note, where it is unsure.
+
+    A signature or a drawing in a page of text comes out as a few letters that are in no word.
+    """
+    if reading.confidence is None or reading.confidence >= tesseract.DOUBTFUL_CONFIDENCE:
+        return reading
+    note = Note("unread_ink", "a picture or drawing beside its text could not be read")
+    return tesseract.Reading("", None, (note,))
 
 
 def _mean_confidence(readings: Iterable[tesseract.Reading]) -> float | None:

@@ -1,0 +1,184 @@
+"""Whether letters look like those of a language, whichever it is.
+
+Fonts in PDFs may say of each glyph that it is another letter, or nothing at all, and scanners store
+what they misread. Such text is valid, and wrong: what gives it away is that its letters follow each
+other as in no language.
+
+Belongs here: statistics of letters. Does not belong here: where the text comes from, and what to do
+about text that fails; a list of part numbers fails too.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+# How likely one letter is to follow another, in half bits above chance (`q` is chance): rows are the
+# first letter, columns the second, in the order space, a to z. `bench/letter_statistics.py` makes these
+# tables.
+_PAIRS = (
+    "axuvxwuttvsuuvvvvotwvtutkrq"
+    "ysqrtporqsprvtxnqjvuurqmmqp"
+    "nsjfesaaargcpahqaaqjfqafanb"
+    "qtalasaatsionektacnkpoabalk"
+    "uthdowehmuijljmsdapnkqjjalm"
+    "yqprtrnrnsoquswnpiwvuppmmno"
+    "rpaaepmeaqfblafraaqhmnadaia"
+    "tsfcisclmrjioimqeaqmkpdjamd"
+    "stbaguaaarhikilrcgngophjala"
+    "wtotrunrmopstrwtpjsvunqjinp"
+    "nracgsbaaoaicfjpaaalfpgaaba"
+    "rtegdraakrflnmksaaoopqhjama"
+    "uvmjoukljumnsnlsjaeppqliaof"
+    "tupegufjfsjjjojrpaimjqajajd"
+    "xvjruulunumoljptcejsupkjapm"
+    "wnpqrnrqmoopttvqqevtqrrogkn"
+    "otafasfenqfcpbfsmaslmpbddga"
+    "eiaadiaaahaaaaagaaaaapaaaca"
+    "vvnoqvlplvjoopqulgorsrnkaom"
+    "xtkqiuhiqtjronlsqejqvrmjamn"
+    "vvkhavghtuikmjltdatqqsllaoj"
+    "tpoopqkolpmnrrumoessrnljjjm"
+    "psadetaaasfejalqaakjdlcaalg"
+    "osafepabkpaagclnaajjahaaama"
+    "mladdiaackaaabaegaaaigaaaaa"
+    "tqimnnjihlgkmmonjamnljijaeg"
+    "oqhfjpagfqdhiimnfafijlihakh"
+)
+
+# The letters of other scripts with their shares, in thousandths: Greek, Cyrillic, Hebrew, Arabic,
+# Devanagari, Thai.
+_SHARES = (
+    "α91 ο85 τ78 ι67 ν60 ε55 ρ45 κ40 ς40 σ38 η37 υ34 π31 μ31 λ29 ί27 ό22 ά18 γ17 ή16 έ15 δ14 "
+    "ω14 ύ10 χ10 θ9 φ7 ώ7 β6 Α5 Ο3 ζ3 Π3 Κ3 Σ3 Μ3 Τ3 ξ3 Ε3 Η2 Β2 Γ2 Δ2",
+    "а103 о92 и82 н76 е75 т60 р55 с47 в40 к37 л36 д30 м24 п23 у22 і18 г17 з16 я14 б12 ч10 й10 "
+    "ц9 ь8 х7 ж6 ј5 ф5 ш4 ы4 ъ4 ю4 С4 П3 щ3 К3 А2 М2 ї2 В2 Б2 Р2 Д2 Н2 Т2",
+    "י120 ו114 ה84 ר63 ל60 ב56 ת56 מ54 א51 ש42 נ38 ד26 ק25 ע24 ם24 פ23 ס22 ח21 כ18 ט17 ג17 "
+    "ן13 צ13 ז9 ך3 ף2",
+    "ا139 ي97 ر68 و57 ل57 م57 ن55 ت43 د40 س38 ب35 ک33 ه30 ش20 ع20 ف18 ہ17 ے15 ج15 ق15 ة13 ز12 "
+    "ح11 خ7 ص7 ط7 ں7 ك7 پ7 گ6 أ6 آ5 ئ4 ھ4 غ3 ض3 ث3 إ2 چ2 ذ2 ى2 ظ2 ء2 ٹ2",
+    "र110 क92 न68 त66 स61 य54 म53 ह49 ल48 प48 व41 द30 ज25 ग21 च19 श19 ट17 ब16 भ16 अ13 ए13 ण12 "
+    "ध12 ष11 थ11 आ10 ड10 ख7 उ7 इ6 छ6 फ4 ठ4 ई3 ळ3 घ3 औ2",
+    "า84 น77 ร71 อ56 เ53 ก51 ง49 ม42 ย35 ว33 ล33 ท30 ส28 ด28 ต27 ป26 ะ24 ห23 บ21 ค21 แ19 พ17 "
+    "จ17 ช15 ข14 ใ13 โ11 ศ10 ไ9 ำ8 ซ6 ษ6 ถ6 ภ6 ธ5 ณ5 ผ4 ญ3 ฟ3 ฐ2",
+)
+
+# Bits a pair above chance. Pages in 31 languages have 1.0 to 2.0, ciphers -4 to 0, bad recognition 0 to
+# 0.6. Ten letters vary by more than a page does.
+_NATURAL_BITS = 0.7
+_NATURAL_BITS_OF_FEW = 0.5
+_UNNATURAL_BITS = -0.3
+
+# Bits a letter by which shares may differ from the usual ones: a language has up to 0.6, another order
+# of the alphabet 1.0 and more.
+_UNUSUAL_BITS = 0.8
+
+# Fewer letters than this say nothing.
+_ENOUGH_LETTERS = 8
+
+# Letters of scripts that the tables of pairs do not know.
+_OTHER_LETTERS = re.compile(
+    "[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufdff\ufe70-\ufefe\U00010000-\U0001ffff]"
+)
+
+_ACCENTED = "àáâãäåçèéêëìíîïñòóôõöøùúûüýÿß"
+_PLAIN = "aaaaaaceeeeiiiinoooooouuuuyys"
+
+
+def _byte_classes() -> npt.NDArray[np.intp]:
+    """Return for each byte of Latin-1 the number of its letter, 1 to 26; 0 for all else."""
+    classes = np.zeros(256, dtype=np.intp)
+    for letters, plain in ((string.ascii_lowercase, string.ascii_lowercase), (_ACCENTED, _PLAIN)):
+        for letter, base in zip(letters, plain, strict=True):
+            for case in {letter, letter.upper()} - {"SS", "Ÿ"}:
+                classes[ord(case)] = ord(base) - 96
+    return classes
+
+
+_CLASSES = _byte_classes()
+_BITS = np.array([(ord(cell) - ord("q")) / 2 for cell in _PAIRS]).reshape(27, 27)
+_KNOWN_SHARES = tuple(
+    {entry[0]: int(entry[1:]) / 1000 for entry in script.split()} for script in _SHARES
+)
+
+
+def are_natural(text: str) -> bool | None:
+    """Tell whether the letters of a text are those of some language; None where they are too few."""
+    bits, pairs = _latin_bits(text)
+    others = [] if text.isascii() else _OTHER_LETTERS.findall(text)
+    if len(others) > pairs:
+        return _others_are_natural(others)
+    if pairs < _ENOUGH_LETTERS:
+        return None
+    return bits / pairs >= (_NATURAL_BITS if pairs >= 25 else _NATURAL_BITS_OF_FEW)
+
+
+def are_unnatural(text: str) -> bool:
+    """Tell whether the letters of a text, twenty or more, are surely those of no language."""
+    bits, pairs = _latin_bits(text)
+    return pairs >= 20 and bits / pairs < _UNNATURAL_BITS
+
+
+def unmapped(text: str) -> tuple[float, bool]:
+    """Tell how much of a text stands for no character: controls, private use, "no such character".
+
+    Returns:
+        The share of such characters, 0 to 1, and whether two stand side by side: one alone is a bullet
+        or a tick, two are a word that is lost.
+    """
+    codes = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
+    lost = ((codes < 0x20) & ~((codes >= 0x09) & (codes <= 0x0D))) | ((codes >= 0x7F) & (codes <= 0x9F))
+    if codes.size and codes.max() >= 0xE000:
+        lost |= (codes >= 0xE000) & (codes <= 0xF8FF) | (codes == 0xFFFD) | (codes >= 0xF0000)
+    return float(lost.mean()) if lost.any() else 0.0, bool((lost[:-1] & lost[1:]).any())
+
+
+def _latin_bits(text: str) -> tuple[float, int]:
+    """Return how far pairs of letters are above chance, in bits, and the number of pairs."""
+    letters = _CLASSES[np.frombuffer(text.encode("latin-1", errors="replace"), dtype=np.uint8)]
+    first, second = letters[:-1], letters[1:]
+    inside = (first | second) != 0
+    pairs = int(np.count_nonzero(inside))
+    return float(_BITS[first[inside], second[inside]].sum()), pairs
+
+
+def _others_are_natural(letters: list[str]) -> bool | None:
+    ideographs = [letter for letter in letters if "\u3400" <= letter <= "\u9fff"]
+    if len(ideographs) > len(letters) / 2:
+        return _share_of_common(ideographs) >= 0.7 if len(ideographs) >= _ENOUGH_LETTERS else None
+    counts = Counter("".join(letters).lower())
+    shares = max(_KNOWN_SHARES, key=lambda known: sum(counts[letter] for letter in known))
+    known = sum(counts[letter] for letter in shares)
+    if known < 0.5 * len(letters) or len(letters) < 30:
+        return None  # Kana, Hangul, Georgian: nothing is known of them here.
+    unusual = sum(
+        count / len(letters) * math.log2(count / len(letters) / shares.get(letter, 0.001))
+        for letter, count in counts.items()
+    )
+    # Of few letters the shares differ by chance.
+    return unusual - (len(counts) - 1) / (2 * len(letters) * math.log(2)) <= _UNUSUAL_BITS
+
+
+def _share_of_common(ideographs: list[str]) -> float:
+    """Return the share of those that China, Taiwan or Japan count among the commoner half.
+
+    Their character sets list the commoner ideographs first; numbers of glyphs, and letters with their
+    bytes swapped, fall anywhere.
+    """
+    common = 0
+    for ideograph in ideographs:
+        for encoding, first, last in (
+            ("gb2312", 0xB0, 0xD7),
+            ("big5", 0xA4, 0xC6),
+            ("shift_jis", 0x88, 0x97),
+        ):
+            code = ideograph.encode(encoding, errors="ignore")
+            if code and first <= code[0] <= last:
+                common += 1
+                break
+    return common / len(ideographs)

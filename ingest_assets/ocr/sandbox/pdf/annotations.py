@@ -1,0 +1,187 @@
+"""What lies on a page beside its own content: form fields, comments, stamps, text boxes, signatures.
+
+Each is a dictionary in the page's list. Most have an appearance, a small drawing that a viewer puts on
+the page; PDFium can merge these into the page ("flatten"), so that they are read and looked at
+like all else on it. Fields are better read from their value, and a comment's words have no appearance.
+
+Belongs here: what annotations say, and merging them into the page. Does not belong here: forms whose
+values are not in annotations (`xfa`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pikepdf
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from ingest_assets.notes import Note
+from ingest_assets.text import clean_text
+
+# Bits of an annotation's flags (ISO 32000-1, 12.5.3) and of a field's (12.7.4).
+_HIDDEN, _NO_VIEW = 1 << 1, 1 << 5
+_PASSWORD, _PUSH_BUTTON = 1 << 13, 1 << 16
+
+# Parents of a field, more than any form has.
+_MAX_PARENTS = 32
+
+_PLAYED = {"/Movie", "/Sound", "/Screen", "/RichMedia", "/3D"}
+_WITHOUT_APPEARANCE = {"/Link", "/Popup"}
+
+
+@dataclass
+class Annotations:
+    """What is to be made of the annotations of one page.
+
+    Attributes:
+        fields: filled-in fields, a line each.
+        comments: what people wrote on the page that its drawing need not show, a line each.
+        boxes: text of text boxes, which the drawing should show.
+        read: the places in the page's list of what is in `fields`.
+        has_appearances: whether anything else is drawn.
+        notes: what was left out; without the page.
+    """
+
+    fields: list[str] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
+    boxes: list[str] = field(default_factory=list)
+    read: list[int] = field(default_factory=list)
+    has_appearances: bool = False
+    notes: list[Note] = field(default_factory=list)
+
+
+def annotations_of(page: pikepdf.Page) -> Annotations:
+    """Read the annotations of a page."""
+    found = Annotations()
+    entries = page.obj.get("/Annots")
+    hidden = 0
+    for index, entry in enumerate(entries if isinstance(entries, pikepdf.Array) else ()):
+        if not isinstance(entry, pikepdf.Dictionary):
+            continue
+        kind = str(entry.get("/Subtype", ""))
+        if _flags(entry) & (_HIDDEN | _NO_VIEW):
+            hidden += bool(kind == "/Widget" and _value(entry))
+        elif kind == "/Widget":
+            if line := _field(entry):
+                found.fields.append(line)
+                found.read.append(index)
+            else:
+                found.has_appearances |= "/AP" in entry
+        elif kind not in _WITHOUT_APPEARANCE:
+            found.has_appearances = True
+            _add_markup(found, entry, kind)
+    if hidden:
+        found.notes.append(
+            Note("not_shown", f"{hidden} hidden form fields that are filled in were left out")
+        )
+    return found
+
+
+def merge(page: pypdfium2.PdfPage, without: list[int]) -> bool:
+    """Merge appearances into a page, but for the annotations at some places; tell whether it changed.
+
+    The page has to be opened anew to see them.
+    """
+    for index in sorted(without, reverse=True):
+        pdfium.FPDFPage_RemoveAnnot(page, index)
+    return bool(pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) == pdfium.FLATTEN_SUCCESS)
+
+
+def _add_markup(found: Annotations, entry: pikepdf.Object, kind: str) -> None:
+    contents = _string(entry.get("/Contents"))
+    if kind == "/FreeText":
+        if contents:
+            found.boxes.append(contents)
+        return
+    if kind == "/FileAttachment":
+        name = _file_name(entry.get("/FS")) or "a file without a name"
+        found.notes.append(
+            Note("attachment_unread", f"a file attached to the page was not read: {name}")
+        )
+    elif kind in _PLAYED:
+        found.notes.append(Note("object_unread", f"a {kind[1:]} object on the page was not read"))
+    elif kind == "/Stamp" and "/AP" not in entry:
+        found.boxes.append(str(entry.get("/Name", "/Draft"))[1:])
+    if contents:
+        author = _string(entry.get("/T"))
+        found.comments.append(f"Comment ({author}): {contents}" if author else f"Comment: {contents}")
+
+
+def _field(widget: pikepdf.Object) -> str:
+    """Return the name and the value of a field, nothing where it is empty or says so by its drawing."""
+    value = _value(widget)
+    if not value:
+        return ""
+    name = ".".join(reversed([_string(level.get("/T")) for level in _levels(widget) if "/T" in level]))
+    return clean_text(f"{name}: {value}" if name else value)
+
+
+def _value(widget: pikepdf.Object) -> str:
+    kind = _inherited(widget, "/FT")
+    flags = _integer(_inherited(widget, "/Ff"))
+    value = _inherited(widget, "/V")
+    if kind == "/Tx":
+        return "" if flags & _PASSWORD else _string(value)
+    if kind == "/Ch":
+        shown = _options(widget)
+        chosen = map(_string, value if isinstance(value, pikepdf.Array) else [value])
+        return ", ".join(
+            f"{shown[text]} ({text})" if text in shown else text for text in chosen if text
+        )
+    if kind == "/Btn" and not flags & _PUSH_BUTTON:
+        state = widget.get("/AS", value)
+        name = str(state)[1:] if isinstance(state, pikepdf.Name) else _string(state)
+        return "" if name == "Off" else name
+    return ""
+
+
+def _options(widget: pikepdf.Object) -> dict[str, str]:
+    """Return what a list shows for its values, where it shows something else."""
+    options = _inherited(widget, "/Opt")
+    shown = {}
+    for option in options if isinstance(options, pikepdf.Array) else ():
+        if isinstance(option, pikepdf.Array) and len(option) == 2:
+            shown[_string(option[0])] = _string(option[1])
+    return {value: text for value, text in shown.items() if text and text != value}
+
+
+def _inherited(widget: pikepdf.Object, key: str) -> pikepdf.Object | None:
+    return next((level.get(key) for level in _levels(widget) if key in level), None)
+
+
+def _levels(widget: pikepdf.Object) -> Iterator[pikepdf.Object]:
+    """Yield a widget and the fields above it."""
+    level: pikepdf.Object | None = widget
+    for _ in range(_MAX_PARENTS):
+        if not isinstance(level, pikepdf.Dictionary):
+            return
+        yield level
+        level = level.get("/Parent")
+
+
+def _flags(entry: pikepdf.Object) -> int:
+    return _integer(entry.get("/F"))
+
+
+def _integer(entry: object) -> int:
+    """Return a number as it is, 0 for all else: pikepdf's numbers are Python's."""
+    return entry if isinstance(entry, int) else 0
+
+
+def _file_name(specification: pikepdf.Object | None) -> str:
+    if isinstance(specification, pikepdf.Dictionary):
+        specification = specification.get("/UF", specification.get("/F"))
+    return _string(specification)
+
+
+def _string(entry: pikepdf.Object | None) -> str:
+    """Return a string as text, that of a stream too; nothing where it is something else."""
+    if isinstance(entry, pikepdf.Stream):
+        try:
+            data = entry.read_bytes()
+        except pikepdf.PdfError:
+            return ""
+        return clean_text(str(pikepdf.String(data)))
+    return clean_text(str(entry)) if isinstance(entry, pikepdf.String) else ""

@@ -1,0 +1,298 @@
+"""An open PDF: its pages as they are shown, and what each of them holds.
+
+Belongs here: the order in which a page is read, mended, merged with its annotations and looked at. Does
+not belong here: each of these steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+
+import pikepdf
+import pypdfium2
+import pypdfium2.raw as pdfium
+from PIL import Image
+
+from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox import letters
+from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count, corrupt
+from ingest_assets.ocr.sandbox.pdf import drawing, files, layer, xfa
+from ingest_assets.ocr.sandbox.pdf.annotations import Annotations, annotations_of, merge
+from ingest_assets.ocr.sandbox.pdf.instructions import Instructions, Survey, mended
+from ingest_assets.ocr.sandbox.pdf.judgement import FEW_CHARACTERS, Judgement, visible
+from ingest_assets.ocr.sandbox.pdf.layer import Word
+from ingest_assets.ocr.sandbox.pdf.places import Box, Frame
+from ingest_assets.ocr.sandbox.pdf.view import View
+from ingest_assets.text import clean_text
+
+# Share of a page's characters that may stand for none: bullets.
+_MOST_UNMAPPED = 0.1
+
+# Operators that show text for one character that is read; at more the others were lost.
+_MOST_SHOWS = 4
+
+# A page that shows nothing may still be told to show some spaces.
+_FEW_SHOWS = 5
+
+
+@dataclass
+class _Shown:
+    """A page as it is shown.
+
+    Attributes:
+        own_characters: how many characters of its text are not from annotations; None if all are.
+    """
+
+    page: pypdfium2.PdfPage
+    frame: Frame
+    survey: Survey
+    annotations: Annotations
+    own_characters: int | None
+
+
+class PdfDocument:
+    """A PDF, opened by PDFium for what it shows and by qpdf for how it is made."""
+
+    pictured = True
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._pdf = pypdfium2.PdfDocument(path)
+        except pypdfium2.PdfiumError as error:
+            refused = error.err_code in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY)
+            # The code may be that of an earlier document: PDFium sets none where this one has no pages.
+            if refused and files.mentions_encryption(path):
+                raise files.encrypted() from error
+            raise corrupt("it is not a PDF that can be opened") from error
+        self.page_count = check_page_count(len(self._pdf))
+        self._mended: dict[int, pypdfium2.PdfDocument] = {}
+        self._structure: pikepdf.Pdf | None = None
+        try:
+            self._structure = pikepdf.open(path)
+            if len(self._structure.pages) > self.page_count:
+                raise corrupt("its list of pages is wrong")
+            if len(self._structure.pages) == self.page_count:
+                self._instructions: Instructions | None = Instructions(self._structure)
+        except (pikepdf.PdfError, RuntimeError, ValueError):
+            self._instructions = None
+
+    def page(self, number: int) -> PageContent:
+        """Return what a page holds, read as far as it can be trusted."""
+        try:
+            with self._shown(number) as shown:
+                return self._content(number, shown)
+        except _UnreadablePageError as error:
+            if self.page_count == 1:
+                raise corrupt("its only page cannot be read") from error
+            return PageContent((), (Note("page_unreadable", "the page is damaged and was left out"),))
+
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """What the document holds beside its pages."""
+        if self._structure is None:
+            return ()
+        notes = []
+        if names := _attachments(self._structure):
+            what = (
+                f"{len(names)} attached files were not read"
+                if len(names) > 1
+                else "an attached file was not read"
+            )
+            notes.append(Note("attachment_unread", f"{what}: {', '.join(names[:20])}"))
+        if self._form.is_left_out:
+            notes.append(
+                Note(
+                    "form_unread",
+                    "an XFA form: its labels and values were read, but not as they are laid out",
+                )
+            )
+        return tuple(notes)
+
+    def thumbnail(self, longest_side: int) -> Image.Image:
+        """Draw page 1, small."""
+        try:
+            page = self._pdf[0]
+        except pypdfium2.PdfiumError as error:
+            raise corrupt("page 1 cannot be read") from error
+        try:
+            return drawing.thumbnail(page, longest_side)
+        finally:
+            page.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        for pdf in (*self._mended.values(), self._pdf):
+            pdf.close()
+        if self._structure is not None:
+            self._structure.close()
+
+    @cached_property
+    def _form(self) -> xfa.Form:
+        return xfa.read(self._structure) if self._structure is not None else xfa.Form()
+
+    @contextmanager
+    def _shown(self, number: int) -> Iterator[_Shown]:
+        """Open a page, mended where that is needed, with its annotations merged into it.
+
+        Raises:
+            _UnreadablePageError: there is no way to open it.
+        """
+        survey = Survey(is_plain=False, fonts_are_there=False)
+        annotations = Annotations(has_appearances=True)
+        unit = 1.0
+        if self._structure is not None and self._instructions is not None:
+            structure = self._structure.pages[number - 1]
+            survey = self._instructions.survey(number)
+            annotations = annotations_of(structure)
+            unit = _unit(structure)
+        pdf, index, page = self._opened(number, survey)
+        try:
+            own_characters = None
+            if annotations.has_appearances:
+                own_characters = _count_characters(page)
+                if merge(page, annotations.read):
+                    page.close()
+                    page = pdf[index]
+                else:
+                    own_characters = None
+            yield _Shown(page, Frame(page, unit), survey, annotations, own_characters)
+        finally:
+            page.close()
+
+    def _opened(
+        self, number: int, survey: Survey
+    ) -> tuple[pypdfium2.PdfDocument, int, pypdfium2.PdfPage]:
+        """Open a page, or its mended copy where that shows more."""
+        page = None
+        if not survey.damaged:
+            page = _loaded(self._pdf, number - 1)
+            shows_something = page is not None and pdfium.FPDFPage_CountObjects(page) > 0
+            if page is not None and (shows_something or survey.is_empty):
+                return self._pdf, number - 1, page
+        copy = self._mended_copy(number)
+        if copy is not None and (healed := _loaded(copy, 0)) is not None:
+            if page is not None:
+                page.close()
+            return copy, 0, healed
+        page = page or _loaded(self._pdf, number - 1)
+        if page is None:
+            raise _UnreadablePageError
+        return self._pdf, number - 1, page
+
+    def _mended_copy(self, number: int) -> pypdfium2.PdfDocument | None:
+        if number not in self._mended and self._structure is not None:
+            if not 0 < number <= len(self._structure.pages):
+                return None
+            try:
+                with mended(self._structure.pages[number - 1]) as pdf:
+                    file = BytesIO()
+                    pdf.save(file)
+                self._mended[number] = pypdfium2.PdfDocument(file.getvalue())
+            except (pikepdf.PdfError, pypdfium2.PdfiumError, RuntimeError, ValueError):
+                return None
+        return self._mended.get(number)
+
+    def _content(self, number: int, shown: _Shown) -> PageContent:
+        textpage = shown.page.get_textpage()
+        try:
+            text = layer.whole_text(textpage)
+            notes = [
+                *shown.annotations.notes,
+                *(Note("content_unreadable", what) for what in dict.fromkeys(shown.survey.damaged)),
+            ]
+            beside = [*_missing(shown.annotations.boxes, text), *shown.annotations.fields]
+            beside += shown.annotations.comments
+            if number == 1:
+                beside += self._form.lines
+            count = pdfium.FPDFText_CountChars(textpage)
+            if count > layer.MOST_CHARACTERS or _is_beyond_doubt(textpage, text, shown):
+                return PageContent((clean_text(text), *beside), tuple(notes))
+            own = shown.own_characters
+            lines = layer.lines(textpage, shown.frame, 0, own)
+            added = [] if own is None else layer.lines(textpage, shown.frame, own)
+        finally:
+            textpage.close()
+        view = View(shown.page, shown.frame)
+        if undecoded := sum(not image.decodes for image in view.images):
+            notes.append(
+                Note("image_unreadable", f"{undecoded} pictures on the page cannot be decoded")
+            )
+        if not text.strip() and shown.survey.shows > _FEW_SHOWS and view.is_blank(shown.frame.box):
+            notes.append(Note("content_unreadable", "its text can be neither read nor drawn"))
+
+        def draw(box: Box | None, without: Sequence[Word]) -> Picture:
+            with self._shown(number) as again:
+                return drawing.draw(again.page, number, view, box, without)
+
+        return Judgement(
+            text=clean_text(text),
+            lines=lines,
+            added=added,
+            beside=beside,
+            notes=notes,
+            view=view,
+            draw=draw,
+            fonts_are_there=shown.survey.fonts_are_there,
+        ).content()
+
+
+class _UnreadablePageError(Exception):
+    """There is no way to open a page."""
+
+
+def _loaded(pdf: pypdfium2.PdfDocument, index: int) -> pypdfium2.PdfPage | None:
+    try:
+        return pdf[index]
+    except pypdfium2.PdfiumError:
+        return None
+
+
+def _is_beyond_doubt(textpage: pypdfium2.PdfTextPage, text: str, shown: _Shown) -> bool:
+    """Tell whether a text layer is all that its page shows, as far as can be told without looking."""
+    if not shown.survey.is_plain or shown.own_characters is not None:
+        return False
+    unmapped, word_is_lost = letters.unmapped(text)
+    if word_is_lost or unmapped > _MOST_UNMAPPED:
+        return False
+    is_language = letters.are_natural(text)
+    if is_language is False or (is_language is None and visible(text) >= FEW_CHARACTERS):
+        return False
+    if shown.survey.shows > _MOST_SHOWS * (len(text) + 1):
+        return False
+    if not text.strip():
+        return shown.survey.is_empty
+    return layer.is_all_inside(textpage, shown.frame)
+
+
+def _count_characters(page: pypdfium2.PdfPage) -> int:
+    textpage = page.get_textpage()
+    try:
+        return int(pdfium.FPDFText_CountChars(textpage))
+    finally:
+        textpage.close()
+
+
+def _missing(texts: Sequence[str], layer_text: str) -> list[str]:
+    """Return the texts that a layer does not hold, white space aside."""
+    held = "".join(layer_text.split())
+    return [text for text in texts if "".join(text.split()) not in held]
+
+
+def _unit(page: pikepdf.Page) -> float:
+    unit = page.obj.get("/UserUnit", 1)
+    try:
+        return min(max(float(unit), 0.1), 1000.0)
+    except (TypeError, ValueError):
+        return 1.0
+
+
+def _attachments(pdf: pikepdf.Pdf) -> list[str]:
+    try:
+        return [clean_text(name) for name in pdf.attachments]
+    except (pikepdf.PdfError, ValueError, RuntimeError, TypeError):
+        return ["their list is damaged"]

@@ -1,0 +1,212 @@
+"""What a page holds, once it was looked at: which words count, and which places are to be recognised.
+
+Belongs here: weighing a text layer against what is seen, and the order of text and pictures. Does not
+belong here: getting at either (`layer`, `view`).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox import letters
+from ingest_assets.ocr.sandbox.document import Doubt, PageContent, Picture
+from ingest_assets.ocr.sandbox.pdf.layer import Line, Word
+from ingest_assets.ocr.sandbox.pdf.places import Box, around
+from ingest_assets.ocr.sandbox.pdf.view import View
+from ingest_assets.text import clean_text
+
+# Recognition needs some paper around letters; in points.
+_MARGIN = 6.0
+
+# A sample of a layer: so many lines, at most so much of the page's height.
+_SAMPLE_LINES, _SAMPLE_SHARE = 8, 0.25
+
+# Shares of the words recognised on a sample that the layer has: of one and the same text most, of
+# another only what is there by chance.
+_SAME, _OTHER = 0.5, 0.25
+_FEWEST_WORDS = 3
+
+# What is less sure proves nothing about the layer.
+_SURE = 0.7
+
+# A page with so few characters, and too few letters to judge, is let pass.
+FEW_CHARACTERS = 20
+
+Draw = Callable[[Box | None, Sequence[Word]], Picture]
+"""Draws a place on the page, or all of it, with some words painted over."""
+
+
+_Part = str | Callable[[], Picture]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One page.
+
+    Args:
+        text: its text layer as a whole.
+        lines: the same, line by line.
+        added: the lines that its annotations add.
+        beside: text that goes at its end: form fields, comments.
+        notes: what is known of it already.
+        view: what it looks like.
+        fonts_are_there: whether all of its text can be drawn.
+    """
+
+    text: str
+    lines: Sequence[Line]
+    added: Sequence[Line]
+    beside: Sequence[str]
+    notes: Sequence[Note]
+    view: View
+    draw: Draw
+    fonts_are_there: bool
+
+    def content(self) -> PageContent:
+        """Return what the page holds, or the doubt that has to be settled first."""
+        lines = [*self.lines, *self.added]
+        words = [word for line in lines for word in line.words]
+        unseen = {word for word in self.view.unseen(words) if self._is_hidden(word)}
+        notes = [*self.notes]
+        if unseen:
+            notes.append(
+                Note(
+                    "not_shown",
+                    f"{len(unseen)} words that nobody sees were left out: they are outside the page, "
+                    "covered, or drawn invisibly",
+                )
+            )
+        seen = [kept for line in lines if (kept := line.without(unseen))]
+        mapped = [line for line in seen if not line.is_lost]
+        suspects, is_language = self._suspects(mapped)
+        trusted = self._content(mapped, notes)
+        if not suspects:
+            return trusted
+
+        def settle(text: str, confidence: float | None) -> PageContent:
+            verdict = _compare("\n".join(line.text for line in mapped), text, confidence)
+            if verdict == "same" or (verdict == "unknown" and is_language is not False):
+                return trusted
+            if verdict == "other" or all(map(self._is_layered, suspects)):
+                return self._content([line for line in mapped if line not in suspects], notes)
+            doubt = "the text that the file gives looks like no language, and could not be checked"
+            return self._content(mapped, [*notes, Note("doubtful_text", doubt)])
+
+        sample = _sample(suspects, self.view.frame.box)
+        return PageContent(trusted.parts, trusted.notes, Doubt(lambda: self.draw(sample, ()), settle))
+
+    def _is_hidden(self, word: Word) -> bool:
+        """Tell whether a word is not seen because it is hidden, not because PDFium cannot draw it."""
+        if not word.box.grown(0.1).common(self.view.frame.box).area:
+            return True
+        # Without its font it is not drawn here, but elsewhere.
+        is_drawn = self.fonts_are_there or max(word.text) < "\u0250"
+        return is_drawn and not self.view.is_over_image(word)
+
+    def _is_layered(self, line: Line) -> bool:
+        """Tell whether a line lies over or under an image, as a scanner's does."""
+        return 2 * sum(map(self.view.is_over_image, line.words)) > len(line.words)
+
+    def _suspects(self, lines: Sequence[Line]) -> tuple[list[Line], bool | None]:
+        """Return the lines that may not say what is seen, and whether all lines are a language's."""
+        text = "\n".join(line.text for line in lines)
+        is_language = letters.are_natural(text)
+        if is_language is False or (is_language is None and visible(text) >= FEW_CHARACTERS):
+            return list(lines), is_language
+        suspects = [
+            line for line in lines if self._is_layered(line) or letters.are_unnatural(line.text)
+        ]
+        return suspects, is_language
+
+    def _content(self, lines: Sequence[Line], notes: Sequence[Note]) -> PageContent:
+        """Return the content if these lines, and no others, can be trusted."""
+        words = [word for line in lines for word in line.words]
+        places = self.view.unread(words)
+        if not words:
+            whole = (lambda: self.draw(None, ()),) if places else ()
+            return PageContent((*whole, *self.beside), tuple(notes))
+        if not places and not self.added and len(lines) == len(self.lines):
+            return PageContent((self.text, *self.beside), tuple(notes))
+        items: list[tuple[Box, _Part]] = []
+        for line in lines:
+            if line in self.added:
+                _insert(items, line.box, line.text)
+            else:
+                items.append((line.box, line.text))
+        for place in places:
+            _insert(items, place, self._drawing(place.grown(_MARGIN), words))
+        return PageContent((*_joined(part for _, part in items), *self.beside), tuple(notes))
+
+    def _drawing(self, place: Box, words: Sequence[Word]) -> Callable[[], Picture]:
+        return lambda: self.draw(place, words)
+
+
+def visible(text: str) -> int:
+    """Return the number of characters of a text that are no white space."""
+    return sum(map(len, text.split()))
+
+
+def _insert(items: list[tuple[Box, _Part]], box: Box, part: _Part) -> None:
+    """Put a part below the nearest of those that it stands under, else before all others."""
+    down = box.middle[1]
+    above = [index for index, (other, _) in enumerate(items) if other.middle[1] < down]
+    in_column = [
+        index
+        for index in above
+        if items[index][0].right > box.left and items[index][0].left < box.right
+    ]
+    if candidates := in_column or above:
+        nearest = max(candidates, key=lambda index: (items[index][0].bottom, index))
+        items.insert(nearest + 1, (box, part))
+    else:
+        items.insert(0, (box, part))
+
+
+def _joined(parts: Iterable[_Part]) -> Iterator[_Part]:
+    """Yield parts, lines that follow each other as one text."""
+    for is_text, run in groupby(parts, key=lambda part: isinstance(part, str)):
+        if is_text:
+            yield clean_text("\n".join(line for line in run if isinstance(line, str)))
+        else:
+            yield from run
+
+
+def _sample(lines: Sequence[Line], page: Box) -> Box:
+    """Return the place of a few lines that stand together, where most words are."""
+    ordered = sorted(lines, key=lambda line: line.box.top)
+    best, most = ordered[:1], 0
+    for first in range(len(ordered)):
+        window = [
+            line
+            for line in ordered[first : first + _SAMPLE_LINES]
+            if line.box.bottom - ordered[first].box.top <= _SAMPLE_SHARE * page.height
+        ]
+        if (words := sum(len(line.words) for line in window)) > most:
+            best, most = window, words
+    return around([line.box for line in best]).grown(_MARGIN).common(page)
+
+
+def _compare(
+    layer: str, recognised: str, confidence: float | None
+) -> Literal["same", "other", "unknown"]:
+    """Tell whether a layer has the words that were recognised on a part of its page."""
+    words = [word for word in map(_letters_only, recognised.split()) if len(word) >= 3]
+    if len(words) < _FEWEST_WORDS or confidence is None:
+        return "unknown"
+    known = _letters_only(layer)
+    share = sum(word in known for word in words) / len(words)
+    if share >= _SAME:
+        return "same"
+    is_sure = confidence >= _SURE and letters.are_natural(recognised) is not False
+    return "other" if share < _OTHER and is_sure else "unknown"
+
+
+def _letters_only(text: str) -> str:
+    """Return letters and digits, without accents and case."""
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(character for character in folded if character.isalnum())

@@ -1,0 +1,170 @@
+"""The text layer of a page: what PDFium reads from its instructions, whole or word by word.
+
+Belongs here: characters with their places, joined to words and lines. Does not belong here: whether
+they can be trusted.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from ingest_assets.ocr.sandbox import letters
+from ingest_assets.ocr.sandbox.pdf import right_to_left
+from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, Rectangle, around
+
+# More characters than this are on no page of a document: they are read, but not looked at one by one.
+MOST_CHARACTERS = 100_000
+
+# How PDFium says "hyphen at the end of a line", and what stands for it here.
+_HYPHEN_CODES = (0xFFFE, 0x02)
+_LINE_HYPHEN = "\ufffe"
+
+_EVERYWHERE = (-1e6, -1e6, 1e6, 1e6)
+
+_LINE = re.compile(f"[^\r\n{_LINE_HYPHEN}]+{_LINE_HYPHEN}?|{_LINE_HYPHEN}")
+_WORD = re.compile(r"\S+")
+
+
+@dataclass(frozen=True)
+class Word:
+    """What stands between two spaces.
+
+    Attributes:
+        lost: whether the font does not say which letters these are.
+    """
+
+    text: str
+    box: Box
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of words, in PDFium's order."""
+
+    words: tuple[Word, ...]
+    box: Box
+    text: str
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a font leaves letters of it unsaid."""
+        return any(word.lost for word in self.words) or letters.unmapped(self.text)[1]
+
+    def without(self, left_out: set[Word]) -> Line | None:
+        """Return the line without some words, None where nothing is left."""
+        words = tuple(word for word in self.words if word not in left_out)
+        if len(words) == len(self.words):
+            return self
+        if not words:
+            return None
+        return replace(self, words=words, text=" ".join(word.text for word in words))
+
+
+def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
+    """Return all text of a page, its letters in the order in which they are read."""
+    text: str = textpage.get_text_range()
+    if right_to_left.is_in(text):
+        return "\n".join(_reading_order(textpage, *span) for span in _spans(_codes(textpage)))
+    return text.replace("\ufffe", "-\n")
+
+
+def is_all_inside(textpage: pypdfium2.PdfTextPage, frame: Frame) -> bool:
+    """Tell whether no character is wholly outside the page."""
+    inside = _count(textpage, frame.rectangle)
+    # PDFium may count some white space in one way and not in the other.
+    return inside >= pdfium.FPDFText_CountChars(textpage) or inside == _count(textpage, _EVERYWHERE)
+
+
+def _count(textpage: pypdfium2.PdfTextPage, rectangle: Rectangle) -> int:
+    left, bottom, right, top = rectangle
+    return int(pdfium.FPDFText_GetBoundedText(textpage, left, top, right, bottom, None, 0))
+
+
+def lines(
+    textpage: pypdfium2.PdfTextPage, frame: Frame, start: int = 0, end: int | None = None
+) -> list[Line]:
+    """Return the lines of a page from one character to another, with the places of their words."""
+    codes = _codes(textpage)
+    box_of = _Boxes(textpage)
+    found = []
+    for first, last in _spans(codes, start, end):
+        text = codes[first:last]
+        is_reversed = right_to_left.is_in(text)
+        words = []
+        for match in _WORD.finditer(text):
+            begin, stop = first + match.start(), first + match.end()
+            # Letters in between are in between, but where a line is sorted anew.
+            ends = range(begin, stop) if is_reversed else (begin, stop - 1)
+            sides = [box_of.full_height(begin), *(box_of(index) for index in ends)]
+            box = around([frame.place(*rectangle) for rectangle in sides])
+            shown = _reading_order(textpage, begin, stop) if is_reversed else _plain(match[0])
+            words.append(Word(shown, box, stop - begin > 1 and _is_lost(textpage, begin, stop)))
+        if words:
+            shown = _reading_order(textpage, first, last) if is_reversed else _plain(text)
+            found.append(Line(tuple(words), around([word.box for word in words]), shown))
+    return found
+
+
+class _Boxes:
+    """Where the characters of a page are, in the PDF's plane."""
+
+    def __init__(self, textpage: pypdfium2.PdfTextPage) -> None:
+        self._page = textpage.raw
+        self._sides = [ctypes.c_double() for _ in range(4)]
+        self._references = [ctypes.byref(side) for side in self._sides]
+        self._rectangle = pdfium.FS_RECTF()
+
+    def __call__(self, index: int) -> Rectangle:
+        pdfium.FPDFText_GetCharBox(self._page, index, *self._references)
+        left, right, bottom, top = self._sides
+        return left.value, bottom.value, right.value, top.value
+
+    def full_height(self, index: int) -> Rectangle:
+        """Return the place of a character as high as its font's highest and lowest."""
+        pdfium.FPDFText_GetLooseCharBox(self._page, index, self._rectangle)
+        box = self._rectangle
+        return box.left, box.bottom, box.right, box.top
+
+
+def _codes(textpage: pypdfium2.PdfTextPage) -> str:
+    """Return PDFium's characters one by one; a hyphen at the end of a line as `_LINE_HYPHEN`."""
+    page, unicode_of = textpage.raw, pdfium.FPDFText_GetUnicode
+    codes = [unicode_of(page, index) for index in range(pdfium.FPDFText_CountChars(page))]
+    return "".join(
+        _LINE_HYPHEN
+        if code in _HYPHEN_CODES and pdfium.FPDFText_IsHyphen(page, index) == 1
+        else chr(code)
+        for index, code in enumerate(codes)
+    )
+
+
+def _plain(codes: str) -> str:
+    return codes.replace(_LINE_HYPHEN, "-")
+
+
+def _spans(codes: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """Yield the first character of each line and the one after its last."""
+    for match in _LINE.finditer(codes, start, len(codes) if end is None else end):
+        yield match.span()
+
+
+def _is_lost(textpage: pypdfium2.PdfTextPage, begin: int, stop: int) -> bool:
+    page, has_error = textpage.raw, pdfium.FPDFText_HasUnicodeMapError
+    return any(has_error(page, index) == 1 for index in range(begin, stop))
+
+
+def _reading_order(textpage: pypdfium2.PdfTextPage, first: int, last: int) -> str:
+    box_of = _Boxes(textpage)
+    return right_to_left.in_reading_order(
+        [
+            right_to_left.Character(chr(pdfium.FPDFText_GetUnicode(textpage, index)), box_of(index))
+            for index in range(first, last)
+        ]
+    )

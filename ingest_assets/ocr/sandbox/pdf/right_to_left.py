@@ -1,0 +1,207 @@
+"""Hebrew and Arabic: letters in the order in which they are read, whatever order they were drawn in.
+
+A PDF draws glyphs at places; in which order does not matter to what is seen. So a line is sorted by
+place, and then turned into what a reader makes of it: from right to left, but numbers and Latin words
+from left to right. PDFium does this too, but swaps the letters of ligatures, and
+leaves vowel marks beside the wrong letter.
+
+Belongs here: the order of one line. Does not belong here: the order of lines.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+from ingest_assets.ocr.sandbox.pdf.places import Rectangle
+
+_LETTER = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_PRESENTATION_FORM = re.compile("[\ufb1d-\ufdff\ufe70-\ufefc]")
+_MARK = ("Mn", "Me")
+
+_LAM = "ل"
+_ALEFS = "اأإآٱ"
+# Letters that stand at the end of a word only, and how many Arabic words begin and none is reversed.
+_LAST_LETTERS = frozenset("ךםןףץةى")
+_ARTICLE = _ALEFS[0] + _LAM
+
+_MIRRORED = str.maketrans("()[]{}<>«»", ")(][}{><»«")
+_WITHIN_NUMBERS = frozenset(".,:/-+%٪٫٬")
+
+
+class Character(NamedTuple):
+    """One character of a PDF, where its glyph is drawn."""
+
+    text: str
+    rectangle: Rectangle
+
+
+# Share of a line's height that a gap between words has at least.
+_GAP = 0.2
+
+_Side = Literal["left", "right", "digit", "neutral"]
+"""Towards which side a glyph is read."""
+
+
+@dataclass
+class _Glyph:
+    """What is drawn at one place: a letter or a ligature, with its marks."""
+
+    text: str
+    left: float
+    right: float
+    marks: list[str] = field(default_factory=list)
+
+    def middle(self) -> float:
+        return (self.left + self.right) / 2
+
+
+def is_in(text: str) -> bool:
+    """Tell whether a text has letters that are read from right to left."""
+    return not text.isascii() and _LETTER.search(text) is not None
+
+
+def in_reading_order(characters: Sequence[Character]) -> str:
+    """Return the text of one line from its characters, as PDFium gives them."""
+    drawn = [character for character in characters if not character.text.isspace()]
+    if not drawn:
+        return ""
+    lefts, bottoms, rights, tops = zip(*(character.rectangle for character in drawn), strict=True)
+    height = max(tops) - min(bottoms)
+    if height > max(rights) - min(lefts) and len(drawn) > 2:  # It runs from top to bottom.
+        return "".join(character.text for character in characters)
+    glyphs = _without_false_spaces(sorted(_glyphs(characters), key=_Glyph.middle), height)
+    text = _read(glyphs)
+    if _reads_backwards(text):  # Drawn from left to right, by a program that knew no better.
+        text = _text(glyphs)
+    return re.sub(" +", " ", text).strip()
+
+
+def _glyphs(characters: Sequence[Character]) -> Iterable[_Glyph]:
+    """Yield what is drawn, each ligature as one, each mark with its letter."""
+    glyphs: list[_Glyph] = []
+    marks: list[Character] = []
+    for rectangle, group in groupby(characters, key=lambda character: character.rectangle):
+        text = "".join(character.text for character in group)
+        if unicodedata.category(text[0]) in _MARK and len(text) == 1:
+            marks.append(Character(text, rectangle))
+            continue
+        if len(text) > 1 and is_in(text):
+            text = text[::-1]  # As the font has it: PDFium has turned it round with the line.
+            if _LAM in text[1:] and text[0] in _ALEFS:  # It had not.
+                text = text[::-1]
+        if _PRESENTATION_FORM.search(text):
+            text = unicodedata.normalize("NFKC", text)
+        glyphs.append(_Glyph(text, rectangle[0], rectangle[2]))
+    letters = [glyph for glyph in glyphs if not glyph.text.isspace()]
+    for mark in marks:
+        left, _, right, _ = mark.rectangle
+        if letters:
+            nearest = min(letters, key=lambda glyph: abs(glyph.middle() - (left + right) / 2))
+            nearest.marks.append(mark.text)
+    return glyphs
+
+
+def _without_false_spaces(glyphs: Sequence[_Glyph], height: float) -> list[_Glyph]:
+    """Return the glyphs without spaces where none is to be seen.
+
+    PDFium adds one, without width, before a mark that goes back to its letter; programs draw some below
+    other glyphs.
+    """
+    kept = []
+    for index, glyph in enumerate(glyphs):
+        beside = [*glyphs[max(0, index - 1) : index], *glyphs[index + 1 : index + 2]]
+        if glyph.text.isspace() and len(beside) == 2:
+            if glyph.left < glyph.right:
+                is_false = any(glyph.left < other.middle() < glyph.right for other in beside)
+            else:
+                gap = beside[1].left - beside[0].right
+                is_false = gap < _GAP * height and any(other.marks for other in beside)
+            if is_false:
+                continue
+        kept.append(glyph)
+    return kept
+
+
+def _read(glyphs: Sequence[_Glyph]) -> str:
+    """Return what glyphs, sorted from left to right, say."""
+    kinds = [_kind(glyph.text) for glyph in glyphs]
+    base: _Side = "left" if kinds.count("left") >= kinds.count("right") else "right"
+    sides = _resolved(glyphs, kinds, base)
+    runs = [
+        (side, [glyph for glyph, _ in run])
+        for side, run in groupby(zip(glyphs, sides, strict=True), key=lambda pair: pair[1])
+    ]
+    return "".join(
+        _balanced(_text(reversed(run))) if side == "left" else _text(run)
+        for side, run in (reversed(runs) if base == "left" else runs)
+    )
+
+
+def _text(glyphs: Iterable[_Glyph]) -> str:
+    return "".join(glyph.text + "".join(glyph.marks) for glyph in glyphs)
+
+
+def _balanced(text: str) -> str:
+    """Return a text that was turned round with its brackets turned too, where they are not already."""
+    mirrored = text.translate(_MIRRORED)
+    return mirrored if _depth_errors(mirrored) <= _depth_errors(text) else text
+
+
+def _depth_errors(text: str) -> int:
+    depth = errors = 0
+    for character in text:
+        depth += (character in "([{«") - (character in ")]}»")
+        errors += depth < 0
+        depth = max(depth, 0)
+    return errors + depth
+
+
+def _resolved(glyphs: Sequence[_Glyph], kinds: Sequence[_Side], base: _Side) -> list[_Side]:
+    """Return the side towards which each glyph is read, digits and signs with what is beside them."""
+    sides: list[_Side] = []
+    before: _Side = "neutral"
+    start = 0
+    for kind, run in groupby(kinds):
+        length = len(list(run))
+        after = kinds[start + length] if start + length < len(kinds) else "neutral"
+        side: _Side = kind
+        if kind == "digit":
+            side = "right"
+        elif kind == "neutral":
+            between = {before, after}
+            in_number = length == 1 and glyphs[start].text in _WITHIN_NUMBERS
+            side = base
+            if (between == {"digit"} and in_number) or (
+                between <= {"right", "digit"} and between != {"digit"}
+            ):
+                side = "right"
+        sides += [side] * length
+        before, start = kind, start + length
+    return sides
+
+
+def _kind(text: str) -> _Side:
+    for character in text:
+        bidirectional = unicodedata.bidirectional(character)
+        if bidirectional in ("R", "AL"):
+            return "left"
+        if bidirectional == "L":
+            return "right"
+        if bidirectional in ("EN", "AN"):
+            return "digit"
+    return "neutral"
+
+
+def _reads_backwards(text: str) -> bool:
+    """Tell whether letters that end words begin them here."""
+    score = 0
+    for word in re.findall(r"[^\W\d_]+", text):
+        if len(word) > 1 and _LETTER.match(word):
+            score += (word[-1] in _LAST_LETTERS) - (word[0] in _LAST_LETTERS)
+            score += word.startswith(_ARTICLE) - word.endswith(_ARTICLE[::-1])
+    return score < 0
