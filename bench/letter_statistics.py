@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def profile(language: str) -> dict[str, int]:
-    path = resources.files("langdetect").joinpath("profiles", language)
+    path = resources.files("langdetect") / "profiles" / language
     counts: dict[str, int] = json.loads(path.read_text("utf-8"))["freq"]
     return counts
 
