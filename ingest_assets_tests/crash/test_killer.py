@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ingest_assets_tests.crash.killer import generated, run
 
 
+@pytest.mark.slow
 def test_documents_survive_the_random_killer() -> None:
     files = list(generated(24))
     report = run(
