@@ -67,8 +67,13 @@ def _fill_scan(site: Site) -> None:
 
 
 def _fill_large(site: Site) -> None:
-    # Three parts of 16 MiB.
-    site.put("large.pdf", padded_pdf("A large document.", 33))
+    site.put("large.pdf", padded_pdf("A large document.", 11))
+
+
+def _ingest_in_parts(pipeline: Pipeline) -> None:
+    # Three parts, of the smallest size that S3 takes.
+    object_store.PART_BYTES = 5 * MEBIBYTE
+    pipeline.ingest()
 
 
 def _upload(site: Site) -> None:
@@ -177,7 +182,9 @@ class Scenario:
 SCENARIOS = {
     "files": Scenario("five files", _fill, _ingest, FILES),
     "scan": Scenario("a scan of two pages", _fill_scan, _ingest, {"scan.pdf": ["completed"]}),
-    "large": Scenario("a file of 33 MiB", _fill_large, _ingest, {"large.pdf": ["completed"]}),
+    "large": Scenario(
+        "a file in three parts", _fill_large, _ingest_in_parts, {"large.pdf": ["completed"]}
+    ),
     "adopt": Scenario(
         "adopting two uploads",
         _upload,

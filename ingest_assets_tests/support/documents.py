@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from io import BytesIO
 
 import pikepdf
@@ -20,6 +21,7 @@ def pdf(*pages: str) -> bytes:
     return bytes(document.output())
 
 
+@cache
 def padded_pdf(page: str, mebibytes: int) -> bytes:
     """A PDF of that size: most of it is a stream that no page shows."""
     with pikepdf.open(BytesIO(pdf(page))) as document:
