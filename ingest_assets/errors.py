@@ -1,8 +1,7 @@
-"""The ways in which work on a document can end badly.
+"""The classes of errors. The class of an error decides what happens to the document next.
 
-Belongs here: the classes that say *what kind* of fault it is, because the kind decides what happens
-next. Does not belong here: what each code means and what to do about it (`catalogue`), nor the faults
-themselves; they are raised, with their code and sentence, where they are found.
+Belongs here: the classes. Does not belong here: what a code means and what a person does about it
+(`catalogue`), and the sentence about one document, which is written where the error is raised.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class TransientError(IngestError):
 
 
 class RunEndedError(TransientError):
-    """The run is over, and what it worked with is closed: nothing is tried again in it."""
+    """The run was ended while the document was worked on: the runner does not try it again."""
 
 
 class PermanentError(IngestError):
@@ -56,6 +55,6 @@ class PermanentError(IngestError):
 
 
 class ConfigurationError(IngestError):
-    """No document's fault: credentials, bucket, region, schema. Nothing will pass until mended."""
+    """Credentials, bucket, region or schema are wrong: no document will pass until that is mended."""
 
     error_class = "configuration"

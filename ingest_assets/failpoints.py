@@ -1,10 +1,10 @@
-"""Failpoints: named places between two effects, where a test lets the process die.
+"""Failpoints: named places between two effects, at which a test kills the process.
 
-Belongs here: the one function that marks such a place, and how a test arms it. Does not belong here:
-what is found afterwards; that is the crash matrix, `ingest_assets_tests/crash/`.
+Belongs here: marking such a place, and arming it. Does not belong here: what has to be true after the
+kill, which the crash tests in `ingest_assets_tests/crash/` check.
 
-No setting, variable or input arms a failpoint: only code that runs in the same process and calls
-`arm`, and no module of this package does. Unarmed, one costs a comparison.
+No setting, variable or input arms a failpoint. Only a test does, by calling `arm` in the process that
+it kills. A failpoint that is not armed costs one comparison.
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ _armed = _Armed()
 
 
 def failpoint(name: str) -> None:
-    """Mark a place. Does nothing, unless a test armed the failpoint of this name."""
+    """Mark a place. Does nothing unless a test armed the failpoint of this name.
+
+    Example: `failpoint("attempt.committed")` right after the commit.
+    """
     if _armed.name is not None and name == _armed.name:
-        with _armed.lock:  # whoever else comes by waits here until the process is gone
+        with _armed.lock:  # other threads wait here until the process is dead
             if _armed.passes_left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             _armed.passes_left -= 1
 
 
 def arm(name: str, passes: int = 0) -> None:
-    """Let this process end by SIGKILL where it reaches the failpoint; for tests alone.
+    """Have this process end by SIGKILL when it reaches the failpoint; for tests.
 
     Args:
-        name: as the place itself writes it.
-        passes: how often the place is passed unharmed before.
+        name: the name that the place passes to `failpoint`.
+        passes: how often the process passes the place before it ends there.
     """
     _armed.name, _armed.passes_left = name, passes

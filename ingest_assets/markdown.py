@@ -14,14 +14,14 @@ _BREAKS_A_CELL = re.compile(r"[|`<>\[\]\s]+")
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table. What a file is called, or an error says, is shown and never rendered."""
+    """A Markdown table. Markdown in a cell, such as in a file's name, is shown and not rendered."""
     lines = [_line(headings), _line(["---"] * len(headings))]
     lines += [_line([_cell(value) for value in row]) for row in rows]
     return "\n".join(lines)
 
 
 def marked(text: str, marks: Iterable[tuple[int, int, str]]) -> str:
-    """The text with these places in bold, each with its label; the text itself is never rendered.
+    """The text with these places in bold, each with its label. Markdown in the text is not rendered.
 
     Args:
         marks: start, end and label of each place, in order, without overlaps.

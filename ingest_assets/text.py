@@ -1,6 +1,6 @@
-"""Making text fit to store, whatever engine it came from.
+"""Text in the form in which it is stored, whatever engine it comes from.
 
-Belongs here: what is true of text alone. Does not belong here: reading documents.
+Belongs here: rules that need nothing but the text. Does not belong here: reading documents.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ MAX_TEXT_BYTES = 32_000_000
 
 _LINE_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 
-# Control characters but tab and newline, lone surrogates (no UTF-8 form) and the code points that
-# Unicode reserves for no character. Postgres refuses NUL; no one can read the others.
+# Control characters except tab and newline, lone surrogates, which have no UTF-8 form, and code points
+# that are never characters. Postgres refuses NUL; the others are invisible.
 _UNREADABLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]"
 )

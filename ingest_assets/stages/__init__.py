@@ -1,4 +1,4 @@
-"""What is done to a document, one module a stage; `runner` takes documents through them.
+"""The stages of a document, one module each, and `runner`, which takes documents through them.
 
-A stage is a function from a document to a result, with its queries beside it. Imports no Dagster.
+A stage makes something of a document (`work`) and stores it (`save`); its queries are in its module.
 """

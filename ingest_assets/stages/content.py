@@ -1,7 +1,7 @@
-"""What a stream of bytes is: its digest, its size and its type, found in one pass.
+"""Digest, size and type of a stream of bytes, found in one pass.
 
-Belongs here: recognising the accepted types by content. Does not belong here: parsing them, which is
-done by `ocr` in a process with limits.
+Belongs here: recognising the accepted types by their first and last bytes. Does not belong here:
+parsing them, which only worker processes do (`ocr.sandbox`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _HEAD_BYTES = 4096
-# The directory of a zip file stands at its end, and a DOCX lists few dozen entries there.
+# A zip file has its directory at its end; that of a DOCX has a few dozen entries.
 _TAIL_BYTES = 256 * 1024
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 _MAGIC = {
@@ -24,7 +24,7 @@ _MAGIC = {
     b"MM\x00+": "image/tiff",
 }
 _NOT_PLAIN_TEXT = (b"{\\rtf", b"%!PS")
-# Tab, line feed, form feed, carriage return, and escape as terminals write it.
+# Control characters that text may have: tab, line feed, form feed, carriage return, and escape.
 _CONTROLS = frozenset(range(32)) - {9, 10, 12, 13, 27}
 
 
@@ -63,8 +63,8 @@ def _mime_type(head: bytes, tail: bytes) -> str | None:
             return mime_type
     if head.startswith(b"PK\x03\x04"):
         return _DOCX if b"word/document.xml" in head + tail else None
-    # Readers of PDF look for the header in the first kilobyte (PDF 1.7, implementation note 13), and
-    # a file that lost it can be repaired as long as it has objects and the trailer's keyword.
+    # The header of a PDF is somewhere in its first kilobyte (PDF 1.7, implementation note 13). A file
+    # without it can be repaired if it has objects and the keyword of the trailer.
     if b"%PDF-" in head[:1024] or (b" obj" in head and b"startxref" in tail[-2048:]):
         return "application/pdf"
     return "text/plain" if _is_plain_text(head) else None
@@ -73,10 +73,10 @@ def _mime_type(head: bytes, tail: bytes) -> str | None:
 def _is_plain_text(head: bytes) -> bool:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
-            # The head may end inside a character: an incremental decoder waits for the rest.
+            # An incremental decoder, because the head may end inside a character.
             decoded = codecs.getincrementaldecoder("utf-16")().decode(head)
         except UnicodeDecodeError:
             return False
         return "\x00" not in decoded
-    # Any 8-bit encoding may be text; binary formats show themselves by control characters.
+    # Text may be in any 8-bit encoding. Control characters tell it from binary formats.
     return not head.startswith(_NOT_PLAIN_TEXT) and _CONTROLS.isdisjoint(head)

@@ -1,7 +1,8 @@
-"""From a directory to sources: what is on disk less what `document_sources` holds.
+"""Finding new files in the input directory and recording them as sources.
 
-Belongs here: walking, settling, recording. Does not belong here: opening a file (`source`), and what
-is done with a source once it is recorded.
+New is what is on disk and not in `document_sources`. Belongs here: walking the directory, waiting until
+files have settled, recording. Does not belong here: opening a file (`source`), and what happens to a
+source once it is recorded.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource
 from ingest_assets.store.names import display_name, file_uri, partition_key, path_of
 
-# How often the time for which a file must hold still is doubled at most: from 5 s to 85 minutes.
+# How often the settle time of a file that keeps changing is doubled at most: from 5 s to 85 minutes.
 _MOST_DOUBLINGS = 10
-# A path is shortened to so many characters where it is only told.
+# Paths in messages are shortened to this length.
 _TOLD_CHARACTERS = 300
-# More new files than these are left to the next look, because recording takes time too.
+# Further new files are left to the next look, because recording them takes time, too.
 _NEW_FILES_PER_LOOK = 20_000
 
 
 class Sighting(NamedTuple):
-    """A file as one look saw it: a tuple, because a look makes one for each file there is.
+    """A file as one look saw it. A tuple, because a look may make a hundred thousand.
 
     Attributes:
         modified_ns: modification time in nanoseconds.
@@ -55,10 +56,10 @@ class Discovery:
 
     Attributes:
         added: partition keys of the new sources, in the order in which they were recorded.
-        unsettled: files that are too young or still changing; a later look takes them.
-        unreadable: directories and files that could not be looked at, and why.
-        resume_after: where the next look goes on when time ran out, relative to the input directory;
-            None when the whole directory was looked at.
+        unsettled: number of files that are too young or still changing; a later look records them.
+        unreadable: directories and files that could not be examined, each with the reason.
+        resume_after: path, relative to the input directory, behind which the next look goes on because
+            time ran out; None if the whole directory was looked at.
     """
 
     added: Sequence[str]
@@ -70,8 +71,8 @@ class Discovery:
 class KnownFiles:
     """The sightings that `document_sources` holds, kept in memory between looks.
 
-    Rows that were added since are read alone; when the count then differs from the table's, somebody
-    removed rows, and all are read again.
+    Each look reads only rows that were added since the last. If the number in memory then differs from
+    the table's, rows were removed, and all are read again.
     """
 
     def __init__(self) -> None:
@@ -82,16 +83,16 @@ class KnownFiles:
         return sighting[:3] in self._versions
 
     def holds(self, entry: os.DirEntry[str]) -> bool:
-        """The same for a directory's entry, quickly: a look asks it of each file there is.
+        """Whether a directory entry is known; fast, because a look asks for every file.
 
         Raises:
-            OSError: the file cannot be looked at, or is gone.
+            OSError: the file cannot be examined, or is gone.
         """
         status = entry.stat(follow_symlinks=False)
         return (entry.path, status.st_size, status.st_mtime_ns) in self._versions
 
     def refresh(self, database: Database) -> None:
-        """Read what the table holds now."""
+        """Read the rows that were added to the table."""
         files = DocumentSource.kind == "file"
         with database.engine.connect() as connection:
             self._read(connection, files)
@@ -129,14 +130,15 @@ def discover(  # noqa: PLR0913  # Each is a choice of its own, given by name.
 ) -> Discovery:
     """Record the files that are new and settled, in batches of at most `batch_size`.
 
-    A file has settled when neither its content nor its attributes changed for `settle_seconds` and
-    two looks see the same of it. A changed file is a new source, and has to hold
-    still twice as long each time: a file that grows for ever becomes few sources, not one a minute.
+    A file has settled when neither its content nor its attributes changed for `settle_seconds`, and
+    when it is the same at a second look. A file that changes after it was recorded becomes a new
+    source, and its settle time doubles each time: a file that grows for ever becomes few sources, not
+    one a minute.
 
     Args:
-        second_look_seconds: the second look at a file comes at least so long after the first.
-        resume_after: as the last look returned it.
-        seconds: time after which the walk stops and says where to go on.
+        second_look_seconds: least time between the two looks at a file.
+        resume_after: what the last call returned as `resume_after`.
+        seconds: time after which the walk stops; `resume_after` then says where the next goes on.
 
     Raises:
         ConfigurationError: there is no such directory.
@@ -157,7 +159,7 @@ def discover(  # noqa: PLR0913  # Each is a choice of its own, given by name.
         try:
             sighting = None if known.holds(entry) else _look(entry)
         except FileNotFoundError:
-            sighting = None  # It went since it was listed.
+            sighting = None  # Removed after it was listed.
         except OSError as error:
             walk.pass_over(entry.path, error)
             sighting = None
@@ -176,10 +178,10 @@ def discover(  # noqa: PLR0913  # Each is a choice of its own, given by name.
 
 
 class _Walk:
-    """All that is not a directory below `root`, in a fixed order, links not followed.
+    """Everything below `root` that is not a directory, in a fixed order. Links are not followed.
 
-    Whatever is no regular file is seen too: it becomes a source that `document_row` rejects with a
-    reason, because a file that is silently passed over is a file lost.
+    Includes what is no regular file, such as a broken link or a pipe: it becomes a source that
+    `document_row` rejects with a reason, because a file that is skipped in silence is a file lost.
     """
 
     def __init__(self, root: Path, ignore_patterns: Sequence[str], after: tuple[str, ...]) -> None:
@@ -189,7 +191,7 @@ class _Walk:
         self.unreadable: list[str] = []
 
     def __iter__(self) -> Iterator[os.DirEntry[str]]:
-        # A stack of listings, not recursion: a tree may be deeper than Python's stack.
+        # A stack of listings instead of recursion, because a tree may be deeper than Python's stack.
         stack = [self._list(str(self._root), self._after)]
         while stack:
             entry, after = next(stack[-1], (None, ()))
@@ -201,7 +203,7 @@ class _Walk:
                 yield entry
 
     def pass_over(self, path: str, error: OSError) -> None:
-        """Note what cannot be looked at."""
+        """Note that a path cannot be examined, and why."""
         told = display_name(os.path.relpath(path, self._root))
         told = told if len(told) <= _TOLD_CHARACTERS else f"{told[:_TOLD_CHARACTERS]}…"
         self.unreadable.append(f"{told!r}: {error.strerror}")
@@ -209,7 +211,7 @@ class _Walk:
     def _list(
         self, directory: str, after: tuple[str, ...]
     ) -> Iterator[tuple[os.DirEntry[str], tuple[str, ...]]]:
-        """The directory's entries behind the place where the last walk stopped."""
+        """The directory's entries, from the place on where the last walk stopped."""
         try:
             with os.scandir(directory) as listing:
                 entries = [entry for entry in listing if not self._ignored.match(entry.name)]
@@ -228,16 +230,16 @@ class _Walk:
 
 
 def _look(file: os.DirEntry[str] | Path) -> Sighting:
-    """The file as it is now; a link as what it leads to, or as itself when it leads to no file.
+    """The file as it is now. A link is seen as the file that it leads to, or as itself if to none.
 
     Raises:
-        OSError: the file cannot be looked at, or is gone.
+        OSError: the file cannot be examined, or is gone.
     """
     status = file.stat(follow_symlinks=False)
     if stat.S_ISLNK(status.st_mode):
         status = _target(Path(file)) or status
-    # The change time cannot be set by a program that copies: a copy which keeps the original's
-    # modification time is seen to be growing all the same.
+    # A copying program may set the modification time to the original's, but not the change time: that
+    # shows that the copy is still growing.
     changed_at = max(status.st_mtime, status.st_ctime)
     return Sighting(os.fspath(file), status.st_size, status.st_mtime_ns, changed_at)
 
@@ -251,7 +253,7 @@ def _target(path: Path) -> os.stat_result | None:
 
 
 def _is_young(sighting: Sighting, settle_seconds: float) -> bool:
-    # A time in the future says nothing about the age: the second look has to do.
+    # A time in the future says nothing about the file's age. Only the second look protects then.
     return 0 <= time.time() - sighting.changed_at < settle_seconds
 
 
@@ -259,8 +261,8 @@ def _seen_again(sightings: Sequence[Sighting], second_look: float) -> Iterator[S
     if sightings:
         time.sleep(max(0.0, second_look - time.monotonic()))
     for sighting in sightings:
-        # A file that cannot be looked at counts as one that is still changing: the next look takes it,
-        # or says why it cannot.
+        # A file that cannot be examined counts as one that is still changing: the next look records it,
+        # or notes why it cannot.
         with suppress(OSError):
             if _look(Path(sighting.path)) == sighting:
                 yield sighting
@@ -269,7 +271,7 @@ def _seen_again(sightings: Sequence[Sighting], second_look: float) -> Iterator[S
 def _less_restless(
     database: Database, sightings: Sequence[Sighting], settle_seconds: float
 ) -> tuple[list[Sighting], int]:
-    """Those that held still long enough for how often they changed before; how many did not."""
+    """Files whose settle time, doubled for each earlier version, is over; number of the others."""
     columns = DocumentSource.__table__.columns
     with database.engine.connect() as connection:
         versions: dict[str, int] = dict(
@@ -289,7 +291,7 @@ def _less_restless(
 
 
 def _record(database: Database, sightings: Sequence[Sighting], batch_size: int) -> list[str]:
-    """Insert sources; those that somebody else inserted in the meantime are theirs."""
+    """Insert sources and return their keys; those that another process has inserted are left to it."""
     rows = []
     for start in range(0, len(sightings), batch_size):
         batch_id = uuid4()

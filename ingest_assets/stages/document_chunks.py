@@ -1,6 +1,6 @@
 """Stage `document_chunks`: the document's text is cut into chunks, each a place in the text.
 
-A document whose text was cut the same way already keeps its chunks; else they are replaced together.
+A document whose text was cut in the same way before keeps its chunks; otherwise all are replaced.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SHOWN_CHARACTERS = 160
 
 @dataclass(frozen=True)
 class Chunked:
-    """A text that was cut, with chunks to be stored."""
+    """A text and its new chunks, which are to be stored."""
 
     source: Source
     document_uuid: UUID
@@ -52,12 +52,12 @@ class Chunked:
 
     @cached_property
     def digest(self) -> str:
-        """Of the chunks' places and the text."""
+        """Digest of the chunks' places and of the text: the version of the data."""
         said = (self.text.sha256, [tuple(chunk) for chunk in self.chunks])
         return hashlib.sha256(repr(said).encode()).hexdigest()
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Those of `document_chunks`."""
+        """The rows of `document_chunks`."""
         starts = self.text.page_starts
         for index, chunk in enumerate(self.chunks):
             yield {
@@ -73,7 +73,7 @@ class Chunked:
             }
 
     def result(self) -> Result:
-        """How many chunks there are, and how the first begin."""
+        """The number of chunks, and the beginnings of the first."""
         first = [
             (row["chunk_index"], row["page_start"], row["page_end"], row["text"])
             for row in islice(self.rows(), _SHOWN)
@@ -84,7 +84,7 @@ class Chunked:
 
 
 def work(source: Source, services: Services, known: Known) -> Result | Chunked:
-    """Cut the text, unless these chunks are there already."""
+    """Cut the text, unless it was cut in the same way before."""
     text = document_text.known_text(source, services, known)
     if not known.is_new and (result := _there(source, text, services)):
         known.chunks_digest = result.data_version
@@ -98,7 +98,7 @@ def save(connection: Connection, works: Sequence[Chunked]) -> None:
     statement = upsert(DocumentChunking)
     replaced = ("text_sha256", "chunker", "chunk_count", "digest", "chunked_at")
     connection.execute(
-        # What was extracted from the same text stays.
+        # The row is updated, not replaced: the entities of the same text depend on it, and stay.
         statement.on_conflict_do_update(
             index_elements=[DocumentChunking.document_uuid],
             set_={name: statement.excluded[name] for name in replaced},
@@ -125,12 +125,12 @@ def save(connection: Connection, works: Sequence[Chunked]) -> None:
 
 
 def code_version(chunker: Chunker) -> str:
-    """The version that Dagit compares: that of the stage and of what it is set to."""
+    """The code version that Dagit compares: that of the stage and of its settings."""
     return f"{CODE_VERSION}; {chunker.version}"
 
 
 def _there(source: Source, text: Text, services: Services) -> Result | None:
-    """The result where the same text was cut in the same way before."""
+    """The result if the same text was cut in the same way before; None if it was not."""
     document_uuid = require_document(source)
     columns = DocumentChunk.__table__.columns
     with services.database.engine.connect() as connection:

@@ -1,10 +1,10 @@
-"""Stage `document_entities`: what the document's text names, and which of it is the same thing.
+"""Stage `document_entities`: what the document's text mentions, and which mentions are the same thing.
 
-A document whose text this version of the engine has searched already keeps its mentions; else they are
-replaced together. An engine's error is a failure; that it found nothing is a result.
+A document whose text this version of the engine has searched keeps its mentions; otherwise all are
+replaced. An engine's error is a failure of the stage; finding nothing is a result.
 
-Which names are of one entity depends on the names alone (`extraction.similar`), not on the order in
-which documents came. A name that was seen once stays, even if a later engine finds it nowhere.
+Which names belong to one entity depends on the names alone (`extraction.similar`), not on the order of
+documents. A name that was found once stays, even if no later engine finds it.
 """
 
 from __future__ import annotations
@@ -44,13 +44,14 @@ CODE_VERSION = "1"
 
 _TOP_ENTITIES = 20
 _PREVIEW_CHARACTERS = 1_200
-# Locks are a shared table of limited size, and a document may name thousands of blocks.
+# Blocks share this many locks: a document may have thousands of blocks, and Postgres's table of locks
+# is limited.
 _LOCKS = 64
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """A text that was searched, with mentions to be stored."""
+    """A text and its new mentions, which are to be stored."""
 
     source: Source
     document_uuid: UUID
@@ -61,12 +62,12 @@ class Extracted:
 
     @cached_property
     def digest(self) -> str:
-        """Of all that is said of the mentions."""
+        """Digest of the mentions: the version of the data."""
         said = [(m.entity_type, m.start, m.end, m.normalised, m.confidence) for m in self.mentions]
         return hashlib.sha256(repr(said).encode()).hexdigest()
 
     def rows(self, entities: Mapping[Name, UUID]) -> Iterator[dict[str, Any]]:
-        """Those of `entity_mentions`."""
+        """The rows of `entity_mentions`."""
         for mention in self.mentions:
             yield {
                 "document_uuid": self.document_uuid,
@@ -82,13 +83,13 @@ class Extracted:
             }
 
     def result(self) -> Result:
-        """What is mentioned, and how often."""
+        """The entities that are mentioned, and how often."""
         mentions = [(m.entity_type, m.start, m.end, m.normalised) for m in self.mentions]
         return _result(self.source, self.text, self.chunks_digest, self.engine, self.digest, mentions)
 
 
 def work(source: Source, services: Services, known: Known) -> Result | Extracted:
-    """Find the entities, unless this engine has done so already."""
+    """Find the entities, unless this version of the engine has searched the text before."""
     text = document_text.known_text(source, services, known)
     chunks_digest = known.chunks_digest or _chunks_digest(require_document(source), services)
     if not known.is_new and (result := _there(source, text, chunks_digest, services)):
@@ -108,7 +109,8 @@ def save(connection: Connection, works: Sequence[Extracted]) -> None:
         "text_sha256", "engine", "engine_version", "mention_count", "digest", "extracted_at"
     )  # fmt: skip
     connection.execute(
-        # Whoever comes second waits here for the first, and then takes the first one's place.
+        # If another transaction stores mentions of the same document, this one waits here until the
+        # other ends, and then replaces its mentions.
         statement.on_conflict_do_update(
             index_elements=[DocumentExtraction.document_uuid],
             set_={name: statement.excluded[name] for name in replaced},
@@ -133,7 +135,7 @@ def save(connection: Connection, works: Sequence[Extracted]) -> None:
 
 
 def code_version(engine_name: str, engine_version: str) -> str:
-    """The version that Dagit compares: that of the stage and of its engine."""
+    """The code version that Dagit compares: that of the stage and of its engine."""
     return f"{CODE_VERSION}; {engine_name}: {engine_version}"
 
 
@@ -152,7 +154,7 @@ def _chunks_digest(document_uuid: UUID, services: Services) -> str:
 
 
 def _there(source: Source, text: Text, chunks_digest: str, services: Services) -> Result | None:
-    """The result where this version of the engine has searched the same text before."""
+    """The result if this version of the engine has searched the same text before; None if not."""
     document_uuid = require_document(source)
     engine = services.entities
     columns = EntityMention.__table__.columns
@@ -179,8 +181,8 @@ def _there(source: Source, text: Text, chunks_digest: str, services: Services) -
 def _resolve(names: Set[Name], connection: Connection) -> Mapping[Name, UUID]:
     """The entity of each name, in the caller's transaction.
 
-    New names are added. Where one of them shows that known names are of one entity, these and their
-    mentions follow.
+    New names are added. If a new name joins names of several entities, these become one entity, and
+    their mentions are moved to it.
     """
     entities = {name: entity_uuid(*name) for name in names if block(*name) is None}
     blocks = {of for name in names if (of := block(*name))}
@@ -199,7 +201,7 @@ def _resolve(names: Set[Name], connection: Connection) -> Mapping[Name, UUID]:
 
 
 def _lock_blocks(blocks: Collection[str], connection: Connection) -> dict[Name, UUID]:
-    """The entity of each known name of these blocks; nobody else changes them before we commit."""
+    """The entity of each known name of these blocks; locks them until the transaction ends."""
     parameters = {"blocks": list(blocks), "locks": _LOCKS}
     connection.execute(
         sql("""
@@ -220,7 +222,7 @@ def _lock_blocks(blocks: Collection[str], connection: Connection) -> dict[Name, 
 
 
 def _add(entities: Mapping[Name, UUID], connection: Connection) -> None:
-    """Add what is not there, in one order, so that two documents never wait for each other."""
+    """Add entities and names that are new, in one order, so that two transactions cannot deadlock."""
     first_names: dict[UUID, Name] = {}
     for name in sorted(entities):
         first_names.setdefault(entities[name], name)
@@ -254,7 +256,7 @@ def _add(entities: Mapping[Name, UUID], connection: Connection) -> None:
 
 
 def _move(entities: Mapping[Name, UUID], connection: Connection) -> None:
-    """Give known names their new entities, and remove the entities that are left without any."""
+    """Move known names to their new entities, and remove entities that have no names any more."""
     if not entities:
         return
     connection.execute(

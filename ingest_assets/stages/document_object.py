@@ -1,7 +1,7 @@
-"""Stage `document_object`: S3 stores the document under the name that the database gave it.
+"""Stage `document_object`: S3 stores the document under the key that the database gave it.
 
-The row comes first, the object is never overwritten, and `upload_timestamp` is set only after S3 was
-asked what it holds.
+The row exists before the object, the object is never overwritten, and the row gets its
+`upload_timestamp` only after the stored object was verified.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ingest_assets.store.object_store import Copied, ObjectHead, ObjectStore
 NAME = "document_object"
 CODE_VERSION = "1"
 
-# Keys and values of user metadata together, in bytes:
+# The most bytes that keys and values of user metadata may have together:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 _MOST_METADATA = 2048
 
 
 @dataclass
 class Stored:
-    """A document's object, which S3 holds and was verified; the row does not say so yet."""
+    """A verified object whose row is still to be updated."""
 
     source: Source
     document: Document
@@ -42,7 +42,7 @@ class Stored:
     known: Known
 
     def result(self) -> Result:
-        """Where it is, and how it came there."""
+        """The object's place, and how it was stored."""
         document = self.document
         return Result(
             document.document_uuid,
@@ -62,7 +62,7 @@ class Stored:
 
 
 def work(source: Source, services: Services, known: Known) -> Stored:
-    """Store the document's bytes, or find them stored; either way, verified."""
+    """Store the document's bytes, unless S3 holds them, and verify them."""
     document = known_document(source, services, known)
     head, already_stored = store(
         source, document, services.objects, services.input_dir, is_new=known.is_new
@@ -71,7 +71,7 @@ def work(source: Source, services: Services, known: Known) -> Stored:
 
 
 def save(connection: Connection, works: Sequence[Stored]) -> None:
-    """Say of each document that its object is there."""
+    """Note in each document's row that its object is stored."""
     said = mark_stored(connection, {one.document.document_uuid: one.head.etag for one in works})
     for one in works:
         one.known.document = replace(
@@ -89,22 +89,23 @@ def store(
     *,
     is_new: bool = False,
 ) -> tuple[ObjectHead, bool]:
-    """Bring the source's bytes under the document's key, unless they are there, and verify them.
+    """Store the source's bytes under the document's key, unless S3 holds them, and verify them.
 
-    The caller holds the document's lock, and then says that they are there (`mark_stored`).
+    The caller holds the document's lock, and calls `mark_stored` afterwards.
 
     Args:
-        is_new: the document was named just now, so that S3 need not be asked whether it has it.
+        is_new: whether this run registered the document, so that S3 cannot hold it yet and is not
+            asked.
 
     Returns:
-        What S3 holds, verified, and whether it was there already.
+        The verified object, and whether S3 held it before.
     """
     head = None if is_new else objects.head(document.s3_key)
     already_stored = head is not None
     if head is None:
         head = _upload(source, document, objects, input_dir)
     elif source.kind == "s3":
-        # It may be a copy, and some endpoints take the original's checksum over unread.
+        # The object may be a copy, and some endpoints give a copy the original's checksum unread.
         head = replace(head, sha256=None)
     _verify(document, head, objects)
     failpoint("object.verified")
@@ -169,23 +170,23 @@ def _upload(source: Source, document: Document, objects: ObjectStore, input_dir:
 
 
 def _metadata(source: Source, document: Document) -> dict[str, str]:
-    """What `rebuild-db` restores the rows from."""
+    """The object's user metadata, from which `rebuild-db` restores rows."""
     metadata = {
         "sha256": document.sha256,
         "original-file-name": metadata_value(document.original_file_name),
         "partition-key": source.partition_key,
         "source-version": source.source_version,
     }
-    # All but the URI take at most 1.8 KB: of a name's 255 bytes each becomes at most six.
+    # Everything but the URI takes at most 1.8 KB: each of a name's 255 bytes becomes at most six.
     whole = {**metadata, "source-uri": source.source_uri}
     return whole if sum(map(len, (*whole, *whole.values()))) <= _MOST_METADATA else metadata
 
 
 def _verify(document: Document, head: ObjectHead, objects: ObjectStore) -> None:
-    """Compare what S3 holds with the row.
+    """Compare the stored object with the row.
 
-    Bytes that S3 itself put a whole-object checksum on need not be read again, and neither do those
-    that were verified before and are the same by their ETag.
+    Its bytes are not read again if S3 computed a checksum of the whole object, or if they were verified
+    before and the ETag is still the same.
     """
     if head.size_bytes != document.file_size_bytes:
         found = f"{head.size_bytes} bytes instead of {document.file_size_bytes}"

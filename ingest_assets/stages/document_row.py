@@ -1,7 +1,6 @@
-"""Stage `document_row`: the database names the document.
+"""Stage `document_row`: the document gets its row, and with it its UUID from Postgres.
 
-Reads the source once and inserts the content's row; Postgres gives it its UUID. The same content seen
-again is the same document.
+Reads the source once. A source with the content of a known document stands for that document.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ CODE_VERSION = "1"
 
 @dataclass
 class Registration:
-    """A source whose content was looked at, to be registered.
+    """A source whose content was examined, and which is to be registered.
 
     Attributes:
-        sightings: sources of that content, this one included.
+        sightings: number of sources with that content, this one included.
     """
 
     source: Source
@@ -50,13 +49,13 @@ class Registration:
     sightings: int = 1
 
     def result(self) -> Result:
-        """What was registered."""
+        """The document that the source was registered as."""
         assert self.known.document is not None  # noqa: S101  # `save` has set it.
         return _result(self.source, self.known.document, self.sightings)
 
 
 def work(source: Source, services: Services, known: Known) -> Result | Registration:
-    """Find out what the source holds, unless it was registered already."""
+    """Examine the source's content, unless it was registered before."""
     if source.document_uuid is None:
         return Registration(source, _examine(source, services), services.objects.bucket, known)
     document = known_document(source, services, known)
@@ -66,8 +65,8 @@ def work(source: Source, services: Services, known: Known) -> Result | Registrat
 
 
 def save(connection: Connection, works: Sequence[Registration]) -> None:
-    """Name each new content, and note of each source which content it is."""
-    # In one order, so that two runs that register the same contents never wait for each other.
+    """Insert a row for each new content, and note in each source's row which document it is."""
+    # In one order, so that two runs that register the same contents cannot deadlock.
     ordered = sorted(works, key=lambda one: one.content.sha256)
     inserted = connection.execute(
         insert(SourceDocument)
@@ -139,7 +138,7 @@ def _examine(source: Source, services: Services) -> Content:
 
 
 def _blocks(file: BinaryIO, size_bytes: int) -> Iterator[bytes]:
-    """The file, and one byte more if there is one: what grows while it is read has no end."""
+    """Blocks of the file, and at most one byte beyond its size, because a file may grow for ever."""
     left = size_bytes + 1
     while left and (block := file.read(min(left, io.DEFAULT_BUFFER_SIZE * 128))):
         left -= len(block)

@@ -1,8 +1,8 @@
 """Stage `document_text`: the stored object is read, page by page, into text.
 
-Reads from S3, never from the input directory, so that the text is that of what is kept. A document
-that has a text keeps it: recognition is paid for once. Only where a run asks for it, one that another
-engine, or another version of it, has read is read again.
+Reads from S3, never from the input directory, so that the text is that of the stored bytes. A document
+that has a text keeps it, because recognition costs time and money; only a run that asks for it reads
+documents again that another engine, or another version of the engine, has read.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _NOTES_SHOWN = 20
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is shown of a text, whether it was read now or earlier."""
+    """What Dagit shows of a text, whether this run read it or an earlier one."""
 
     sha256: str
     beginning: str
@@ -66,11 +66,11 @@ class _Facts:
 
 @dataclass
 class Reading:
-    """A document that was read, with a text to be stored.
+    """A document's new text, which is to be stored.
 
     Attributes:
-        replaced: when the text was made that makes room for this one; None where there is none.
-        kept: the text that is there after all.
+        replaced: when the text was made that this one replaces; None if it replaces none.
+        kept: the text that another run stored meanwhile, and that is kept instead.
     """
 
     source: Source
@@ -84,19 +84,19 @@ class Reading:
     kept: _Facts | None = None
 
     def result(self) -> Result:
-        """What was read."""
+        """The text that is stored now: this one, or the one that was kept."""
         return _result(self.source, self.document, self.services, self.kept or self._facts())
 
     @property
     def mean_confidence(self) -> float | None:
-        """Of the pages that were recognised, 0 to 1; None where none was."""
+        """Mean confidence of the pages that were recognised, 0 to 1; None if none was."""
         pages = self.recognition.pages
         confidences = [page.confidence for page in pages if page.confidence is not None]
         return fmean(confidences) if confidences else None
 
     @property
     def notes(self) -> list[Note]:
-        """Those of the whole document first, then page by page: tasks end in any order."""
+        """Notes on the whole document, then page by page: the engine adds them in any order."""
         return sorted(self.recognition.notes, key=lambda note: note.page or 0)
 
     def _facts(self) -> _Facts:
@@ -116,7 +116,7 @@ class Reading:
 
 
 def work(source: Source, services: Services, known: Known) -> Result | Reading:
-    """Recognise the document, unless it has a text already."""
+    """Recognise the document, unless it has a text that it keeps."""
     document = known_document(source, services, known)
     if document.upload_timestamp is None:
         raise PermanentError(
@@ -126,7 +126,8 @@ def work(source: Source, services: Services, known: Known) -> Result | Reading:
         )
     row = None
     if not known.is_new:
-        # Recognition may take minutes, of many documents at a time: none of them keeps a connection.
+        # Recognition may take minutes, and many documents are recognised at a time: without
+        # connections.
         with services.database.engine.connect() as connection:
             row = _row(document.document_uuid, connection)
             if row is not None and not _is_to_be_read_again(row, document, services):
@@ -153,7 +154,7 @@ def work(source: Source, services: Services, known: Known) -> Result | Reading:
 
 
 def save(connection: Connection, works: Sequence[Reading]) -> None:
-    """Store texts, pages and notes; a document that has a text meanwhile keeps it."""
+    """Store texts, pages and notes; a document that got a text meanwhile keeps that one."""
     if replaced := [
         (one.document.document_uuid, one.replaced) for one in works if one.replaced is not None
     ]:
@@ -175,7 +176,9 @@ def save(connection: Connection, works: Sequence[Reading]) -> None:
         if one in stored:
             one.known.text, one.kept = one.text, None
         else:
-            # Postgres was gone for a while, and the document's lock with it: another run was faster.
+            # The connection to Postgres was lost for a while, and with it the document's lock: another
+            # run
+            # has stored a text.
             one.known.text = None
             row = _row(one.document.document_uuid, connection)
             assert row is not None  # noqa: S101  # It was there, and its lock is held again.
@@ -200,16 +203,16 @@ def save(connection: Connection, works: Sequence[Reading]) -> None:
 
 
 def code_version(engine: str, version: str) -> str:
-    """The version that Dagster compares: that of the stage, and of the engine that reads.
+    """The code version that Dagit compares: that of the stage and of its engine.
 
     Args:
-        version: as `OcrEngine.reads_as` gives it for documents that have to be recognised.
+        version: what `OcrEngine.reads_as` returns for documents that have to be recognised.
     """
     return f"{CODE_VERSION}; {engine}: {version}"
 
 
 def known_text(source: Source, services: Services, known: Known) -> Text:
-    """The stored text of the source's document: the one in hand, else read.
+    """The text of the source's document: from `known`, or read from the database.
 
     Raises:
         PermanentError: the document has no text yet.
@@ -236,7 +239,7 @@ def known_text(source: Source, services: Services, known: Known) -> Text:
 
 
 def note_languages(connection: Connection, texts: Iterable[Text]) -> None:
-    """Note what the texts are written in: from now on, questions are asked in these languages, too."""
+    """Note the languages of texts: from now on each search is done in these languages, too."""
     if languages := {text.language for text in texts} - {UNKNOWN}:
         connection.execute(
             insert(SearchLanguage).on_conflict_do_nothing(),
@@ -274,7 +277,7 @@ def _stored_object(document: Document, services: Services) -> StoredObject:
 
 def _joined(recognition: Recognition) -> tuple[Text, Sequence[int]]:
     """The pages as one text, and where each of them ends in it."""
-    # Blank space and stray marks are no text: such a document is kept as one without any.
+    # A document whose pages have no letter and no digit is stored as one without text.
     if not any(character.isalnum() for page in recognition.pages for character in page.text):
         nowhere = [0] * len(recognition.pages)
         return Text("", _sha256(""), nowhere), nowhere
@@ -343,7 +346,7 @@ def _row(document_uuid: UUID, connection: Connection) -> Row[Any] | None:
 
 
 def _read(row: Row[Any], services: Services, connection: Connection) -> _Facts:
-    """What is stored of a text."""
+    """The stored text of a document."""
     pages, notes = DocumentPage.__table__.columns, DocumentNote.__table__.columns
     origins = connection.execute(
         select(pages.origin, func.count())
@@ -390,7 +393,8 @@ def _result(source: Source, document: Document, services: Services, facts: _Fact
             "preview": Markdown(_fenced(facts.beginning)),
             "page_1": _picture(facts.thumbnail),
         },
-        # What an earlier version read is not this version's result, whichever run says so.
+        # The version that read the text, where it is not the engine's now: Dagit shows the text as out
+        # of date then.
         None
         if _is_by(services.engine.reads_as(document.mime_type), facts)
         else code_version(facts.engine, facts.engine_version),
@@ -411,7 +415,7 @@ def _listed(notes: Sequence[Any]) -> Markdown | None:
 
 
 def _fenced(text: str) -> str:
-    """The text in a Markdown fence: what a document says is shown, never rendered."""
+    """The text in a Markdown fence, so that Dagit shows what a document says and never renders it."""
     fence = "```"
     while fence in text:
         fence += "`"
@@ -419,5 +423,5 @@ def _fenced(text: str) -> str:
 
 
 def _picture(jpeg: bytes | None) -> Markdown | None:
-    """The picture itself inside the Markdown: Dagit has no right to read the bucket."""
+    """Markdown with the picture's bytes in it, because Dagit cannot read the bucket."""
     return Markdown(f"![page 1](data:image/jpeg;base64,{b64encode(jpeg).decode()})") if jpeg else None

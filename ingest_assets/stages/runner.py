@@ -1,7 +1,7 @@
-"""Takes documents through stages, side by side, and tells of each as it finishes.
+"""Takes the documents of a run through the stages, many at a time, and yields each outcome.
 
-Belongs here: order, concurrency, locks, attempts, trying again within a run, and the line between one
-document's fault and everybody's. Does not belong here: what a stage does, and Dagster.
+Belongs here: order, concurrency, locks, attempts, trying again within a run, and whether an error stops
+one document or the run. Does not belong here: what a stage does, and Dagster.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ WORK: Mapping[str, Stage] = {
     for module in (document_row, document_object, document_text, document_chunks, document_entities)
 }
 HEARTBEAT_SECONDS = 10.0
-# A transient fault is tried again soon, here; what lasts longer is left to the sensor `retry_failed`.
-# Each try is an attempt of its own in the history.
+# After a transient error the runner tries the document again, this often; what lasts longer is left to
+# the sensor `retry_failed`. Each try is an attempt of its own in the history.
 TRIES = 4
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 15.0
@@ -98,10 +98,10 @@ class Outcome:
 
 @dataclass
 class _Passage:
-    """One document on its way, under its locks.
+    """One document that a thread takes through the stages, under its locks.
 
     Attributes:
-        attempt_id: the attempt that is under way, if one is.
+        attempt_id: the attempt that is running; None between two.
     """
 
     source: Source
@@ -117,10 +117,9 @@ class Runner:
         services: what the stages work with.
         stages: names of the stages to pass, in any order.
         run_id: the run that the attempts are recorded under.
-        concurrency: documents worked on at a time. Most of a document's time is spent in the
-            engine's processes or waiting for a service, so more than there are cores. An engine that
-            reads elsewhere may want more at a time: they wait there, and cost neither a core nor a
-            connection to the database.
+        concurrency: documents worked on at a time. More than there are cores, because a document mostly
+            waits for a worker process or a service. An engine outside this machine may get more at a
+            time (`OcrEngine.documents_at_a_time`): those wait there without a core or a connection.
     """
 
     def __init__(
@@ -149,10 +148,9 @@ class Runner:
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
 
     def run(self, partition_keys: Sequence[str]) -> Iterator[Outcome]:
-        """Yield an outcome for each stage of each document, until the first error of that document.
+        """Yield an outcome for each stage of each document; a document ends with its first error.
 
-        A configuration error is nobody's fault and everybody's: the documents that were not begun
-        are left alone, and yield nothing.
+        A configuration error would stop every document: those that have not begun yield nothing.
         """
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         heart.start()
@@ -164,7 +162,8 @@ class Runner:
                 # Each document ends with None.
                 yield from iter(self._outcomes.get, None)
         except BaseException:
-            # Cancelled: what has begun ends, but nobody waits for what is done elsewhere.
+            # The run is cancelled: stages that have begun end, but the engine gives up documents that
+            # wait for a service.
             self._stop.set()
             self._services.engine.let_go()
             raise
@@ -187,9 +186,9 @@ class Runner:
             self._outcomes.put(None)
 
     def _try_stages(self, partition_key: str, left: list[str]) -> Outcome | None:
-        """Pass the stages that are left; return the outcome of the one that failed.
+        """Pass the stages in `left`; return the outcome of the one that failed, if one did.
 
-        What was passed is reported and taken from `left`, so that the next try goes on from there.
+        Each stage that was passed is reported and removed from `left`, where the next try goes on.
         """
         try:
             with self._locks.hold(partition_key) as held:
@@ -197,8 +196,9 @@ class Runner:
                     passage = _Passage(load_source(connection, partition_key), held)
                 while left:
                     if passage.source.document_uuid:
-                        # Two sightings of one content must not be stored or recognised at the same
-                        # time. Before a slot is taken: its holder needs one to get any further.
+                        # Two sightings of one document must not be stored or recognised at the same
+                        # time. Taken before the slot: a thread that held the slot and waited for the
+                        # lock would keep the lock's holder from getting the slot that it needs.
                         held.add(str(passage.source.document_uuid))
                     with self._slots[left[0]]:
                         if self._stop.is_set():
@@ -211,7 +211,7 @@ class Runner:
         return None
 
     def _pass_some(self, passage: _Passage, left: list[str]) -> Outcome | None:
-        """Pass stages as long as neither a slot nor a lock has to be waited for."""
+        """Pass stages as long as their slot and lock are free."""
         self._begin(passage, left[0])
         while passage.attempt_id is not None:
             stage = left[0]
@@ -231,7 +231,7 @@ class Runner:
         return None
 
     def _next(self, left: Sequence[str]) -> str | None:
-        """The stage that may be begun together with the end of the first that is left."""
+        """The stage that can begin in the transaction that ends the first in `left`, if one can."""
         if self._stop.is_set() or len(left) == 1 or self._slots[left[0]] is not self._slots[left[1]]:
             return None
         return left[1]
@@ -253,7 +253,7 @@ class Runner:
     def _write(
         self, passage: _Passage, stage: str, work: Work | Result, following: str | None
     ) -> Result:
-        """Store what a stage made, end its attempt and begin that of the next: one transaction."""
+        """In one transaction, store what a stage made, end its attempt and begin the next one's."""
         attempt_id = passage.attempt_id
         assert attempt_id is not None  # noqa: S101  # For the type checker.
         begun: int | None = None
@@ -266,7 +266,7 @@ class Runner:
                 WORK[stage].save(connection, [work])
                 result = work.result()
             end_attempts(connection, {attempt_id: result.document_uuid})
-            # Before anybody can see the row of a new document, so that nobody else works on it.
+            # Before the commit shows a new document's row to other runs, so that none works on it.
             if not passage.held.try_add(str(result.document_uuid)):
                 passage.known.is_new, following = False, None
             if following:
@@ -301,15 +301,16 @@ class Runner:
         failpoint("attempt.failed")
 
     def _report(self, outcome: Outcome) -> None:
-        # Where Dagster itself fails, the run ends without a word to us: its resources tell.
+        # RunEndedError: when Dagster ends the run from outside, its resources close the engine, and the
+        # stages fail with this error; that is how the runner learns of it.
         if isinstance(outcome.error, (ConfigurationError, RunEndedError)):
             self._stop.set()
         self._outcomes.put(outcome)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            # Locks whose connection is lost are logged where it is noticed, and the documents that
-            # were worked on under them fail with `lock_lost` at their next step.
+            # `Locks` logs a lost connection. The documents that were worked on under its locks fail
+            # with `lock_lost` at their next step.
             with suppress(SQLAlchemyError):
                 self._locks.check()
             if running := list(self._running):

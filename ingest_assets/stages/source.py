@@ -1,5 +1,4 @@
-"""Opening the bytes of a source: the one place that reads the input directory's files, and the
-objects that were uploaded without a row.
+"""Opening the bytes of a source: a file of the input directory, or an object uploaded without a row.
 
 Belongs here: what makes reading an untrusted directory safe. Does not belong here: finding files
 (`discovery`) and judging their content (`content`).
@@ -27,14 +26,14 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFCHR: "a device",
 }
-# What a disk or a network share says when it may do better later.
+# Errors of a disk or a network share that may pass.
 _MAY_PASS = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @contextmanager
 def open_source(source: Source, objects: ObjectStore, input_dir: Path) -> Iterator[BinaryIO]:
-    """Open a source for reading from beginning to end, exactly as it was discovered.
+    """Open a source for reading from beginning to end, if it is unchanged since it was discovered.
 
     Raises:
         PermanentError: the source is gone, changed, unreadable, no regular file, or lies outside the
@@ -48,10 +47,10 @@ def open_source(source: Source, objects: ObjectStore, input_dir: Path) -> Iterat
 
 @contextmanager
 def source_object(source: Source, objects: ObjectStore) -> Iterator[str]:
-    """The key of a source that is an object, for as long as the block reads or copies it.
+    """A block that reads or copies a source that is an object; gives its key.
 
     Raises:
-        PermanentError: it lies in another bucket, or the block found that it is gone.
+        PermanentError: the object is in another bucket, or the block found that it is gone.
     """
     bucket, key = s3_location(source.source_uri)
     if bucket != objects.bucket:
@@ -86,7 +85,7 @@ def _open_file(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(_open_inside(path, input_dir), "rb") as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):  # It was put there between the question and the open.
+            if not stat.S_ISREG(status.st_mode):  # Replaced between the check and the open.
                 raise _not_a_file(name, status.st_mode)
             if (status.st_size, str(status.st_mtime_ns)) != (
                 source.size_bytes,
@@ -117,8 +116,8 @@ def _open_file(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
 def _open_inside(path: Path, input_dir: Path) -> int:
     """Open a path whose real place is inside the input directory.
 
-    Links are resolved first; then each step of the real path is opened without following any, so that
-    a link put there in the meantime leads nowhere.
+    Links are resolved first. Then each directory of the real path is opened without following links, so
+    that a link which is put there meanwhile is not followed.
     """
     root = Path(os.path.realpath(input_dir, strict=True))
     try:
@@ -134,7 +133,7 @@ def _open_inside(path: Path, input_dir: Path) -> int:
             inner = os.open(step, _OPEN | os.O_DIRECTORY, dir_fd=directory)
             os.close(directory)
             directory = inner
-        # Asked before it is opened: opening a device can do something.
+        # Checked before it is opened, because opening a device can have an effect.
         mode = os.stat(steps[-1], dir_fd=directory, follow_symlinks=False).st_mode
         if not stat.S_ISREG(mode):
             raise _not_a_file(repr(path.name), mode)

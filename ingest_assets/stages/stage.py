@@ -1,6 +1,6 @@
-"""What a stage is given and what it gives back.
+"""What stages take and return: the types that they share, and reading sources and documents.
 
-Belongs here: the types that all stages share. Does not belong here: anything that one stage does.
+Belongs here: what several stages need. Does not belong here: anything that one stage does.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from ingest_assets.store.object_store import ObjectStore
 
 
 class Markdown(str):
-    """A value that is meant to be shown as Markdown."""
+    """A value that Dagit shows as Markdown."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Services:
-    """What stages work with; shared by all documents of a run, safe between threads.
+    """What stages work with. All documents of a run share it; safe to share between threads.
 
     Attributes:
         max_file_bytes: larger files are rejected unread.
@@ -103,12 +103,12 @@ class Text:
 
 @dataclass
 class Known:
-    """What a run knows of a document: its stages have read or made it under the document's lock.
+    """What a run knows of a document, read or made under the document's lock.
 
-    A stage takes from here what one before it left, and reads the rest.
+    A stage takes from here what an earlier stage of the run left, and reads the rest from the database.
 
     Attributes:
-        is_new: whether this run named the document: then nothing else of it can be there yet.
+        is_new: whether this run registered the document; then nothing else of it is stored yet.
         chunks_digest: data version of `document_chunks`.
     """
 
@@ -126,7 +126,7 @@ class Result:
         document_uuid: the document that the partition stands for.
         data_version: changes when, and only when, the stage's result changes.
         inputs: data version of each earlier stage's result that this one was made from.
-        details: what a person wants to know of it, by the name it is shown under.
+        details: what Dagit shows of it, by label.
         code_version: which version of the code and its programs made the result, where it is not
             the one that runs now; Dagit then shows the result as out of date.
     """
@@ -142,21 +142,21 @@ DOCUMENT_COLUMNS = [SourceDocument.__table__.columns[column.name] for column in 
 
 
 class Work(Protocol):
-    """What a stage has made of one document, and what it has still to store."""
+    """What a stage has made of one document, and is still to store."""
 
     def result(self) -> Result:
-        """What a person is told, once it is stored."""
+        """The stage's result; called once it is stored."""
         ...
 
 
 class Stage(NamedTuple):
-    """What is done to a document at one stage.
+    """One stage.
 
     Attributes:
-        work: all that takes time: it reads, computes and calls services, and holds no transaction. It
-            returns the stage's result where that is there already, else what has to be stored.
-        save: stores what `work` returned of so many documents, in the caller's transaction, which
-            ends their attempts too.
+        work: reads, computes and calls services, without a transaction. Returns the stage's result if
+            that is stored already, otherwise what has to be stored.
+        save: stores what `work` returned for several documents, in the caller's transaction, which also
+            ends their attempts.
     """
 
     work: Callable[[Source, Services, Known], Result | Work]
@@ -184,7 +184,7 @@ def load_source(connection: Connection, partition_key: str) -> Source:
 
 
 def load_document(connection: Connection, document_uuid: UUID) -> Document:
-    """Read the row of a document that has one."""
+    """Read the row of a document; it has to exist."""
     row = connection.execute(
         select(*DOCUMENT_COLUMNS).where(SourceDocument.document_uuid == document_uuid)
     ).one()
@@ -192,7 +192,7 @@ def load_document(connection: Connection, document_uuid: UUID) -> Document:
 
 
 def mark_reported(connection: Connection, partition_keys: Collection[str]) -> None:
-    """Note, in the caller's transaction, that whoever launches runs was told of the last stage."""
+    """Note, in the caller's transaction, that Dagster's event log has the last stage of sources."""
     columns = DocumentSource.__table__.columns
     connection.execute(
         update(DocumentSource)
@@ -217,7 +217,7 @@ def require_document(source: Source) -> UUID:
 
 
 def known_document(source: Source, services: Services, known: Known) -> Document:
-    """The row of the source's document: the one in hand, else read.
+    """The row of the source's document: from `known`, or read from the database.
 
     Raises:
         PermanentError: the source was not registered yet.
