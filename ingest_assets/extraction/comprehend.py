@@ -1,10 +1,11 @@
-"""The production engine: Amazon Comprehend for names, and the rules for what form alone gives away.
+"""The engine for production: Amazon Comprehend finds names; rules find dates, amounts, addresses.
 
-Belongs here: batches within the service's limits, its types in terms of ours, and what its errors mean.
-Does not belong here: credentials and region, which are AWS's own variables.
+Belongs here: batches within the service's limits, what its types are in this project's types, and what
+its errors mean. Does not belong here: credentials and region, which are AWS's own variables.
 
-https://docs.aws.amazon.com/comprehend/latest/APIReference/API_BatchDetectEntities.html: at most 25
-texts a call, each of at most 5 KB in UTF-8; one that fails is in `ErrorList` while the call succeeds.
+A call takes at most 25 texts of at most 5 KB in UTF-8 each. A text that fails is in the answer's
+`ErrorList` while the call succeeds:
+https://docs.aws.amazon.com/comprehend/latest/APIReference/API_BatchDetectEntities.html
 """
 
 from __future__ import annotations
@@ -33,25 +34,25 @@ if TYPE_CHECKING:
 NAME = "comprehend"
 _API_VERSION = "2017-11-27"
 _TEXTS_A_CALL = 25
-# A character takes up to four bytes, so that none of these is above 5,000 bytes.
+# A character takes up to four bytes, so none of these pieces is above 5,000 bytes.
 _PIECES = Chunker(characters=1_240, overlap=0)
-# What the rules find better, and in most cases alone.
+# Types that the rules find better than Comprehend, or that Comprehend does not know.
 _BY_RULE = frozenset(("url", "email", "citation", "money", "percentage", "date", "phone"))
 _OWN: Mapping[str, Kind] = {"UnsupportedLanguageException": "refused"}
 
 
 def version(language: str) -> str:
-    """What decides what is found, as far as we know it: Amazon names no version of its model."""
+    """The version of what is found, as far as it is known: Amazon does not name its model's version."""
     return f"Comprehend {_API_VERSION} {language}; {RULES_VERSION}"
 
 
 class ComprehendEngine:
-    """Asks Amazon Comprehend. Thread-safe. Never falls back to rules for what it is asked for.
+    """Finds entities by Amazon Comprehend. Thread-safe. An error never makes the rules find names.
 
     Args:
         region: AWS region; None for that of the environment.
         language: language of the texts, as Comprehend names it.
-        rules: finds what form alone gives away; closed with this engine.
+        rules: the engine that finds by rule; closed with this engine.
     """
 
     name = NAME
@@ -85,12 +86,13 @@ class ComprehendEngine:
 
     @cached_property
     def _client(self) -> ComprehendClient:
-        # boto3's default session is not safe between threads, and keeps the credentials it saw first.
+        # A session of its own: boto3's default one is not safe between threads, and keeps the first
+        # credentials that it found.
         return boto3.session.Session().client(
             "comprehend",
             region_name=self._region,
             config=Config(
-                # The runner waits and tries again; this is for what passes at once.
+                # For errors that pass at once; after others the runner waits and tries again.
                 retries={"mode": "standard", "total_max_attempts": 3},
                 connect_timeout=10,
                 read_timeout=60,
@@ -124,7 +126,7 @@ def _mention(kind: str, start: int, end: int, text: str, score: float) -> Mentio
 
 
 def _meaning(kind: str, text: str) -> tuple[str, str]:
-    """Our type and normalised value of what Comprehend calls `kind`."""
+    """Entity type and normalised value of a mention that Comprehend calls `kind`."""
     plain = normal.plain(text)
     entity_type = kind.lower() if kind.lower() in ENTITY_TYPES else "other"
     if kind == "ORGANIZATION":

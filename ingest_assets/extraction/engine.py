@@ -1,7 +1,7 @@
-"""What an entity engine is: the protocol that the local engine and Amazon Comprehend both keep.
+"""What an entity engine is: the protocol of the local engine and of Amazon Comprehend.
 
-Belongs here: the types that cross the line between `document_entities` and an engine, and which of
-two overlapping mentions stays. Does not belong here: anything that one engine alone needs, and which
+Belongs here: the types that the stage `document_entities` and an engine exchange, and which of two
+overlapping mentions is kept. Does not belong here: anything that one engine alone needs, and which
 mentions are of one thing (`normal`, `similar`).
 """
 
@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-# The surest first. Those of the last line are found by Amazon Comprehend alone.
+# Those that are found most surely come first. Only Amazon Comprehend finds those of the last line.
 ENTITY_TYPES = (
     *("url", "email", "citation", "money", "percentage", "date", "phone"),
     *("organization", "person", "jurisdiction"),
     *("location", "commercial_item", "event", "title", "quantity", "other"),
 )
-# Of mentions that overlap the one of the earlier type stays: a town in a bank's name is no mention.
+# Of two mentions that overlap, the one of the earlier type is kept: the organisation Bank of Boston,
+# and not the place Boston in it.
 _RANK = {entity_type: rank for rank, entity_type in enumerate(ENTITY_TYPES)}
 
 
@@ -28,8 +29,8 @@ class Mention:
     Attributes:
         entity_type: one of `ENTITY_TYPES`.
         start: place in the text, in characters (code points): `text[start:end]` is the mention.
-        normalised: what is the same wherever the same is meant, found from the mention alone: an ISO
-            date, an amount with its currency, a name without its legal form. `normal` makes it.
+        normalised: a value that all mentions of the same thing share, made from the mention alone: an
+            ISO date, an amount with its currency, a name without its legal form. `normal` makes it.
         confidence: 0 to 1, as the engine reports it; None where it reports none.
         engine: name of the engine, or the part of it, that found the mention.
     """
@@ -45,9 +46,9 @@ class Mention:
 class EntityEngine(Protocol):
     """Finds entities in texts. Safe to call from several threads at once.
 
-    `extract` raises `PermanentError` for a text that will never pass, `TransientError` where a later
-    try may, `ConfigurationError` where no text would. A text without entities is no error. The same
-    version finds the same in the same text, as far as that is in the engine's hands.
+    `extract` raises `PermanentError` if this text will never pass, `TransientError` if a later try may,
+    and `ConfigurationError` if no text would. A text without entities is no error. The same version
+    finds the same in the same text, unless a service behind it changes.
     """
 
     name: str
@@ -63,9 +64,9 @@ class EntityEngine(Protocol):
 
 
 def apart(mentions: Iterable[Mention], characters: int) -> list[Mention]:
-    """Those mentions that overlap no better one, in the order of their places.
+    """The mentions without those that overlap a better one, in the order of their places.
 
-    Better is the type that comes earlier, then the longer, then the one that begins earlier.
+    Of two, the better is the one of the earlier type, then the longer, then the one that begins first.
 
     Args:
         characters: length of the text.

@@ -1,6 +1,6 @@
 """The local engine: rules, in worker processes with limits, because the texts are untrusted.
 
-Belongs here: dividing a text into pieces, and what a piece's failure means for the document. Does not
+Belongs here: dividing a text into pieces, and what a worker's fault means for the document. Does not
 belong here: the rules (`sandbox`).
 """
 
@@ -23,19 +23,19 @@ from ingest_assets.extraction.engine import Mention
 from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, WorkerPool
 
 NAME = "local"
-# A version counts up when the rules of `sandbox.patterns`, or those of `sandbox.names`, find something
-# else in the same text; Dagit then shows what is stored as out of date. Read from the packages'
-# metadata: this process must not load what searches untrusted texts.
+# Raise "rules 1" with a change of `sandbox.patterns`, and "names 1" with one of `sandbox.names`, that
+# finds something else in the same text: Dagit then shows stored entities as out of date. The libraries'
+# versions come from their metadata, because this process must not load what searches untrusted texts.
 RULES_VERSION = f"rules 1, eyecite {version('eyecite')}, phonenumbers {version('phonenumbers')}"
 VERSION = f"{RULES_VERSION}; names 1, pycountry {version('pycountry')}, cleanco {version('cleanco')}"
 
 # Loaded by the worker processes.
 _OPERATIONS = "ingest_assets.extraction.sandbox.operations"
-# A piece ends with a paragraph or sentence, so that few names are cut in two. An expression that took
-# quadratic time would take it over one piece alone.
+# Pieces end with a paragraph or sentence, so few names are cut in two. A rule that took quadratic time
+# would take it over one piece only.
 _PIECES = Chunker(characters=10_000, overlap=0)
 _LIMITS = Limits(cpu_seconds=20, wall_seconds=120)
-# The longest text that is kept, 32 MB, takes about a minute.
+# For one text. The longest that is stored, 32 MB, takes about a minute.
 _CPU_SECONDS = 600.0
 MAX_MENTIONS = 200_000
 
@@ -44,7 +44,7 @@ class LocalEngine:
     """Finds entities by rule on this machine. Thread-safe; the threads share the processes.
 
     Args:
-        workers: processes; they start with the first text.
+        workers: number of processes; they start with the first text.
     """
 
     name = NAME
@@ -63,7 +63,7 @@ class LocalEngine:
         """
         mentions: list[Mention] = []
         cpu_seconds = 0.0
-        # As many at a time as there are processes: a long text leaves the others their turn.
+        # No more than there are processes, so that a long text does not keep others waiting.
         under_way: deque[tuple[Chunk, Future[Answer]]] = deque()
         pieces = _PIECES.split(text)
         try:
@@ -90,7 +90,7 @@ class LocalEngine:
 
 
 def require_few(mentions: list[Mention]) -> None:
-    """Refuse what is data rather than a document.
+    """Refuse a text with so many mentions that it is data rather than a document.
 
     Raises:
         PermanentError: `too_many_mentions`.

@@ -1,7 +1,8 @@
-"""What is the same wherever the same is meant: a mention's normalised value, from its words alone.
+"""The normalised value of a mention: the same for all mentions of one thing, made from its words alone.
 
-Belongs here: one function a type, which knows of no document and no other mention, so that the order of
-ingestion cannot matter. Does not belong here: finding mentions, and names that are nearly alike
+`Acme, Inc.` and `THE ACME CO.` both become `acme`, and `$2.5 million` becomes `USD 2500000`. Belongs
+here: a function for each type. It sees neither the document nor other mentions, so the order of
+ingestion cannot change a value. Does not belong here: finding mentions, and names that are nearly alike
 (`similar`).
 """
 
@@ -17,7 +18,7 @@ from functools import lru_cache
 import pycountry
 from cleanco import basename
 
-# An index entry of Postgres takes 2,704 bytes, and a character up to four.
+# Values are indexed: an entry of a Postgres index has at most 2,704 bytes, and a character up to four.
 MAX_CHARACTERS = 400
 
 _SPACES = re.compile(r"\s+")
@@ -61,12 +62,13 @@ _TITLES = frozenset(("mr", "mrs", "ms", "miss", "dr", "prof", "sir", "hon", "esq
 
 
 def plain(text: str) -> str:
-    """The text on one line, composed, case folded: what is left when layout and case mean nothing."""
+    """The text on one line, in Unicode's form NFKC, case folded: without layout and case."""
     return _SPACES.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()[:MAX_CHARACTERS]
 
 
 def _words(text: str) -> list[str]:
-    # Full stops and apostrophes go without a trace: L.L.C. is LLC, Bj's is Bjs.
+    # Full stops and apostrophes are removed, other punctuation divides words: L.L.C. is llc, Bj's is
+    # bjs.
     together = re.sub(r"[.'\u2019`\u00b4]", "", plain(text))
     return _NO_WORD.sub(" ", together).replace("&", " and ").split()
 
@@ -94,14 +96,14 @@ def person(text: str) -> str:
 
 
 def date_of(match: re.Match[str]) -> str | None:
-    """The ISO date of what one of `DATES` matched: `2001-04-18`, or `2001-04` where no day is named.
+    """The ISO date of a match of `DATES`: `2001-04-18`, or `2001-04` if it names no day.
 
-    None for a day that never was.
+    None for a date that does not exist, such as February 30.
     """
     parts = match.groupdict()
     year = _full_year(parts["year"])
     if "first" in parts:
-        # As in the United States, unless the first number can be no month.
+        # Month first, as in the United States, unless the first number cannot be a month.
         month, day = int(parts["first"]), int(parts["second"])
         return _iso_date(year, month, day) or _iso_date(year, day, month)
     month_name, day_digits = parts["month"], parts.get("day")
@@ -110,7 +112,7 @@ def date_of(match: re.Match[str]) -> str | None:
 
 
 def date_value(text: str) -> str | None:
-    """The ISO date that a text is, if it is one; for engines that find dates but do not read them."""
+    """The ISO date in a text, if there is one; for engines that find dates without reading them."""
     return _value(text, DATES, date_of, re.IGNORECASE)
 
 
@@ -122,13 +124,13 @@ def _iso_date(year: int, month: int, day: int | None) -> str | None:
 
 
 def _full_year(digits: str) -> int:
-    """The year that two or four digits mean; 69 and above are of the last century, as in POSIX."""
+    """The year of two or four digits; 69 to 99 are of the 20th century, as in POSIX."""
     year = int(digits)
     return year if len(digits) > 2 else year + (1900 if year >= 69 else 2000)
 
 
 def money_of(match: re.Match[str]) -> str:
-    """The amount that one of `MONEY` matched: `USD 2500000` for `$2.5 million`; cents are kept."""
+    """The amount of a match of `MONEY`: `USD 2500000` for `$2.5 million`; cents are kept."""
     currency = re.sub(r"[\s.]", "", match["currency"]).upper()
     magnitude = _MAGNITUDES.get((match["magnitude"] or "").lower(), 1)
     digits = f"{Decimal(match['amount'].replace(',', '')) * magnitude:f}"
@@ -137,7 +139,7 @@ def money_of(match: re.Match[str]) -> str:
 
 
 def money_value(text: str) -> str | None:
-    """The amount of money that a text is, as `money_of` writes it, if it is one."""
+    """The amount of money in a text, as `money_of` writes it, if there is one."""
     return _value(text, MONEY, money_of)
 
 
@@ -154,13 +156,13 @@ def _value(
 
 
 def percentage(amount: str) -> str:
-    """`5.5` for `5.50 %`."""
+    """The number without trailing zeros: `5.5` for `5.50 %`."""
     digits = f"{Decimal(amount):f}"
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def url(text: str) -> str:
-    """Scheme and `www.` do not make another page; case matters only in the path."""
+    """The address without scheme and `www.`, its host in lower case: `acme.com/Terms`."""
     address = re.sub(r"^https?://", "", text.strip(), flags=re.IGNORECASE)
     host, slash, path = address.partition("/")
     return (host.lower().removeprefix("www.") + slash + path).rstrip("/")[:MAX_CHARACTERS]
@@ -170,7 +172,7 @@ def url(text: str) -> str:
 def gazetteer() -> Mapping[str, str]:
     """ISO 3166 codes of countries, and of states of the US, Canada and the UK, by plain name.
 
-    Georgia is the American state: in agreements it mostly is.
+    Georgia is the American state, which agreements mostly mean.
     """
     places: dict[str, str] = {}
     for country in pycountry.countries:
@@ -181,7 +183,7 @@ def gazetteer() -> Mapping[str, str]:
         for division in pycountry.subdivisions.get(country_code=country_code):  # type: ignore[no-untyped-call]
             if country_code != "GB" or division.type == "Country":
                 places[plain(division.name.partition(",")[0])] = division.code
-    # Spellings that ISO does not list, and names that mean another thing far more often.
+    # Spellings that ISO does not list; and names that mostly mean something else, which are left out.
     places |= {"northern ireland": "GB-NIR", "washington, d.c.": "US-DC", "u.s.a.": "US"}
     places |= {"united states of america": "US", "great britain": "GB", "russia": "RU"}
     for ambiguous in ("guam", "chad", "jordan", "reunion", "province"):
@@ -190,6 +192,6 @@ def gazetteer() -> Mapping[str, str]:
 
 
 def jurisdiction(text: str) -> str | None:
-    """The ISO 3166 code of a state or country (`US-DE`, `GB`), None for what the gazetteer lacks."""
+    """The ISO 3166 code of a state or country (`US-DE`, `GB`); None if the gazetteer lacks it."""
     name = re.sub(r"^(the )?(state|commonwealth|republic|province) of ", "", plain(text))
     return gazetteer().get(name)

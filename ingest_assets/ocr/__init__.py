@@ -1,1 +1,1 @@
-"""Text recognition: what an engine is (`engine`), and the engines. Imports no Dagster."""
+"""Text recognition: what an engine is (`engine`), the local engine, and Amazon Textract."""

@@ -1,7 +1,7 @@
-"""What a recognition engine is: the protocol that the local engine and Amazon Textract both keep.
+"""What a recognition engine is: the protocol of the local engine and of Amazon Textract.
 
-Belongs here: the types that cross the line between `document_text` and an engine. Does not belong
-here: anything that one engine alone needs.
+Belongs here: the types that the stage `document_text` and an engine exchange. Does not belong here:
+anything that one engine alone needs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from ingest_assets.notes import Note
 
-# Types that are text already: no engine has anything to recognise in them.
+# Types that consist of text: there is nothing to recognise in them.
 TEXT_MIME_TYPES = frozenset(
     {
         "text/plain",
@@ -24,13 +24,13 @@ TEXT_MIME_TYPES = frozenset(
 
 @dataclass(frozen=True)
 class StoredObject:
-    """The document as S3 holds it: what an engine is given.
+    """The document as S3 holds it, which an engine reads.
 
     Attributes:
-        document_uuid: names the document in what an engine keeps of it.
+        document_uuid: under it an engine keeps what it has to remember of the document.
         size_bytes: size of the object in bytes.
-        mime_type: as found by content at registration, not by the file's name.
-        download: writes the whole object to an open binary file, streaming.
+        mime_type: type that was found from the content, not from the file's name.
+        download: writes the whole object to an open binary file, in blocks.
     """
 
     document_uuid: UUID
@@ -47,7 +47,7 @@ class Page:
 
     Attributes:
         number: counted from 1.
-        text: as read; may be empty. Lines end with ``\\n``.
+        text: may be empty. Lines end with ``\\n``.
         origin: `text-layer` when the document itself carries the text, `ocr` when it was recognised.
         confidence: mean confidence of the words, 0 to 1; None where nothing was recognised.
     """
@@ -60,7 +60,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Recognition:
-    """All that an engine found in one document.
+    """What an engine read in one document.
 
     Attributes:
         pages: in order, numbered from 1 without gaps.
@@ -81,13 +81,13 @@ class Recognition:
 class OcrEngine(Protocol):
     """Reads documents. Safe to call from several threads at once.
 
-    `recognise` raises `PermanentError` for a document that will never read (corrupt, encrypted),
-    `TransientError` where a later try may pass, `ConfigurationError` where no document would.
-    A document without readable text is no error: its pages are empty.
+    `recognise` raises `PermanentError` if the document can never be read (corrupt, encrypted),
+    `TransientError` if a later try may pass, and `ConfigurationError` if no document would. A document
+    without readable text is no error: its pages are empty.
 
     Attributes:
-        documents_at_a_time: how many documents to give it at a time, where they wait for others and
-            not for this machine; None: no more than the machine works on.
+        documents_at_a_time: for an engine that reads outside this machine, how many documents may wait
+            there at a time; None for one that reads on this machine.
     """
 
     name: str
@@ -106,9 +106,9 @@ class OcrEngine(Protocol):
         ...
 
     def let_go(self) -> None:
-        """Give up documents that wait for others and not for this machine: the run is cancelled.
+        """Stop waiting for documents that are read outside this machine, because the run is cancelled.
 
-        They fail with a transient error, and lose nothing.
+        They fail with a transient error. What was paid for is found by the next try.
         """
         ...
 

@@ -1,12 +1,11 @@
 """Names of organisations, people and jurisdictions, found by rule.
 
-Belongs here: the rules. Does not belong here: a model. Both were measured on the known facts of 254
-agreements (`bench/entities.py` holds the method).
+Belongs here: the rules. `bench/entities.py` measures them on known facts of agreements.
 
 An organisation is a run of capitalised words that ends with a legal form (`Inc.`, `LLC`, `Bank`), or
-that is followed by what it is (`, a Delaware corporation`) or by what it is called from here on (`(the
-"Company")`). A person is a given name of the US census of 1990 followed by a capitalised surname. A
-jurisdiction is a name of the ISO 3166 gazetteer.
+that is followed by a description (`, a Delaware corporation`) or by a defined term (`(the "Company")`).
+A person is a given name of the US census of 1990 followed by a capitalised surname. A jurisdiction is a
+name of the ISO 3166 gazetteer.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ _FORMS = _set(
     association foundation university institute ventures fund laboratories associates pc na
     enterprises industries international technologies systems capital"""
 )
-# Behind these another name begins.
+# Legal forms that end a name: what follows belongs to the next.
 _ENDS = _set("inc incorporated corp llc lp llp ltd plc gmbh")
 _ARTICLES = frozenset(("the", "of", "for"))
 _INSIDE = frozenset(("of", "the", "de", "la", "and", "&", "for", "van", "von", "del", "der"))
-# Capitalised in headings and in agreements' defined terms; no organisation's name begins with one.
+# Words that headings and defined terms capitalise; no name of an organisation begins with one.
 _NO_NAME = _set(
     """a an the this that these those such any each every all no said its his her their our your
     between among by with without from to in on at as is are was were be been if when where whereas
@@ -59,7 +58,7 @@ _NO_NAME = _set(
     other others following foregoing same own former current prior either neither both
     telephone phone fax facsimile email address suite floor street avenue road drive boulevard"""
 )
-# A given name before one of these is none: `Grant General Counsel`, `Virginia State`.
+# Before one of these a given name is no name: `Grant General Counsel`, `Virginia State`.
 _NO_SURNAME = _NO_NAME | _set("chief general senior new old united state states county city street")
 _INITIAL = re.compile(r"[A-Z]\.?$|(?:[A-Z]\.){2,4}$")
 _GENERATION = frozenset(("jr", "sr", "ii", "iii", "iv"))
@@ -76,7 +75,7 @@ _CALLED = re.compile(
 
 
 class _Word:
-    """A token with its place, and what it is without the punctuation around it."""
+    """A token with its place, and the word in it without punctuation around it."""
 
     __slots__ = ("bare", "end", "folded", "raw", "start")
 
@@ -97,12 +96,12 @@ class _Word:
 
     @property
     def closes(self) -> bool:
-        """Whether no name goes on behind it."""
+        """Whether a name that the word is in ends with it."""
         return self.raw[-1] in ',;:)]}"”' or self.bare != self.raw.lstrip(_EDGES)
 
     @property
     def opens(self) -> bool:
-        """Whether no name goes on before it."""
+        """Whether a name that the word is in begins with it."""
         return self.raw[0] in '([{"“'
 
 
@@ -123,7 +122,7 @@ def _organizations(text: str, words: Sequence[_Word]) -> Iterator[Mention]:
             last = place
             following = words[place + 1] if place + 1 < len(words) else None
             if following and following.folded in _FORMS and following.capitalised:
-                continue  # Co., Ltd.: the last one ends the name
+                continue  # Co., Ltd.: the last form ends the name
             first = _beginning(words, last)
             if first is not None:
                 yield _organization(text, words, first, last)
@@ -137,7 +136,7 @@ def _organizations(text: str, words: Sequence[_Word]) -> Iterator[Mention]:
 
 
 def _beginning(words: Sequence[_Word], end: int) -> int | None:
-    """Where the run of capitalised words begins that goes before the word at `end`; None: nowhere."""
+    """Where the run of capitalised words before the word at `end` begins; None if there is none."""
     first = None
     place = end - 1
     while place >= max(0, end - _WORDS_IN_A_NAME):
@@ -145,7 +144,7 @@ def _beginning(words: Sequence[_Word], end: int) -> int | None:
         form_follows = place == end - 1 or words[place + 1].folded in _FORMS
         listed = place + 2 < end and words[place + 2].folded in ("and", "&")  # Sears, Roebuck and Co.
         if word.folded in _ENDS and not form_follows:
-            break  # the name before this one
+            break  # of the name before this one
         if word.closes and not (word.raw[-1] == "," and (form_follows or listed)):
             break
         if word.folded in _INSIDE:
@@ -166,7 +165,7 @@ def _beginning(words: Sequence[_Word], end: int) -> int | None:
 
 
 def _ends_a_sentence(word: _Word) -> bool:
-    """Whether it does, and is no abbreviation: an initial, `St.`, `Bros.`"""
+    """Whether the word ends a sentence, and is not an abbreviation such as `J.`, `St.`, `Bros.`"""
     if word.bare[-1] not in ".!?" or _INITIAL.match(word.bare):
         return False
     return len(word.bare) > 5 or not word.folded.isalpha()
@@ -193,7 +192,7 @@ def _organization(text: str, words: Sequence[_Word], first: int, last: int) -> M
 
 
 def _people(text: str, words: Sequence[_Word]) -> Iterator[Mention]:
-    """Mentions of people; a full stop behind a surname is the sentence's."""
+    """Mentions of people; a full stop after a surname is not part of the name."""
     place = 0
     while place < len(words) - 1:
         last = _person_end(words, place)
@@ -208,7 +207,7 @@ def _people(text: str, words: Sequence[_Word]) -> Iterator[Mention]:
 
 
 def _person_end(words: Sequence[_Word], first: int) -> int | None:
-    """Place of the last word of the person's name that begins here; None: there is none."""
+    """Index of the last word of the person's name that begins at `first`; None if none does."""
     given = words[first]
     if (
         not given.capitalised
@@ -235,7 +234,7 @@ def _person_end(words: Sequence[_Word], first: int) -> int | None:
     if following and following.folded in _GENERATION and following.capitalised:
         return place + 1
     if following and following.folded in _FORMS and not words[place].closes:
-        return None  # John Hancock Company
+        return None  # John Hancock Company is no person
     return place
 
 
@@ -258,7 +257,7 @@ def _is_person(words: Sequence[_Word]) -> bool:
 
 @lru_cache(maxsize=1)
 def _given_names() -> frozenset[str]:
-    """Given names of the US census of 1990, as the package `names` ships them (MIT)."""
+    """Given names of the US census of 1990, from the data of the package `names` (MIT)."""
     folder = Path(census.__file__).parent
     lines = [
         line

@@ -1,7 +1,7 @@
-"""What a worker process of the local engine can be asked to do, as functions of JSON values.
+"""The operations of the local engine's worker processes, as functions of JSON values.
 
 Belongs here: what runs under the limits of `workers.pool`. Does not belong here: dividing a text into
-pieces (`local`), and the rules themselves.
+pieces (`extraction.local`), and the rules themselves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ingest_assets.extraction.sandbox import names, patterns
 
 
 def entities(text: str) -> list[list[Any]]:
-    """Find by rule: the fields of each `Mention`, in their order."""
+    """Find mentions by rule; returns the values of the fields of each `Mention`, in their order."""
     found = apart([*patterns.find(text), *names.find(text)], len(text))
     return [list(vars(mention).values()) for mention in found]
 

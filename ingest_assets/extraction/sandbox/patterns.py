@@ -1,10 +1,10 @@
-"""Mentions that their own form gives away: dates, amounts, addresses, numbers, citations.
+"""Mentions that have a form of their own: dates, amounts, addresses, numbers, citations.
 
-Belongs here: what both engines find by rule. Does not belong here: names, which need more than a form,
-and what a mention means (`normal`).
+Belongs here: what both engines find by rule. Does not belong here: names (`names`), and the value of a
+mention (`normal`).
 
-Texts come from untrusted files. Each expression here takes a time proportional to the text: what
-repeats is bounded.
+Texts come from untrusted files. All repetitions in the expressions are bounded, so that each takes a
+time proportional to the length of the text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _URL = r"(?<![\w@.])(?:https?://|www\.)[^\s<>\"'“”()\[\]{}|\\^`]{3,300}"
 
 
 def find(text: str) -> Iterator[Mention]:
-    """Mentions of all these types, type by type; those of different types may overlap."""
+    """All mentions, type by type; mentions of different types may overlap."""
     full = (models.FullCaseCitation, models.FullJournalCitation, models.FullLawCitation)
     for expression in (re.compile(pattern, re.IGNORECASE) for pattern in normal.DATES):
         yield from _all(text, "date", expression, normal.date_of)
