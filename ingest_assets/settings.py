@@ -135,6 +135,12 @@ class WorkerSettings(BaseModel):
 class OcrSettings(RegionSettings, WorkerSettings):
     """Who reads the documents, and what may be asked of Amazon Textract."""
 
+    scratch_dir: str = Field(
+        "",
+        description="Directory, closed to others, for documents while they are read; `scratch` below "
+        "INGEST_DATA_DIR when not set.",
+    )
+
     ocr_engine: Literal["local", "textract"] = Field(
         "local",
         description="What recognises text. `local`: Tesseract in processes of this machine; "
@@ -242,6 +248,11 @@ class Settings(
         description="Any S3, with AWS's own variables for its credentials (`AWS_ACCESS_KEY_ID`, "
         "`AWS_PROFILE`, …); embedded where not set.",
     )
+
+    @model_validator(mode="after")
+    def _scratch_below_data(self) -> Settings:
+        self.scratch_dir = self.scratch_dir or str(self.data_dir.absolute() / "scratch")
+        return self
 
     @property
     def plans_dir(self) -> Path:

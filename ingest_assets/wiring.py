@@ -10,6 +10,7 @@ command needs, and must answer at once.
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ def local_reader(settings: OcrSettings) -> LocalEngine:
     from ingest_assets.ocr.local import LocalEngine
     from ingest_assets.workers.pool import Limits
 
-    return LocalEngine(settings.ocr_workers, Limits(cpu_seconds=settings.ocr_page_seconds))
+    return LocalEngine(
+        settings.ocr_workers,
+        Limits(cpu_seconds=settings.ocr_page_seconds),
+        Path(settings.scratch_dir) if settings.scratch_dir else None,
+    )
 
 
 def ocr_engine(settings: OcrSettings, database: Database, objects: ObjectStore) -> OcrEngine:

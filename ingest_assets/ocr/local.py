@@ -7,11 +7,10 @@ here: anything that looks at a document's bytes; that is `ocr.sandbox`, in worke
 from __future__ import annotations
 
 import base64
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from ingest_assets.errors import (
 from ingest_assets.failpoints import failpoint
 from ingest_assets.notes import Note
 from ingest_assets.ocr.engine import Page, Recognition, StoredObject
+from ingest_assets.scratch import Scratch
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, WorkerPool
 
@@ -64,6 +64,7 @@ class LocalEngine:
     Args:
         workers: processes that parse and recognise; one a core.
         limits: what one page may use; see `Limits`.
+        scratch: directory for documents while they are read; see `Scratch`.
 
     Raises:
         ConfigurationError: `ocr_does_not_start` when the worker processes do not work here.
@@ -72,23 +73,25 @@ class LocalEngine:
     name = NAME
     documents_at_a_time: int | None = None
 
-    def __init__(self, workers: int, limits: Limits | None = None) -> None:
+    def __init__(self, workers: int, limits: Limits | None = None, scratch: Path | None = None) -> None:
         self._workers = workers
         self.version = version()
+        with room_on_disk():
+            self._scratch = Scratch(scratch)
         self._pool = WorkerPool(workers, limits or Limits(), _OPERATIONS, _explain)
         try:
             self._pool.submit("versions").result()
         except BaseException:
-            self._pool.close()
+            self.close()
             raise
 
     def recognise(self, document: StoredObject) -> Recognition:
         """Read all pages of one document; see `OcrEngine`.
 
-        Needs the object's size on disk (`TMPDIR`), twice that if a PDF has to be repaired.
+        Needs the object's size on disk, twice that if a PDF has to be repaired.
         """
-        with _scratch() as folder:
-            path = Path(folder, "document")
+        with self.scratch_folder() as folder:
+            path = folder / "document"
             with room_on_disk(), path.open("wb") as file:
                 document.download(file)
             reading = _Reading(self._pool, self._workers, path, document)
@@ -113,20 +116,25 @@ class LocalEngine:
         """Have a worker do one operation of `ocr.sandbox.operations`, for another engine."""
         return self._pool.submit(operation, **arguments).result().value
 
+    @contextmanager
+    def scratch_folder(self) -> Iterator[Path]:
+        """A folder for files that hold a document, which goes with the block.
+
+        Raises:
+            TransientError: `no_scratch_space`.
+        """
+        with ExitStack() as stack:
+            with room_on_disk():
+                folder = stack.enter_context(self._scratch.folder())
+            yield folder
+
     def let_go(self) -> None:
         """Nothing waits for others here: what has begun ends."""
 
     def close(self) -> None:
         """End the worker processes; documents that are being read fail with `engine_closed`."""
         self._pool.close()
-
-
-@contextmanager
-def _scratch() -> Iterator[str]:
-    with room_on_disk():
-        folder = tempfile.TemporaryDirectory(prefix="ingest-ocr-")
-    with folder as name:
-        yield name
+        self._scratch.close()
 
 
 @contextmanager

@@ -281,12 +281,12 @@ class _Worker:
             WorkerError: what became of the worker.
         """
         started = time.monotonic()
-        self._computed = self._cpu_seconds()
         try:
             assert self._process.stdin is not None  # noqa: S101  # For the type checker.
             self._process.stdin.write(request)
             if not self._wait(started + self._limits.slow_seconds):
                 self.was_slow = True
+                self._computed = self._cpu_seconds()
                 when_slow()
             reply = self._receive(started + self._limits.wall_seconds)
         except _LOST as error:

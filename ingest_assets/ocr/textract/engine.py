@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -270,8 +269,8 @@ class TextractEngine:
             self._jobs.failed(job, "failed", error, warnings=answer.get("Warnings"))
             raise error
         raw_key = f"derived/{job.document_uuid}/textract/{job.client_request_token}.jsonl.gz"
-        with room_on_disk(), tempfile.TemporaryDirectory(prefix="ingest-textract-") as folder:
-            path = Path(folder, "answers")
+        with room_on_disk(), self._reader.scratch_folder() as folder:
+            path = folder / "answers"
             reader = self._take(job, answer, path)
             self._objects.put_derived_file(raw_key, path, "application/gzip")
         self._jobs.collected(
@@ -303,7 +302,11 @@ class TextractEngine:
     def _read_again(self, job: Job) -> BlockReader:
         """Read what a job's answers were, from where they are kept."""
         reader = BlockReader()
-        with room_on_disk(), tempfile.TemporaryFile(prefix="ingest-textract-") as file:
+        with (
+            room_on_disk(),
+            self._reader.scratch_folder() as folder,
+            (folder / "answers").open("w+b") as file,
+        ):
             self._objects.download(str(job.raw_key), file)
             file.seek(0)
             with gzip.open(file, "rt", encoding="utf-8") as answers:

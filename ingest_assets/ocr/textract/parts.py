@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,8 +92,8 @@ class Surveyor:
             raise PermanentError("object_missing", f"{self._objects.uri(document.key)} is not there.")
         if document.mime_type in _PICTURES and document.size_bytes > self._limits.picture_bytes:
             raise _too_large(document, self._limits)
-        with room_on_disk(), tempfile.TemporaryDirectory(prefix="ingest-textract-") as folder:
-            path = Path(folder, "document")
+        with room_on_disk(), self._reader.scratch_folder() as folder:
+            path = folder / "document"
             with path.open("wb") as file:
                 document.download(file)
             pages, thumbnail, notes = self._look(path, document)
