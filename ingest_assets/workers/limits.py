@@ -1,7 +1,7 @@
-"""What the operating system holds a worker process to.
+"""Limits that the operating system enforces on a worker process.
 
-Belongs here: resource limits and the tie to the parent's life. Does not belong here: what to do
-when a limit is hit; the parent decides that.
+Belongs here: limits on resources, and ending with the parent. Does not belong here: what follows when a
+limit is reached (`pool`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Have the kernel kill this process when the parent's thread that started it ends (Linux).
+    """Have Linux kill this process when the thread of the parent that started it ends.
 
-    Elsewhere an orphan ends when it next reads its closed input, or at its CPU limit.
+    On other systems an orphan ends when it next reads from its closed input, or at its CPU limit.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -31,14 +31,14 @@ def limit_process(memory_bytes: int, file_bytes: int) -> None:
     """Cap the address space and the size of files that this process writes; no core dumps."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    if sys.platform == "linux":  # macOS refuses or ignores it.
+    if sys.platform == "linux":  # macOS refuses or ignores this limit.
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
 def allow_cpu(seconds: float) -> None:
-    """Let this process use so many more seconds of CPU; the kernel ends it with SIGXCPU then.
+    """Let this process use this much more CPU time; the kernel then ends it with SIGXCPU.
 
-    The limit counts from the start of the process, so each task moves it on.
+    The kernel counts from the start of the process, so each task calls this again.
     """
     usage = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(usage.ru_utime + usage.ru_stime + seconds) + 1
@@ -46,7 +46,7 @@ def allow_cpu(seconds: float) -> None:
 
 
 def address_space_bytes() -> int:
-    """Return the address space in use now, in bytes; 0 where the system does not tell."""
+    """Return the address space in use now, in bytes; 0 if the system does not say."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return 0

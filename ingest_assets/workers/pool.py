@@ -1,14 +1,14 @@
 """A pool of worker processes that may die at any time.
 
-Belongs here: starting workers with limits, handing them tasks, and finding out what became of a worker
-that did not answer. Does not belong here: what the tasks are, and what such a fault means for the
-document; whoever uses the pool says that.
+Belongs here: starting workers with limits, giving them tasks, and finding out what became of a worker
+that did not answer. Does not belong here: the tasks, and what a worker's fault means for a document;
+each user of the pool explains that.
 
-Why not a library's pool: workers that share pipes and locks share their fate. `concurrent.futures`
-fails every task when one process dies; in pebble, one that is killed while it holds the pool's lock
-or before it took a task stops the pool. Here each worker has a thread and a pair of pipes of its
-own, so that nothing is shared. Both also inherit the parent's environment, secrets included, and
-unpickle whatever a worker sends.
+Why not a library's pool? Where workers share pipes and locks, one that dies can stop the others:
+`concurrent.futures` fails every task when one process dies, and pebble's pool stops when a process is
+killed while it holds the pool's lock or before it took a task. Here each worker has a thread and a pair
+of pipes of its own. Both libraries also give workers the parent's environment with its secrets, and
+unpickle what a worker sends.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text
 from ingest_assets.workers import protocol
 
-# What a worker gets of the environment: no credentials, which no parser has any need of.
+# Variables that a worker inherits. Credentials are not among them: no parser needs them.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "TZ")
 
-# Seconds for a worker to start, on a machine that is busy.
+# Seconds that a worker may take to start on a busy machine.
 _START_SECONDS = 60
 
-# Characters of a worker's sentence that are kept: it may be made of what a document holds.
+# Characters of a worker's message that are kept, because it may quote the document.
 _LONGEST_MESSAGE = 1000
 
 _LOST = (BrokenPipeError, ConnectionResetError, EOFError)
@@ -85,10 +85,10 @@ class Limits:
 
     Attributes:
         cpu_seconds: CPU time; past it the kernel ends the worker (`timed_out`).
-        slow_seconds: time by the clock after which a task no longer keeps others waiting: another
-            process takes its turn, and the operating system shares the cores between them. So at
-            most twice as many processes run as there are workers.
-        wall_seconds: time by the clock without computing; past it the task is given up (`stalled`).
+        slow_seconds: wall time after which a task no longer keeps others waiting: another process takes
+            the next task, and the operating system shares the cores between both. At most twice as many
+            processes run as there are workers.
+        wall_seconds: wall time without computing; past it the task is given up (`stalled`).
         memory_bytes: address space of a worker. Linux only.
         file_bytes: size of a file that a worker writes.
         reply_bytes: size of an answer.
@@ -104,11 +104,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a task came to.
+    """The answer to a task.
 
     Attributes:
         value: what the operation returned.
-        cpu_seconds: what it took to compute, as the worker says.
+        cpu_seconds: CPU time that it took, as the worker measured it.
     """
 
     value: Any
@@ -122,10 +122,14 @@ class _Task:
 
 
 class WorkerPool:
-    """Runs operations in so many processes. Thread-safe.
+    """Runs operations in worker processes. Thread-safe.
 
-    Processes start with their first task, and end with the pool or with this process, even if it is
+    A process starts with its first task, and ends with the pool or with this process, even if this is
     killed.
+
+    Example:
+        pool = WorkerPool(2, Limits(), "ingest_assets.ocr.sandbox.operations", explain)
+        pool.submit("survey", path="/tmp/a.pdf", mime_type="application/pdf").result().value
 
     Args:
         workers: tasks that run at a time, as long as none is slow; one a core.
@@ -147,8 +151,8 @@ class WorkerPool:
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._closed = False
         self._live: set[_Worker] = set()
-        self._lock = threading.Lock()  # Over the two above, and what is put into the queue.
-        # A thread keeps its turn from task to task, and gives it away when a task turns out slow.
+        self._lock = threading.Lock()  # Guards the two above, and putting tasks into the queue.
+        # A thread that works holds one of these. It gives it to another when its task turns out slow.
         self._turns = threading.Semaphore(workers)
         self._threads = [
             threading.Thread(target=self._serve, name=f"worker-{index}", daemon=True)
@@ -173,7 +177,7 @@ class WorkerPool:
         return task.future
 
     def close(self) -> None:
-        """End the workers at once; tasks not done fail as `closed`."""
+        """End the workers at once; tasks that have no answer yet fail as `closed`."""
         with self._lock:
             self._closed = True
             for worker in self._live:
@@ -185,9 +189,9 @@ class WorkerPool:
             thread.join()
 
     def _serve(self) -> None:
-        """Keep one worker and feed it.
+        """Give tasks to one worker, until the pool is closed.
 
-        This thread starts the process, and the kernel ends the process when this thread ends.
+        This thread starts the worker process, because Linux ends the process when the thread ends.
         """
         worker: _Worker | None = None
         self._turns.acquire()
@@ -199,14 +203,15 @@ class WorkerPool:
                     raise WorkerError("closed")
                 worker = worker or self._hire()
                 answer = worker.ask(task.request, when_slow=self._turns.release)
-            except BaseException as error:  # noqa: BLE001  # Whoever waits for the task gets it.
+            except BaseException as error:  # noqa: BLE001  # The future raises it.
                 fault = WorkerError("closed") if self._closed else error
                 task.future.set_exception(self._explained(fault))
             else:
                 task.future.set_result(answer)
             was_slow = worker is not None and worker.was_slow
             if worker is not None and (worker.finished or was_slow):
-                # After a slow task too: no more processes wait for work than there are turns.
+                # After a slow task, too, so that no more processes wait for tasks than there are
+                # workers.
                 self._dismiss(worker)
                 worker = None
             if was_slow:
@@ -237,7 +242,7 @@ class WorkerPool:
 
 
 class _Worker:
-    """One process, seen from the thread that feeds it."""
+    """One worker process, used by one thread."""
 
     def __init__(self, limits: Limits, operations: str) -> None:
         self.finished = False
@@ -252,9 +257,9 @@ class _Worker:
             "task_seconds": limits.cpu_seconds,
         }
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        # The worker finds this package wherever the parent did, installed or not.
+        # The worker imports this package from where the parent did, whether it is installed or not.
         environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
-        # numpy would reserve address space for a thread on each core.
+        # Otherwise numpy reserves address space for a thread on each core.
         environment["OPENBLAS_NUM_THREADS"] = "1"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ingest_assets.workers", json.dumps(config)],
@@ -309,7 +314,7 @@ class _Worker:
         return Answer(reply["value"], reply["cpu_seconds"])
 
     def kill(self) -> None:
-        """End the process from another thread; the one that feeds it sees it die."""
+        """End the process from another thread; the one that uses it notices."""
         self._process.kill()
 
     def end(self) -> None:
@@ -319,7 +324,7 @@ class _Worker:
             if stream is not None:
                 stream.close()
         try:
-            # One that died tells why by its exit code, so give it a moment to do so.
+            # If it is dying, its exit code says why: wait for that for a moment.
             self._process.wait(timeout=0.5)
         except subprocess.TimeoutExpired:
             self._process.kill()
@@ -341,11 +346,11 @@ class _Worker:
         try:
             times = psutil.Process(self._process.pid).cpu_times()
         except psutil.Error:
-            return 0.0  # It has ended, or we may not look.
+            return 0.0  # It has ended, or may not be inspected.
         return float(times.user + times.system)
 
     def _wait(self, deadline: float) -> bool:
-        """Wait for the worker to say something or to end; false if it did neither in time."""
+        """Wait until the worker writes something or ends; False if it does neither in time."""
         assert self._process.stdout is not None  # noqa: S101  # For the type checker.
         poll = select.poll()
         poll.register(self._process.stdout, select.POLLIN)
@@ -357,7 +362,7 @@ class _Worker:
         data = bytearray()
         while len(data) < length:
             while not self._wait(deadline):
-                if self._computes():  # On a busy machine what needs a minute may take ten.
+                if self._computes():  # On a busy machine a minute of computing may take ten.
                     deadline = time.monotonic() + self._limits.wall_seconds
                     continue
                 raise WorkerError("stalled", f"{self._limits.wall_seconds:.0f} s")
@@ -369,7 +374,7 @@ class _Worker:
 
 
 def _presentable(text: object) -> str:
-    """What a worker says, fit to be stored and shown: no controls, no NUL, and not too long."""
+    """A worker's message as it can be stored and shown: no control characters, not too long."""
     return clean_text(str(text))[:_LONGEST_MESSAGE]
 
 

@@ -1,8 +1,9 @@
-"""How a pool and a worker process speak: a message is JSON behind its length in eight bytes.
+"""The messages between a pool and its worker processes: eight bytes of length, then JSON.
 
-Belongs here: the form of a message. Does not belong here: what it says, and waiting for it.
+Belongs here: the form of a message. Does not belong here: its content, and waiting for it.
 
-Never pickle: the pool reads what a process wrote that a document may have taken over.
+JSON and not pickle, because a document may take over the worker that writes the message, and unpickling
+it would run its code in the parent.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ HEADER_BYTES = _LENGTH.size
 
 
 def encode(message: Any) -> bytes:
-    """Return the message as it goes through a pipe.
+    """Return a message as bytes for a pipe.
 
-    A lone surrogate, as the path of a file may hold, becomes its JSON escape.
+    A lone surrogate, which the path of a file may hold, becomes its JSON escape.
     """
     body = json.dumps(message, ensure_ascii=False).encode("utf-8", errors="backslashreplace")
     return _LENGTH.pack(len(body)) + body
@@ -34,6 +35,6 @@ def decode(body: bytes) -> Any:
     """Return the message of a body.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     return json.loads(body)

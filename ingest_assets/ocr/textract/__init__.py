@@ -1,4 +1,4 @@
-"""Amazon Textract: the engine, its calls, its jobs' waiting, and what it answers.
+"""Amazon Textract: the engine, its calls, waiting for its jobs, and reading its answers.
 
-Imports no Dagster. The rows of jobs are `store.textract_jobs`.
+The rows of jobs are in `store.textract_jobs`.
 """

@@ -1,9 +1,7 @@
 """From Textract's blocks to pages of text.
 
-Belongs here: which lines a page has, and in which order they are read. Does not belong here: getting
-the blocks.
-
-The blocks: https://docs.aws.amazon.com/textract/latest/dg/how-it-works-lines-words.html
+Belongs here: which lines a page has, and in which order they are read. Does not belong here: fetching
+the blocks. Blocks: https://docs.aws.amazon.com/textract/latest/dg/how-it-works-lines-words.html
 """
 
 from __future__ import annotations
@@ -18,21 +16,21 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.engine import Page
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
-# Changes when the same blocks would give another text.
+# Raise this with a change that makes another text of the same blocks.
 VERSION = "order 1"
 
-# Lines of columns of running text are at least so wide; narrower ones are cells of a table, which is
-# read row by row. All measures are shares of the page's width or height.
+# A line of a column of running text has at least this width. Narrower ones are cells of a table, which
+# is read row by row. All measures are fractions of the page's width or height.
 _COLUMN_WIDTH = 0.2
 _COLUMN_LINES = 5
-# A page of so many lines is no page of running text, and looking for columns would take long.
+# A page with more lines is no running text, and looking for its columns would take long.
 _MOST_LINES = 1000
 # A column's neighbour stands beside at least so much of it.
 _SIDE_BY_SIDE = 0.5
 
 
 class Line(NamedTuple):
-    """A line of a page and the box around it, in shares of the page's width and height."""
+    """A line of a page and the box around it, in fractions of the page's width and height."""
 
     text: str
     left: float
@@ -42,7 +40,7 @@ class Line(NamedTuple):
 
 
 class BlockReader:
-    """Gathers blocks as they come, in memory of the lines alone: a job may have a million blocks."""
+    """Collects a job's blocks, of which there may be a million; keeps only the lines in memory."""
 
     def __init__(self) -> None:
         self.page_count = 0
@@ -56,7 +54,7 @@ class BlockReader:
         """Take one response of `GetDocumentTextDetection`.
 
         Raises:
-            PermanentError: `too_much_text`; Textract answers with a page that the document has not.
+            PermanentError: `too_much_text`; or Textract names a page that the document does not have.
         """
         self.page_count = response["DocumentMetadata"]["Pages"]
         self.warnings += response.get("Warnings") or []
@@ -76,15 +74,15 @@ class BlockReader:
                 self._confidences[number] = total + block["Confidence"] / 100, count + 1
 
     def pages(self, first_page: int = 1) -> list[Page]:
-        """Return all pages, those that Textract says nothing of without text.
+        """Return all pages; a page that Textract does not mention has no text.
 
         Args:
-            first_page: number that the first of them has in its document.
+            first_page: number of the first page in its document.
         """
         return [self._page(number, first_page - 1) for number in range(1, self.page_count + 1)]
 
     def missing(self, first_page: int = 1) -> list[int]:
-        """Numbers of the pages that Textract says nothing of."""
+        """Numbers of the pages that Textract does not mention."""
         numbers = range(1, self.page_count + 1)
         return [number + first_page - 1 for number in numbers if number not in self._lines]
 
@@ -113,8 +111,8 @@ class BlockReader:
 def in_reading_order(lines: Sequence[Line]) -> list[Line]:
     """Return a page's lines in the order in which a person reads them.
 
-    From top to bottom, what stands beside each other from left to right; but columns of running text
-    one after the other, between what runs across them.
+    Rows go from top to bottom, and lines of a row from left to right. Columns of running text are read
+    one after the other, between the lines that run across them.
     """
     gutter = _gutter(lines)
     if gutter is None:
@@ -132,7 +130,7 @@ def in_reading_order(lines: Sequence[Line]) -> list[Line]:
 
 
 def _in_rows(lines: Sequence[Line]) -> list[Line]:
-    """Order by rows: a line belongs to the row whose first line it overlaps by half."""
+    """Order lines by rows: a line belongs to a row if it overlaps half of the row's first line."""
     rows: list[list[Line]] = []
     for line in sorted(lines, key=attrgetter("top")):
         first = rows[-1][0] if rows else None
@@ -164,7 +162,7 @@ def _gutter(lines: Sequence[Line]) -> float | None:
 
 
 def _next_to(line: Line, lines: Iterable[Line]) -> list[float]:
-    """Return the left edge of the nearest line to the right of this one, if there is one."""
+    """Return the left edge of the nearest line to the right of a line; None if there is none."""
     edges = [other.left for other in lines if other.left > line.right and _overlap(line, other) > 0]
     return [min(edges)] if edges else []
 

@@ -1,11 +1,11 @@
-"""Calling Textract: each call in its turn, refused ones again, until patience ends.
+"""Calling Textract at the pace that all runs share, and repeating calls that were refused.
 
-Belongs here: pace, repetition and the shape of requests. Does not belong here: which job is started
-and when it is looked after.
+Belongs here: pace, repetition and the shape of requests. Does not belong here: which job is started,
+and when it is asked for.
 
-boto3 repeats nothing here, and its adaptive mode is not used: that keeps a pace for one client alone,
-where the account's quotas are shared by all runs. The pace is a row in the database
-(`TextractJobs.turn`): it slows down for all when one is refused, and grows again call by call.
+boto3 does not retry these calls, not even in its adaptive mode: that paces one client, but all runs
+share the account's quotas. The pace is a row in the database (`TextractJobs.turn`). A refused call
+slows all runs down, and each further call speeds them up again.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 _Answer = TypeVar("_Answer")
 
-# The largest page of an answer: https://docs.aws.amazon.com/textract/latest/dg/API_GetDocumentTextDetection.html
+# The largest page of an answer:
+# https://docs.aws.amazon.com/textract/latest/dg/API_GetDocumentTextDetection.html
 _MAX_RESULTS = 1000
-# After which a call that is refused again and again is given up.
+# After this time a call that goes on being refused is given up.
 PATIENCE_SECONDS = 600.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -42,12 +43,12 @@ _LONGEST_PAUSE_SECONDS = 30.0
 def textract_client(
     region: str | None, endpoint_url: str | None, connections: int = 10
 ) -> TextractClient:
-    """A client that calls once and does not repeat. Safe to share between threads.
+    """A client that does not retry. Safe to share between threads.
 
     Args:
-        region: None for what the environment or the profile says.
-        endpoint_url: None for Amazon's own.
-        connections: that are kept open.
+        region: AWS region; None for that of the environment or profile.
+        endpoint_url: address of Textract; None for Amazon's own.
+        connections: number of connections that stay open.
 
     Raises:
         ConfigurationError: no region is set.
@@ -76,12 +77,13 @@ class Calls:
         self._closed = threading.Event()
 
     def start(self, job: Job) -> str:
-        """Start a job, or find the one that its token started before; returns its id.
+        """Start a job, or find the one that its token started before; return its id.
 
-        It is the job's turn; for further tries, turns are waited for.
+        The caller has waited for the job's turn (`TextractJobs.reserve`); repetitions wait for theirs
+        here.
 
         Raises:
-            BotoCoreError, ClientError: the last refusal.
+            BotoCoreError, ClientError: the error of the last try.
         """
         place = {"Bucket": job.s3_bucket, "Name": job.s3_key}
         if job.s3_version:
@@ -97,34 +99,34 @@ class Calls:
         return answer["JobId"]
 
     def get(self, job_id: str, next_token: str | None = None) -> dict[str, Any]:
-        """Ask for a page of a job's results.
+        """Fetch one page of a job's results.
 
         Raises:
-            BotoCoreError, ClientError: the last refusal.
+            BotoCoreError, ClientError: the error of the last try.
         """
         delay = self._jobs.turn("get")
         return self._repeat("get", delay, lambda: self._get(job_id, next_token))
 
     def look(self, job_id: str) -> dict[str, Any]:
-        """Ask once how a job stands, and for the first page of its results if it has any.
+        """Ask once for a job's status, and for the first page of its results if it has any.
 
         Raises:
-            BotoCoreError, ClientError: the refusal.
+            BotoCoreError, ClientError: the error of the one call.
         """
         self.wait(self._jobs.turn("get"))
         return self._once("get", lambda: self._get(job_id, None))
 
     def wait(self, seconds: float) -> None:
-        """Sleep, unless the engine is closed meanwhile.
+        """Sleep.
 
         Raises:
-            RunEndedError: `engine_closed`.
+            RunEndedError: `engine_closed`; the engine was closed meanwhile.
         """
         if self._closed.wait(seconds):
             raise closed()
 
     def close(self) -> None:
-        """Break off all that waits."""
+        """Wake all threads that wait here; they raise `engine_closed`."""
         self._closed.set()
 
     def _get(self, job_id: str, next_token: str | None) -> dict[str, Any]:
@@ -143,7 +145,7 @@ class Calls:
             except (BotoCoreError, ClientError) as error:
                 if not faults.is_worth_repeating(error) or time.monotonic() > deadline:
                     raise
-            # Not all at the same moment again.
+            # A random pause, so that threads which were refused together do not call together again.
             self.wait(random.uniform(pause / 2, pause))  # noqa: S311  # No secret.
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             delay = self._jobs.turn(operation)
@@ -163,7 +165,7 @@ class Calls:
 
 
 def closed() -> RunEndedError:
-    """Return the error for what is broken off because the run ends."""
+    """Return the error for waiting that ends because the run ends."""
     return RunEndedError(
         "engine_closed",
         "Waiting for Textract was broken off, because its run ended.",

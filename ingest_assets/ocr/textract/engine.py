@@ -1,15 +1,15 @@
-"""The engine: a document becomes one or more of Textract's jobs, and their answers become its pages.
+"""The engine: Textract reads a document in one or more jobs, and their answers become its pages.
 
 Belongs here: the order of work on one document. Does not belong here: calling (`calls`), waiting
-(`watch`), reading answers (`blocks`), and looking at a document's bytes, which is `ocr.sandbox`, in
-worker processes.
+(`watch`), interpreting answers (`blocks`), and reading a document's bytes, which only worker processes
+do (`ocr.sandbox`).
 
-Always the asynchronous call, for single images, too: the synchronous one costs the same a page
-(https://aws.amazon.com/textract/pricing/) and takes no token, so that a crash between its answer and
-the database would be paid for twice.
+Images, too, are read by the asynchronous call. The synchronous one costs the same for each page
+(https://aws.amazon.com/textract/pricing/), but takes no token: after a crash between its answer and the
+commit the page would be paid for twice.
 
-Nothing here recognises text on this machine. What is text already (plain text, DOCX) is read here,
-because there is nothing in it to recognise, and no engine of Amazon's takes it.
+No text is recognised on this machine. The local engine reads only plain text and DOCX, in which there
+is nothing to recognise, and which Textract does not take.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
-# Documents that are fetched and looked at on this machine at a time; the others wait at Amazon's.
+# Documents that are fetched and examined on this machine at a time, before Textract gets them.
 _SURVEYED_AT_A_TIME = 8
-# Between two looks whether another job may be in flight.
+# While there are too many jobs in flight, the limit is checked again after this time.
 _FULL_SECONDS = 1.0
-# After a probe that nobody answered.
+# After a probe that failed for a reason that may pass, the next one comes after this time.
 _PROBE_AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class _Begun:
-    """A part of a document and the job that reads it; `answer` is None where it was read before."""
+    """A part of a document and the job that reads it. `answer` is None if its answers are stored."""
 
     part: Part
     job: Job
@@ -65,18 +65,18 @@ class _Begun:
 class TextractEngine:
     """Reads documents by Amazon Textract. Thread-safe.
 
-    A job's row is written before the call that starts it, and its token finds the job again: whatever
-    is cut short is collected by the next who tries, for seven days, and what Textract answered is
-    kept for ever under `derived/{uuid}/textract/`.
+    The row of a job is written before the call that starts it, and the job's token finds it again.
+    After a crash the next try of the document collects the job, for seven days. Textract's answers are
+    kept for ever, under `derived/{uuid}/textract/`.
 
     Args:
         client: made by `calls.textract_client`.
         objects: the bucket that holds the documents.
-        jobs: the rows; they hold the quotas.
-        reader: reads what is text already, and looks at documents in its processes; closed with the
+        jobs: the rows of jobs; enforces the quotas.
+        reader: reads plain text and DOCX, and examines documents in worker processes; closed with this
             engine.
-        documents_at_a_time: how many wait at Amazon's together.
-        job_seconds: how long a job is waited for before the document is left for later.
+        documents_at_a_time: how many documents may wait for Textract at a time.
+        job_seconds: after this time an unfinished job is left to a later try of its document.
         limits: what Textract takes in one job.
     """
 
@@ -132,22 +132,22 @@ class TextractEngine:
         )
 
     def reads_as(self, mime_type: str) -> tuple[str, str]:
-        """Return name and version; what is text already is read by the local engine."""
+        """Return name and version of Textract, or of the local engine for plain text and DOCX."""
         if mime_type in TEXT_MIME_TYPES:
             return self._reader.reads_as(mime_type)
         return self.name, self.version
 
     def let_go(self) -> None:
-        """End the waiting; jobs go on at Amazon's, and are collected by the next who tries."""
+        """End the waiting. Jobs go on at Amazon, and the next try of each document collects them."""
         self._watch.close()
 
     def close(self) -> None:
-        """End the waiting, and the processes on this machine."""
+        """End the waiting, and the worker processes on this machine."""
         self.let_go()
         self._reader.close()
 
     def _probe(self) -> None:
-        """Make sure of the set-up before the first job of this process; all hear of what was found."""
+        """Probe the set-up before the first job of this process; a fault fails all documents."""
         with self._probing:
             fault = self._fault
             if isinstance(fault, TransientError) and time.monotonic() > self._probe_again:
@@ -164,8 +164,9 @@ class TextractEngine:
             raise fault
 
     def _read(self, document: StoredObject, parts: Sequence[Part]) -> list[BlockReader]:
-        """Start all parts before the first is waited for, and finish all before any fault is raised:
-        what is paid for is kept.
+        """Start the jobs of all parts, then wait for all of them; after an error, too.
+
+        A job that was started is paid for, so its answers are stored even if another part fails.
         """
         begun: list[_Begun] = []
         readers: list[BlockReader] = []
@@ -205,7 +206,7 @@ class TextractEngine:
         return _Begun(part, job, self._watch.wait_for(job))
 
     def _reserve(self, document: StoredObject, part: Part) -> Job:
-        """Write the row of a new job as soon as there is room for one; one thread at a time asks."""
+        """Write the row of a new job when the limits allow one; one thread at a time waits for that."""
         order = Order(
             document.document_uuid,
             part.first_page,
@@ -222,7 +223,7 @@ class TextractEngine:
             return job
 
     def _start(self, document: StoredObject, job: Job) -> Job:
-        """Call Textract; it is the job's turn."""
+        """Call Textract to start a job whose turn has come."""
         try:
             job_id = self._calls.start(job)
         except (BotoCoreError, ClientError) as error:
@@ -230,8 +231,8 @@ class TextractEngine:
             if isinstance(reason, PermanentError) or reason.code == "textract_token_spent":
                 self._jobs.failed(job, "start_failed", reason)
             else:
-                # An earlier try of this call may have been done although its answer was lost, so the
-                # next one takes the same token.
+                # Amazon may have done an earlier try of this call whose answer was lost. So the next
+                # try uses the same token, which finds the job.
                 self._jobs.not_started(job, reason)
             self._watch.release(job)
             raise reason from error
@@ -246,7 +247,7 @@ class TextractEngine:
                     return self._read_again(begun.job)
                 return self._collect(begun.job, begun.answer.result())
             except MissingObjectError:
-                # Somebody removed what was kept: there is no other way to have it again.
+                # The stored answers were removed from the bucket, so the part has to be read again.
                 reason: IngestError = TransientError(
                     "textract_answer_missing",
                     f"{self._objects.uri(str(begun.job.raw_key))} is no longer there.",
@@ -257,12 +258,12 @@ class TextractEngine:
                     raise reason from error
             finally:
                 self._watch.release(begun.job)
-            # Gone before its time, or of another account: recorded, and started anew.
+            # Amazon no longer knows the job, or it belongs to another account: start a new one.
             self._jobs.failed(begun.job, "expired", reason)
             begun = self._begin(document, begun.part)
 
     def _collect(self, job: Job, answer: Answer) -> BlockReader:
-        """Take all pages of a job's results, keep them as they came, and say so in its row."""
+        """Fetch all pages of a job's results, store them as they are, and note that in its row."""
         status = answer["JobStatus"]
         if status == "FAILED":
             error = faults.job_failed(str(job.job_id), answer.get("StatusMessage") or "")
@@ -284,7 +285,7 @@ class TextractEngine:
         return reader
 
     def _take(self, job: Job, answer: Answer, path: Path) -> BlockReader:
-        """Write all answers to a file, one a line, and read them on the way."""
+        """Write all answers to a file, one in each line, and give them to the reader of blocks."""
         reader = BlockReader()
         with gzip.open(path, "wt", encoding="utf-8", compresslevel=5) as file:
             while True:
@@ -300,7 +301,7 @@ class TextractEngine:
                 answer = self._calls.get(str(job.job_id), next_token)
 
     def _read_again(self, job: Job) -> BlockReader:
-        """Read what a job's answers were, from where they are kept."""
+        """Read a job's answers from where they are stored."""
         reader = BlockReader()
         with (
             room_on_disk(),
@@ -317,7 +318,7 @@ class TextractEngine:
     def _reason(
         self, error: BotoCoreError | ClientError, document: StoredObject, job: Job
     ) -> IngestError:
-        """What an error means, told apart by a look at the object where Textract does not say."""
+        """The meaning of an error; S3 is asked whether an object exists that Textract cannot read."""
         name = self._objects.uri(job.s3_key)
         code = faults.fault_of(error).code
         if code == faults.JOB_UNKNOWN:

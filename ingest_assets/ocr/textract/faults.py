@@ -1,11 +1,9 @@
-"""What Textract's errors mean: may it pass later, is it this document, or is it the set-up?
+"""Textract's errors as errors that say whether they may pass, or document or set-up is at fault.
 
-Belongs here: Amazon's codes and words, and the sentences that people get of them. Does not belong
-here: what is done about an error.
+Belongs here: Textract's codes and messages, and the sentences for people. Does not belong here: what is
+done about an error, and codes that several of Amazon's services share (`store.aws_faults`).
 
-Codes of Textract alone:
-https://docs.aws.amazon.com/textract/latest/dg/API_StartDocumentTextDetection.html; `store.aws_faults`
-knows those of all services.
+Codes: https://docs.aws.amazon.com/textract/latest/dg/API_StartDocumentTextDetection.html
 """
 
 from __future__ import annotations
@@ -18,9 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
 from ingest_assets.store.aws_faults import AwsFault, Kind, classify
 
-# More jobs exist than the account may have at a time.
+# The account has as many jobs as its quota allows.
 TOO_MANY_JOBS = "LimitExceededException"
-# Textract cannot get at the object; it does not say why.
+# Textract cannot read the object, for a reason that it does not give.
 OBJECT_NOT_READ = "InvalidS3ObjectException"
 _PARAMETERS_DIFFER = "IdempotentParameterMismatchException"
 JOB_UNKNOWN = "InvalidJobIdException"
@@ -33,7 +31,8 @@ _DOCUMENT = {
     "InvalidParameterException": "textract_rejected",
 }
 _OWN: Mapping[str, Kind] = {"InvalidKMSKeyException": "refused"}
-# What a job that failed may say of its document; anything else may pass when it is tried again.
+# Words in the message of a failed job that mean that the document is at fault. Without one of them a
+# further job may succeed.
 _OF_THE_DOCUMENT = re.compile(
     r"unsupported|not supported|invalid|corrupt|bad document|password|encrypt|too large|exceed|maximum",
     re.IGNORECASE,
@@ -41,25 +40,25 @@ _OF_THE_DOCUMENT = re.compile(
 
 
 def fault_of(error: BotoCoreError | ClientError) -> AwsFault:
-    """What kind of fault it is, with Amazon's code and reason."""
+    """Return the kind of an error, with Amazon's code and reason."""
     return classify(error, _OWN)
 
 
 def is_worth_repeating(error: BotoCoreError | ClientError) -> bool:
-    """Whether the same call may go well a moment later.
+    """Whether the same call may succeed a moment later.
 
-    An address that nothing answers at is left to the next try of the document: a wrong
-    AWS_ENDPOINT_URL_TEXTRACT must not take ten minutes to show.
+    False if no connection could be made: a wrong AWS_ENDPOINT_URL_TEXTRACT has to fail at once, and not
+    after ten minutes of repetitions.
     """
     fault = fault_of(error)
     return fault.may_pass and (bool(fault.status) or isinstance(error, HTTPClientError))
 
 
 def typed(error: BotoCoreError | ClientError, doing: str) -> IngestError:
-    """Return what the error means.
+    """Return an error as one of this project, with its code and class.
 
     Args:
-        doing: what was being done, as in "Textract was asked to …".
+        doing: what was being done, as a noun: `reading s3://bucket/key`.
     """
     fault = fault_of(error)
     if fault.code in _DOCUMENT:
@@ -87,8 +86,8 @@ def job_failed(name: str, message: str) -> IngestError:
     """Return the error for a job that ended as FAILED.
 
     Args:
-        name: the job's, for people.
-        message: the `StatusMessage`, in which alone Textract says why.
+        name: the job's name, for the sentence.
+        message: the job's `StatusMessage`, the only place where Textract gives a reason.
     """
     sentence = f"Textract's job {name} failed: {message or 'no reason given'}."
     if _OF_THE_DOCUMENT.search(message):

@@ -1,7 +1,7 @@
-"""What of a document goes into one job: all of it, or, where Textract takes no more, a range of pages.
+"""The parts of a document, one for each job: the whole document, or ranges of pages of a large one.
 
-Belongs here: fetching a document, having it looked at, and having it split. Does not belong here:
-reading bytes, which `ocr.sandbox` does in worker processes with limits.
+Belongs here: fetching a document, and having worker processes count its pages and split it. Does not
+belong here: reading its bytes, which only worker processes do (`ocr.sandbox`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ingest_assets.store.object_store import ObjectStore
 
 _PDF = "application/pdf"
 _PICTURES = ("image/png", "image/jpeg")
-# What is found before Amazon is asked, and would only be paid for or waited for there.
+# Faults that are final without asking Textract, which would find them, too, but later or for money.
 _FOR_GOOD = ("encrypted", "too_many_pages", "content_changed")
-# Of the limit in bytes, so that pages of unequal size leave room.
+# Parts are planned for this fraction of the limit in bytes, because pages differ in size.
 _FILL = 0.9
 
 
@@ -35,7 +35,7 @@ class Limits:
     Attributes:
         file_bytes: size of a PDF or TIFF.
         picture_bytes: size of a JPEG or PNG.
-        pages: of a PDF or TIFF.
+        pages: number of pages of a PDF or TIFF.
     """
 
     file_bytes: int = 500 * 1000 * 1000
@@ -45,12 +45,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Part:
-    """An object for one job.
+    """An object that one job reads.
 
     Attributes:
-        first_page: which page of the document is the object's first.
-        page_count: None where it could not be counted.
-        version: the object's, where the bucket keeps versions.
+        first_page: number of the object's first page in the document.
+        page_count: number of its pages; None if they could not be counted.
+        version: id of the object's version, where the bucket keeps versions.
     """
 
     key: str
@@ -61,7 +61,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found out about a document before Textract is asked."""
+    """What worker processes found out about a document before Textract gets it."""
 
     parts: tuple[Part, ...]
     thumbnail: bytes | None
@@ -79,13 +79,13 @@ class Surveyor:
         self._limits = limits
 
     def survey(self, document: StoredObject) -> Survey:
-        """Count a document's pages, and split it where it is more than Textract takes.
+        """Count a document's pages, and split it if it is larger than Textract takes.
 
-        What cannot be opened here is Textract's to judge, as long as it is small enough.
+        A document that cannot be opened here is given to Textract all the same, if it is small enough.
 
         Raises:
-            PermanentError: `object_missing`, `encrypted`, `textract_too_large`, and where it has to be
-                split, whatever hinders that.
+            PermanentError: `object_missing`, `encrypted`, `textract_too_large`; if the document has to
+                be split, also what keeps it from being split.
         """
         head = self._objects.head(document.key)
         if head is None:
@@ -120,14 +120,14 @@ class Surveyor:
         try:
             jpeg = self._reader.ask("thumbnail", **arguments) if found["pictured"] else None
         except IngestError as error:
-            # For want of it no document fails.
+            # A document does not fail because it has no thumbnail.
             return found["page_count"], None, (Note("no_thumbnail", f"no thumbnail: {error.message}"),)
         return found["page_count"], base64.b64decode(jpeg) if jpeg else None, ()
 
     def _parts(self, document: StoredObject, path: Path, pages: int) -> tuple[Part, ...]:
-        """The parts of a document; those that were made before stay, because jobs may be reading them.
+        """The parts of a document. Parts of an earlier try are used again, because jobs may read them.
 
-        A list beside them, written last, says that all are there.
+        `parts.json`, which is written last, lists the parts when all of them are stored.
         """
         prefix = f"derived/{document.document_uuid}/parts"
         made = self._objects.get_derived(f"{prefix}/parts.json")
@@ -143,14 +143,14 @@ class Surveyor:
         return parts
 
     def _ranges(self, document: StoredObject, pages: int) -> Iterator[tuple[int, int]]:
-        """Ranges of equal length, few enough pages each, and on average small enough."""
+        """Ranges of equal length that keep to the limit of pages, and on average to that of bytes."""
         by_bytes = -(-document.size_bytes // int(self._limits.file_bytes * _FILL))
         count = min(pages, max(-(-pages // self._limits.pages), by_bytes))
         for number in range(count):
             yield number * pages // count + 1, (number + 1) * pages // count
 
     def _write(self, path: Path, first: int, last: int, prefix: str) -> Iterator[Part]:
-        """Write a range of pages as one part, or as several where their bytes are too many."""
+        """Write a range of pages as one part, or as several if one has too many bytes."""
         part = path.with_name("part")
         self._reader.ask("split", path=str(path), first=first, last=last, part=str(part))
         size = part.stat().st_size

@@ -1,6 +1,6 @@
-"""Is everything set up for Textract? Asked before the first job, and by `verify --engine`.
+"""Checking that Textract can be used: before the first job, and for `verify --engine`.
 
-Belongs here: questions that cost nothing. Does not belong here: anything about a document.
+Belongs here: checks that cost nothing. Does not belong here: anything about a document.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ingest_assets.store.object_store import ObjectStore
 if TYPE_CHECKING:
     from mypy_boto3_textract import TextractClient
 
-# Replaced each time, so that the right to remove objects is not needed.
+# Each probe overwrites it, so that no right to remove objects is needed.
 _PROBE_KEY = "derived/textract-probe"
 _AMAZON = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
@@ -25,9 +25,8 @@ _AMAZON = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 def probe(client: TextractClient, objects: ObjectStore) -> list[str]:
     """Make sure that Textract can be called, and can read the bucket. Nothing is billed.
 
-    Textract is asked to start a job on an object that is no document, `derived/textract-probe`.
-    "Unsupported document" is the answer of a Textract that knows the caller, lets it
-    start jobs, and has read the object.
+    Textract is asked to start a job on an object that is no document, `derived/textract-probe`. It
+    answers "unsupported document" if it knows the caller, lets it start jobs, and has read the object.
 
     Returns:
         What was found, a sentence each.
@@ -53,7 +52,7 @@ def probe(client: TextractClient, objects: ObjectStore) -> list[str]:
                 f"have just written: {error}.",
             ) from error
         if fault.kind == "throttled":
-            # It knows the caller; what it thinks of the bucket, the first job tells.
+            # It knows the caller. Whether it can read the bucket, only the first job will show.
             return [*found, f"Textract knows the caller, but is busy ({fault.code})."]
         if fault.code != faults.NOT_TAKEN:
             raise _typed(error) from error
@@ -64,13 +63,13 @@ def probe(client: TextractClient, objects: ObjectStore) -> list[str]:
 
 def _typed(error: BotoCoreError | ClientError) -> IngestError:
     typed = faults.typed(error, "a probe before the first job")
-    if isinstance(typed, PermanentError):  # No document's fault, because there is none.
+    if isinstance(typed, PermanentError):  # There is no document that could be at fault.
         return ConfigurationError(typed.code, typed.message, typed.remedy)
     return typed
 
 
 def _endpoints(client: TextractClient, objects: ObjectStore) -> str:
-    """Amazon's Textract reads Amazon's S3 and no other."""
+    """Make sure that Textract can reach the bucket: Amazon's Textract reads Amazon's S3 only."""
     textract, s3 = (urlsplit(one.meta.endpoint_url).hostname or "" for one in (client, objects.client))
     if textract.endswith(_AMAZON) and not s3.endswith(_AMAZON):
         raise ConfigurationError(

@@ -1,12 +1,12 @@
-"""Waiting for all jobs of a run together: one thread asks, and whoever waits sleeps.
+"""Waiting for all jobs of a run: one thread asks Textract, and the documents' threads sleep.
 
-Belongs here: when which job is asked for. Does not belong here: how it is asked (`calls`), and what
-is done with the answer.
+Belongs here: when each job is asked for. Does not belong here: the calls (`calls`), and what is done
+with an answer.
 
-Polling, although Amazon prefers a notification
-(https://docs.aws.amazon.com/textract/latest/dg/api-async.html): that takes a topic, a queue and a role
-in each account, and a queue that two installations share loses messages. Each job is asked for ever
-more seldom, and all of them at the pace that the quota allows.
+Textract is polled, although Amazon recommends notifications
+(https://docs.aws.amazon.com/textract/latest/dg/api-async.html): those need a topic, a queue and a role
+in each account, and two installations that share a queue take each other's messages. The longer a job
+takes the more seldom it is asked for, and all jobs together at the pace that the quota allows.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Watch:
     """Watches jobs from one thread. Safe to share between threads.
 
     Args:
-        job_seconds: after which a job that is still in progress is no longer waited for.
+        job_seconds: after this time a job that is still in progress is no longer waited for.
     """
 
     def __init__(self, calls: Calls, jobs: TextractJobs, job_seconds: float) -> None:
@@ -79,7 +79,7 @@ class Watch:
             self._held.pop(job.client_request_token, None)
 
     def wait_for(self, job: Job) -> Future[Answer]:
-        """The first answer that does not say that the job is in progress.
+        """Return a future of the job's first answer that is not "in progress".
 
         It fails with what a call raises, or with `TransientError`: `textract_job_slow`,
         `engine_closed`.
@@ -98,7 +98,7 @@ class Watch:
         return future
 
     def close(self) -> None:
-        """Break off; whoever waits is told so. The jobs go on at Amazon's."""
+        """End the waiting: all futures fail with `engine_closed`. The jobs go on at Amazon."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -131,7 +131,7 @@ class Watch:
         job = watched.job
         try:
             answer = self._calls.look(str(job.job_id))
-        except BaseException as error:  # noqa: BLE001  # Belongs to whoever waits for the job.
+        except BaseException as error:  # noqa: BLE001  # The future raises it.
             refused = isinstance(error, (BotoCoreError, ClientError)) and faults.is_worth_repeating(
                 error
             )
