@@ -1,7 +1,7 @@
-"""Where documents lie on the disk while they are read, and that nothing of them is left behind.
+"""A directory for documents while they are read, which is removed even after a kill.
 
-Belongs here: a directory of this process's own, closed to others, and the removal of those that killed
-processes left. Does not belong here: what is written there.
+Belongs here: a directory of this process's own, closed to other users, and removing directories of
+processes that were killed. Does not belong here: what is written there.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ _PREFIX = "ingest-"
 
 
 class Scratch:
-    """A directory for files that hold documents in the clear. Thread-safe.
+    """A directory for files that hold unencrypted documents. Thread-safe.
 
-    The process holds a lock on it, which falls with the process: a directory whose lock is free was
-    left by a process that was killed, and the next one removes it.
+    The process holds a lock on it, which the system releases when the process ends. A directory whose
+    lock is free was left by a process that was killed, and the next process removes it.
 
     Args:
-        parent: where it is made; made itself, closed to others, if it is not there. None: where the
-            system has temporary files, and what was left there stays.
+        parent: where the directory is created; created, too, if it does not exist, closed to other
+            users. None: the system's directory for temporary files, in which nothing of others is
+            removed.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
 
     def __init__(self, parent: Path | None = None) -> None:

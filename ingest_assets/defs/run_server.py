@@ -1,14 +1,14 @@
 """Processes of runs, forked from a server that has this code location loaded.
 
-A process that starts afresh computes for four seconds before it does anything, most of it imports; on
-a busy machine that is a minute. A fork is there at once.
+A new Python process computes for four seconds, mostly imports, before it can work on a run; on a busy
+machine that takes a minute. A fork starts at once.
 
-Belongs here: the server, and the client that starts it, asks it for processes, and replaces it when
-the code has changed. Does not belong here: which runs are started so (`defs.instance`).
+Belongs here: the server, and the client that starts it, asks it for processes, and replaces it when the
+code has changed. Does not belong here: which runs are started in this way (`defs.instance`).
 
-The server has one thread and no connection, so that nothing is shared which does not bear a fork. It
-ends with the process that started it; the runs that it forked go on. Why not the fork server of
-`multiprocessing`: there is one in a process, and it cannot be replaced while its children live.
+The server has one thread and no connection, because threads and connections do not survive a fork. It
+ends with the process that started it; runs that it forked go on. The fork server of `multiprocessing`
+does not serve here: a process has only one, and cannot replace it while its children live.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from ingest_assets.log import get_logger
 
 _log = get_logger(__name__)
 
-# The code location that the server loads; only its runs can be started so.
+# The code location that the server loads; it can start only runs of this one.
 CODE_LOCATION = "ingest_assets.definitions"
-# For the server to load it, on a machine that is busy; less than Dagster gives a run to start.
+# Time to load it on a busy machine; less than the time that Dagster gives a run to start.
 _START_SECONDS = 300
 _PACKAGE = Path(ingest_assets.__file__).parent
 
 
 class RunProcess(NamedTuple):
-    """A process, told apart from a later one of the same number by when it began."""
+    """A process, identified by its id and by when it began, because the system reuses ids."""
 
     pid: int
     created: float
 
     def is_alive(self) -> bool:
-        """Whether it runs still."""
+        """Whether it still runs."""
         try:
             process = psutil.Process(self.pid)
             return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
@@ -63,10 +63,10 @@ class RunProcess(NamedTuple):
 
 
 class RunServer:
-    """The server, seen from the process that asks it. Thread-safe.
+    """The client of the server, in the process that launches runs. Thread-safe.
 
-    It starts with the first run. Where it was killed, or the code has changed since it started, another
-    takes its place; so a run always has the code that is on disk when it starts.
+    The server starts with the first run. A new one replaces it if it was killed, or if the code has
+    changed since it started, so that a run always has the code that is on disk when the run starts.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class RunServer:
             return RunProcess(pid, psutil.Process(pid).create_time())
 
     def close(self) -> None:
-        """End the server; what it has started goes on."""
+        """End the server; runs that it has started go on."""
         with self._lock:
             self._end()
 
@@ -129,16 +129,17 @@ class RunServer:
 
 
 def _code_on_disk() -> object:
-    """What changes when the code or its settings do."""
+    """A value that changes when the code or its settings change."""
     files = (*_PACKAGE.rglob("*.py"), Path(".env"))
     return {path: path.stat().st_mtime_ns for path in files if path.exists()}
 
 
 def serve(requests: IO[str], replies: IO[str]) -> tuple[str, str] | None:
-    """Fork a process for each request; returns in that process with the request.
+    """Fork a process for each request; returns in the new process.
 
     Returns:
-        The instance and the run's id; None in the server itself, when its client has ended.
+        In the new process, the instance and the run's id; in the server, None when its client has
+        ended.
     """
     for line in requests:
         pid = os.fork()
@@ -151,15 +152,15 @@ def serve(requests: IO[str], replies: IO[str]) -> tuple[str, str] | None:
 
 
 def main() -> None:
-    """The server, and then, in each process that it forks, the run."""
+    """Run the server; in each process that it forks, execute the run."""
     requests, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
-    # What a library prints must not end up between the replies, nor a run read requests.
+    # So that what a library prints does not get between the replies, and no run reads requests.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runs.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for them here.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runs' to handle.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The system removes ended runs.
     _preload()
-    gc.freeze()  # What is loaded stays shared with the forks.
+    gc.freeze()  # So that memory of what is loaded stays shared with the forks.
     request = serve(requests, replies)
     if request is None:
         return
@@ -180,7 +181,7 @@ def execute(instance_ref: str, run_id: str) -> None:
 
 
 def _preload() -> None:
-    """Load what each run would load."""
+    """Import the modules that each run needs."""
     try:
         import_module(CODE_LOCATION).defs.resolve_all_job_defs()
         run_executor()
