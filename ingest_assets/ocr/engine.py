@@ -13,14 +13,6 @@ from uuid import UUID
 
 from ingest_assets.notes import Note
 
-# Types that consist of text: there is nothing to recognise in them.
-TEXT_MIME_TYPES = frozenset(
-    {
-        "text/plain",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    }
-)
-
 
 @dataclass(frozen=True)
 class StoredObject:

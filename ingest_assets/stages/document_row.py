@@ -5,17 +5,17 @@ Reads the source once. A source with the content of a known document stands for 
 
 from __future__ import annotations
 
-import io
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from ingest_assets import formats
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
+from ingest_assets.formats import Format
 from ingest_assets.stages.content import Content, examine
 from ingest_assets.stages.source import open_source
 from ingest_assets.stages.stage import (
@@ -79,7 +79,7 @@ def save(connection: Connection, works: Sequence[Registration]) -> None:
                 "s3_bucket": one.bucket,
                 "object_name": object_name(one.source.original_file_name),
                 "file_size_bytes": one.content.size_bytes,
-                "mime_type": one.content.mime_type,
+                "mime_type": one.content.format.mime_type,
                 "partition_key": one.source.partition_key,
             }
             for one in ordered
@@ -121,28 +121,26 @@ def _examine(source: Source, services: Services) -> Content:
             f"at most {services.max_file_bytes:,} are taken.",
         )
     with open_source(source, services.objects, services.input_dir) as file:
-        content = examine(_blocks(file, source.size_bytes))
+        content = examine(file, source.size_bytes)
     if content.size_bytes == 0:
         raise PermanentError("empty", f"{source.original_file_name!r} is empty (0 bytes).")
     if content.size_bytes != source.size_bytes:
         raise PermanentError(
             "content_changed", f"{source.original_file_name!r} changed while it was read."
         )
-    if content.mime_type is None:
-        raise PermanentError(
-            "unsupported_type",
-            f"{source.original_file_name!r} is of no type that is read "
-            "(judged by its content, not by its name).",
-        )
+    if not content.format.read:
+        raise _refused(source.original_file_name, content.format)
     return content
 
 
-def _blocks(file: BinaryIO, size_bytes: int) -> Iterator[bytes]:
-    """Blocks of the file, and at most one byte beyond its size, because a file may grow for ever."""
-    left = size_bytes + 1
-    while left and (block := file.read(min(left, io.DEFAULT_BUFFER_SIZE * 128))):
-        left -= len(block)
-        yield block
+def _refused(name: str, found: Format) -> PermanentError:
+    """Return the error for a file of a type that is not read."""
+    if found is formats.ENCRYPTED_OFFICE:
+        return PermanentError("encrypted", f"{name!r} is {found.name}.")
+    return PermanentError(
+        "unsupported_type",
+        f"{name!r} is {found.name}, which is not read (judged by its content, not by its name).",
+    )
 
 
 def _sightings(connection: Connection, document_uuids: Collection[UUID]) -> Mapping[UUID, int]:

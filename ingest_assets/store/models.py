@@ -31,15 +31,6 @@ from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "ingest"
-MIME_TYPES = (
-    "application/pdf",
-    "image/png",
-    "image/jpeg",
-    "image/tiff",
-    "text/plain",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-)
-
 _NOW = text("now()")
 
 
@@ -114,7 +105,7 @@ class SourceDocument(Base):
         CheckConstraint("starts_with(s3_key, 'documents/' || document_uuid || '/')", name="s3_key"),
         CheckConstraint("object_name ~ '^[^/]+$'", name="object_name"),
         CheckConstraint("file_size_bytes > 0", name="file_size_bytes"),
-        _one_of("mime_type", MIME_TYPES),
+        CheckConstraint("mime_type ~ '^[a-z]+/[a-z0-9.+-]+$'", name="mime_type"),
         Index(None, "partition_key"),
     )
 

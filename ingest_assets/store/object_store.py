@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -29,8 +30,14 @@ from ingest_assets.store import aws_faults
 from ingest_assets.store.names import s3_uri
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
+    from mypy_boto3_s3.type_defs import (
+        CompletedPartTypeDef,
+        CopySourceTypeDef,
+        GetObjectOutputTypeDef,
+    )
+    from typing_extensions import Buffer
 
 _log = get_logger(__name__)
 
@@ -163,7 +170,9 @@ class ObjectStore:
 
     @contextmanager
     def open(self, key: str, etag: str | None = None) -> Iterator[BinaryIO]:
-        """Open an object for reading from its beginning to its end.
+        """Open an object for reading: from its beginning to its end, or at any place.
+
+        Each time that the reader goes elsewhere S3 is asked anew.
 
         Args:
             key: key of the object.
@@ -175,9 +184,13 @@ class ObjectStore:
         condition = {"IfMatch": f'"{etag}"'} if etag else {}
         try:
             with _typed(f"reading {self.uri(key)}"):
-                response = self.client.get_object(Bucket=self.bucket, Key=key, **condition)  # type: ignore[arg-type]
-                with closing(response["Body"]) as body:
-                    yield cast(BinaryIO, body)
+
+                def fetch(start: int) -> GetObjectOutputTypeDef:
+                    place = {"Range": f"bytes={start}-"} if start else {}
+                    return self.client.get_object(Bucket=self.bucket, Key=key, **condition, **place)  # type: ignore[arg-type]
+
+                with closing(_ObjectReader(fetch)) as reader:
+                    yield cast(BinaryIO, reader)
         except _AlreadyThereError as error:
             raise _replaced(self.uri(key)) from error
 
@@ -563,6 +576,52 @@ def _compare(key: str, size: int, digest: str, expected_size: int, expected_dige
 
 def _replaced(uri: str) -> PermanentError:
     return PermanentError("content_changed", f"{uri} was replaced since it was discovered.")
+
+
+class _ObjectReader(io.RawIOBase):
+    """An object of S3 as a file.
+
+    Args:
+        fetch: asks S3 for the object from a byte on.
+    """
+
+    def __init__(self, fetch: Callable[[int], GetObjectOutputTypeDef]) -> None:
+        self._fetch = fetch
+        response = fetch(0)
+        self._size = response["ContentLength"]
+        self._body: StreamingBody | None = response["Body"]
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        place = max(0, base + offset)
+        if place != self._place and self._body is not None:
+            self._body.close()
+            self._body = None
+        self._place = place
+        return place
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        if self._place >= self._size or not view:
+            return 0
+        if self._body is None:
+            self._body = self._fetch(self._place)["Body"]
+        data = self._body.read(len(view))
+        view[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        if self._body is not None:
+            self._body.close()
+        super().close()
 
 
 class _AlreadyThereError(Exception):

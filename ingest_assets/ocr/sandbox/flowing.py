@@ -1,47 +1,16 @@
-"""Plain text and DOCX: documents whose text flows, without pictures of pages.
+"""Documents whose text flows: they are their text, without pictures of pages.
 
-Belongs here: decoding text, and the text of Word's XML in reading order. Does not belong here:
-anything that needs a page layout.
+Belongs here: what their readers return. Does not belong here: how one format is read.
 """
 
 from __future__ import annotations
 
-import posixpath
-import zipfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
 
-import charset_normalizer
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 from PIL import Image
 
-from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.document import PageContent, check_page_count, corrupt
-from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
-
-# XML that one part of a DOCX may unpack to, in bytes. Its tree takes about ten times as much.
-_MAX_PART_BYTES = 32_000_000
-
-_BYTE_ORDER_MARKS = (
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
-
-_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
-_RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
-_DRAWN_AS = {f"{_W}tab": "\t", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
-# What a reader of the document does not see: deleted text, field codes, and the second copy of a
-# drawing for old programs.
-_NOT_SHOWN = {f"{_W}del", f"{_W}moveFrom", f"{_W}instrText", f"{_W}delText", f"{_MC}Fallback"}
+from ingest_assets.ocr.sandbox.document import PageContent
 
 
 @dataclass(frozen=True)
@@ -67,133 +36,3 @@ class FlowingDocument:
 
     def close(self) -> None:
         """Do nothing: the file was read whole."""
-
-
-def read_plain_text(path: Path) -> FlowingDocument:
-    """Read a text file in whatever encoding; form feeds part its pages."""
-    if path.stat().st_size > MAX_TEXT_BYTES:
-        raise too_much_text()
-    data = path.read_bytes()
-    encoding = _encoding(data)
-    text = data.decode(encoding, errors="replace")
-    notes: tuple[Note, ...] = ()
-    if not encoding.startswith("utf-8"):
-        notes = (Note("encoding_guessed", f"decoded as {encoding}"),)
-    text = text.rstrip("\f")
-    check_page_count(text.count("\f") + 1)  # Before there are millions of strings.
-    return FlowingDocument(tuple(map(clean_text, text.split("\f"))), notes)
-
-
-def _encoding(data: bytes) -> str:
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if data.startswith(mark):
-            return encoding
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        # The guess costs seconds on a long text, so it is made from a part.
-        guesses = charset_normalizer.from_bytes(data[:65_536])
-        best = guesses.best()
-        for guess in guesses:  # Of equals the commonest, not the first by name.
-            if guess.encoding == "cp1252" and best is not None and guess.chaos <= best.chaos:
-                best = guess
-        return best.encoding if best is not None else "cp1252"
-    return "utf-8"
-
-
-def read_docx(path: Path) -> FlowingDocument:
-    """Read a DOCX as one page: headers, body with its tables, notes, footers."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            parts = [_body_part(archive)]
-            names = _related_parts(archive, parts[0])
-            order = (*names["header"], *parts, *names["footnotes"], *names["endnotes"])
-            order = (*order, *names["footer"])
-            texts = [_text_of_blocks(_parse(archive, name)) for name in order]
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError) as error:
-        raise corrupt("it is not a whole DOCX archive") from error
-    except (ParseError, DefusedXmlException, ValueError) as error:
-        raise corrupt("the XML in the DOCX cannot be read") from error
-    except RecursionError as error:
-        raise corrupt("the XML in the DOCX is nested too deeply") from error
-    except RuntimeError as error:  # How zipfile says that a member is encrypted.
-        raise PermanentError("encrypted", "The DOCX cannot be opened without its password.") from error
-    return FlowingDocument((clean_text("\n".join(filter(None, texts))),))
-
-
-def _body_part(archive: zipfile.ZipFile) -> str:
-    for relation in _parse(archive, "_rels/.rels").iter(_RELATIONSHIP):
-        if relation.get("Type", "").endswith("/officeDocument"):
-            return relation.get("Target", "").lstrip("/")
-    raise corrupt("the DOCX names no main part")
-
-
-def _related_parts(archive: zipfile.ZipFile, body: str) -> dict[str, list[str]]:
-    """Return the names of the parts that belong to the body, by kind, each once."""
-    found: dict[str, list[str]] = {"header": [], "footer": [], "footnotes": [], "endnotes": []}
-    folder, name = posixpath.split(body)
-    relations = f"{folder}/_rels/{name}.rels".lstrip("/")
-    if relations not in archive.namelist():
-        return found
-    for relation in _parse(archive, relations).iter(_RELATIONSHIP):
-        kind = relation.get("Type", "").rsplit("/", 1)[-1]
-        target = posixpath.normpath(posixpath.join("/", folder, relation.get("Target", "")))
-        if kind in found and target.lstrip("/") in archive.namelist():
-            found[kind].append(target.lstrip("/"))
-    return {kind: sorted(set(names)) for kind, names in found.items()}
-
-
-def _parse(archive: zipfile.ZipFile, name: str) -> Element:
-    with archive.open(name) as part:
-        data = part.read(_MAX_PART_BYTES + 1)  # What the directory says of its size may be a lie.
-    if len(data) > _MAX_PART_BYTES:
-        raise too_much_text()
-    root: Element = fromstring(data, forbid_dtd=True)
-    return root
-
-
-def _text_of_blocks(element: Element) -> str:
-    """Return the paragraphs and tables in an element, a line each paragraph or row."""
-    return "\n".join(_blocks(element))
-
-
-def _blocks(element: Element) -> Iterator[str]:
-    for child in element:
-        if child.tag in _NOT_SHOWN:
-            continue
-        if child.tag == f"{_W}p":
-            yield _paragraph(child)
-        elif child.tag == f"{_W}tr":
-            cells = (_text_of_blocks(cell) for cell in _cells(child))
-            yield "\t".join(" ".join(cell.split()) for cell in cells)
-        else:
-            yield from _blocks(child)
-
-
-def _cells(row: Element) -> Iterator[Element]:
-    """The cells of a row, not those of the tables in its cells."""
-    for child in row:
-        if child.tag == f"{_W}tc":
-            yield child
-        elif child.tag not in _NOT_SHOWN:  # A content control, say, around a cell.
-            yield from _cells(child)
-
-
-def _paragraph(paragraph: Element) -> str:
-    """Return a paragraph's own text, then that of the text boxes anchored in it."""
-    boxes: list[str] = []
-
-    def inline(element: Element) -> Iterator[str]:
-        for child in element:
-            if child.tag in _NOT_SHOWN:
-                continue
-            if child.tag == f"{_W}t":
-                yield child.text or ""
-            elif child.tag in _DRAWN_AS:
-                yield _DRAWN_AS[child.tag]
-            elif child.tag == f"{_W}txbxContent":
-                boxes.append(_text_of_blocks(child))
-            else:
-                yield from inline(child)
-
-    return "\n".join(("".join(inline(paragraph)), *boxes))

@@ -6,11 +6,24 @@ read, and how the type was found.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
+from ingest_assets import formats
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import Document
+
+_READERS = {
+    formats.PDF.mime_type: ("pdf.document", "PdfDocument"),
+    formats.PNG.mime_type: ("images", "ImageDocument"),
+    formats.JPEG.mime_type: ("images", "ImageDocument"),
+    formats.TIFF.mime_type: ("images", "ImageDocument"),
+    formats.TEXT.mime_type: ("plain_text", "read_plain_text"),
+    formats.HTML.mime_type: ("web_page", "read_web_page"),
+    formats.MAIL.mime_type: ("plain_text", "read_mail_as_text"),
+    formats.MBOX.mime_type: ("plain_text", "read_mail_as_text"),
+    formats.DOCX.mime_type: ("docx", "read_docx"),
+}
 
 
 def open_document(path: Path, mime_type: str) -> Document:
@@ -20,28 +33,9 @@ def open_document(path: Path, mime_type: str) -> Document:
         PermanentError: `unsupported_type`, `corrupt_document`, `encrypted`, `no_pages`, and what
             else the format finds.
     """
-    opener = _opener(mime_type)
-    if opener is None:
+    if mime_type not in _READERS:
         raise PermanentError("unsupported_type", f"Documents of type {mime_type} cannot be read.")
-    return opener(path)
-
-
-def _opener(mime_type: str) -> Callable[[Path], Document] | None:
     # Imported when needed: a worker that reads PDFs only never loads an XML parser.
-    if mime_type == "application/pdf":
-        from ingest_assets.ocr.sandbox.pdf.document import PdfDocument  # noqa: PLC0415
-
-        return PdfDocument
-    if mime_type in ("image/png", "image/jpeg", "image/tiff"):
-        from ingest_assets.ocr.sandbox.images import ImageDocument  # noqa: PLC0415
-
-        return ImageDocument
-    if mime_type == "text/plain":
-        from ingest_assets.ocr.sandbox.flowing import read_plain_text  # noqa: PLC0415
-
-        return read_plain_text
-    if mime_type == "application/vnd.openxmlformats-officedocument.wordprocessingml.document":
-        from ingest_assets.ocr.sandbox.flowing import read_docx  # noqa: PLC0415
-
-        return read_docx
-    return None
+    module, reader = _READERS[mime_type]
+    opened: Document = getattr(import_module(f"ingest_assets.ocr.sandbox.{module}"), reader)(path)
+    return opened

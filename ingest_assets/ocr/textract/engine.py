@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
+from ingest_assets.formats import by_mime_type
 from ingest_assets.log import get_logger
 from ingest_assets.notes import Note
-from ingest_assets.ocr.engine import TEXT_MIME_TYPES, Page, Recognition, StoredObject
+from ingest_assets.ocr.engine import Page, Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine, room_on_disk
 from ingest_assets.ocr.textract import blocks, faults
 from ingest_assets.ocr.textract.blocks import BlockReader
@@ -111,7 +112,7 @@ class TextractEngine:
 
     def recognise(self, document: StoredObject) -> Recognition:
         """Read all pages of one document; see `OcrEngine`."""
-        if document.mime_type in TEXT_MIME_TYPES:
+        if by_mime_type(document.mime_type).flows:
             return self._reader.recognise(document)
         self._probe()
         with self._surveying:
@@ -132,8 +133,8 @@ class TextractEngine:
         )
 
     def reads_as(self, mime_type: str) -> tuple[str, str]:
-        """Return name and version of Textract, or of the local engine for plain text and DOCX."""
-        if mime_type in TEXT_MIME_TYPES:
+        """Return name and version; what is text already is read by the local engine."""
+        if by_mime_type(mime_type).flows:
             return self._reader.reads_as(mime_type)
         return self.name, self.version
 

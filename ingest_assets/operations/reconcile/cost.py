@@ -14,25 +14,20 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from ingest_assets import formats
 from ingest_assets.errors import ConfigurationError, IngestError
-from ingest_assets.ocr.engine import TEXT_MIME_TYPES
+from ingest_assets.formats import FORMATS, by_mime_type
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.operations.reconcile.inventory import Finding
 from ingest_assets.store.database import Database
 from ingest_assets.store.names import s3_location
 from ingest_assets.store.object_store import ObjectStore
 
-_TYPES = {
-    ".pdf": "application/pdf",
-    ".tif": "image/tiff",
-    ".tiff": "image/tiff",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".txt": "text/plain",
-    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+_TYPES = {format_.extension: format_.mime_type for format_ in FORMATS.values() if format_.read} | {
+    ".tiff": formats.TIFF.mime_type,
+    ".jpeg": formats.JPEG.mime_type,
 }
-_OF_ONE_PAGE = ("image/png", "image/jpeg")
+_OF_ONE_PAGE = (formats.PNG.mime_type, formats.JPEG.mime_type)
 # Assumed while no PDF or TIFF has been read whose pages and bytes could be divided.
 _BYTES_PER_PAGE = 25_000
 
@@ -156,7 +151,7 @@ def estimate(documents: Iterable[Unread], database: Database, price_per_page: fl
     bytes_per_page = _bytes_per_page(database)
     count = pages = estimated = 0
     for document in documents:
-        if document.mime_type in TEXT_MIME_TYPES:
+        if document.mime_type is not None and by_mime_type(document.mime_type).flows:
             continue
         count += 1
         if document.pages is not None:

@@ -20,9 +20,9 @@ from sqlalchemy import Connection, text
 
 from ingest_assets.errors import ConfigurationError, IngestError
 from ingest_assets.failpoints import failpoint
+from ingest_assets.formats import by_mime_type
 from ingest_assets.operations.reconcile.inventory import PREFIX
 from ingest_assets.store.database import Database
-from ingest_assets.store.models import MIME_TYPES
 from ingest_assets.store.names import document_uuid_of
 from ingest_assets.store.object_store import ListedObject, ObjectStore
 
@@ -131,7 +131,7 @@ def _row(objects: ObjectStore, deep: bool, listed: ListedObject) -> Mapping[str,
         raise _UnknownError(f"Its metadata lacks {', '.join(missing)}.")
     if malformed := [name for name, form in _FORMS.items() if not form.fullmatch(metadata[name])]:
         raise _UnknownError(f"Its metadata is malformed: {', '.join(malformed)}.")
-    if head.mime_type not in MIME_TYPES:
+    if not by_mime_type(head.mime_type).read:
         raise _UnknownError(f"Its type, {head.mime_type or 'not given'}, is not an accepted one.")
     digest = head.sha256 or metadata["sha256"]
     if deep:

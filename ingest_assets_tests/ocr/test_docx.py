@@ -8,37 +8,7 @@ import pytest
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets_tests.support.scans import DOCX, TEXT, stored
-
-GREETING = "Grüße aus der Straße: “naïve” café\nzweite Zeile"
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_text_in_any_encoding(engine: LocalEngine, encoding: str) -> None:
-    result = engine.recognise(stored(GREETING.replace("\n", "\r\n").encode(encoding), TEXT))
-    assert [page.text for page in result.pages] == [GREETING]
-    assert result.pages[0].origin == "text-layer"
-    assert result.thumbnail is None
-
-
-def test_form_feeds_part_pages(engine: LocalEngine) -> None:
-    result = engine.recognise(stored(b"one\x0ctwo\x0cthree\x0c", TEXT))
-    assert [page.text for page in result.pages] == ["one", "two", "three"]
-
-
-def test_nul_is_gone(engine: LocalEngine) -> None:
-    result = engine.recognise(stored(b"be\x00fore\x1b[0m after", TEXT))
-    assert result.pages[0].text == "before[0m after"
-
-
-def test_empty_text_is_no_error(engine: LocalEngine) -> None:
-    assert [page.text for page in engine.recognise(stored(b"", TEXT)).pages] == [""]
-
-
-def test_more_text_than_is_stored(engine: LocalEngine) -> None:
-    with pytest.raises(PermanentError) as caught:
-        engine.recognise(stored(b"x" * 33_000_000, TEXT))
-    assert caught.value.code == "too_much_text"
+from ingest_assets_tests.support.scans import DOCX, stored
 
 
 def test_docx_in_reading_order(engine: LocalEngine) -> None:

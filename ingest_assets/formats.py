@@ -1,0 +1,179 @@
+"""The types of files: what each is called, and whether it is read.
+
+Belongs here: the catalogue, one line a type. Does not belong here: how a type is recognised
+(`identification`), and how it is read (`ocr.sandbox.formats`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Format:
+    """One type of file.
+
+    Attributes:
+        mime_type: by this the database, S3 and the readers know it.
+        name: what a person calls it, with its article: "a RAR archive".
+        extension: the usual end of its files' names.
+        read: whether its text is read; a file of any other type is refused, with its type named.
+        flows: whether it is its text, so that an engine that recognises pages has nothing to do in it.
+    """
+
+    mime_type: str
+    name: str
+    extension: str = ""
+    read: bool = False
+    flows: bool = False
+
+
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+
+PDF = Format("application/pdf", "a PDF document", ".pdf", read=True)
+PNG = Format("image/png", "a PNG image", ".png", read=True)
+JPEG = Format("image/jpeg", "a JPEG image", ".jpg", read=True)
+TIFF = Format("image/tiff", "a TIFF image", ".tif", read=True)
+TEXT = Format("text/plain", "plain text", ".txt", read=True, flows=True)
+HTML = Format("text/html", "a web page", ".html", read=True, flows=True)
+MAIL = Format("message/rfc822", "an e-mail message", ".eml", read=True, flows=True)
+MBOX = Format("application/mbox", "a mailbox", ".mbox", read=True, flows=True)
+DOCX = Format(f"{_OFFICE}wordprocessingml.document", "a DOCX document", ".docx", read=True, flows=True)
+
+RTF = Format("text/rtf", "an RTF document", ".rtf")
+POSTSCRIPT = Format("application/postscript", "a PostScript document", ".ps")
+SVG = Format("image/svg+xml", "an SVG drawing", ".svg")
+NETPBM = Format("image/x-portable-anymap", "a PPM, PGM or PBM image", ".ppm")
+WEB_ARCHIVE = Format("application/x-mimearchive", "a web page saved with its parts (MHTML)", ".mht")
+PGP_MESSAGE = Format("application/pgp-encrypted", "a message encrypted with PGP", ".asc")
+
+XLSX = Format(f"{_OFFICE}spreadsheetml.sheet", "an Excel workbook (XLSX)", ".xlsx")
+XLSB = Format(
+    "application/vnd.ms-excel.sheet.binary.macroenabled.12", "an Excel workbook (XLSB)", ".xlsb"
+)
+PPTX = Format(f"{_OFFICE}presentationml.presentation", "a PowerPoint presentation (PPTX)", ".pptx")
+VSDX = Format("application/vnd.ms-visio.drawing.main+xml", "a Visio drawing (VSDX)", ".vsdx")
+XPS = Format("application/vnd.ms-xpsdocument", "an XPS document", ".xps")
+ODT = Format(f"{_OPEN_DOCUMENT}text", "an OpenDocument text (ODT)", ".odt")
+ODS = Format(f"{_OPEN_DOCUMENT}spreadsheet", "an OpenDocument spreadsheet (ODS)", ".ods")
+ODP = Format(f"{_OPEN_DOCUMENT}presentation", "an OpenDocument presentation (ODP)", ".odp")
+ODG = Format(f"{_OPEN_DOCUMENT}graphics", "an OpenDocument drawing (ODG)", ".odg")
+EPUB = Format("application/epub+zip", "an EPUB book", ".epub")
+IWORK = Format("application/vnd.apple.iwork", "a Pages, Numbers or Keynote document", ".pages")
+JAR = Format("application/java-archive", "a Java archive", ".jar")
+APK = Format("application/vnd.android.package-archive", "an Android package", ".apk")
+ZIP = Format("application/zip", "a ZIP archive", ".zip")
+
+DOC = Format("application/msword", "a Word document of the old kind (DOC)", ".doc")
+XLS = Format("application/vnd.ms-excel", "an Excel workbook of the old kind (XLS)", ".xls")
+PPT = Format("application/vnd.ms-powerpoint", "a PowerPoint presentation of the old kind (PPT)", ".ppt")
+MSG = Format("application/vnd.ms-outlook-message", "an Outlook message (MSG)", ".msg")
+VSD = Format("application/vnd.visio", "a Visio drawing of the old kind (VSD)", ".vsd")
+PUB = Format("application/vnd.ms-publisher", "a Publisher document", ".pub")
+MPP = Format("application/vnd.ms-project", "a Project plan", ".mpp")
+MSI = Format("application/x-msi", "a Windows installer", ".msi")
+HWP = Format("application/x-hwp", "a Hangul document (HWP)", ".hwp")
+ENCRYPTED_OFFICE = Format(
+    "application/x-ole-encrypted-package", "an Office document that opens only with a password"
+)
+OLE = Format("application/x-ole-storage", "a file of an old Microsoft program (OLE)")
+
+UNKNOWN = Format("application/octet-stream", "a file of a type that is not known")
+
+FORMATS: Mapping[str, Format] = {
+    format_.mime_type: format_
+    for format_ in (
+        *(PDF, PNG, JPEG, TIFF, TEXT, HTML, MAIL, MBOX, DOCX),
+        *(RTF, POSTSCRIPT, SVG, NETPBM, WEB_ARCHIVE, PGP_MESSAGE),
+        *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, EPUB, IWORK, JAR, APK, ZIP),
+        *(DOC, XLS, PPT, MSG, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),
+        Format("image/gif", "a GIF image", ".gif"),
+        Format("image/bmp", "a BMP image", ".bmp"),
+        Format("image/webp", "a WebP image", ".webp"),
+        Format("image/heic", "a HEIC image", ".heic"),
+        Format("image/avif", "an AVIF image", ".avif"),
+        Format("image/jp2", "a JPEG 2000 image", ".jp2"),
+        Format("image/x-jp2-codestream", "a JPEG 2000 image", ".j2k"),
+        Format("image/jxl", "a JPEG XL image", ".jxl"),
+        Format("image/x-canon-cr2", "a raw photograph of a Canon camera", ".cr2"),
+        Format("image/vnd.adobe.photoshop", "a Photoshop image", ".psd"),
+        Format("image/vnd.microsoft.icon", "a Windows icon", ".ico"),
+        Format("image/vnd.djvu", "a DjVu document", ".djvu"),
+        Format("image/vnd.dwg", "an AutoCAD drawing (DWG)", ".dwg"),
+        Format("image/x-exr", "an OpenEXR image", ".exr"),
+        Format("image/x-tga", "a Targa image", ".tga"),
+        Format("image/x-xcf", "a GIMP image", ".xcf"),
+        Format("application/dicom", "a medical image (DICOM)", ".dcm"),
+        Format("audio/aac", "an AAC sound", ".aac"),
+        Format("audio/x-hx-aac-adts", "an AAC sound", ".aac"),
+        Format("audio/amr", "an AMR sound", ".amr"),
+        Format("audio/flac", "a FLAC sound", ".flac"),
+        Format("audio/midi", "a MIDI file", ".mid"),
+        Format("audio/mpeg", "an MP3 sound", ".mp3"),
+        Format("audio/ogg", "an Ogg sound", ".ogg"),
+        Format("audio/x-m4a", "an M4A sound", ".m4a"),
+        Format("audio/x-wav", "a WAV sound", ".wav"),
+        Format("video/3gpp", "a 3GP video", ".3gp"),
+        Format("video/mp2t", "an MPEG video (transport stream)", ".ts"),
+        Format("video/mp4", "an MP4 video", ".mp4"),
+        Format("video/mpeg", "an MPEG video", ".mpg"),
+        Format("video/quicktime", "a QuickTime video", ".mov"),
+        Format("video/webm", "a WebM video", ".webm"),
+        Format("video/x-flv", "a Flash video", ".flv"),
+        Format("video/x-matroska", "a Matroska video", ".mkv"),
+        Format("video/x-ms-asf", "a Windows Media file", ".wmv"),
+        Format("video/x-msvideo", "an AVI video", ".avi"),
+        Format("application/gzip", "a gzip archive", ".gz"),
+        Format("application/vnd.debian.binary-package", "a Debian package", ".deb"),
+        Format("application/vnd.ms-cab-compressed", "a CAB archive", ".cab"),
+        Format("application/vnd.rar", "a RAR archive", ".rar"),
+        Format("application/x-7z-compressed", "a 7z archive", ".7z"),
+        Format("application/x-archive", "an ar archive", ".a"),
+        Format("application/x-arj", "an ARJ archive", ".arj"),
+        Format("application/x-bzip2", "a bzip2 archive", ".bz2"),
+        Format("application/x-compress", "a compress archive", ".Z"),
+        Format("application/x-cpio", "a cpio archive", ".cpio"),
+        Format("application/x-iso9660-image", "an image of a CD or DVD", ".iso"),
+        Format("application/x-lz4", "an LZ4 archive", ".lz4"),
+        Format("application/x-lzh-compressed", "an LZH archive", ".lzh"),
+        Format("application/x-lzma", "an LZMA archive", ".lzma"),
+        Format("application/x-rpm", "an RPM package", ".rpm"),
+        Format("application/x-tar", "a TAR archive", ".tar"),
+        Format("application/x-xz", "an xz archive", ".xz"),
+        Format("application/zstd", "a Zstandard archive", ".zst"),
+        Format("application/onenote", "a OneNote section", ".one"),
+        Format("application/vnd.apache.parquet", "a Parquet table", ".parquet"),
+        Format("application/vnd.lotus-1-2-3", "a Lotus 1-2-3 worksheet", ".wk1"),
+        Format("application/vnd.ms-htmlhelp", "a Windows help file (CHM)", ".chm"),
+        Format("application/vnd.ms-outlook", "an Outlook mail store (PST)", ".pst"),
+        Format("application/vnd.ms-tnef", "an Outlook attachment (winmail.dat)", ".dat"),
+        Format("application/vnd.sqlite3", "an SQLite database", ".sqlite"),
+        Format("application/vnd.wordperfect", "a WordPerfect document", ".wpd"),
+        Format("application/x-bplist", "an Apple property list", ".plist"),
+        Format("application/x-dbf", "a dBase table", ".dbf"),
+        Format("application/x-hdf5", "an HDF5 data file", ".h5"),
+        Format("application/x-mobipocket-ebook", "a Mobipocket book", ".mobi"),
+        Format("application/x-msaccess", "an Access database", ".mdb"),
+        Format("application/x-ms-shortcut", "a Windows shortcut", ".lnk"),
+        Format("application/x-bittorrent", "a BitTorrent file", ".torrent"),
+        Format("application/vnd.tcpdump.pcap", "a capture of network traffic", ".pcap"),
+        Format("application/vnd.microsoft.portable-executable", "a Windows program", ".exe"),
+        Format("application/x-executable", "a program for Linux or Unix"),
+        Format("application/x-pie-executable", "a program for Linux or Unix"),
+        Format("application/x-sharedlib", "a program for Linux or Unix", ".so"),
+        Format("application/x-object", "part of a program for Linux or Unix", ".o"),
+        Format("application/x-mach-binary", "a program for macOS"),
+        Format("application/x-java-applet", "a compiled Java class", ".class"),
+        Format("font/woff", "a font (WOFF)", ".woff"),
+        Format("font/woff2", "a font (WOFF2)", ".woff2"),
+        Format("application/vnd.ms-opentype", "an OpenType font", ".otf"),
+    )
+}
+
+
+def by_mime_type(mime_type: str) -> Format:
+    """Return the type of that name; one that the catalogue does not list is named after it."""
+    mime_type = mime_type.lower()
+    return FORMATS.get(mime_type) or Format(mime_type, f"a file of type {mime_type}")

@@ -1,0 +1,124 @@
+"""The order in which the types are tried.
+
+Belongs here: signatures of the types that are read, and what decides between two that fit. Does not
+belong here: what is inside containers (`containers`), and whether bytes are text (`characters`).
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from functools import cache
+from typing import BinaryIO
+
+from ingest_assets import formats
+from ingest_assets.formats import Format
+from ingest_assets.identification import characters, containers
+from ingest_assets.identification.sample import Sample
+
+_SIGNATURES = {
+    b"\x89PNG\r\n\x1a\n": formats.PNG,
+    b"\xff\xd8\xff": formats.JPEG,
+    b"II*\x00": formats.TIFF,
+    b"MM\x00*": formats.TIFF,
+    b"II+\x00": formats.TIFF,  # BigTIFF
+    b"MM\x00+": formats.TIFF,
+    b"{\\rtf": formats.RTF,
+    b"%!PS": formats.POSTSCRIPT,
+    b"-----BEGIN PGP MESSAGE-----": formats.PGP_MESSAGE,
+}
+_NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*){0,20}\d+\s+\d+\s")
+_PDF_OBJECT = re.compile(rb"\d\s+\d+\s+obj\b")
+_PDF_HEADER = re.compile(rb"%PDF-\d\.\d\s*[\r\n]")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .()/+-]{2,59}")
+# A zip archive may stand behind other bytes: a program that unpacks it, or what a server sent before.
+_ZIP_WITHIN_BYTES = 4096
+
+
+def identify(file: BinaryIO) -> Format:
+    """Return the type of a file that can be read at any place; `formats.UNKNOWN` where none fits.
+
+    Reads at most 8 MB, whatever the size of the file.
+    """
+    sample = Sample(file)
+    return _by_signature(sample) or _by_content(sample)
+
+
+def _by_signature(sample: Sample) -> Format | None:
+    """Return the type of a file whose first bytes say it."""
+    head = sample.head
+    for signature, found in _SIGNATURES.items():
+        if head.startswith(signature):
+            return found
+    if _PDF_HEADER.match(head):
+        return formats.PDF
+    if head.startswith(containers.OLE_SIGNATURE):
+        return containers.ole_format(sample)
+    if head.startswith(containers.ZIP_SIGNATURES):
+        return containers.zip_format(sample)
+    return formats.NETPBM if _NETPBM.match(head) else None
+
+
+def _by_content(sample: Sample) -> Format:
+    """Return the type by more than the first bytes."""
+    head = sample.head
+    is_text = characters.is_text(sample)
+    if _is_pdf(sample, is_text):
+        # Archives that are not packed show the heads of the files in them.
+        container = None if head.startswith(b"%PDF-") else _by_library(head)
+        return container or formats.PDF
+    text = characters.text_format(sample) if is_text else None
+    if text is not None and not characters.is_doubtful(sample):
+        return text
+    known = _by_library(head)
+    if known in (None, formats.ZIP) and b"PK\x03\x04" in head[:_ZIP_WITHIN_BYTES]:
+        known = containers.zip_format(sample)
+    if text is None:
+        return known or formats.UNKNOWN
+    return known if known is not None and known.mime_type in formats.FORMATS else text
+
+
+def _is_pdf(sample: Sample, is_text: bool) -> bool:
+    """Tell a PDF, even one behind other bytes or without its header, from a text about PDFs."""
+    start = sample.head.find(b"%PDF-")  # Not with a proper header at 0: that is a signature.
+    has_objects = bool(_PDF_OBJECT.search(sample.head) or _PDF_OBJECT.search(sample.tail))
+    if not is_text:
+        # Readers look for the header in the first kilobyte (PDF 1.7, implementation note 13), and
+        # without it a file can be repaired as long as it has objects and the trailer's keyword.
+        return 0 <= start < 1024 or (has_objects and (start > 0 or b"startxref" in sample.tail))
+    # What is printable all through has to have a PDF's first line, its objects and its end.
+    before = sample.head[: max(start, 0)].removeprefix(codecs.BOM_UTF8).strip()
+    if start >= 0 and not before:
+        return has_objects or bool(_PDF_HEADER.match(sample.head, start))
+    at_line = start < 0 or sample.head[start - 1 : start] in (b"\r", b"\n")
+    ends = sample.tail.rstrip(b"\0\t\n\r ").endswith(b"%%EOF") and b"startxref" in sample.tail
+    return has_objects and ends and at_line
+
+
+def _by_library(head: bytes) -> Format | None:
+    """Return the type by libmagic's rules; None for text and for what they do not know."""
+    library = _library()
+    if library is None:
+        return None
+    try:
+        found = library.first_magic_buffer(head)
+    except ValueError:  # Some of its rules call each other without end on some bytes.
+        return None
+    mime_type = found.mime_type.strip()
+    if mime_type.startswith("text/") or mime_type == formats.PDF.mime_type:
+        return None  # That is decided by more than a head.
+    if mime_type != formats.UNKNOWN.mime_type:
+        return formats.by_mime_type(mime_type)
+    # Its sentence begins with the type's name, and goes on with what the file says of itself.
+    name = _NAME.match(found.message.strip())
+    return None if name is None or name[0] == "data" else Format(mime_type, f"a file of type {name[0]}")
+
+
+@cache
+def _library():  # type: ignore[no-untyped-def]  # it has no types where it is not installed
+    """Load libmagic's rules, 25 MB, when a file needs them first."""
+    try:
+        from pure_magic_rs import MagicDb  # noqa: PLC0415
+    except ImportError:  # No wheel: Python 3.10 on macOS. What is refused has no name there.
+        return None
+    return MagicDb()

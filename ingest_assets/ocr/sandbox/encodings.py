@@ -1,0 +1,160 @@
+"""From the bytes of a text file to its characters.
+
+Belongs here: finding out the encoding, by all of the file. Does not belong here: what the characters
+say.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+import chardet
+
+from ingest_assets.identification.characters import is_ebcdic, wide_encoding
+from ingest_assets.notes import Note
+
+# Of a long text its lines that are more than ASCII are enough, and so many bytes of them.
+_GUESS_BYTES = 100_000
+_SHORT_BYTES = 30_000
+_NOT_ASCII_LINE = re.compile(rb"[^\r\n]*[\x80-\xff\x1b][^\r\n]*[\r\n]*")
+# Escapes of ISO-2022 (Japanese, Korean, Chinese) and HZ: texts of ASCII bytes that are not ASCII.
+_ESCAPES = re.compile(rb"\x1b\$|\x1b\([BIJ]|~\{")
+# What programs write under the name of a smaller encoding.
+_WIDER = {
+    "shift_jis": "cp932",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "euc_kr": "cp949",
+    "big5": "big5hkscs",
+    "iso8859-1": "cp1252",
+    "ascii": "cp1252",
+    "iso2022_jp": "iso2022_jp_3",
+}
+_UNGUESSED = "cp1252"
+_REPLACEMENT = "\ufffd"
+_WITH_SURROGATES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The characters of a text.
+
+    Attributes:
+        notes: what was guessed, and what could not be decoded.
+    """
+
+    text: str
+    notes: tuple[Note, ...] = ()
+
+
+def decode(data: bytes) -> Decoded:
+    """Decode a whole text; bytes that are no characters in its encoding stand as U+FFFD."""
+    if wide := wide_encoding(data):
+        encoding, mark = wide
+        text = data[mark:].decode(encoding, "replace")
+        return Decoded(text, _replaced(text, encoding) if mark else _guessed(encoding, text))
+    if is_ebcdic(data):
+        encoding = _guess(data[:_GUESS_BYTES], "cp500")
+        encoding = encoding if encoding.startswith("cp") and b"A".decode(encoding) != "A" else "cp500"
+        return _decoded(data, encoding)
+    escaped = _ESCAPES.search(data)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return _not_quite_utf_8(data)
+    if escaped and text.isascii():
+        encoding = _guess(_telling(data), "ascii")
+        if encoding not in ("ascii", "utf-8", _UNGUESSED):
+            return _decoded(data, encoding)
+    return Decoded(text)
+
+
+def _not_quite_utf_8(data: bytes) -> Decoded:
+    if _WITH_SURROGATES.search(data):  # Two halves, as Java and Oracle write what is beyond U+FFFF.
+        data = _WITH_SURROGATES.sub(_joined, data)
+    text = data.decode("utf-8", "replace")
+    bad = text.count(_REPLACEMENT)
+    good = sum(len(run) for run in re.findall(r"[^\x00-\x7f\ufffd]+", text))
+    if good >= 3 * bad or (good and bad == 1):
+        return Decoded(text, _replaced(text, "UTF-8"))
+    lines = data.splitlines(keepends=True)
+    others = [line for line in lines if not _is_utf_8(line)]
+    well_formed = sum(not line.isascii() for line in lines) - len(others)
+    if well_formed < max(3, len(others) / 10):
+        return _decoded(data, _guess_8_bit(_telling(data)))
+    # Two files were joined: each line is read in the encoding that it is in.
+    encoding = _guess_8_bit(b"".join(others)[:_GUESS_BYTES])
+    text = "".join(
+        line.decode("utf-8") if _is_utf_8(line) else line.decode(encoding, "replace") for line in lines
+    )
+    return Decoded(text, _guessed(f"UTF-8, and {_name(encoding)} in some lines", text))
+
+
+def _joined(halves: re.Match[bytes]) -> bytes:
+    pair = halves[0].decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")
+    return pair.decode("utf-16-le").encode()
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _telling(data: bytes) -> bytes:
+    """Return the part of a text that tells its encoding."""
+    if len(data) <= _SHORT_BYTES:
+        return data
+    telling, size = [], 0
+    for line in _NOT_ASCII_LINE.finditer(data):
+        telling.append(line[0][:_SHORT_BYTES])
+        size += len(telling[-1])
+        if size > _GUESS_BYTES:
+            break
+    return b"".join(telling) or data[:_GUESS_BYTES]
+
+
+def _guess(data: bytes, otherwise: str) -> str:
+    """Return the encoding that the statistics of letters point to."""
+    found = chardet.detect(data)["encoding"]
+    try:
+        return codecs.lookup(found).name if found else otherwise
+    except LookupError:  # It knows encodings that Python does not.
+        return otherwise
+
+
+def _guess_8_bit(data: bytes) -> str:
+    """Return the encoding of what is no UTF-8."""
+    encoding = _guess(data, _UNGUESSED)
+    return _UNGUESSED if encoding in ("utf-8", "ascii") else encoding
+
+
+def _decoded(data: bytes, encoding: str) -> Decoded:
+    text = data.decode(encoding, "replace")
+    wider = _WIDER.get(encoding)
+    if wider and _REPLACEMENT in text:
+        other = data.decode(wider, "replace")
+        if other.count(_REPLACEMENT) < text.count(_REPLACEMENT):
+            text, encoding = other, wider
+    return Decoded(text, _guessed(_name(encoding), text))
+
+
+def _guessed(encoding: str, text: str) -> tuple[Note, ...]:
+    return Note("encoding_guessed", f"decoded as {encoding}"), *_replaced(text, encoding)
+
+
+def _replaced(text: str, encoding: str) -> tuple[Note, ...]:
+    count = text.count(_REPLACEMENT)
+    if not count:
+        return ()
+    line = text.count("\n", 0, text.index(_REPLACEMENT)) + 1
+    places = f"{count} places, first in line {line}" if count > 1 else f"one place, in line {line}"
+    return (Note("bytes_replaced", f"bytes that are no characters in {encoding}, in {places}"),)
+
+
+def _name(encoding: str) -> str:
+    return encoding.replace("iso8859", "iso-8859")

@@ -1,0 +1,142 @@
+"""Web pages: the text that a browser shows.
+
+Belongs here: which elements show, and where lines end. Does not belong here: fetching anything; a page
+is read as it is in its file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from ingest_assets.ocr.sandbox.encodings import Decoded, decode
+from ingest_assets.ocr.sandbox.flowing import FlowingDocument
+from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
+
+_NOT_SHOWN = frozenset(
+    (
+        *("script", "style", "template", "noscript", "head", "title", "meta", "link", "object"),
+        *("embed", "iframe", "svg", "canvas", "audio", "video", "datalist", "noframes"),
+    )
+)
+_BLOCKS = frozenset(
+    (
+        *("address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details"),
+        *("dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form"),
+        *("frameset", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "html", "legend"),
+        *("li", "main", "menu", "nav", "ol", "optgroup", "option", "p", "pre", "search", "section"),
+        *("select", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul"),
+    )
+)
+_PREFORMATTED = frozenset(("pre", "textarea", "listing", "plaintext", "xmp"))
+_BUTTONS = frozenset(("hidden", "password", "checkbox", "radio", "file", "image", "color", "range"))
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_SPACES = re.compile(r"[ \t\n\r\f]+")
+_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
+
+
+def read_web_page(path: Path) -> FlowingDocument:
+    """Read a web page as one page of text."""
+    if path.stat().st_size > 2 * MAX_TEXT_BYTES:
+        raise too_much_text()
+    decoded = decode_html(path.read_bytes())
+    return FlowingDocument((html_text(decoded.text),), decoded.notes)
+
+
+def decode_html(data: bytes) -> Decoded:
+    """Decode a page: as it says itself, where that is true of all its bytes."""
+    stated = _CHARSET.search(data[:4096])
+    if stated is not None:
+        with contextlib.suppress(LookupError, UnicodeDecodeError):
+            return Decoded(data.decode(stated[1].decode()))
+    return decode(data)
+
+
+def html_text(html: str) -> str:
+    """Return the text of HTML as a browser shows it: a line each block, a tab between cells."""
+    root = LexborHTMLParser(html).root
+    page = _Page()
+    # A stack of its own: pages may be nested deeper than Python calls.
+    to_show: list[LexborNode | str] = [root] if root is not None else []
+    while to_show:
+        node = to_show.pop()
+        if isinstance(node, str):
+            page.end(node)
+        elif page.begin(node):
+            to_show.append(node.tag or "")
+            child = node.last_child
+            while child is not None:
+                to_show.append(child)
+                child = child.prev
+    return clean_text("".join(page.pieces))
+
+
+class _Page:
+    """What was shown so far."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self._preformatted = 0
+        self._last = "\n"
+
+    def begin(self, node: LexborNode) -> bool:
+        """Show a node's own text; tell whether to go on with the nodes in it."""
+        tag = node.tag or ""
+        if tag == "-text":
+            self._text(node.text_content or "")
+        elif tag == "br":
+            self._show("\n")
+        elif tag in ("input", "img"):
+            if said := _said(node, tag):
+                self._text(f" {said} ")
+        elif not _is_hidden(node, tag):
+            if tag in _BLOCKS:
+                self._new_line()
+            self._preformatted += tag in _PREFORMATTED
+            return True
+        return False
+
+    def end(self, tag: str) -> None:
+        """Close an element."""
+        self._preformatted -= tag in _PREFORMATTED
+        if tag in ("td", "th"):
+            self._show("\t")
+        elif tag in _BLOCKS:
+            self._new_line()
+
+    def _text(self, text: str) -> None:
+        if not self._preformatted:
+            text = _SPACES.sub(" ", text)
+            text = text.lstrip(" ") if self._last in " \n\t" else text
+        self._show(text)
+
+    def _new_line(self) -> None:
+        if self._last != "\n":
+            self._show("\n")
+
+    def _show(self, text: str) -> None:
+        if text:
+            self.pieces.append(text)
+            self._last = text[-1]
+
+
+def _is_hidden(node: LexborNode, tag: str) -> bool:
+    attributes = node.attributes
+    return (
+        tag in _NOT_SHOWN
+        or tag.startswith(("-", "!"))
+        or "hidden" in attributes
+        or bool(_HIDDEN.search(attributes.get("style") or ""))
+    )
+
+
+def _said(node: LexborNode, tag: str) -> str:
+    """Return what a field or a picture shows or stands for."""
+    attributes = node.attributes
+    if tag == "img":
+        return attributes.get("alt") or ""
+    kind = (attributes.get("type") or "text").lower()
+    return "" if kind in _BUTTONS else attributes.get("value") or attributes.get("placeholder") or ""
