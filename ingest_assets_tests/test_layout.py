@@ -11,7 +11,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PARSERS = (
-    *("PIL", "charset_normalizer", "defusedxml", "eyecite", "numpy", "phonenumbers"),
+    *("PIL", "chardet", "defusedxml", "eyecite", "numpy", "phonenumbers"),
     *("pikepdf", "pypdfium2", "tesserocr"),
 )
 # One breach of each contract: the module, and what is written into it.

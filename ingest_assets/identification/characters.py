@@ -85,8 +85,8 @@ def _is_wide(data: bytes, encoding: str) -> bool:
     if encoding.endswith("be"):
         lanes.reverse()
     low, high = lanes[0], lanes[-1]
-    if width == 4 and high.count(0) < len(high):
-        return False
+    if width == 4:
+        return not any(high) and max(lanes[2]) <= 0x10
     nuls = [place for place, byte in enumerate(lanes[1]) if byte == 0]
     # Of Latin text nearly each character has one, of Chinese the spaces and the ends of lines.
     printable = data.isascii() and not data.translate(None, bytes(range(32, 127)) + b"\0\t\n\r")

