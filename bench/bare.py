@@ -34,6 +34,7 @@ from psycopg2.extras import execute_values
 from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.extraction.sandbox.operations import entities
 from ingest_assets.extraction.similar import block, entity_uuid
+from ingest_assets.ocr.languages import find_languages
 from ingest_assets.ocr.sandbox import operations
 from ingest_assets.stages.content import examine
 
@@ -52,6 +53,7 @@ class Script:
         self._connection = psycopg2.connect(os.environ["INGEST_DATABASE_URL"])
         self._chunker = Chunker()
         self._scratch = tempfile.mkdtemp()
+        self._languages = list(find_languages("eng", None).files)
         with self._connection, self._connection.cursor() as cursor:
             cursor.execute("CREATE SCHEMA IF NOT EXISTS bench")
             for table in TABLES:
@@ -118,7 +120,7 @@ class Script:
         while len(pages) < found["page_count"]:
             pages += operations.read(found["path"], mime_type, len(pages) + 1, found["page_count"])
         return [
-            operations.recognise(found["path"], mime_type, page["number"])["text"]
+            operations.recognise(found["path"], mime_type, page["number"], self._languages)["text"]
             if page["text"] is None
             else page["text"]
             for page in pages

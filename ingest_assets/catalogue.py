@@ -227,6 +227,12 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "The process that reads documents ended at its start.",
             "Run `python -m pip check`, and see the process's own message above.",
         ),
+        "ocr_language_missing": Fault(
+            "configuration",
+            "There are no data to recognise a language that INGEST_OCR_LANGUAGES names.",
+            "Set it to Tesseract's names of languages, such as eng+deu, and put NAME.traineddata of "
+            "each into the directory that INGEST_TESSDATA_DIR names.",
+        ),
         "out_of_memory": Fault(
             "permanent",
             "Reading one page needs more memory than a worker process is given.",

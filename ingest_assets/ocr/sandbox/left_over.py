@@ -1,18 +1,24 @@
-"""What page segmentation leaves over: finding it, and putting it where it belongs.
+"""Words where they stand on a page: what a reading leaves over, and what another reading has of it.
 
 Tesseract drops columns of short words without a sign: the numbers of a list at the margin, the
 prices of a receipt. Here the ink that no word accounts for is found, pictures are made in which it is
 all that is to be read, and the new words are put into the lines that they stand in. Lines keep their
 order, so that two columns are never read across.
 
+A page that is hard to read is read in several ways, each of which reads some of it best: `merge` takes
+of each place the surest.
+
 Belongs here: geometry of words. Does not belong here: recognising them.
 """
 
 from __future__ import annotations
 
+import re
 import statistics
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +34,15 @@ _MIN_HEIGHT, _MAX_HEIGHT = 0.5, 2.5
 # A word this many times as high as the page's others is no word, and hides what it lies over.
 _HIDING_HEIGHT = 4
 
+# What a word of the dictionary counts for more, where two readings differ.
+_KNOWN_BONUS = 0.1
+
+# Two words stand in one place where this share of the smaller one's box is in the other's.
+_SAME_PLACE = 0.3
+
+# Chinese and Japanese characters: no spaces stand between their words.
+_NO_SPACES = re.compile("[\u3000-\u312f\u31c0-\u9fff\uf900-\ufaff\uff01-\uffee]")
+
 # By so much, in heights of a word, the box of a short word may stand beside its letters.
 _MISPLACED = 0.5
 
@@ -37,7 +52,10 @@ _MIN_INK, _MAX_INK = 0.15, 0.9
 
 @dataclass(frozen=True)
 class Word:
-    """A word where it stands: pixels from the top left corner; confidence 0 to 1."""
+    """A word where it stands: pixels from the top left corner; confidence 0 to 1.
+
+    `is_known` says that it is in the dictionary of the language that it was read in.
+    """
 
     text: str
     left: int
@@ -45,6 +63,12 @@ class Word:
     right: int
     bottom: int
     confidence: float
+    is_known: bool = False
+
+    @property
+    def letters(self) -> int:
+        """How many letters and digits it has."""
+        return sum(map(str.isalnum, self.text))
 
     @property
     def height(self) -> int:
@@ -54,10 +78,26 @@ class Word:
 
 @dataclass
 class Line:
-    """A line of words, from left to right."""
+    """A line of words in reading order."""
 
     words: list[Word]
     starts_paragraph: bool = False
+
+    @property
+    def text(self) -> str:
+        """Its words with spaces between them, but for scripts that have none."""
+        parts = [self.words[0].text] if self.words else []
+        for before, word in pairwise(self.words):
+            glued = _NO_SPACES.match(before.text[-1]) and _NO_SPACES.match(word.text[0])
+            parts.append(word.text if glued else f" {word.text}")
+        return "".join(parts)
+
+    def put(self, *words: Word) -> None:
+        """Take in words where they belong, from left to right or from right to left."""
+        self.words.extend(words)
+        letters = [unicodedata.bidirectional(letter) for word in self.words for letter in word.text]
+        leftwards = sum(kind in ("R", "AL") for kind in letters) > letters.count("L")
+        self.words.sort(key=lambda word: word.left, reverse=leftwards)
 
     @property
     def bottom(self) -> int:
@@ -76,12 +116,24 @@ class Layout:
         for line in self.lines:
             yield from line.words
 
+    @property
+    def confidence(self) -> float:
+        """Mean of its words, 0 to 1; 0 where there are none."""
+        confidences = [word.confidence for word in self.words()]
+        return statistics.fmean(confidences) if confidences else 0.0
+
+    @property
+    def usual_height(self) -> float:
+        """Median of its words' heights in pixels; 0 where there are none."""
+        heights = [word.height for word in self.words()]
+        return statistics.median(heights) if heights else 0.0
+
     def text(self) -> str:
         """Return the lines, paragraphs parted by an empty line."""
         lines = []
         for line in self.lines:
             lines += [""] if line.starts_paragraph else []
-            lines.append(" ".join(word.text for word in line.words))
+            lines.append(line.text)
         return "\n".join(lines)
 
 
@@ -106,6 +158,23 @@ def unread(image: Image.Image, layout: Layout, threshold: int) -> tuple[Image.Im
     return _erased(image, elsewhere, margin=1), alone
 
 
+def without(image: Image.Image, words: Iterable[Word]) -> Image.Image:
+    """Return a picture in which some words are painted over."""
+    return _erased(image, words, margin=1)
+
+
+def bounds(lines: Iterable[Line], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the box around some lines, with the height of a word to spare, within a picture."""
+    words = [word for line in lines for word in line.words]
+    spare = max(word.height for word in words)
+    return (
+        max(0, min(word.left for word in words) - spare),
+        max(0, min(word.top for word in words) - spare),
+        min(size[0], max(word.right for word in words) + spare),
+        min(size[1], max(word.bottom for word in words) + spare),
+    )
+
+
 def add_missing(layout: Layout, found: Iterable[Word]) -> bool:
     """Put those of the found words into a layout that it lacks, the surest of each place.
 
@@ -128,6 +197,68 @@ def add_missing(layout: Layout, found: Iterable[Word]) -> bool:
     for word in sorted(missing, key=lambda word: (word.top, word.left)):
         _insert(layout, word)
     return bool(missing)
+
+
+def merge(layout: Layout, other: Layout) -> None:
+    """Put into a layout, for each place, what another reading of the same picture is surer of."""
+    ours, theirs = list(layout.words()), list(other.words())
+    for mine, others in _places(ours, theirs):
+        if not mine:
+            for word in others:
+                if word.confidence >= _MIN_CONFIDENCE and word.letters:
+                    _insert(layout, word)
+        elif others and _sureness(others) > _sureness(mine):
+            _replace(layout, mine, others)
+
+
+def _places(
+    ours: Sequence[Word], theirs: Sequence[Word]
+) -> Iterator[tuple[Sequence[Word], Sequence[Word]]]:
+    """Yield what two readings have of each place where either has words."""
+    groups = {index: ([word], list[Word]()) for index, word in enumerate(ours)}
+    place = list(groups)
+    for word, overlapping in zip(theirs, _overlapping(theirs, ours), strict=True):
+        joined = sorted({place[index] for index in overlapping})
+        if not joined:
+            yield (), [word]
+            continue
+        first, *rest = joined
+        groups[first][1].append(word)
+        for index in rest:  # The word bridges what were two places.
+            mine, others = groups.pop(index)
+            groups[first][0].extend(mine)
+            groups[first][1].extend(others)
+            place = [first if other == index else other for other in place]
+    yield from groups.values()
+
+
+def _overlapping(words: Sequence[Word], others: Sequence[Word]) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield for each word the numbers of the others that stand in its place."""
+    boxes = np.array([(word.left, word.top, word.right, word.bottom) for word in others])
+    boxes = boxes.reshape(-1, 4)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    for word in words:
+        width = np.minimum(boxes[:, 2], word.right) - np.maximum(boxes[:, 0], word.left)
+        height = np.minimum(boxes[:, 3], word.bottom) - np.maximum(boxes[:, 1], word.top)
+        smaller = np.minimum(areas, (word.right - word.left) * word.height)
+        shared = np.clip(width, 0, None) * np.clip(height, 0, None)
+        yield np.flatnonzero(shared > _SAME_PLACE * smaller)
+
+
+def _sureness(words: Sequence[Word]) -> float:
+    lengths = [len(word.text) for word in words]
+    scores = [word.confidence + _KNOWN_BONUS * word.is_known for word in words]
+    return float(np.average(scores, weights=lengths))
+
+
+def _replace(layout: Layout, old: Sequence[Word], new: Sequence[Word]) -> None:
+    """Put words in the place of others, in the line that held most of these."""
+    gone = set(map(id, old))
+    line = max(layout.lines, key=lambda line: sum(id(word) in gone for word in line.words))
+    for other in layout.lines:
+        other.words = [word for word in other.words if id(word) not in gone]
+    line.put(*new)
+    layout.lines = [line for line in layout.lines if line.words]
 
 
 def _drop_doubtful(layout: Layout, surer: Sequence[Word]) -> None:
@@ -196,8 +327,7 @@ def _insert(layout: Layout, word: Word) -> None:
             beside.append((_gap(word, nearest), index))
     if beside:
         line = layout.lines[min(beside)[1]]
-        line.words.append(word)
-        line.words.sort(key=lambda other: other.left)
+        line.put(word)
         return
     above = [line.bottom <= word.top + word.height / 2 for line in layout.lines]
     distances = [

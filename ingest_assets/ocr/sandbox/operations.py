@@ -18,6 +18,7 @@ import pypdfium2.version
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
+from ingest_assets.ocr.languages import Languages
 from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Document
 from ingest_assets.ocr.sandbox.formats import open_document
@@ -33,9 +34,16 @@ _THUMBNAIL_SIDE = 240
 _THUMBNAIL_BYTES = 12_000
 
 
-def versions() -> dict[str, Any]:
-    """Return the versions of the programs in C that read documents, which shows that they load."""
-    return {"tesseract": tesseract.versions(), "pdfium": pypdfium2.version.PDFIUM_INFO.build}
+def versions(languages: list[str]) -> dict[str, Any]:
+    """Return the versions of the programs in C that read documents, which shows that they load.
+
+    Args:
+        languages: the files of data of the languages that are to be recognised.
+    """
+    return {
+        "tesseract": tesseract.versions(Languages(tuple(languages))),
+        "pdfium": pypdfium2.version.PDFIUM_INFO.build,
+    }
 
 
 def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
@@ -92,28 +100,34 @@ def read(path: str, mime_type: str, first: int, last: int) -> list[dict[str, Any
         return list(_read(document, first, last))
 
 
-def recognise(path: str, mime_type: str, number: int) -> dict[str, Any]:
+def recognise(path: str, mime_type: str, number: int, languages: list[str]) -> dict[str, Any]:
     """Recognise what a page does not carry as text.
+
+    Args:
+        languages: the files of data of the languages that are tried.
 
     Returns:
         `number`, `text`, `confidence` (0 to 1 or None), `notes`, `origin`.
     """
+    known = Languages(tuple(languages))
     with _opened(path, mime_type) as document:
         content = document.page(number)
         while (doubt := content.doubt) is not None:
-            glance = tesseract.recognise(doubt.picture())
+            glance = tesseract.recognise(doubt.picture(), known)
             content = doubt.settle(glance.text, glance.confidence)
         texts, readings = [], []
         for part in content.parts:
             if isinstance(part, str):
                 texts.append(part)
                 continue
-            reading = tesseract.recognise(part())
+            reading = tesseract.recognise(part(), known)
             if len(content.parts) > 1:
                 reading = _if_sure(reading)
             readings.append(reading)
             texts.append(reading.text)
     notes = [*content.notes, *(note for reading in readings for note in reading.notes)]
+    if not any(texts) and any(reading.unread for reading in readings):
+        notes.append(Note("unread_ink", "it shows something, of which nothing could be read as text"))
     return {
         "number": number,
         "text": "\n".join(filter(None, texts)),
@@ -154,7 +168,7 @@ def _if_sure(reading: tesseract.Reading) -> tesseract.Reading:
     if reading.confidence is None or reading.confidence >= tesseract.DOUBTFUL_CONFIDENCE:
         return reading
     note = Note("unread_ink", "a picture or drawing beside its text could not be read")
-    return tesseract.Reading("", None, (note,))
+    return tesseract.Reading("", None, (*reading.notes, note))
 
 
 def _mean_confidence(readings: Iterable[tesseract.Reading]) -> float | None:

