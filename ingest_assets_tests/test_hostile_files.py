@@ -51,6 +51,7 @@ def run_all(pipeline: Pipeline) -> None:
 _LONG = {"large pages.tif"}
 
 
+@pytest.mark.timeout(1800)
 def test_the_evil_set_ends_as_it_should_and_the_good_documents_are_done(pipeline: Pipeline) -> None:
     # What computes without an end is ended soon.
     pipeline.use_engines_of_runs(ocr_page_seconds=5)
@@ -58,6 +59,7 @@ def test_the_evil_set_ends_as_it_should_and_the_good_documents_are_done(pipeline
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_whole_evil_set_ends_as_it_should(pipeline: Pipeline) -> None:
     pipeline.use_engines_of_runs(ocr_page_seconds=10)
     ends_as_it_should(pipeline, EVIL)

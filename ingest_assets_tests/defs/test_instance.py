@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from dagster import (
     AssetMaterialization,
@@ -29,6 +30,7 @@ from sqlalchemy import text
 from ingest_assets.defs.instance import WatchedRunLauncher
 from ingest_assets.defs.partitions import range_tags
 from ingest_assets.embedded.stack import PROJECT
+from ingest_assets_tests.support.embedded import wait_until
 
 
 def test_statements_share_one_connection_without_a_time_limit(instance: DagsterInstance) -> None:
@@ -118,7 +120,8 @@ def test_a_started_run_is_healthy_as_long_as_its_process_lives(instance: Dagster
     run = started_run(instance, worker.pid)
     assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
     worker.kill()
-    time.sleep(0.2)  # A zombie now: nobody has waited for it.
+    # Nobody has waited for it.
+    assert wait_until(lambda: psutil.Process(worker.pid).status() == psutil.STATUS_ZOMBIE, 60)
     assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
     worker.wait()
     assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED

@@ -74,7 +74,7 @@ def test_the_key_holds_the_rows_own_uuid(database: Database) -> None:
         {"object_name": "../other/note.txt", "sha256": "1" * 64},
         {"sha256": "0" * 64},
         {"sha256": "not a digest"},
-        {"mime_type": "application/zip", "sha256": "1" * 64},
+        {"mime_type": "a ZIP archive", "sha256": "1" * 64},
         {"file_size_bytes": 0, "sha256": "1" * 64},
         {"partition_key": "nobody-0123456789ab", "sha256": "1" * 64},
     ],

@@ -545,13 +545,13 @@ EVIL: dict[str | bytes, Evil] = {
         "PDF that names one page 60,000 times", lambda: one_page_many_times(60_000), "too_many_pages"
     ),
     "200 inches.pdf": _file("page of 200 x 200 inches", huge_page, "no_text", "completed"),
-    "absurd page.pdf": _file("page of 10⁹ x 10⁹ points", absurd_page, "page_too_large"),
+    "absurd page.pdf": _file("page of 10⁹ x 10⁹ points", absurd_page, "page_too_large", "no_text"),
     "flate bomb.pdf": _file("3 GB of content in 3 MB", flate_bomb, *_TOO_MUCH, "no_text"),
     "nested filters.pdf": _file("3 GB, deflated three times", nested_filters, *_TOO_MUCH, "no_text"),
     "drawing bomb.pdf": _file("forms in forms: 10⁸ squares", drawing_bomb, *_TOO_MUCH),
     "slow drawing.pdf": _file("60,000 transparent squares", slow_drawing, "page_timeout"),
     "form loop.pdf": _file("a form that draws itself", form_loop, "no_text", "corrupt_document"),
-    "image bomb.pdf": _file("60,000 x 60,000 image", image_bomb_in_pdf, "image_too_large"),
+    "image bomb.pdf": _file("60,000 x 60,000 image", image_bomb_in_pdf, "image_too_large", "no_text"),
     "deep arrays.pdf": _file("arrays 200,000 deep", deep_arrays, "no_text", *_TOO_MUCH),
     "page tree loop.pdf": _file("page tree with a loop", page_tree_loop, "completed"),
     "only a loop.pdf": _file(
@@ -561,7 +561,7 @@ EVIL: dict[str | bytes, Evil] = {
         "JavaScript, launch action, attachment", with_script_and_attachment, "completed"
     ),
     # Images
-    "truncated.png": _file("PNG cut in half", halved_png, "corrupt_document"),
+    "truncated.png": _file("PNG cut in half", halved_png, "corrupt_document", "completed"),
     "bomb.png": _file("PNG of 50,000 x 50,000", png_bomb, "image_too_large"),
     "comment bomb.png": _file(
         "PNG with a 256 MB comment", png_text_bomb, "completed", "corrupt_document"
@@ -599,7 +599,9 @@ EVIL: dict[str | bytes, Evil] = {
     # Text
     "15 million pages.txt": _file("text: 15 million pages", text_of_many_pages, "too_many_pages"),
     "index.txt": _file("text that a search index swells", text_for_the_index, "completed"),
-    "controls.txt": _file("text of controls and surrogates", text_with_nul, "completed"),
+    "controls.txt": _file(
+        "text of controls and surrogates", text_with_nul, "completed", "unsupported_type"
+    ),
     "40 MB.txt": _file(
         "40 MB of text", lambda: b"All work and no play.\n" * 1_900_000, "too_much_text"
     ),
@@ -607,7 +609,7 @@ EVIL: dict[str | bytes, Evil] = {
     "pdf and zip.pdf": _file("PDF, and ZIP behind it", pdf_and_zip, "completed"),
     "zip and pdf.pdf": _file("ZIP, and PDF behind it", zip_and_pdf, "unsupported_type", "completed"),
     "gifar.gif": _file("GIF and Java archive", gifar, "unsupported_type"),
-    "html and pdf.html": _file("HTML and PDF", html_and_pdf, "completed"),
+    "html and pdf.html": _file("HTML and PDF", html_and_pdf, "completed", "no_text"),
     "a.pdf": _file("PNG that is called PDF", lambda: picture("NAMED WRONGLY"), "completed"),
     "program.pdf": _file(
         "program that is called PDF", b"\x7fELF\x02\x01\x01" + bytes(99), "unsupported_type"

@@ -23,6 +23,7 @@ from ingest_assets.errors import IngestError, PermanentError, TransientError
 from ingest_assets.extraction import local as extraction_local
 from ingest_assets.ocr import local
 from ingest_assets.ocr.engine import Recognition
+from ingest_assets.ocr.languages import find_languages
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.workers.pool import FaultKind, Limits, WorkerError, WorkerPool
 from ingest_assets_tests.support.embedded import wait_until
@@ -104,7 +105,7 @@ def test_slow_pages_do_not_keep_others_waiting(tmp_path: Path) -> None:
     before = set(_workers())
     limits = Limits(cpu_seconds=3, slow_seconds=0.5)
     with closing(WorkerPool(1, limits, local._OPERATIONS, local._explain)) as pool:
-        pool.submit("versions").result()
+        pool.submit("versions", languages=find_languages("eng", None).files).result()
         (worker,) = set(_workers()) - before
         idle = _computed(worker)
         slow = pool.submit("recognise", path=f"{tmp_path}/slow", mime_type=PDF, number=1)

@@ -39,7 +39,7 @@ def kill(runs: Runs, textract: StandIn, reached: Callable[[], bool]) -> None:
     module = "ingest_assets_tests.support.textract_child"
     process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=os.environ.copy())
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not reached():
             assert process.poll() is None, "the run ended before it was killed"
             assert time.monotonic() < deadline
