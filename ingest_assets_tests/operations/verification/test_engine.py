@@ -379,7 +379,9 @@ def test_what_is_in_flight_is_not_judged(healthy: Pipeline) -> None:
     young = add_source(healthy, "young", age="1 second")
     old = add_source(healthy, "old")
     assert set(failed(judge(healthy))) == {"sources_have_rows"}
-    # Both were found after the last that got its turn, which was only just now.
+    # Both were found after the last that got its turn, which was only just now: the documents of this
+    # test may have been ingested some time before it.
+    change(healthy, "UPDATE ingest.stage_attempts SET heartbeat_at = now(), finished_at = now()")
     waiting = judge(healthy, in_flight_seconds=60)
     assert (failed(waiting), waiting.in_flight) == ({}, 2)
     # Nothing moves any more; one is young, the other is in a run that Dagster knows of.
