@@ -29,6 +29,8 @@ _SIGNATURES = {
 }
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*){0,20}\d+\s+\d+\s")
 _PDF_OBJECT = re.compile(rb"\d\s+\d+\s+obj\b")
+# A file that begins so is one even if nothing else of a PDF is left in it: better a document that fails
+# as damaged than one that is green with its bytes as text.
 _PDF_HEADER = re.compile(rb"%PDF-\d\.\d\s")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .()/+-]{2,59}")
 # A zip archive may stand behind other bytes: a program that unpacks it, or what a server sent before.

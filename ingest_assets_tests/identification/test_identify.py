@@ -67,7 +67,8 @@ TYPE_OF = {
     "pdf without header": (pdf("text").replace(b"%PDF-1.3", b"XXXX-XXX"), formats.PDF),
     "pdf that is cut": (pdf("text")[:200], formats.PDF),
     "text about pdf": (b"A file begins with %PDF-1.7 and ends with startxref and %%EOF.", formats.TEXT),
-    "text that begins so": (b"%PDF-1.7 is the header; 1 0 R refers to an object.", formats.TEXT),
+    "text that begins so": (b"%PDF- begins the header; 1 0 R refers to an object.", formats.TEXT),
+    "pdf of which hardly more than the header is left": (b"%PDF-1.7 broken", formats.PDF),
     "pdf in a tar": (tar({"a.pdf": pdf("text")}), formats.by_mime_type("application/x-tar")),
     # Images.
     "png": (picture("text"), formats.PNG),
