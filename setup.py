@@ -53,6 +53,7 @@ setup(
         # Chunks and entities.
         "semantic-text-splitter>=0.33,<0.34",
         "eyecite>=2.7,<3",
+        "pyahocorasick>=2.0",
         "phonenumbers>=9",
         "pycountry>=24.6",
         "cleanco>=2.3",

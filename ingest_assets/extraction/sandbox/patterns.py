@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Iterator
 
 import phonenumbers
-from eyecite import get_citations, models
 
 from ingest_assets.extraction import normal
 from ingest_assets.extraction.engine import Mention
+from ingest_assets.extraction.sandbox import citations
 
 ENGINE = "rules"
 # Phone numbers without a country code are read as numbers of this country.
@@ -29,7 +29,6 @@ _URL = r"(?<![\w@.])(?:https?://|www\.)[^\s<>\"'“”()\[\]{}|\\^`]{3,300}"
 
 def find(text: str) -> Iterator[Mention]:
     """All mentions, type by type; mentions of different types may overlap."""
-    full = (models.FullCaseCitation, models.FullJournalCitation, models.FullLawCitation)
     for expression in (re.compile(pattern, re.IGNORECASE) for pattern in normal.DATES):
         yield from _all(text, "date", expression, normal.date_of)
     for expression in map(re.compile, normal.MONEY):
@@ -47,11 +46,9 @@ def find(text: str) -> Iterator[Mention]:
         standard = phonenumbers.format_number(number.number, phonenumbers.PhoneNumberFormat.E164)
         extension = f";ext={number.number.extension}" if number.number.extension else ""
         yield _mention("phone", number.start, number.end, standard + extension)
-    for citation in get_citations(text) if text else ():
-        if isinstance(citation, full):
-            start, end = citation.span()  # type: ignore[no-untyped-call]
-            corrected = citation.corrected_citation()  # type: ignore[no-untyped-call]
-            yield _mention("citation", start, end, normal.plain(corrected))
+    for citation in citations.full_citations(text):
+        start, end = citation.span()
+        yield _mention("citation", start, end, normal.plain(citation.corrected_citation()))
 
 
 def _mention(entity_type: str, start: int, end: int, normalised: str) -> Mention:
