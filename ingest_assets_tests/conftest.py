@@ -31,6 +31,7 @@ from ingest_assets_tests.support.servers import (
     new_database,
     running_services,
 )
+from ingest_assets_tests.support.watchdog import watchdog
 
 # Of properties `make test` asks a few examples, always the same ones; `make test-all` many, each time
 # others.
@@ -40,6 +41,13 @@ hypothesis.settings.load_profile("few")
 
 NewPipeline = Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[Pipeline]]
 TakeSnapshot = Callable[[Path, Callable[[Pipeline], None]], AbstractContextManager[Snapshot]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    """However the session ends."""
+    with watchdog():
+        yield
 
 
 @pytest.fixture(scope="session")
