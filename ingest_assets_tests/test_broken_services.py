@@ -8,9 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,6 @@ from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.faulty_s3 import Fault, FaultyS3, faulty_s3
 from ingest_assets_tests.support.pipeline import Pipeline
 from ingest_assets_tests.support.servers import Services
-
-_AWAY_SECONDS = 4.0
 
 
 @pytest.fixture
@@ -140,37 +137,20 @@ class KeptPostgres:
 
     def __init__(self, directory: Path) -> None:
         self._server = EmbeddedPostgres(directory, Credentials.read_or_create(directory))
-        self._break, self._done = threading.Event(), threading.Event()
-        self._started, self._back = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._keep, daemon=True)
-        self._thread.start()
-        assert self._started.wait(60)
+        self._thread = ThreadPoolExecutor(1, "postgres")
+        self._thread.submit(self._server.start).result()
 
     def break_down(self) -> None:
-        """Stop it now, for some seconds."""
-        self._break.set()
+        """Stop it now."""
+        self._thread.submit(self._server.stop).result()
 
-    def wait_until_back(self) -> None:
-        assert self._back.wait(60)
+    def come_back(self) -> None:
+        """Start it again."""
+        self._thread.submit(self._server.start).result()
 
     def close(self) -> None:
-        self._done.set()
-        self._break.set()
-        self._thread.join(60)
-
-    def _keep(self) -> None:
-        self._server.start()
-        try:
-            self._started.set()
-            self._break.wait()
-            if not self._done.is_set():
-                self._server.stop()
-                time.sleep(_AWAY_SECONDS)
-                self._server.start()
-                self._back.set()
-                self._done.wait()
-        finally:
-            self._server.stop()
+        self._thread.submit(self._server.stop).result()
+        self._thread.shutdown()
 
 
 @pytest.fixture
@@ -203,12 +183,11 @@ def test_postgres_is_away_and_comes_back(
         written = put_new(self, *arguments, **options)
         if next(stored) == 3:  # Between an object and the row that is to say that it is there.
             server.break_down()
-            time.sleep(1)
         return written
 
     monkeypatch.setattr(ObjectStore, "put_new", breaking)
     assert not broken.run_range(first, last).success  # Tests wait next to nothing between tries.
-    server.wait_until_back()
+    server.come_back()
     assert broken.run_range(first, last).success
     assert_all_is_well(broken, 12)
     assert_no_fault_but_transient(broken, "database_unavailable", "locks_lost")
