@@ -13,9 +13,8 @@ import boto3
 from PIL import Image
 
 from ingest_assets import wiring
-from ingest_assets.defs.code_location import build_defs
 from ingest_assets.settings import Settings
-from ingest_assets_tests.support.engines import engines_in_this_process
+from ingest_assets_tests.crash.site import assembly
 
 for name in (
     "ingest_assets_tests.crash.scenarios",
@@ -36,4 +35,4 @@ _settings = Settings(_env_file=None, aws_region="us-east-1")
 # Descriptions of S3, which take a tenth of a second to read; each keeps its own.
 boto3.client("s3", region_name=_settings.aws_region)
 wiring.object_store(_settings)
-build_defs(_settings, engines_in_this_process().resources)
+assembly()

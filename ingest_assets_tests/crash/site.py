@@ -13,24 +13,30 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRunStatus, Definitions, EnvVar, RunsFilter
 
 from ingest_assets.defs.code_location import build_defs
+from ingest_assets.defs.resources import InputDirectoryResource, configured
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.settings import Settings
 from ingest_assets.stages import runner
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.support.engines import engines_in_this_process
+from ingest_assets_tests.support.engines import Engines, engines_in_this_process
 from ingest_assets_tests.support.pipeline import Pipeline, shipped_instance
-from ingest_assets_tests.support.servers import Services, new_bucket, new_database
+from ingest_assets_tests.support.servers import AT_ONCE, Services, new_bucket, new_database
 
 # Generous: what takes longer hangs.
 PATIENCE_SECONDS = 120
+
+_SETTINGS: dict[str, Any] = {"max_documents_per_run": 4, "ocr_workers": 1}
+_INPUT_DIR = "SITE_INPUT_DIR"
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["__main__", "ingest_assets_tests.crash.preload"])
@@ -129,24 +135,47 @@ def _work(site: Site, work: Callable[..., None], arguments: tuple[Any, ...]) -> 
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.environ.update(site.environment)
+    os.environ[_INPUT_DIR] = str(site.input_dir)
     _count_recognitions(site.directory / "recognitions")
     runner.FIRST_WAIT_SECONDS = 0.01
-    settings = site.services.settings_of(
-        site.input_dir, site.bucket, max_documents_per_run=4, ocr_workers=1
-    )
-    engines = engines_in_this_process()
+    settings = site.services.settings_of(site.input_dir, site.bucket, **_SETTINGS)
+    if site.real_engines:
+        engines, defs = engines_in_this_process(), build_defs(settings)
+    else:
+        objects, engines, defs = assembly()
+        objects.held = site.objects
     with site.instance() as instance:
-        pipeline = Pipeline(
-            site.input_dir,
-            Database(site.database_url),
-            ObjectStore(site.services.s3_client(), site.bucket),
-            instance,
-            build_defs(settings, {} if site.real_engines else engines.resources),
-            engines,
-            settings,
-        )
+        database = Database(site.database_url)
+        pipeline = Pipeline(site.input_dir, database, site.objects, instance, defs, engines, settings)
         work(pipeline, *arguments)
     sys.stdout.flush()
+
+
+@dataclass
+class _Objects:
+    """In the place of `ObjectStoreResource`: the bucket of the process, once it has one."""
+
+    held: ObjectStore | None = None
+
+    def get(self) -> ObjectStore:
+        assert self.held
+        return self.held
+
+
+@cache
+def assembly() -> tuple[_Objects, Engines, Definitions]:
+    """The definitions without the engines' processes.
+
+    They are the same for each site, so that the server that processes are forked from makes them and
+    has Dagster resolve them, which takes as long as two runs.
+    """
+    objects, engines = _Objects(), engines_in_this_process()
+    settings = Settings(_env_file=None).model_copy(update={**AT_ONCE, **_SETTINGS})
+    input_files = configured(InputDirectoryResource, settings, path=EnvVar(_INPUT_DIR))
+    overrides = {**engines.resources, "object_store": objects, "input_files": input_files}
+    defs = build_defs(settings, overrides)
+    defs.get_repository_def().get_all_jobs()
+    return objects, engines, defs
 
 
 def _count_recognitions(log: Path) -> None:

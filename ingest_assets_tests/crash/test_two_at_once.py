@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from ingest_assets.ocr.engine import Recognition, StoredObject
+from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.store.database import sqlalchemy_url
 from ingest_assets_tests.crash import invariants
 from ingest_assets_tests.crash.matrix import checklist, recognised_too_often
@@ -26,7 +28,7 @@ from ingest_assets_tests.support.servers import Services
 
 @pytest.fixture
 def place(services: Services, migrated_with_dagster_url: str, tmp_path: Path) -> Iterator[Site]:
-    with site(services, migrated_with_dagster_url, tmp_path / "site") as place:
+    with site(services, migrated_with_dagster_url, tmp_path / "site", real_engines=False) as place:
         yield place
 
 
@@ -68,6 +70,21 @@ def run_one(pipeline: Pipeline, place_in_order: int) -> None:
     key = pipeline.instance.get_dynamic_partitions("documents")[place_in_order]
     meet(pipeline)
     assert pipeline.run_range(key, key).success
+
+
+def run_first_and_wait_once_it_is_read(pipeline: Pipeline) -> None:
+    """Until the file `go` is there."""
+    recognise = LocalEngine.recognise
+
+    def waiting(self: LocalEngine, document: StoredObject) -> Recognition:
+        recognition = recognise(self, document)
+        (pipeline.input_dir.parent / "read").touch()
+        while not (pipeline.input_dir.parent / "go").exists():
+            time.sleep(0.01)
+        return recognition
+
+    LocalEngine.recognise = waiting  # type: ignore[method-assign]
+    run_first(pipeline)
 
 
 def run_first(pipeline: Pipeline) -> None:
@@ -163,8 +180,8 @@ def test_a_frozen_run_that_lost_its_locks_to_another(place: Site) -> None:
     """The machine stood still, and Postgres was restarted meanwhile: another run has the document."""
     (place.input_dir / "scan.png").write_bytes(picture("SCANNED LINE"))
     assert place.run(discover) == 0
-    frozen = place.process(run_first)
-    assert wait_until(lambda: len(place.recognitions()) == 1, 60)
+    frozen = place.process(run_first_and_wait_once_it_is_read)
+    assert wait_until((place.directory / "read").exists, 120)
     assert frozen.pid is not None
     os.kill(frozen.pid, signal.SIGSTOP)
     engine = create_engine(sqlalchemy_url(place.database_url), isolation_level="AUTOCOMMIT")
@@ -177,6 +194,7 @@ def test_a_frozen_run_that_lost_its_locks_to_another(place: Site) -> None:
         )
         assert place.run(run_first) == 0
         (before,) = connection.execute(text("SELECT * FROM ingest.document_texts"))
+        (place.directory / "go").touch()
         os.kill(frozen.pid, signal.SIGCONT)
         assert place.wait(frozen) == 0
         (after,) = connection.execute(text("SELECT * FROM ingest.document_texts"))

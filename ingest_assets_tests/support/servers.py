@@ -6,7 +6,7 @@ Belongs here: starting, and making what a test has to itself. Does not belong he
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,15 @@ from ingest_assets.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+# Settings of a pipeline that waits for nothing.
+AT_ONCE: Mapping[str, Any] = {
+    "settle_seconds": 0,
+    "second_look_seconds": 0,
+    "in_flight_seconds": 0,
+    "retry_cool_down_seconds": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -52,10 +61,7 @@ class Services:
             update={
                 "input_dir": input_dir,
                 "s3_bucket": bucket,
-                "settle_seconds": 0,
-                "second_look_seconds": 0,
-                "in_flight_seconds": 0,
-                "retry_cool_down_seconds": 0,
+                **AT_ONCE,
                 "aws_region": self.environment["AWS_REGION"],
                 **changes,
             }
