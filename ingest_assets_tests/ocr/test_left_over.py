@@ -129,7 +129,7 @@ def test_page_on_a_dark_table_is_read(engine: LocalEngine) -> None:
 
 
 @pytest.mark.parametrize("kind", ["noise", "photograph"])
-def test_page_without_text_is_read_five_times_at_most(
+def test_page_without_text_is_read_seven_times_at_most(
     monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     image = Image.effect_noise((150, 200), 150)
@@ -140,10 +140,10 @@ def test_page_without_text_is_read_five_times_at_most(
     reads = []
     read = tesseract._read
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **options: Any) -> Any:
         reads.append(1)
-        return read(*arguments)
+        return read(*arguments, **options)
 
     monkeypatch.setattr(tesseract, "_read", counted)
     tesseract.recognise(Picture(image, 200), find_languages("eng", None))
-    assert 1 <= len(reads) <= 5
+    assert 1 <= len(reads) <= 7

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from ingest_assets.ocr.sandbox.left_over import (
     add_missing,
     bounds,
     merge,
+    read_share,
     unread,
     without,
 )
@@ -42,10 +43,13 @@ DOUBTFUL_CONFIDENCE = 0.6
 
 # Below this one a page is read with more contrast too: faint and uneven print gains, of clean print
 # hardly a page falls below 0.9.
-_UNSURE_CONFIDENCE = 0.88
+_UNSURE_CONFIDENCE = 0.9
 
 # A turned or enlarged reading replaces the first one only if it is surer by so much.
 _CLEARLY_BETTER = 0.1
+
+# Tesseract's numbers of its ways to part ink from paper: one threshold a page, and one a place.
+_OTSU, _SAUVOLA = 0, 2
 
 # Per cent of the pixels, the darkest and the lightest, that more contrast makes black and white.
 _CLIPPED = 5
@@ -66,8 +70,14 @@ _CLEAR_LINES = 2.0
 # printed white on black.
 _MIN_SURROUND, _MAX_SURROUND = 0.02, 0.6
 
-# A script is believed to be found from this confidence on, as Tesseract counts it.
-_MIN_SCRIPT_CONFIDENCE = 0.2
+# A page of whose letters, or what looks like them, less than this share was read may be of another
+# script, or a drawing.
+_HARDLY_READ = 0.25
+
+# Tesseract's confidence in a script, from which on a page is believed to be of it, and a note names it;
+# of some lines on a page that is text otherwise, it has to be surer: faint print looks Cyrillic.
+_SCRIPT_FOUND, _SCRIPT_SURE = 0.2, 1.0
+_SCRIPT_SURE_OF_LINES = 4.0
 
 # Pixels of a page, 500 of them wide, that have to differ from its paper: a letter has more, dust less.
 _FEWEST_INKED = 12
@@ -87,7 +97,7 @@ class Reading:
         text: clean, lines end with ``\\n``; may be empty.
         confidence: mean of the words, 0 to 1; None where there are no words.
         notes: what a person should know; without the page.
-        unread: whether the picture shows something of which nothing was read.
+        unread: whether the picture shows something of which nothing was read, and no note says why.
     """
 
     text: str
@@ -99,7 +109,7 @@ class Reading:
 def recognise(picture: Picture, languages: Languages) -> Reading:
     """Read a page, also one that lies on its side, upside down or askew, is faint or in small print.
 
-    A page that stays unsure (noise, a photograph) is read five times at most. What is then still no
+    A page that stays unsure (noise, a photograph) is read seven times at most. What is then still no
     text is left out, with a note.
     """
     if is_blank(picture.image):
@@ -113,16 +123,24 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
                 best = attempt
             if best.confidence >= DOUBTFUL_CONFIDENCE:
                 break
-    if best.confidence < _UNSURE_CONFIDENCE:
-        best = _enlarged(best, picture.dpi, languages)
-        _read_with_more_contrast(best, picture.dpi, languages)
-    if best.confidence >= DOUBTFUL_CONFIDENCE:
-        _read_left_over(best, picture.dpi, languages)
-    layout, notes = _believed(best, picture, languages)
+    # Before other readings: the surest of several guesses at letters is a guess all the same.
+    layout, notes = (
+        (best.layout, ())
+        if belief.is_text(best.layout)
+        else _without_other_script(best, best.layout.lines, picture, languages)
+    )
+    if not notes:
+        if best.confidence < _UNSURE_CONFIDENCE:
+            best = _enlarged(best, picture.dpi, languages)
+            _read_with_more_contrast(best, picture.dpi, languages)
+        if best.confidence >= DOUBTFUL_CONFIDENCE:
+            _read_left_over(best, picture.dpi, languages)
+        layout, notes = _believed(best, picture, languages)
     notes = (*picture.notes, *best.notes, *notes)
     text = clean_text(layout.text())
     if not any(map(str.isalnum, text)):
-        return Reading("", None, notes, unread=_has_ink(picture.image))
+        explained = any(note.leaves_out for note in notes)
+        return Reading("", None, notes, unread=not explained and _has_ink(picture.image))
     return Reading(text, layout.confidence, notes)
 
 
@@ -194,10 +212,15 @@ def _slant(image: Image.Image) -> tuple[float, float]:
 
 
 def _read(
-    image: Image.Image, dpi: int, languages: Languages, segmentation: int = tesserocr.PSM.AUTO
+    image: Image.Image,
+    dpi: int,
+    languages: Languages,
+    segmentation: int = tesserocr.PSM.AUTO,
+    thresholding: int = _OTSU,
 ) -> _Attempt:
     api = _recogniser(languages)
     api.SetPageSegMode(segmentation)
+    api.SetVariable("thresholding_method", str(thresholding))
     api.SetImageBytes(image.tobytes(), image.width, image.height, 1, image.width)
     api.SetSourceResolution(dpi)
     api.Recognize()
@@ -251,16 +274,18 @@ def _enlarged(attempt: _Attempt, dpi: int, languages: Languages) -> _Attempt:
 def _read_with_more_contrast(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     """Take into a reading what is surer when faint print is darkened.
 
-    Two ways, because either reads what the other does not: all of the page as one block, for where
-    print is faint Tesseract does not see what belongs together; and blurred, so that letters made of
-    dots hold together.
+    Three ways, because each reads what the others do not: all of the page as one block, for where
+    print is faint Tesseract does not see what belongs together; blurred, so that letters made of dots
+    hold together; and with a threshold for each place, for uneven light.
     """
     clear = ImageOps.autocontrast(attempt.image, cutoff=_CLIPPED)
-    for image, segmentation in (
-        (clear, tesserocr.PSM.SINGLE_BLOCK),
-        (clear.filter(ImageFilter.GaussianBlur(1)), tesserocr.PSM.AUTO),
+    blurred = clear.filter(ImageFilter.GaussianBlur(1))
+    for reading in (
+        _read(clear, dpi, languages, tesserocr.PSM.SINGLE_BLOCK),
+        _read(blurred, dpi, languages),
+        _read(clear, dpi, languages, thresholding=_SAUVOLA),
     ):
-        merge(attempt.layout, _read(image, dpi, languages, segmentation).layout)
+        merge(attempt.layout, reading.layout)
 
 
 def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
@@ -279,15 +304,11 @@ def _believed(
 ) -> tuple[Layout, tuple[Note, ...]]:
     """Return what of a reading is text, and notes of what is not or may be wrong."""
     layout = attempt.layout
-    if weak := belief.weak_lines(layout):
-        script = _script(attempt, weak, picture)
-        if script is not None and not languages.can_read(script):
-            note = Note(
-                "other_script",
-                f"its letters look {script}, which {languages.together} does not know: they were left "
-                "out",
-            )
-            return belief.without_unsure(layout, weak), (note,)
+    share = read_share(attempt.image, layout, _otsu_threshold(attempt.image))
+    lines = layout.lines if share < _HARDLY_READ else belief.weak_lines(layout)
+    text, notes = _without_other_script(attempt, lines, picture, languages)
+    if notes:
+        return text, notes
     if layout.lines and not belief.is_text(layout):
         note = Note(
             "low_confidence",
@@ -296,26 +317,47 @@ def _believed(
         )
         return belief.without_unsure(layout, layout.lines), (note,)
     language = belief.foreign_language(layout)
-    if language is None or languages.include(language):
-        return layout, ()
-    note = Note(
-        "other_language",
-        f"it seems to be in {language.title() if language != 'another' else 'another language'}, and "
-        f"was read as {languages.together}",
-    )
-    return layout, (note,)
+    if language is not None and not languages.include(language):
+        name = language.title() if language != "another" else "another language"
+        note = Note("other_language", f"seems to be in {name}, and was read as {languages.together}")
+        return layout, (note,)
+    if layout.lines and share < _HARDLY_READ:
+        note = Note("unread_ink", "shows more than was read: handwriting, a drawing, or faint print")
+        return layout, (note,)
+    return layout, ()
 
 
-def _script(attempt: _Attempt, weak: list[Line], picture: Picture) -> str | None:
-    """Return the script of some lines of a page; None where it cannot be told."""
-    image = picture.image
-    if len(weak) < len(attempt.layout.lines):
-        known = [word for line in attempt.layout.lines if line not in weak for word in line.words]
-        image = without(attempt.image, known).crop(bounds(weak, attempt.image.size))
-    found = _orientation(image, picture.dpi)
-    if found is None or found["script_conf"] < _MIN_SCRIPT_CONFIDENCE:
-        return None
-    return str(found["script_name"])
+def _without_other_script(
+    attempt: _Attempt, lines: Sequence[Line], picture: Picture, languages: Languages
+) -> tuple[Layout, tuple[Note, ...]]:
+    """Return a reading without those lines that are in a script that no language has.
+
+    Args:
+        lines: those that may be; where they are not all, the rest is text.
+
+    Returns:
+        The layout as it was, or without them and a note.
+    """
+    layout = attempt.layout
+    if lines:
+        image, least = picture.image, _SCRIPT_FOUND
+        if len(lines) < len(layout.lines):
+            known = [word for line in layout.lines if line not in lines for word in line.words]
+            image = without(attempt.image, known).crop(bounds(lines, attempt.image.size))
+            least = _SCRIPT_SURE_OF_LINES
+        found = _orientation(image, picture.dpi)
+        if (
+            found is not None
+            and found["script_conf"] >= least
+            and not languages.can_read(found["script_name"])
+        ):
+            name = f" ({found['script_name']})" if found["script_conf"] >= _SCRIPT_SURE else ""
+            note = Note(
+                "other_script",
+                f"letters of a script{name} that {languages.together} does not know were left out",
+            )
+            return belief.without_unsure(layout, lines), (note,)
+    return layout, ()
 
 
 def _has_ink(image: Image.Image) -> bool:
