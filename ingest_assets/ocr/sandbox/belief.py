@@ -18,8 +18,10 @@ from collections.abc import Iterable, Sequence
 from ingest_assets.language import common_language
 from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word
 
-# A page that is less sure than this is no text, but for the words that are sure.
-_NO_TEXT = 0.5
+# A page that is less sure than the first is no text, but for the words that are sure; below the second
+# it is none if less than this share of it is sure: of receipts 0.4 is, of other scripts at most 0.1.
+_NO_TEXT, _DOUBTFUL_TEXT = 0.5, 0.65
+_SURE_SHARE = 0.15
 
 # A word is sure from this confidence on, if it is in the dictionary or has digits.
 _SURE = 0.7
@@ -53,7 +55,9 @@ def confidence(words: Iterable[Word]) -> float:
 
 def is_text(layout: Layout) -> bool:
     """Tell whether what was read is sure enough to be text at all."""
-    return confidence(layout.words()) >= _NO_TEXT
+    words = list(layout.words())
+    least = _NO_TEXT if _sure_share(words) >= _SURE_SHARE else _DOUBTFUL_TEXT
+    return confidence(words) >= least
 
 
 def is_sure(word: Word) -> bool:
@@ -101,6 +105,10 @@ def foreign_language(layout: Layout) -> str | None:
 
 
 def _is_weak(line: Line) -> bool:
-    letters = sum(word.letters for word in line.words)
-    sure = sum(word.letters for word in line.words if is_sure(word))
-    return letters > 0 and confidence(line.words) < _SURE and sure < _WEAK * letters
+    return 0 < confidence(line.words) < _SURE and _sure_share(line.words) < _WEAK
+
+
+def _sure_share(words: Sequence[Word]) -> float:
+    """Return the share of the letters of some words that are in sure ones, 0 to 1."""
+    letters = sum(word.letters for word in words)
+    return sum(word.letters for word in words if is_sure(word)) / max(1, letters)
