@@ -35,7 +35,7 @@ from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, W
 _OPERATIONS = "ingest_assets.ocr.sandbox.operations"
 
 # Pages that one task reads at most; it also ends after one second, and another reads the rest.
-_BATCH_PAGES = 64
+_BATCH_PAGES = 512
 
 # CPU time that a document may take in all: a base, and more for each scanned page that a file of its
 # size may hold. (A page takes 3 to 6 s, and has at least 4 KB.) Without this limit a file of a few

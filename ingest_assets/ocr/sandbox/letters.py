@@ -86,6 +86,11 @@ _OTHER_LETTERS = re.compile(
     "[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufdff\ufe70-\ufefe\U00010000-\U0001ffff]"
 )
 
+_FIRST_PRIVATE = "\ue000"
+_PRINTED = bytes(
+    code for code in range(256) if 0x09 <= code <= 0x0D or 0x20 <= code <= 0x7E or code >= 0xA0
+)
+
 _ACCENTED = "àáâãäåçèéêëìíîïñòóôõöøùúûüýÿß"
 _PLAIN = "aaaaaaceeeeiiiinoooooouuuuyys"
 
@@ -102,6 +107,7 @@ def _byte_classes() -> npt.NDArray[np.intp]:
 
 _CLASSES = _byte_classes()
 _BITS = np.array([(ord(cell) - ord("q")) / 2 for cell in _PAIRS]).reshape(27, 27)
+_BITS[0, 0] = 0  # Two signs that are no letters say nothing.
 _KNOWN_SHARES = tuple(
     {entry[0]: int(entry[1:]) / 1000 for entry in script.split()} for script in _SHARES
 )
@@ -109,19 +115,36 @@ _KNOWN_SHARES = tuple(
 
 def are_natural(text: str) -> bool | None:
     """Tell whether the letters of a text are those of some language; None where they are too few."""
-    bits, pairs = _latin_bits(text)
+    return judge(text)[0]
+
+
+def are_unnatural(line: str) -> bool:
+    """Tell whether the letters of a line, twenty or more, are surely those of no language."""
+    return judge(line)[1]
+
+
+def judge(text: str) -> tuple[bool | None, bool]:
+    """Tell what `are_natural` does of a text, and whether `are_unnatural` holds for a line of it."""
+    data = np.frombuffer(text.encode("latin-1", errors="replace"), dtype=np.uint8)
+    if data.size < 2:
+        return None, False
+    letters = _CLASSES[data]
+    first, second = letters[:-1], letters[1:]
+    bits = _BITS[first, second]
+    inside = (first | second) != 0
+    # What follows the end of a line begins the next one.
+    starts = np.flatnonzero(data[:-2] == 0x0A) + 1
+    lines = np.concatenate(([0], starts))
+    line_bits, line_pairs = np.add.reduceat(bits, lines), np.add.reduceat(inside, lines, dtype=np.intp)
+    has_odd_line = bool(((line_pairs >= 20) & (line_bits < _UNNATURAL_BITS * line_pairs)).any())
+    pairs = int(line_pairs.sum())
     others = [] if text.isascii() else _OTHER_LETTERS.findall(text)
     if len(others) > pairs:
-        return _others_are_natural(others)
+        return _others_are_natural(others), has_odd_line
     if pairs < _ENOUGH_LETTERS:
-        return None
-    return bits / pairs >= (_NATURAL_BITS if pairs >= 25 else _NATURAL_BITS_OF_FEW)
-
-
-def are_unnatural(text: str) -> bool:
-    """Tell whether the letters of a text, twenty or more, are surely those of no language."""
-    bits, pairs = _latin_bits(text)
-    return pairs >= 20 and bits / pairs < _UNNATURAL_BITS
+        return None, has_odd_line
+    least = _NATURAL_BITS if pairs >= 25 else _NATURAL_BITS_OF_FEW
+    return bool(line_bits.sum() / pairs >= least), has_odd_line
 
 
 def unmapped(text: str) -> tuple[float, bool]:
@@ -131,20 +154,15 @@ def unmapped(text: str) -> tuple[float, bool]:
         The share of such characters, 0 to 1, and whether two stand side by side: one alone is a bullet
         or a tick, two are a word that is lost.
     """
+    if max(text, default="") < _FIRST_PRIVATE and not text.encode("latin-1", "ignore").translate(
+        None, _PRINTED
+    ):
+        return 0.0, False  # So it is for nearly all texts.
     codes = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
     lost = ((codes < 0x20) & ~((codes >= 0x09) & (codes <= 0x0D))) | ((codes >= 0x7F) & (codes <= 0x9F))
     if codes.size and codes.max() >= 0xE000:
         lost |= (codes >= 0xE000) & (codes <= 0xF8FF) | (codes == 0xFFFD) | (codes >= 0xF0000)
     return float(lost.mean()) if lost.any() else 0.0, bool((lost[:-1] & lost[1:]).any())
-
-
-def _latin_bits(text: str) -> tuple[float, int]:
-    """Return how far pairs of letters are above chance, in bits, and the number of pairs."""
-    letters = _CLASSES[np.frombuffer(text.encode("latin-1", errors="replace"), dtype=np.uint8)]
-    first, second = letters[:-1], letters[1:]
-    inside = (first | second) != 0
-    pairs = int(np.count_nonzero(inside))
-    return float(_BITS[first[inside], second[inside]].sum()), pairs
 
 
 def _others_are_natural(letters: list[str]) -> bool | None:

@@ -23,7 +23,7 @@ from ingest_assets.ocr.sandbox import letters
 from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count, corrupt
 from ingest_assets.ocr.sandbox.pdf import drawing, files, layer, xfa
 from ingest_assets.ocr.sandbox.pdf.annotations import Annotations, annotations_of, merge
-from ingest_assets.ocr.sandbox.pdf.instructions import Instructions, Survey, mended
+from ingest_assets.ocr.sandbox.pdf.instructions import Instructions, Survey, breaks_off, mended
 from ingest_assets.ocr.sandbox.pdf.judgement import FEW_CHARACTERS, Judgement, visible
 from ingest_assets.ocr.sandbox.pdf.layer import Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame
@@ -72,14 +72,16 @@ class PdfDocument:
         self.page_count = check_page_count(len(self._pdf))
         self._mended: dict[int, pypdfium2.PdfDocument] = {}
         self._structure: pikepdf.Pdf | None = None
+        self._instructions: Instructions | None = None
         try:
             self._structure = pikepdf.open(path)
-            if len(self._structure.pages) > self.page_count:
-                raise corrupt("its list of pages is wrong")
-            if len(self._structure.pages) == self.page_count:
-                self._instructions: Instructions | None = Instructions(self._structure)
+            instructions = Instructions(self._structure)
         except (pikepdf.PdfError, RuntimeError, ValueError):
-            self._instructions = None
+            return  # PDFium alone reads it, with nothing to say what it passes over.
+        if len(instructions.pages) > self.page_count:
+            raise corrupt("its list of pages is wrong")
+        if len(instructions.pages) == self.page_count:
+            self._instructions = instructions
 
     def page(self, number: int) -> PageContent:
         """Return what a page holds, read as far as it can be trusted."""
@@ -145,8 +147,8 @@ class PdfDocument:
         survey = Survey(is_plain=False, fonts_are_there=False)
         annotations = Annotations(has_appearances=True)
         unit = 1.0
-        if self._structure is not None and self._instructions is not None:
-            structure = self._structure.pages[number - 1]
+        if self._instructions is not None:
+            structure = self._instructions.pages[number - 1]
             survey = self._instructions.survey(number)
             annotations = annotations_of(structure)
             unit = _unit(structure)
@@ -185,11 +187,9 @@ class PdfDocument:
         return self._pdf, number - 1, page
 
     def _mended_copy(self, number: int) -> pypdfium2.PdfDocument | None:
-        if number not in self._mended and self._structure is not None:
-            if not 0 < number <= len(self._structure.pages):
-                return None
+        if number not in self._mended and self._instructions is not None:
             try:
-                with mended(self._structure.pages[number - 1]) as pdf:
+                with mended(self._instructions.pages[number - 1]) as pdf:
                     file = BytesIO()
                     pdf.save(file)
                 self._mended[number] = pypdfium2.PdfDocument(file.getvalue())
@@ -222,6 +222,9 @@ class PdfDocument:
             notes.append(
                 Note("image_unreadable", f"{undecoded} pictures on the page cannot be decoded")
             )
+        elif broken := sum(map(breaks_off, shown.survey.images)):
+            what = f"the data of {broken} pictures on the page break off"
+            notes.append(Note("image_unreadable", what))
         if not text.strip() and shown.survey.shows > _FEW_SHOWS and view.is_blank(shown.frame.box):
             notes.append(Note("content_unreadable", "its text can be neither read nor drawn"))
 
@@ -259,8 +262,12 @@ def _is_beyond_doubt(textpage: pypdfium2.PdfTextPage, text: str, shown: _Shown) 
     unmapped, word_is_lost = letters.unmapped(text)
     if word_is_lost or unmapped > _MOST_UNMAPPED:
         return False
-    is_language = letters.are_natural(text)
-    if is_language is False or (is_language is None and visible(text) >= FEW_CHARACTERS):
+    is_language, has_odd_line = letters.judge(text)
+    if (
+        is_language is False
+        or has_odd_line
+        or (is_language is None and visible(text) >= FEW_CHARACTERS)
+    ):
         return False
     if shown.survey.shows > _MOST_SHOWS * (len(text) + 1):
         return False
@@ -279,6 +286,8 @@ def _count_characters(page: pypdfium2.PdfPage) -> int:
 
 def _missing(texts: Sequence[str], layer_text: str) -> list[str]:
     """Return the texts that a layer does not hold, white space aside."""
+    if not texts:
+        return []
     held = "".join(layer_text.split())
     return [text for text in texts if "".join(text.split()) not in held]
 

@@ -14,12 +14,17 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pikepdf
+
+from ingest_assets.ocr.sandbox.document import MAX_DECODED_BYTES
+
+# Instructions of a page, unpacked, in bytes: more are an attack.
+_MAX_CONTENT_BYTES = 100_000_000
 
 # Forms within forms, deeper than any program nests them.
 _MAX_DEPTH = 12
@@ -33,6 +38,10 @@ _SHORT_SIDE, _LONG_SIDE = 8, 32
 
 # Lower ones, stacked, do.
 _MANY_IMAGES = 12
+
+# An area that is less high, in units of the page, covers no line; a frame that is less wide or high may
+# cut one off.
+_LINE_HEIGHT, _NARROW = 4, 40
 
 # Text in a lighter colour than this, 0 black to 1 white, may be invisible on paper.
 _LIGHT = 0.8
@@ -57,17 +66,21 @@ _NAME_BEFORE = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]+)[\0\t\n\f\r ]+$")
 
 # The kinds of operators that matter. Those from `_FILL` on set the colour of text, and take so many
 # operands at most.
-_CURVE, _LINE, _INLINE, _STATE, _DO, _SAVE, _RESTORE, _MODE, _SHOW, _FILL = range(1, 11)
+(
+    _CURVE, _LINE, _INLINE, _STATE, _DO, _RECTANGLE, _PAINT, _CLIP, _SAVE, _RESTORE, _MODE, _SHOW, _FILL
+) = range(1, 14)  # fmt: skip
 _OPERANDS = {"g": 1, "rg": 3, "k": 4, "sc": 4, "scn": 4}
 _KINDS = np.zeros(1 << 16, dtype=np.uint8)
 for _kind, _operators in (
-    (_CURVE, "c v y"), (_LINE, "l"), (_INLINE, "BI"), (_STATE, "gs"), (_DO, "Do"), (_SAVE, "q"),
-    (_RESTORE, "Q"), (_MODE, "Tr"), (_SHOW, "Tj TJ ' \""),
+    (_CURVE, "c v y"), (_LINE, "l"), (_INLINE, "BI"), (_STATE, "gs"), (_DO, "Do"), (_RECTANGLE, "re"),
+    (_PAINT, "f F f* B B* b b*"), (_CLIP, "W W*"), (_SAVE, "q"), (_RESTORE, "Q"), (_MODE, "Tr"),
+    (_SHOW, "Tj TJ ' \""),
     *enumerate(_OPERANDS, _FILL),
 ):  # fmt: skip
     for _operator in str(_operators).split():
         # By its last two bytes: no two operators that matter share them.
-        _KINDS[int.from_bytes(_operator[-2:].encode(), "big")] = _kind
+        _KINDS[int.from_bytes(_operator[-2:].encode(), "little")] = _kind
+_SCN = int.from_bytes(b"scn", "little")
 _MOST_OPERANDS = dict(enumerate(_OPERANDS.values(), _FILL))
 
 
@@ -81,6 +94,7 @@ class Survey:
         fonts_are_there: whether each font is in the file, so that no letters go undrawn for want of it.
         damaged: what of them cannot be read, in words for a person.
         is_empty: whether there are none at all.
+        images: what they draw that may hold letters.
     """
 
     is_plain: bool = True
@@ -88,20 +102,27 @@ class Survey:
     fonts_are_there: bool = True
     damaged: list[str] = field(default_factory=list)
     is_empty: bool = False
+    images: list[pikepdf.Object] = field(default_factory=list)
 
 
 class Instructions:
-    """The instructions of all pages of one file. What pages share is looked at once."""
+    """The instructions of all pages of one file. What pages share is looked at once.
+
+    Attributes:
+        pages: all of them, in order.
+    """
 
     def __init__(self, pdf: pikepdf.Pdf) -> None:
-        self._pdf = pdf
+        # qpdf takes as long for one page as for all.
+        self.pages = list(pdf.pages)
         self._shared: dict[tuple[int, int], Survey] = {}
+        self._known: dict[bytes, Survey] = {}
         properties = pdf.Root.get("/OCProperties")
         self._has_layers = properties is not None and bool(_get(properties, "/D", "/OFF"))
 
     def survey(self, number: int) -> Survey:
         """Look at a page, counted from 1."""
-        page = self._pdf.pages[number - 1]
+        page = self.pages[number - 1]
         content, damaged = _content(page.obj)
         survey = Survey(damaged=damaged, is_empty=not content.strip())
         if self._has_layers:
@@ -113,20 +134,23 @@ class Instructions:
         self, content: bytes, resources: pikepdf.Object | None, survey: Survey, depth: int
     ) -> None:
         operators = _Operators(content)
-        if (
-            operators.counts[_CURVE] >= _MANY_CURVES
-            or operators.counts[_LINE] >= _MANY_LINES
-            or operators.counts[_INLINE]
-            or operators.shows_hidden_text()
-            or _has_tiling(resources)
-            or (
-                operators.counts[_STATE] and any(map(_is_see_through, _values(resources, "/ExtGState")))
+        fonts = self._of_kind(resources, "/Font", _font)
+        survey.fonts_are_there &= fonts.fonts_are_there
+        survey.is_plain = (
+            survey.is_plain
+            and fonts.is_plain
+            and operators.counts[_CURVE] < _MANY_CURVES
+            and operators.counts[_LINE] < _MANY_LINES
+            and not operators.counts[_INLINE]
+            and (
+                not operators.counts[_STATE] or self._of_kind(resources, "/ExtGState", _state).is_plain
             )
-        ):
-            survey.is_plain = False
-        for font in map(self._font, _values(resources, "/Font")):
-            survey.is_plain &= font.is_plain
-            survey.fonts_are_there &= font.fonts_are_there
+            and (
+                not any(operators.counts[_FILL:])
+                or self._of_kind(resources, "/Pattern", _pattern).is_plain
+            )
+            and not operators.hide_or_cover_text()
+        )
         survey.shows += int(operators.counts[_SHOW])
         names = list(operators.names_drawn())
         if len(names) >= _MANY_IMAGES:
@@ -144,8 +168,10 @@ class Instructions:
                 survey.shows += form.shows
                 survey.fonts_are_there &= form.fonts_are_there
                 survey.damaged += form.damaged
+                survey.images += form.images
             elif _may_hold_letters(drawn):
                 survey.is_plain = False
+                survey.images.append(drawn)
 
     def _form(self, form: pikepdf.Object, depth: int) -> Survey:
         key = form.objgen
@@ -164,12 +190,21 @@ class Instructions:
         self._look(content, form.get("/Resources"), found, depth + 1)
         return found
 
-    def _font(self, font: pikepdf.Object) -> Survey:
-        """Look whether a font says which letters its glyphs are, and whether it is in the file."""
-        key = font.objgen
-        if key == (0, 0) or key not in self._shared:
-            self._shared[key] = Survey(_has_letters(font), fonts_are_there=_is_embedded(font))
-        return self._shared[key]
+    def _of_kind(
+        self, resources: pikepdf.Object | None, kind: str, look: Callable[[pikepdf.Object], Survey]
+    ) -> Survey:
+        """Look at all resources of a kind; most pages have the same as the one before."""
+        entries = _get(resources, kind)
+        if not isinstance(entries, pikepdf.Dictionary):
+            return Survey()
+        key = entries.unparse()
+        if key not in self._known:
+            found = [look(entry) for entry in _values(resources, kind)]
+            self._known[key] = Survey(
+                is_plain=all(entry.is_plain for entry in found),
+                fonts_are_there=all(entry.fonts_are_there for entry in found),
+            )
+        return self._known[key]
 
 
 class UnreadableError(Exception):
@@ -198,6 +233,28 @@ def read_stream(stream: pikepdf.Object) -> bytes:
         raise UnreadableError(
             f"it is packed in a way that cannot be unpacked ({names})", b""
         ) from error
+
+
+def breaks_off(image: pikepdf.Object) -> bool:
+    """Tell whether the data of an image end before the image does."""
+    filters = image.get("/Filter")
+    if isinstance(filters, pikepdf.Array) and len(filters) == 1:
+        filters = filters[0]
+    packed = image.read_raw_bytes()
+    if filters == "/FlateDecode":
+        unpacker, size = zlib.decompressobj(), 0
+        try:
+            while packed and size < MAX_DECODED_BYTES:
+                size += len(unpacker.decompress(packed, 1 << 20))
+                packed = unpacker.unconsumed_tail
+        except zlib.error:
+            return True
+        return not packed and not unpacker.eof
+    if filters == "/DCTDecode":  # Its last marker is "end of image".
+        return packed.rfind(b"\xff\xd9") < packed.rfind(b"\xff\xda")
+    if filters == "/JPXDecode":
+        return packed.rfind(b"\xff\xd9") < len(packed) // 2
+    return False
 
 
 def mended(page: pikepdf.Page) -> pikepdf.Pdf:
@@ -229,10 +286,12 @@ def _inflated(packed: bytes) -> bytes:
     """Unpack, as far as the bytes allow."""
     unpacker = zlib.decompressobj()
     try:
-        data = unpacker.decompress(packed) + unpacker.flush()
+        data = unpacker.decompress(packed, _MAX_CONTENT_BYTES)
     except zlib.error as error:
         raise UnreadableError("its content is damaged", _salvaged(packed)) from error
-    if not unpacker.eof and packed:
+    if unpacker.unconsumed_tail:
+        raise UnreadableError("its content is larger than is read", data)
+    if packed and not unpacker.eof:
         raise UnreadableError("its content breaks off", data)
     return data
 
@@ -245,7 +304,7 @@ def _salvaged(packed: bytes) -> bytes:
         data = b""
         try:
             for at in range(start, len(packed), 256):
-                data += unpacker.decompress(packed[at : at + 256])
+                data += unpacker.decompress(packed[at : at + 256], _MAX_CONTENT_BYTES)
         except zlib.error:
             pass  # What came before it counts.
         found = max(found, data, key=len)
@@ -257,7 +316,7 @@ def _content(page: pikepdf.Object) -> tuple[bytes, list[str]]:
     entry = page.get("/Contents")
     damaged = []
     parts = []
-    if entry is None and "/Contents" in page.keys():  # noqa: SIM118  # No dictionary of Python.
+    if entry is None and b"/Contents" in page.unparse(resolved=True):  # It leads nowhere.
         damaged.append("its content is missing from the file")
     streams = list(entry) if isinstance(entry, pikepdf.Array) else [entry]
     for stream in streams:
@@ -270,6 +329,12 @@ def _content(page: pikepdf.Object) -> tuple[bytes, list[str]]:
     return b"\n".join(parts), damaged
 
 
+def _four_bytes(data: bytes) -> npt.NDArray[np.uint32]:
+    """Return the numbers that four bytes make from each byte on, the first byte the lowest."""
+    numbers: npt.NDArray[np.uint32] = np.ndarray((len(data) - 3,), "<u4", data, strides=(1,))
+    return numbers
+
+
 class _Operators:
     """Where in some instructions which operators are.
 
@@ -279,19 +344,20 @@ class _Operators:
 
     def __init__(self, content: bytes) -> None:
         self._content = content
-        data = np.frombuffer(b" " + content + b"    ", dtype=np.uint8)
-        classes = np.frombuffer(data.tobytes().translate(_BYTES), dtype=np.uint8)
-        starts = np.flatnonzero((classes[:-4] == _PART) & (classes[1:-3] == _START)) + 1
-        first, second = data[starts].astype(np.uint32), data[starts + 1]
-        is_one, is_two = classes[starts + 1] == _PART, classes[starts + 2] == _PART
-        codes = np.where(is_one, first, first << 8 | second)
-        three = ~is_one & ~is_two
-        is_scn = (first == 0x73) & (second == 0x63) & (data[starts + 2] == 0x6E)
-        codes[three] = np.where(is_scn & (classes[starts + 3] == _PART), 0x636E, 0)[three]
-        kinds = _KINDS[codes]
-        self._starts: npt.NDArray[np.intp] = starts[kinds > 0] - 1
-        self._kinds: npt.NDArray[np.uint8] = kinds[kinds > 0]
-        self.counts = np.bincount(self._kinds, minlength=_FILL + len(_OPERANDS))
+        self._parsed: dict[tuple[bytes, ...], tuple[float, ...]] = {}
+        padded = content + b"     "
+        classes = b"\1" + padded.translate(_BYTES)
+        class_bytes = np.frombuffer(classes, dtype=np.uint8)
+        starts = np.flatnonzero((class_bytes[:-5] == _PART) & (class_bytes[1:-4] == _START))
+        operators, ends = _four_bytes(padded)[starts], _four_bytes(classes[1:])[starts]
+        is_one, is_two = ends & 0xFF00 == _PART << 8, ends & 0xFF0000 == _PART << 16
+        is_scn = (operators & 0xFFFFFF == _SCN) & (ends & 0xFF000000 == _PART << 24)
+        codes = np.where(is_two, operators & 0xFFFF, np.where(is_scn, _SCN >> 8, 0))
+        kinds = _KINDS[np.where(is_one, operators & 0xFF, codes)]
+        kept = np.flatnonzero(kinds)
+        self._starts: npt.NDArray[np.intp] = starts[kept]
+        self._kinds: npt.NDArray[np.uint8] = kinds[kept]
+        self.counts: list[int] = np.bincount(self._kinds, minlength=_FILL + len(_OPERANDS)).tolist()
 
     def names_drawn(self) -> Iterator[str]:
         """Yield the name of what each `Do` draws, with its slash."""
@@ -299,28 +365,41 @@ class _Operators:
             if name := _NAME_BEFORE.search(self._content, max(0, start - 130), start):
                 yield "/" + name[1].decode("latin-1")
 
-    def shows_hidden_text(self) -> bool:
-        """Tell whether text is shown in a light colour, or in a way that paints nothing."""
-        if not (self.counts[_MODE] or self.counts[_FILL:].any()):
-            return False
-        kept = self._kinds >= _SAVE
-        starts, kinds = self._starts[kept], self._kinds[kept]
+    def hide_or_cover_text(self) -> bool:
+        """Tell whether text may be shown that is not seen.
+
+        It may be in a light colour or of a kind that paints nothing, cut off by a narrow frame, or
+        covered by an area that is painted after it.
+        """
+        (kept,) = np.nonzero(self._kinds >= _RECTANGLE)
+        kinds = self._kinds[kept]
         again = kinds == _SHOW
         again[1:] &= again[:-1]  # What is shown right after other text is shown in the same way.
         again[:1] = False
-        is_hidden = is_light = False
+        kept = kept[~again]
+        is_hidden = is_light = has_text = False
         saved: list[tuple[bool, bool]] = []
-        for start, kind in zip(starts[~again].tolist(), kinds[~again].tolist(), strict=True):
-            if kind == _SAVE:
+        before = rectangle = 0
+        for start, kind in zip(self._starts[kept].tolist(), self._kinds[kept].tolist(), strict=True):
+            if kind == _RECTANGLE:
+                rectangle = start
+            elif kind == _SHOW:
+                has_text = True
+                if is_hidden or is_light:
+                    return True
+            elif kind == _SAVE:
                 saved.append((is_hidden, is_light))
             elif kind == _RESTORE:
                 is_hidden, is_light = saved.pop() if saved else (False, False)
             elif kind == _MODE:
-                is_hidden = self._operands(start, 1) in ([3.0], [7.0])
+                is_hidden = self._operands(start, 1) in ((3.0,), (7.0,))
             elif kind >= _FILL:
                 is_light = self._is_light(start, _MOST_OPERANDS[kind])
-            elif is_hidden or is_light:
-                return True
+            elif before == _RECTANGLE and (kind == _CLIP or has_text):
+                side = min(map(abs, self._operands(rectangle, 2)), default=_NARROW)
+                if side < _NARROW if kind == _CLIP else side >= _LINE_HEIGHT:
+                    return True
+            before = kind
         return False
 
     def _is_light(self, start: int, most: int) -> bool:
@@ -329,16 +408,18 @@ class _Operators:
             return max(values) <= 1 - _LIGHT
         return bool(values) and min(values) >= _LIGHT
 
-    def _operands(self, start: int, most: int) -> list[float]:
-        operands: list[float] = []
-        for operand in reversed(self._content[max(0, start - 60) : start].split()):
-            try:
-                operands.append(float(operand))
-            except ValueError:
-                break
-            if len(operands) == most:
-                break
-        return operands
+    def _operands(self, start: int, most: int) -> tuple[float, ...]:
+        """Return the numbers before an operator, at most so many, the last one first."""
+        words = tuple(self._content[max(0, start - 60) : start].rsplit(None, most)[-most:])
+        if words not in self._parsed:
+            numbers = []
+            for word in reversed(words):
+                try:
+                    numbers.append(float(word))
+                except ValueError:
+                    break
+            self._parsed[words] = tuple(numbers)
+        return self._parsed[words]
 
 
 def _get(entry: pikepdf.Object | None, *keys: str) -> pikepdf.Object | None:
@@ -366,15 +447,20 @@ def _may_hold_letters(image: pikepdf.Object) -> bool:
     return min(width, height) >= _SHORT_SIDE and max(width, height) >= _LONG_SIDE
 
 
-def _has_tiling(resources: pikepdf.Object | None) -> bool:
-    """Tell whether areas can be filled with a drawing of their own."""
-    return any(_get(pattern, "/PatternType") == 1 for pattern in _values(resources, "/Pattern"))
+def _pattern(pattern: pikepdf.Object) -> Survey:
+    """Look whether a pattern fills areas with a drawing of its own."""
+    return Survey(is_plain=_get(pattern, "/PatternType") != 1)
 
 
-def _is_see_through(state: pikepdf.Object) -> bool:
-    """Tell whether a state of graphics makes what is filled next to invisible."""
+def _state(state: pikepdf.Object) -> Survey:
+    """Look whether a state of graphics makes what is filled next to invisible."""
     opacity = _get(state, "/ca")
-    return opacity is not None and float(opacity) < 1 - _LIGHT
+    return Survey(is_plain=opacity is None or float(opacity) >= 1 - _LIGHT)
+
+
+def _font(font: pikepdf.Object) -> Survey:
+    """Look whether a font says which letters its glyphs are, and whether it is in the file."""
+    return Survey(_has_letters(font), fonts_are_there=_is_embedded(font))
 
 
 def _is_embedded(font: pikepdf.Object) -> bool:

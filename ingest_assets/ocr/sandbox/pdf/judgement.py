@@ -89,7 +89,7 @@ class Judgement:
             return trusted
 
         def settle(text: str, confidence: float | None) -> PageContent:
-            verdict = _compare("\n".join(line.text for line in mapped), text, confidence)
+            verdict = _compare("\n".join(line.text for line in suspects), text, confidence)
             if verdict == "same" or (verdict == "unknown" and is_language is not False):
                 return trusted
             if verdict == "other" or all(map(self._is_layered, suspects)):

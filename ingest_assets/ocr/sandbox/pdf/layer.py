@@ -17,6 +17,7 @@ import pypdfium2.raw as pdfium
 from ingest_assets.ocr.sandbox import letters
 from ingest_assets.ocr.sandbox.pdf import right_to_left
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, Rectangle, around
+from ingest_assets.text import clean_text
 
 # More characters than this are on no page of a document: they are read, but not looked at one by one.
 MOST_CHARACTERS = 100_000
@@ -55,7 +56,11 @@ class Line:
     @property
     def is_lost(self) -> bool:
         """Whether a font leaves letters of it unsaid."""
-        return any(word.lost for word in self.words) or letters.unmapped(self.text)[1]
+        return (
+            any(word.lost for word in self.words)
+            or letters.unmapped(self.text)[1]
+            or not clean_text(self.text).strip()
+        )
 
     def without(self, left_out: set[Word]) -> Line | None:
         """Return the line without some words, None where nothing is left."""
@@ -71,7 +76,9 @@ def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
     """Return all text of a page, its letters in the order in which they are read."""
     text: str = textpage.get_text_range()
     if right_to_left.is_in(text):
-        return "\n".join(_reading_order(textpage, *span) for span in _spans(_codes(textpage)))
+        leftwards = right_to_left.is_most_of(text)
+        spans = _spans(_codes(textpage))
+        return "\n".join(_reading_order(textpage, *span, leftwards=leftwards) for span in spans)
     return text.replace("\ufffe", "-\n")
 
 
@@ -92,6 +99,7 @@ def lines(
 ) -> list[Line]:
     """Return the lines of a page from one character to another, with the places of their words."""
     codes = _codes(textpage)
+    leftwards = right_to_left.is_most_of(codes)
     box_of = _Boxes(textpage)
     found = []
     for first, last in _spans(codes, start, end):
@@ -104,10 +112,14 @@ def lines(
             ends = range(begin, stop) if is_reversed else (begin, stop - 1)
             sides = [box_of.full_height(begin), *(box_of(index) for index in ends)]
             box = around([frame.place(*rectangle) for rectangle in sides])
-            shown = _reading_order(textpage, begin, stop) if is_reversed else _plain(match[0])
+            shown = _plain(match[0])
+            if is_reversed:
+                shown = _reading_order(textpage, begin, stop, leftwards=True)
             words.append(Word(shown, box, stop - begin > 1 and _is_lost(textpage, begin, stop)))
         if words:
-            shown = _reading_order(textpage, first, last) if is_reversed else _plain(text)
+            shown = _plain(text)
+            if is_reversed:
+                shown = _reading_order(textpage, first, last, leftwards=leftwards)
             found.append(Line(tuple(words), around([word.box for word in words]), shown))
     return found
 
@@ -160,11 +172,10 @@ def _is_lost(textpage: pypdfium2.PdfTextPage, begin: int, stop: int) -> bool:
     return any(has_error(page, index) == 1 for index in range(begin, stop))
 
 
-def _reading_order(textpage: pypdfium2.PdfTextPage, first: int, last: int) -> str:
+def _reading_order(textpage: pypdfium2.PdfTextPage, first: int, last: int, *, leftwards: bool) -> str:
     box_of = _Boxes(textpage)
-    return right_to_left.in_reading_order(
-        [
-            right_to_left.Character(chr(pdfium.FPDFText_GetUnicode(textpage, index)), box_of(index))
-            for index in range(first, last)
-        ]
-    )
+    characters = [
+        right_to_left.Character(chr(pdfium.FPDFText_GetUnicode(textpage, index)), box_of(index))
+        for index in range(first, last)
+    ]
+    return right_to_left.in_reading_order(characters, leftwards=leftwards)

@@ -65,8 +65,18 @@ def is_in(text: str) -> bool:
     return not text.isascii() and _LETTER.search(text) is not None
 
 
-def in_reading_order(characters: Sequence[Character]) -> str:
-    """Return the text of one line from its characters, as PDFium gives them."""
+def is_most_of(text: str) -> bool:
+    """Tell whether most letters of a text are read from right to left: then its lines are, too."""
+    return 2 * len(_LETTER.findall(text)) > sum(map(str.isalpha, text))
+
+
+def in_reading_order(characters: Sequence[Character], *, leftwards: bool) -> str:
+    """Return the text of one line.
+
+    Args:
+        characters: as PDFium gives them.
+        leftwards: whether the line as a whole is read from right to left.
+    """
     drawn = [character for character in characters if not character.text.isspace()]
     if not drawn:
         return ""
@@ -75,7 +85,7 @@ def in_reading_order(characters: Sequence[Character]) -> str:
     if height > max(rights) - min(lefts) and len(drawn) > 2:  # It runs from top to bottom.
         return "".join(character.text for character in characters)
     glyphs = _without_false_spaces(sorted(_glyphs(characters), key=_Glyph.middle), height)
-    text = _read(glyphs)
+    text = _read(glyphs, "left" if leftwards else "right")
     if _reads_backwards(text):  # Drawn from left to right, by a program that knew no better.
         text = _text(glyphs)
     return re.sub(" +", " ", text).strip()
@@ -127,11 +137,9 @@ def _without_false_spaces(glyphs: Sequence[_Glyph], height: float) -> list[_Glyp
     return kept
 
 
-def _read(glyphs: Sequence[_Glyph]) -> str:
+def _read(glyphs: Sequence[_Glyph], base: _Side) -> str:
     """Return what glyphs, sorted from left to right, say."""
-    kinds = [_kind(glyph.text) for glyph in glyphs]
-    base: _Side = "left" if kinds.count("left") >= kinds.count("right") else "right"
-    sides = _resolved(glyphs, kinds, base)
+    sides = _resolved(glyphs, [_kind(glyph.text) for glyph in glyphs], base)
     runs = [
         (side, [glyph for glyph, _ in run])
         for side, run in groupby(zip(glyphs, sides, strict=True), key=lambda pair: pair[1])

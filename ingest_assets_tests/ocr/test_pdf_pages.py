@@ -1,0 +1,377 @@
+"""What a page shows is in its text, whatever it is made of; what nobody sees is not."""
+
+from __future__ import annotations
+
+import random
+
+import pikepdf
+import pytest
+from pikepdf import Array, Dictionary, Name
+from PIL import Image, ImageDraw, ImageFont
+
+from ingest_assets.ocr.engine import Recognition
+from ingest_assets.ocr.local import LocalEngine
+from ingest_assets_tests.support.pages import (
+    A4,
+    Page,
+    embedded_font_pdf,
+    form,
+    image_object,
+    outlines,
+    scan,
+    to_unicode,
+)
+from ingest_assets_tests.support.scans import LINES, PDF, lines_found, stored
+
+HEADER = (
+    "Supreme Court of the State, County of Kings. Index number 500123/2023. Filed with the clerk",
+    "on 12 January 2024 at 10:44, document 17, received 12 January 2024. This is a copy of a pleading",
+    "filed electronically under court rules which, at the time of its printing, had not yet been",
+    "reviewed and approved by the clerk; readers should be aware that rules authorise rejection.",
+)
+FOOTER = "Stamped by the registry, page 1 of 1"
+
+
+def read(engine: LocalEngine, data: bytes) -> Recognition:
+    return engine.recognise(stored(data, PDF))
+
+
+def text_of(result: Recognition) -> str:
+    return "\n".join(page.text for page in result.pages)
+
+
+def kinds(result: Recognition) -> set[str]:
+    return {note.kind for note in result.notes}
+
+
+def test_scan_below_a_long_header_is_recognised_between_header_and_footer(engine: LocalEngine) -> None:
+    body = scan([*LINES[:8]]).crop((0, 0, 1654, 2000))
+    page = Page().image(body, (0, 60, 595, 720)).text(HEADER, at=(40, 820), size=8)
+    result = read(engine, page.text([FOOTER], at=(40, 20), size=8).saved())
+    text = text_of(result)
+    assert lines_found(text) == 8
+    assert all(line in text for line in HEADER)
+    assert text.index(HEADER[-1]) < text.index("lighthouse keeper") < text.index(FOOTER)
+    assert result.pages[0].origin == "ocr"
+
+
+def test_scan_in_forms_within_forms_is_found(engine: LocalEngine) -> None:
+    page = Page()
+    drawn, instructions = image_object(page.pdf, scan()), f"q {A4[0]} 0 0 {A4[1]} 0 0 cm /X Do Q"
+    for _ in range(4):
+        drawn = form(page.pdf, instructions, Dictionary(XObject=Dictionary(X=drawn)))
+        instructions = "/X Do"
+    page.draw(f"{page.add(drawn)} Do").text(["Bates ABC 000123"], at=(40, 825), size=8)
+    text = text_of(read(engine, page.saved()))
+    assert lines_found(text) == len(LINES)
+    assert "Bates ABC 000123" in text
+
+
+def test_scan_that_fills_a_pattern_is_found(engine: LocalEngine) -> None:
+    page = Page().text(HEADER, at=(40, 820), size=8)
+    pattern = page.pdf.make_stream(
+        f"q {A4[0]} 0 0 700 0 60 cm /X Do Q".encode(),
+        Dictionary(
+            Type=Name.Pattern,
+            PatternType=1,
+            PaintType=1,
+            TilingType=1,
+            BBox=Array([0, 0, *A4]),
+            XStep=A4[0],
+            YStep=A4[1],
+            Resources=Dictionary(XObject=Dictionary(X=image_object(page.pdf, scan(LINES[:6])))),
+        ),
+    )
+    page.draw("/Pattern cs /P scn 0 0 595 760 re f")
+
+    def with_pattern(pdf: pikepdf.Pdf) -> None:
+        pdf.pages[0].obj.Resources.Pattern = Dictionary(P=pattern)
+
+    assert lines_found(text_of(read(engine, page.saved(with_pattern)))) == 6
+
+
+def test_letters_drawn_as_outlines_are_recognised_beside_text(engine: LocalEngine) -> None:
+    page = Page().text(HEADER[:2], at=(40, 820), size=8)
+    for number, line in enumerate(LINES[:5]):
+        page.draw(outlines(line, (60, 700 - 30 * number), 14))
+    text = text_of(read(engine, page.saved()))
+    assert lines_found(text) == 5
+    assert HEADER[0] in text
+
+
+def layer(page: Page, lines: tuple[str, ...], before: str = "3 Tr") -> Page:
+    """Lay the text of a scan of `LINES` over it, as `page_image` has it."""
+    for number, line in enumerate(lines):
+        page.text([line], at=(31, 799 - 25.5 * number), size=12, before=before)
+    return page
+
+
+def garbage(seed: int, words: int = 9) -> str:
+    source = random.Random(seed)
+    return " ".join(
+        "".join(source.choices("bcxzq;~^vJ1*,gm", k=source.randint(2, 6))) for _ in range(words)
+    )
+
+
+@pytest.mark.parametrize("before", ["3 Tr", "1 g", "0 g"], ids=["invisible", "white", "black"])
+@pytest.mark.parametrize("is_below", [True, False], ids=["below the scan", "over the scan"])
+def test_a_scanners_garbage_is_recognised_anew(
+    engine: LocalEngine, before: str, is_below: bool
+) -> None:
+    if not is_below and before != "3 Tr":
+        pytest.skip("it would be seen")
+    page = Page()
+    if not is_below:
+        page.image(scan())
+    layer(page, tuple(garbage(number) for number in range(len(LINES))), before)
+    if is_below:
+        page.image(scan())
+    result = read(engine, page.saved())
+    assert lines_found(text_of(result)) == len(LINES)
+    assert garbage(0) not in text_of(result)
+
+
+def test_a_layer_of_another_page_is_recognised_anew(engine: LocalEngine) -> None:
+    other = tuple(line[::1].replace("keeper", "purchaser").upper() for line in HEADER * 4)
+    result = read(engine, layer(Page().image(scan()), other).saved())
+    assert lines_found(text_of(result)) == len(LINES)
+    assert "SUPREME COURT" not in text_of(result)
+
+
+def test_a_scans_right_layer_is_kept(engine: LocalEngine) -> None:
+    spelt = (
+        "Der Leuchtturmwärter prüft täglich die Größe der Öfen, zuverlässig und günstig.",
+        *LINES[1:],
+    )
+    result = read(engine, layer(Page().image(scan()), spelt).saved())
+    assert text_of(result).splitlines() == list(spelt)
+    assert result.pages[0].origin == "text-layer"
+
+
+def test_what_a_scans_layer_lacks_is_recognised(engine: LocalEngine) -> None:
+    result = read(engine, layer(Page().image(scan()), LINES[:8]).saved())
+    assert text_of(result).splitlines()[:8] == list(LINES[:8])
+    assert lines_found(text_of(result)) == len(LINES)
+
+
+def test_few_words_over_a_picture_are_not_recognised_worse(engine: LocalEngine) -> None:
+    colours = Image.effect_noise((300, 400), 40).resize((1200, 1600), Image.Resampling.BICUBIC)
+    words = ["zuverlässig, günstig, schön", "für Köln, Düsseldorf und Übach"]
+    page = Page().image(colours.point(lambda grey: 200 + grey // 8)).text(words, at=(80, 500), size=24)
+    text = text_of(read(engine, page.saved()))
+    assert all(line in text for line in words)
+
+
+def shifted(lines: tuple[str, ...], by: int) -> bytes:
+    page = Page()
+    mapping = {code: chr(code + by) for code in range(33, 126)} | {32: " "}
+    font = Dictionary(
+        Type=Name.Font,
+        Subtype=Name.Type1,
+        BaseFont=Name.Helvetica,
+        Encoding=Name.WinAnsiEncoding,
+        ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
+    )
+    return page.add_font("C", font).text(lines, font="C").saved()
+
+
+def without_map(_: pikepdf.Pdf, font: pikepdf.Object) -> None:
+    del font.ToUnicode
+
+
+def swapped(pdf: pikepdf.Pdf, font: pikepdf.Object) -> None:
+    # The map lists code and letter in pairs of <hex>; letters get their bytes swapped.
+    cmap = font.ToUnicode.read_bytes().decode("latin-1")
+    head, _, rest = cmap.partition("beginbf")
+    lines = []
+    for line in rest.splitlines():
+        parts = line.split()
+        if parts and all(part.startswith("<") and len(part) == 6 for part in parts):
+            parts[-1] = f"<{parts[-1][3:5]}{parts[-1][1:3]}>"
+        lines.append(" ".join(parts))
+    font.ToUnicode = pdf.make_stream((head + "beginbf" + "\n".join(lines)).encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        shifted(LINES, 1),
+        shifted(LINES, -1),
+        embedded_font_pdf(LINES, without_map),
+        embedded_font_pdf(LINES, swapped),
+    ],
+    ids=["shifted by one", "shifted back", "no map", "bytes swapped"],
+)
+def test_text_in_cipher_is_recognised(engine: LocalEngine, data: bytes) -> None:
+    result = read(engine, data)
+    assert lines_found(text_of(result)) == len(LINES)
+    assert result.pages[0].origin == "ocr"
+
+
+def test_one_font_in_cipher_is_recognised_and_the_other_kept(engine: LocalEngine) -> None:
+    page = Page()
+    mapping = {code: chr(code + 1) for code in range(33, 126)} | {32: " "}
+    font = Dictionary(
+        Type=Name.Font,
+        Subtype=Name.Type1,
+        BaseFont=Name("/Helvetica-Bold"),
+        ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
+    )
+    page.add_font("C", font).text(["Standing orders for the keepers of lighthouses"], size=16, font="C")
+    text = text_of(read(engine, page.text(LINES, at=(60, 740)).saved()))
+    assert text.splitlines()[0] == "Standing orders for the keepers of lighthouses"
+    assert lines_found(text) == len(LINES)
+
+
+def test_part_numbers_and_figures_are_kept(engine: LocalEngine) -> None:
+    numbers = [
+        f"QXJ-{7919 * number % 99991:05} ZKV{number:03}W 1,{number:03}.50" for number in range(40)
+    ]
+    result = read(engine, Page().text(numbers).saved())
+    assert text_of(result).splitlines() == numbers
+    assert kinds(result) == set()
+
+
+def layers_off(pdf: pikepdf.Pdf) -> None:
+    group = pdf.make_indirect(Dictionary(Type=Name.OCG, Name=pikepdf.String("hidden")))
+    pdf.pages[0].obj.Resources.Properties = Dictionary(O=group)
+    pdf.Root.OCProperties = Dictionary(OCGs=[group], D=Dictionary(Order=[group], OFF=[group]))
+
+
+HIDDEN = "SEALED settlement of nine hundred thousand crowns"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("1 1 1 rg", ""),
+        ("3 Tr", ""),
+        ("0 0 5 5 re W n", ""),
+        ("", "0 g 50 290 400 40 re f"),
+        ("", "1 g 50 290 400 40 re f"),
+        ("/OC /O BDC", "EMC"),
+        ("1 0 0 1 0 -2000 cm", ""),
+    ],
+    ids=[
+        "white on white",
+        "mode 3",
+        "clipped",
+        "redacted",
+        "painted over",
+        "layer off",
+        "off the page",
+    ],
+)
+def test_what_nobody_sees_is_left_out_and_noted(engine: LocalEngine, before: str, after: str) -> None:
+    page = Page().text(LINES[:6]).text([HIDDEN], at=(60, 305), before=before).draw(after)
+    result = read(engine, page.saved(layers_off if "OC" in before else None))
+    assert text_of(result).splitlines() == list(LINES[:6])
+    assert kinds(result) == {"not_shown"}
+
+
+def test_what_the_crop_box_cuts_off_is_left_out(engine: LocalEngine) -> None:
+    page = Page().text(LINES)
+    page.entries["/CropBox"] = Array([0, 600, *A4])
+    result = read(engine, page.saved())
+    assert 9 <= lines_found(text_of(result)) < len(LINES)
+    assert kinds(result) == {"not_shown"}
+
+
+def test_white_text_on_a_dark_area_is_seen(engine: LocalEngine) -> None:
+    page = Page().draw("0 0 0.4 rg 50 290 400 40 re f")
+    page.text(["Heading in white on blue"], at=(60, 305), before="1 g").text(LINES)
+    result = read(engine, page.saved())
+    assert "Heading in white on blue" in text_of(result)
+    assert result.notes == ()
+    assert result.pages[0].origin == "text-layer"
+
+
+def test_text_without_its_font_is_kept_though_it_cannot_be_drawn(engine: LocalEngine) -> None:
+    page = Page()
+    font = Dictionary(
+        Type=Name.Font,
+        Subtype=Name.Type0,
+        BaseFont=Name("/HeiseiMin-W3"),
+        Encoding=Name("/UniJIS-UCS2-H"),
+        DescendantFonts=[
+            Dictionary(
+                Type=Name.Font,
+                Subtype=Name.CIDFontType0,
+                BaseFont=Name("/HeiseiMin-W3"),
+                CIDSystemInfo=Dictionary(Registry="Adobe", Ordering="Japan1", Supplement=4),
+            )
+        ],
+    )
+    words = "甲と乙の間で締結された契約"
+    shown = words.encode("utf-16-be").hex()
+    page.add_font("J", font).draw(f"1 g 0 0 9 9 re f 0 g BT /J 14 Tf 60 700 Td <{shown}> Tj ET")
+    assert words in text_of(read(engine, page.saved()))
+
+
+def test_a_page_of_an_inch_with_a_sheet_on_it(engine: LocalEngine) -> None:
+    result = read(engine, Page((72, 102)).image(scan()).saved())
+    assert lines_found(text_of(result)) == len(LINES)
+
+
+def test_a_page_that_counts_in_larger_units(engine: LocalEngine) -> None:
+    page = Page((59.5, 84.2)).image(scan())
+    page.entries["/UserUnit"] = 10
+    assert lines_found(text_of(read(engine, page.saved()))) == len(LINES)
+
+
+def test_a_coarse_page_is_enlarged(engine: LocalEngine) -> None:
+    result = read(engine, Page().image(scan(dpi=72)).saved())
+    assert lines_found(text_of(result)) >= len(LINES) - 2
+
+
+def test_many_objects_that_yield_no_letters(engine: LocalEngine) -> None:
+    """Each letter a glyph of a font of bitmaps that has no names."""
+    page = Page().text(["Page 7"], at=(280, 20), size=8)
+    letters = sorted({letter for line in LINES[:6] for letter in line if letter != " "})
+    font = ImageFont.load_default(size=40)
+    glyphs, widths = {}, []
+    for letter in letters:
+        image = Image.new("1", (40, 56))
+        ImageDraw.Draw(image).text((2, 0), letter, fill=1, font=font)
+        width = font.getlength(letter)
+        packed = image.tobytes().hex()
+        glyphs[f"/g{ord(letter)}"] = page.pdf.make_stream(
+            f"{width} 0 0 -12 40 44 d1 q 40 0 0 56 0 -12 cm BI /W 40 /H 56 /IM true /D [1 0] /F /AHx "
+            f"ID {packed}> EI Q".encode()
+        )
+        widths.append(width)
+    differences = [
+        part for code, letter in enumerate(letters, 1) for part in (code, Name(f"/g{ord(letter)}"))
+    ]
+    page.add_font(
+        "T",
+        Dictionary(
+            Type=Name.Font,
+            Subtype=Name.Type3,
+            FontBBox=Array([0, -12, 40, 44]),
+            FontMatrix=Array([0.025, 0, 0, 0.025, 0, 0]),
+            CharProcs=Dictionary(glyphs),
+            Encoding=Dictionary(Type=Name.Encoding, Differences=Array(differences)),
+            FirstChar=1,
+            LastChar=len(letters),
+            Widths=Array(widths),
+        ),
+    )
+    for number, line in enumerate(LINES[:6]):
+        left = 60.0
+        for letter in line:
+            if letter != " ":
+                code = letters.index(letter) + 1
+                page.draw(f"BT /T 14 Tf {left:.1f} {760 - 30 * number} Td <{code:02x}> Tj ET")
+            left += 14 * font.getlength(letter) / 40 if letter != " " else 5
+    assert lines_found(text_of(read(engine, page.saved()))) == 6
+
+
+def test_a_drawing_without_words_is_noted_beside_text(engine: LocalEngine) -> None:
+    page = Page().text(LINES)
+    source = random.Random(4)
+    stroke = " ".join(f"{source.randint(60, 260)} {source.randint(60, 160)} l" for _ in range(60))
+    page.draw(f"2 w 60 60 m {stroke} S")
+    text = text_of(read(engine, page.saved()))
+    assert lines_found(text) == len(LINES)
+    assert len(text.split()) <= len(" ".join(LINES).split()) + 3
