@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Callable
 
@@ -94,13 +95,26 @@ def test_a_damaged_form_on_a_page_is_healed(engine: LocalEngine) -> None:
     assert kinds(result) == [("content_unreadable", 1)]
 
 
-def test_content_that_is_missing_from_the_file_is_noted(engine: LocalEngine) -> None:
-    data = text_pdf([LINES] * 6)
-    number = data[data.rindex(b"/Contents ") :].split()[1]
-    lost = data.replace(b"/Contents " + number + b" ", b"/Contents 99 ")
+@pytest.mark.parametrize("mode", ["disable", "generate"])
+def test_content_that_is_missing_from_the_file_is_noted(engine: LocalEngine, mode: str) -> None:
+    data = changed(
+        text_pdf([LINES] * 6),
+        lambda _: None,
+        object_stream_mode=pikepdf.ObjectStreamMode[mode],
+    )
+    with pikepdf.open(io.BytesIO(data)) as pdf:
+        number = pdf.pages[5].obj.Contents.objgen[0]
+    lost = data.replace(b"\n%d 0 obj" % number, b"\n%d 0 obj" % (number + 50))
     result = read(engine, lost)
     assert result.pages[5].text == ""
     assert kinds(result) == [("content_unreadable", 6)]
+
+
+def test_a_page_without_content_is_blank(engine: LocalEngine) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        del pdf.pages[1].obj.Contents
+
+    assert kinds(read(engine, changed(text_pdf([LINES] * 2), change))) == []
 
 
 def test_something_drawn_that_is_missing_is_noted(engine: LocalEngine) -> None:

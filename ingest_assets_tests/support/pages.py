@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,10 @@ class Page:
 
 def as_bytes(pdf: pikepdf.Pdf, **options: Any) -> bytes:
     out = io.BytesIO()
-    pdf.save(out, **options)
+    with warnings.catch_warnings():
+        # Fields that no form lists are what some pages are made for.
+        warnings.simplefilter("ignore", pikepdf.exceptions.PageCopyWarning)
+        pdf.save(out, **options)
     return out.getvalue()
 
 

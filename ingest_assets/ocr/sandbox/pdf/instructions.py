@@ -12,10 +12,12 @@ belong here: what annotations add to a page (`annotations`).
 
 from __future__ import annotations
 
+import mmap
 import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +115,7 @@ class Instructions:
     """
 
     def __init__(self, pdf: pikepdf.Pdf) -> None:
+        self._pdf = pdf
         # qpdf takes as long for one page as for all.
         self.pages = list(pdf.pages)
         self._shared: dict[tuple[int, int], Survey] = {}
@@ -123,7 +126,7 @@ class Instructions:
     def survey(self, number: int) -> Survey:
         """Look at a page, counted from 1."""
         page = self.pages[number - 1]
-        content, damaged = _content(page.obj)
+        content, damaged = _content(self._pdf, page.obj)
         survey = Survey(damaged=damaged, is_empty=not content.strip())
         if self._has_layers:
             survey.is_plain = False
@@ -262,7 +265,7 @@ def mended(page: pikepdf.Page) -> pikepdf.Pdf:
     pdf = pikepdf.new()
     pdf.pages.append(page)
     copy = pdf.pages[0]
-    content, _ = _content(copy.obj)
+    content, _ = _content(pdf, copy.obj)
     copy.obj.Contents = pdf.make_stream(content)
     for form in _forms(copy.resources, set()):
         try:
@@ -311,12 +314,12 @@ def _salvaged(packed: bytes) -> bytes:
     return found
 
 
-def _content(page: pikepdf.Object) -> tuple[bytes, list[str]]:
+def _content(pdf: pikepdf.Pdf, page: pikepdf.Object) -> tuple[bytes, list[str]]:
     """Return the instructions of a page, and what of them cannot be read."""
     entry = page.get("/Contents")
     damaged = []
     parts = []
-    if entry is None and b"/Contents" in page.unparse(resolved=True):  # It leads nowhere.
+    if entry is None and _mentions(pdf, page, b"/Contents"):  # It leads nowhere.
         damaged.append("its content is missing from the file")
     streams = list(entry) if isinstance(entry, pikepdf.Array) else [entry]
     for stream in streams:
@@ -327,6 +330,41 @@ def _content(page: pikepdf.Object) -> tuple[bytes, list[str]]:
                 damaged.append(str(error))
                 parts.append(error.recovered)
     return b"\n".join(parts), damaged
+
+
+def _mentions(pdf: pikepdf.Pdf, entry: pikepdf.Object, key: bytes) -> bool:
+    """Tell whether a dictionary has a key, also one that qpdf leaves out, for it leads nowhere."""
+    number, generation = entry.objgen
+    head = re.compile(rb"\b%d\s+%d\s+obj\b(.*?)endobj" % (number, generation), re.DOTALL)
+    try:
+        with (
+            Path(pdf.filename).open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            versions = [found[1] for found in head.finditer(data)]
+    except (OSError, ValueError):
+        return False  # It is a copy that was made in memory.
+    if versions:
+        return key in versions[-1]
+    return any(
+        key in _packed(stream, number)
+        for stream in pdf.objects
+        if isinstance(stream, pikepdf.Stream) and stream.get("/Type") == "/ObjStm"
+    )
+
+
+def _packed(stream: pikepdf.Object, number: int) -> bytes:
+    """Return what a stream of objects has of one (ISO 32000-1, 7.5.7), nothing where it has it not."""
+    try:
+        data, first = stream.read_bytes(), int(stream["/First"])
+        head = list(map(int, data[:first].split()))
+    except (pikepdf.PdfError, KeyError, TypeError, ValueError):
+        return b""
+    starts = dict(zip(head[::2], head[1::2], strict=False))
+    if number not in starts:
+        return b""
+    ends = [start for start in starts.values() if start > starts[number]]
+    return data[first + starts[number] : first + min(ends, default=len(data))]
 
 
 def _four_bytes(data: bytes) -> npt.NDArray[np.uint32]:
