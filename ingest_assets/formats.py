@@ -19,14 +19,14 @@ class Format:
         name: what a person calls it, with its article: "a RAR archive".
         extension: the usual end of its files' names.
         read: whether its text is read; a file of any other type is refused, with its type named.
-        flows: whether it is its text, so that an engine that recognises pages has nothing to do in it.
+        local: whether it is read here even where Textract is set, which does not take it.
     """
 
     mime_type: str
     name: str
     extension: str = ""
     read: bool = False
-    flows: bool = False
+    local: bool = False
 
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
@@ -36,17 +36,32 @@ PDF = Format("application/pdf", "a PDF document", ".pdf", read=True)
 PNG = Format("image/png", "a PNG image", ".png", read=True)
 JPEG = Format("image/jpeg", "a JPEG image", ".jpg", read=True)
 TIFF = Format("image/tiff", "a TIFF image", ".tif", read=True)
-TEXT = Format("text/plain", "plain text", ".txt", read=True, flows=True)
-HTML = Format("text/html", "a web page", ".html", read=True, flows=True)
-MAIL = Format("message/rfc822", "an e-mail message", ".eml", read=True, flows=True)
-MBOX = Format("application/mbox", "a mailbox", ".mbox", read=True, flows=True)
-DOCX = Format(f"{_OFFICE}wordprocessingml.document", "a DOCX document", ".docx", read=True, flows=True)
+TEXT = Format("text/plain", "plain text", ".txt", read=True, local=True)
+HTML = Format("text/html", "a web page", ".html", read=True, local=True)
+MAIL = Format("message/rfc822", "an e-mail message", ".eml", read=True, local=True)
+MBOX = Format("application/mbox", "a mailbox", ".mbox", read=True, local=True)
+DOCX = Format(f"{_OFFICE}wordprocessingml.document", "a DOCX document", ".docx", read=True, local=True)
 
 RTF = Format("text/rtf", "an RTF document", ".rtf")
 POSTSCRIPT = Format("application/postscript", "a PostScript document", ".ps")
 SVG = Format("image/svg+xml", "an SVG drawing", ".svg")
-NETPBM = Format("image/x-portable-anymap", "a PPM, PGM or PBM image", ".ppm")
-WEB_ARCHIVE = Format("application/x-mimearchive", "a web page saved with its parts (MHTML)", ".mht")
+NETPBM = Format("image/x-portable-anymap", "a PPM, PGM or PBM image", ".ppm", read=True, local=True)
+GIF = Format("image/gif", "a GIF image", ".gif", read=True, local=True)
+BMP = Format("image/bmp", "a BMP image", ".bmp", read=True, local=True)
+WEBP = Format("image/webp", "a WebP image", ".webp", read=True, local=True)
+HEIC = Format("image/heic", "a HEIC image", ".heic", read=True, local=True)
+AVIF = Format("image/avif", "an AVIF image", ".avif", read=True, local=True)
+JP2 = Format("image/jp2", "a JPEG 2000 image", ".jp2", read=True, local=True)
+J2K = Format("image/x-jp2-codestream", "a JPEG 2000 image", ".j2k", read=True, local=True)
+
+PICTURES = (PNG, JPEG, TIFF, GIF, BMP, WEBP, HEIC, AVIF, JP2, J2K, NETPBM)
+WEB_ARCHIVE = Format(
+    "application/x-mimearchive",
+    "a web page saved with its parts (MHTML)",
+    ".mht",
+    read=True,
+    local=True,
+)
 PGP_MESSAGE = Format("application/pgp-encrypted", "a message encrypted with PGP", ".asc")
 
 XLSX = Format(f"{_OFFICE}spreadsheetml.sheet", "an Excel workbook (XLSX)", ".xlsx")
@@ -85,17 +100,11 @@ UNKNOWN = Format("application/octet-stream", "a file of a type that is not known
 FORMATS: Mapping[str, Format] = {
     format_.mime_type: format_
     for format_ in (
-        *(PDF, PNG, JPEG, TIFF, TEXT, HTML, MAIL, MBOX, DOCX),
-        *(RTF, POSTSCRIPT, SVG, NETPBM, WEB_ARCHIVE, PGP_MESSAGE),
+        *(PDF, TEXT, HTML, MAIL, MBOX, DOCX),
+        *PICTURES,
+        *(RTF, POSTSCRIPT, SVG, WEB_ARCHIVE, PGP_MESSAGE),
         *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, EPUB, IWORK, JAR, APK, ZIP),
         *(DOC, XLS, PPT, MSG, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),
-        Format("image/gif", "a GIF image", ".gif"),
-        Format("image/bmp", "a BMP image", ".bmp"),
-        Format("image/webp", "a WebP image", ".webp"),
-        Format("image/heic", "a HEIC image", ".heic"),
-        Format("image/avif", "an AVIF image", ".avif"),
-        Format("image/jp2", "a JPEG 2000 image", ".jp2"),
-        Format("image/x-jp2-codestream", "a JPEG 2000 image", ".j2k"),
         Format("image/jxl", "a JPEG XL image", ".jxl"),
         Format("image/x-canon-cr2", "a raw photograph of a Canon camera", ".cr2"),
         Format("image/vnd.adobe.photoshop", "a Photoshop image", ".psd"),

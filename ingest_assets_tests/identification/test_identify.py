@@ -216,4 +216,4 @@ def test_any_bytes_have_a_type(seed: bytes, changes: list[tuple[float, bytes]], 
 def test_the_catalogue_is_whole() -> None:
     for format_ in formats.FORMATS.values():
         assert format_.name.split()[0] in ("a", "an", "plain", "part")
-        assert not format_.flows or format_.read
+        assert not format_.local or format_.read

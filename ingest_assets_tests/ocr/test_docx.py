@@ -71,5 +71,5 @@ def test_damaged_docx(engine: LocalEngine, data: bytes) -> None:
 
 def test_unknown_type(engine: LocalEngine) -> None:
     with pytest.raises(PermanentError) as caught:
-        engine.recognise(stored(b"GIF89a", "image/gif"))
+        engine.recognise(stored(b"Rar!", "application/vnd.rar"))
     assert caught.value.code == "unsupported_type"

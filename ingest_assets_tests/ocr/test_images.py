@@ -4,6 +4,7 @@ import io
 import struct
 import tempfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.identification import identify
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.sandbox.images import ImageDocument
 from ingest_assets_tests.support.scans import (
@@ -253,7 +255,7 @@ def test_frames_before_the_damage_are_read(engine: LocalEngine) -> None:
 
 def test_other_formats_under_a_false_name_are_refused(engine: LocalEngine) -> None:
     with pytest.raises(PermanentError) as caught:
-        engine.recognise(stored(encoded(page_image(), "GIF"), PNG))
+        engine.recognise(stored(encoded(page_image(), "ICO"), PNG))
     assert caught.value.code == "corrupt_document"
 
 
@@ -264,3 +266,53 @@ def test_bomb_is_too_large(engine: LocalEngine) -> None:
     with pytest.raises(PermanentError) as caught:
         engine.recognise(stored(bomb, PNG))
     assert caught.value.code == "image_too_large"
+
+
+@pytest.mark.parametrize(
+    ("kind", "mime_type"),
+    [
+        ("GIF", "image/gif"),
+        ("BMP", "image/bmp"),
+        ("WEBP", "image/webp"),
+        ("AVIF", "image/avif"),
+        ("JPEG2000", "image/jp2"),
+        ("PPM", "image/x-portable-anymap"),
+    ],
+)
+def test_images_of_other_kinds_come_to_the_same_picture(kind: str, mime_type: str) -> None:
+    page = _some_lines()
+    data = encoded(page, kind)
+    assert identify(io.BytesIO(data)).mime_type == mime_type
+    difference = np.asarray(_picture(data), dtype=float) - np.asarray(page, dtype=float)
+    assert np.abs(difference).mean() < 3
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])
+def test_the_pages_of_an_animation_are_what_differs_in_it(kind: str) -> None:
+    first, second = (page_image([line]).crop((0, 0, 1650, 300)) for line in LINES[:2])
+    frames = [frame.convert("RGB") for frame in (first, first, second, second, first)]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=100)
+    document = ImageDocument(io.BytesIO(data))
+    assert document.page_count == 3
+    shown = [np.asarray(document.picture(number).image, dtype=float) for number in (1, 2, 3)]
+    document.close()
+    assert np.abs(shown[0] - shown[2]).mean() < 3 < np.abs(shown[0] - shown[1]).mean()
+
+
+def test_of_a_long_animation_it_is_said_how_much_was_looked_at() -> None:
+    frames = [Image.new("L", (8, 8), 250 * (number % 2)) for number in range(130)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
+    document = ImageDocument(io.BytesIO(data))
+    assert document.page_count == 100
+    (note,) = document.notes
+    document.close()
+    assert "130 frames" in note.sentence
+    assert note.leaves_out
+
+
+def test_bytes_under_each_kind_of_image_end_with_an_error_or_a_picture() -> None:
+    for kind in ("GIF", "BMP", "WEBP", "AVIF", "JPEG2000", "PPM"):
+        data = encoded(_some_lines(), kind)
+        for length in (10, 40, len(data) // 2, len(data) - 3):
+            with suppress(PermanentError):
+                assert _picture(data[:length]).mode == "L"

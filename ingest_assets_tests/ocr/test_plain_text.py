@@ -218,9 +218,3 @@ def test_a_web_page_is_what_a_browser_shows(engine: LocalEngine) -> None:
 def test_a_web_page_says_its_encoding(engine: LocalEngine) -> None:
     page = "<meta charset=koi8-r><p>Мир и труд"
     assert read(engine, page.encode("koi8-r"), HTML) == ("Мир и труд", [])
-
-
-def test_a_mail_says_what_was_not_read(engine: LocalEngine) -> None:
-    text, notes = read(engine, b"From: a\nTo: b\nSubject: oil\n\nThe lamp.", "message/rfc822")
-    assert "The lamp." in text
-    assert notes == ["content_unreadable"]

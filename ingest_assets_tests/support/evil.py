@@ -608,7 +608,7 @@ EVIL: dict[str | bytes, Evil] = {
     # Polyglots and false names
     "pdf and zip.pdf": _file("PDF, and ZIP behind it", pdf_and_zip, "completed"),
     "zip and pdf.pdf": _file("ZIP, and PDF behind it", zip_and_pdf, "unsupported_type", "completed"),
-    "gifar.gif": _file("GIF and Java archive", gifar, "unsupported_type"),
+    "gifar.gif": _file("GIF and Java archive", gifar, "no_text"),
     "html and pdf.html": _file("HTML and PDF", html_and_pdf, "completed", "no_text"),
     "a.pdf": _file("PNG that is called PDF", lambda: picture("NAMED WRONGLY"), "completed"),
     "program.pdf": _file(

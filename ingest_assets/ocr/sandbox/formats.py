@@ -15,13 +15,12 @@ from ingest_assets.ocr.sandbox.document import Document
 
 _READERS = {
     formats.PDF.mime_type: ("pdf.document", "PdfDocument"),
-    formats.PNG.mime_type: ("images", "ImageDocument"),
-    formats.JPEG.mime_type: ("images", "ImageDocument"),
-    formats.TIFF.mime_type: ("images", "ImageDocument"),
+    **{format_.mime_type: ("images", "ImageDocument") for format_ in formats.PICTURES},
     formats.TEXT.mime_type: ("plain_text", "read_plain_text"),
     formats.HTML.mime_type: ("web_page", "read_web_page"),
-    formats.MAIL.mime_type: ("plain_text", "read_mail_as_text"),
-    formats.MBOX.mime_type: ("plain_text", "read_mail_as_text"),
+    formats.MAIL.mime_type: ("mail", "read_mail"),
+    formats.MBOX.mime_type: ("mail", "read_mailbox"),
+    formats.WEB_ARCHIVE.mime_type: ("mail", "read_web_archive"),
     formats.DOCX.mime_type: ("docx", "read_docx"),
 }
 

@@ -1,10 +1,11 @@
-"""PNG, JPEG and TIFF: frames, and whatever colours they come in, to upright grey pictures.
+"""Image files: frames, and whatever colours they come in, to upright grey pictures.
 
 Belongs here: all that knows image files. Does not belong here: recognition.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import zlib
@@ -16,7 +17,19 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile, ImageFilter, ImageOps, ImageStat, UnidentifiedImageError
+import pi_heif
+from PIL import (
+    AvifImagePlugin,  # noqa: F401  # Importing it makes the format known, as with those below.
+    Image,
+    ImageFile,
+    ImageFilter,
+    ImageOps,
+    ImageStat,
+    Jpeg2KImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from ingest_assets.errors import IngestError, PermanentError
@@ -60,12 +73,25 @@ _DAMAGED = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error
 _BYTES_A_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 _WIDER_THAN_8_BITS = ("I", "I;16", "I;16B", "I;16L", "F")
 
-Image.preinit()  # Makes PNG and JPEG known, as the import above does TIFF.
+# Nothing but these: Pillow knows dozens of formats, each one more way to be attacked.
+_FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "JPEG2000", "PPM", "AVIF", "HEIF")
+
+# Pictures of an animation that are read: so many that differ, in so many frames. A frame is another
+# picture where a pixel's grey differs by more than what compression does to it.
+_MOST_PICTURES = 100
+_MOST_FRAMES = 2000
+_SAME_GREY = 32
+
+Image.preinit()  # Makes PNG, JPEG, GIF, BMP and PPM known.
+pi_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # `_check_size` is stricter and gives a reason.
 
 
 class ImageDocument:
-    """An image file. Each frame of a TIFF is a page, unless it is a mask or a small copy of another."""
+    """An image file. A page is a frame that shows something else than the one before it.
+
+    Frames of a TIFF that are masks or small copies of another are no pages.
+    """
 
     pictured = True
 
@@ -119,14 +145,17 @@ class ImageDocument:
         self._file.close()
 
     def _open(self) -> ImageFile.ImageFile:
-        # Nothing but these: Pillow knows dozens of formats, each one more way to be attacked.
-        return Image.open(self._file, formats=("PNG", "JPEG", "TIFF"))
+        return Image.open(self._file, formats=_FORMATS)
 
     @cached_property
     def _frames(self) -> list[int]:
         """The frames that are pages. (Behind a JPEG, cameras store the same picture again.)"""
-        if not isinstance(self._image, TiffImageFile):
+        if isinstance(self._image, JpegImageFile):
             return [0]
+        if not isinstance(self._image, TiffImageFile):
+            with _decoding():
+                count = getattr(self._image, "n_frames", 1)
+            return self._scenes(count) if count > 1 else [0]
         pages: list[int] = []
         copies: list[int] = []
         for index in range(MAX_PAGES + 1):
@@ -145,6 +174,37 @@ class ImageDocument:
             is_copy = _says_copy(self._image) or (pages and self._is_copy(index, pages[-1]))
             (copies if is_copy else pages).append(index)
         return pages or copies
+
+    def _scenes(self, count: int) -> list[int]:
+        """Return the frames of an animation that differ from the one before them."""
+        scenes: list[int] = []
+        last: npt.NDArray[np.int16] | None = None
+        for index in range(min(count, _MOST_FRAMES)):
+            try:
+                grey = to_grey(self._decode(index)[0])
+                view = np.asarray(grey.reduce(1 + max(grey.size) // 4000), dtype=np.int16)
+            except PermanentError:
+                if not scenes:
+                    raise
+                self._notes.append(
+                    Note("page_unreadable", f"the file is damaged from frame {index + 1}")
+                )
+                return scenes
+            if last is None or last.shape != view.shape or np.abs(view - last).max() > _SAME_GREY:
+                if len(scenes) == _MOST_PICTURES:
+                    break
+                scenes.append(index)
+                last = view
+        else:
+            index += 1
+        if index < count:
+            self._notes.append(
+                Note(
+                    "image_unreadable",
+                    f"an animation of {count} frames: of these {index} were looked at",
+                )
+            )
+        return scenes
 
     def _is_copy(self, index: int, original: int) -> bool:
         """Tell whether a small frame shows what a larger one shows."""
@@ -221,6 +281,15 @@ class ImageDocument:
             if self._image.tile or not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise
         return _widened(self._image) if in_16_bits else self._image
+
+
+def size_of(data: bytes) -> tuple[int, int] | None:
+    """Return width and height of an image, in pixels; None where they cannot be told."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            return image.width, image.height
+    except Exception:  # noqa: BLE001  # Pillow raises any kind on bad bytes.
+        return None
 
 
 def to_grey(image: Image.Image) -> Image.Image:

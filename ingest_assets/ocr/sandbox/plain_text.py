@@ -9,7 +9,6 @@ import re
 import unicodedata
 from pathlib import Path
 
-from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import check_page_count
 from ingest_assets.ocr.sandbox.encodings import decode
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
@@ -66,12 +65,3 @@ def _over(pair: re.Match[str]) -> str:
 
 def _separated(separator: re.Match[str]) -> str:
     return {"\x1f": "\t", "\x00": " "}.get(separator[0][0], "\n")
-
-
-def read_mail_as_text(path: Path) -> FlowingDocument:
-    """Read a mail or mailbox as the text that its file is."""
-    document = read_plain_text(path)
-    note = Note(
-        "content_unreadable", "a mail, read as plain text: what is packed for its way was not unpacked"
-    )
-    return FlowingDocument(document.pages, (*document.notes, note))

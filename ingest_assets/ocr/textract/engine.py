@@ -112,7 +112,7 @@ class TextractEngine:
 
     def recognise(self, document: StoredObject) -> Recognition:
         """Read all pages of one document; see `OcrEngine`."""
-        if by_mime_type(document.mime_type).flows:
+        if by_mime_type(document.mime_type).local:
             return self._reader.recognise(document)
         self._probe()
         with self._surveying:
@@ -134,7 +134,7 @@ class TextractEngine:
 
     def reads_as(self, mime_type: str) -> tuple[str, str]:
         """Return name and version; what is text already is read by the local engine."""
-        if by_mime_type(mime_type).flows:
+        if by_mime_type(mime_type).local:
             return self._reader.reads_as(mime_type)
         return self.name, self.version
 

@@ -151,7 +151,7 @@ def estimate(documents: Iterable[Unread], database: Database, price_per_page: fl
     bytes_per_page = _bytes_per_page(database)
     count = pages = estimated = 0
     for document in documents:
-        if document.mime_type is not None and by_mime_type(document.mime_type).flows:
+        if document.mime_type is not None and by_mime_type(document.mime_type).local:
             continue
         count += 1
         if document.pages is not None:

@@ -57,6 +57,9 @@ class Relation:
 class Package:
     """An open package. Names of parts are compared without case, as the standard wants it.
 
+    Args:
+        what: what a person calls such a document.
+
     Raises:
         PermanentError: `corrupt_document`, `encrypted`.
 
@@ -64,8 +67,9 @@ class Package:
         notes: what was damaged.
     """
 
-    def __init__(self, file: Path | bytes) -> None:
+    def __init__(self, file: Path | bytes, what: str = "DOCX") -> None:
         self.notes: list[Note] = []
+        self._what = what
         self._relations: dict[str, dict[str, Relation]] = {}
         self._archive: zipfile.ZipFile | None = None
         self._salvaged: dict[str, bytes] = {}
@@ -100,7 +104,7 @@ class Package:
             return None
         except RuntimeError as error:  # How zipfile says that a member is encrypted.
             raise PermanentError(
-                "encrypted", "The DOCX cannot be opened without its password."
+                "encrypted", f"The {self._what} cannot be opened without its password."
             ) from error
 
     def xml(self, name: str) -> Element | None:
@@ -122,7 +126,7 @@ class Package:
         try:
             root: Element = fromstring(data, forbid_dtd=True)
         except DefusedXmlException as error:
-            raise corrupt("the XML in the DOCX declares entities") from error
+            raise corrupt(f"the XML in the {self._what} declares entities") from error
         except (ParseError, ValueError, LookupError) as error:
             self._note(name, str(error))
             return _begun(data)
@@ -158,7 +162,7 @@ class Package:
         for name in ("word/document.xml", "word/document2.xml"):
             if name in self:
                 return name
-        raise corrupt("the DOCX names no main part")
+        raise corrupt(f"the {self._what} names no main part")
 
     def _note(self, name: str, why: str) -> None:
         note = Note("content_unreadable", f"the part {name} is damaged ({why[:100]})")
@@ -178,7 +182,7 @@ class Package:
                 return
         self._salvaged = dict(_salvage(file))
         if not self._salvaged:
-            raise corrupt("it is not a whole DOCX archive")
+            raise corrupt(f"it is not a whole {self._what} archive")
         self.notes.append(Note("repaired", "the archive was cut short: parts of it may be missing"))
 
 
