@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -9,7 +10,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from dagster import DagsterRunStatus
+from dagster import DagsterRunStatus, RunRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from ingest_assets.defs.partitions import add_partitions
 from ingest_assets.defs.sensors import batches
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
+from ingest_assets.store.attempts import Begin, begin_attempts
 from ingest_assets.store.names import path_of
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
 
@@ -112,6 +114,75 @@ def test_a_batch_that_kills_its_runs_is_launched_more_and_more_slowly(
     (request,) = pipeline.requests()
     assert request.run_key not in keys
     assert pipeline.launch(request).success
+
+
+def files(pipeline: Pipeline, prefix: str, count: int) -> None:
+    for number in range(count):
+        pipeline.put(f"{prefix} {number:03}.txt", f"{prefix} {number}".encode())
+
+
+def requests(pipeline: Pipeline, most: int) -> list[RunRequest]:
+    """What the next tick asks for where a run takes so many documents."""
+    launcher = batches.Launcher(pipeline.instance, pipeline.database, most, logging.getLogger("tick"))
+    found = batches.unfinished(pipeline.database)
+    add_partitions(pipeline.instance, [key for batch in found for key in batch.partition_keys])
+    return launcher.requests(found)
+
+
+def test_files_that_came_one_by_one_are_one_run(pipeline: Pipeline) -> None:
+    for number in range(3):
+        pipeline.put(f"{number}.txt", b"note %d" % number)
+        look(pipeline)
+    assert len(batches.unfinished(pipeline.database)) == 3
+    (request,) = requests(pipeline, most=100)
+    assert requests(pipeline, most=100)[0].run_key == request.run_key
+    assert pipeline.launch(request).success
+    assert list(pipeline.states().values()) == ["completed"] * 3
+    # What is under way is not joined with what comes later.
+    pipeline.put("3.txt", b"note 3")
+    look(pipeline)
+    (later,) = requests(pipeline, most=100)
+    job = pipeline.defs.resolve_job_def("ingest_documents")
+    pipeline.instance.create_run_for_job(job, tags=later.tags, status=DagsterRunStatus.STARTED)
+    pipeline.put("4.txt", b"note 4")
+    look(pipeline)
+    (last,) = requests(pipeline, most=100)
+    assert last.tags[batches.BATCH_TAG] != later.tags[batches.BATCH_TAG]
+
+
+def test_what_was_cut_off_comes_first_then_a_few_files_then_many(pipeline: Pipeline) -> None:
+    files(pipeline, "many", 30)
+    look(pipeline, batch_size=10)
+    files(pipeline, "few", 2)
+    look(pipeline, batch_size=10)
+    files(pipeline, "cut off", 10)
+    look(pipeline, batch_size=10)
+    names = dict(
+        map(
+            tuple,
+            pipeline.rows("SELECT partition_key, original_file_name FROM ingest.document_sources"),
+        )
+    )
+    cut_off = next(key for key, name in names.items() if name == "cut off 004.txt")
+    with pipeline.database.engine.begin() as connection:
+        begin_attempts(connection, [Begin(cut_off, None, "document_row")], "killed")
+    asked = requests(pipeline, most=10)
+    firsts = [names[one.tags["dagster/asset_partition_range_start"]] for one in asked]
+    assert firsts == ["cut off 000.txt", "few 000.txt", "many 000.txt", "many 010.txt", "many 020.txt"]
+    assert [one.tags["dagster/priority"] for one in asked] == ["2", "1", "0", "0", "0"]
+
+
+def test_a_few_files_do_not_wait_until_thousands_are_launched(pipeline: Pipeline) -> None:
+    files(pipeline, "many", 120)
+    look(pipeline, batch_size=10)
+    job = pipeline.defs.resolve_job_def("ingest_documents")
+    for request in requests(pipeline, most=10):
+        pipeline.instance.create_run_for_job(job, tags=request.tags, status=DagsterRunStatus.STARTED)
+    assert requests(pipeline, most=10) == []
+    files(pipeline, "few", 2)
+    look(pipeline, batch_size=10)
+    (request,) = requests(pipeline, most=10)
+    assert request.tags["dagster/priority"] == "1"
 
 
 def test_odd_names_go_through(pipeline: Pipeline) -> None:

@@ -6,7 +6,7 @@ here: how files become sources (`stages.discovery`).
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter
 from sqlalchemy import text
 
 from ingest_assets.defs.jobs import ingest_documents
-from ingest_assets.defs.partitions import range_tags
+from ingest_assets.defs.partitions import places, range_tags
 from ingest_assets.store.database import Database
 
 BATCH_TAG = "ingest/batch"
@@ -25,6 +25,9 @@ _RUNS_IN_FLIGHT = 10
 # so that a document which kills its run does not take the place of others.
 _LAUNCHES = 5
 _SLOW_LAUNCH_SECONDS = 600
+# A batch of at most this share of the largest is launched before larger ones: a few files do not wait
+# behind thousands.
+_SMALL_SHARE = 0.25
 _ACTIVE = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -36,10 +39,15 @@ _ACTIVE = [
 
 @dataclass(frozen=True)
 class Batch:
-    """Sources that one look found together and that have no outcome yet, in the order of recording."""
+    """Sources that are launched together and have no outcome yet, in the order of recording.
+
+    Attributes:
+        begun: whether a run had begun with any of them: it was cut off.
+    """
 
     batch_id: UUID
     partition_keys: Sequence[str]
+    begun: bool
 
 
 def unfinished(database: Database) -> list[Batch]:
@@ -48,12 +56,16 @@ def unfinished(database: Database) -> list[Batch]:
         rows = connection.execute(
             text("""
                 SELECT source.batch_id,
-                       array_agg(source.partition_key ORDER BY source.sequence_number)
+                       array_agg(source.partition_key ORDER BY source.sequence_number),
+                       bool_or(latest.status IS NOT NULL)
                 FROM ingest.document_sources AS source
+                LEFT JOIN LATERAL (
+                    SELECT attempt.status FROM ingest.stage_attempts AS attempt
+                    WHERE attempt.partition_key = source.partition_key
+                    ORDER BY attempt.attempt_id DESC LIMIT 1
+                ) AS latest ON true
                 WHERE source.kind = 'file' AND source.reported_at IS NULL
-                  AND (SELECT attempt.status FROM ingest.stage_attempts AS attempt
-                       WHERE attempt.partition_key = source.partition_key
-                       ORDER BY attempt.attempt_id DESC LIMIT 1) IS DISTINCT FROM 'failed'
+                  AND latest.status IS DISTINCT FROM 'failed'
                 GROUP BY source.batch_id
                 ORDER BY min(source.sequence_number)
             """)
@@ -61,54 +73,141 @@ def unfinished(database: Database) -> list[Batch]:
         return [Batch(*row) for row in rows]
 
 
-def requests_for(
-    instance: DagsterInstance, batches: Sequence[Batch], log: logging.Logger
-) -> list[RunRequest]:
-    """Requests for runs of the oldest batches that no run is working on.
+class Launcher:
+    """Chooses, in one tick, the batches that are launched now.
 
-    The key of a request is made of the batch and the number of its launches. A tick that is repeated
-    after a crash requests the same key again, and Dagster launches it once.
+    Args:
+        most_documents: documents in one run.
     """
-    if not batches:
-        return []
-    active = instance.get_runs(RunsFilter(job_name=ingest_documents.name, statuses=_ACTIVE))
-    busy = {run.tags.get(BATCH_TAG) for run in active}
-    requests: list[RunRequest] = []
-    order: dict[str, int] = {}
-    for batch in batches:
-        if len(active) + len(requests) >= _RUNS_IN_FLIGHT:
-            break
-        batch_id = str(batch.batch_id)
-        if batch_id in busy:
-            continue
-        launched = instance.get_runs_count(RunsFilter(tags={BATCH_TAG: batch_id}))
-        if launched >= _LAUNCHES:
-            log.warning(
-                "%d documents from %s on have no outcome after %d runs: look at those runs. They are "
-                "launched again every %d s.",
-                len(batch.partition_keys),
-                batch.partition_keys[0],
-                launched,
-                _SLOW_LAUNCH_SECONDS,
-            )
-            (last,) = instance.get_run_records(RunsFilter(tags={BATCH_TAG: batch_id}), limit=1)
-            if time.time() - last.update_timestamp.timestamp() < _SLOW_LAUNCH_SECONDS:
+
+    def __init__(
+        self,
+        instance: DagsterInstance,
+        database: Database,
+        most_documents: int,
+        log: logging.Logger,
+    ) -> None:
+        self._instance = instance
+        self._database = database
+        self._most = most_documents
+        self._log = log
+
+    def requests(self, batches: Sequence[Batch]) -> list[RunRequest]:
+        """Requests for runs of batches that no run is working on.
+
+        Those that were cut off come first, then small ones, then the oldest. The key of a request is
+        made of the batch and the number of its launches: a tick that is repeated after a crash
+        requests the same key again, and Dagster launches it once.
+        """
+        if not batches:
+            return []
+        active = self._instance.get_runs(RunsFilter(job_name=ingest_documents.name, statuses=_ACTIVE))
+        busy = {run.tags.get(BATCH_TAG) for run in active}
+        waiting = [batch for batch in batches if str(batch.batch_id) not in busy]
+        if not waiting:
+            return []
+        # A range goes by the order of partitions. Rows that `rebuild-db` restored may be in another.
+        order = places(self._instance, {key for batch in waiting for key in batch.partition_keys})
+        waiting = self._joined(waiting, order)
+        requests: list[RunRequest] = []
+        for batch in sorted(waiting, key=self._urgency, reverse=True):
+            most = _RUNS_IN_FLIGHT * (2 if self._urgency(batch) else 1)
+            if len(active) + len(requests) >= most:
+                break
+            if (launches := self._launches(batch)) is None:
                 continue
-        # Rows that `rebuild-db` restored may be in another order than their partitions, and a range
-        # goes by the order of partitions.
-        order = order or {
-            key: place for place, key in enumerate(instance.get_dynamic_partitions("documents"))
-        }
-        keys = sorted(batch.partition_keys, key=lambda key: order.get(key, 0))
-        requests.append(
-            RunRequest(
-                run_key=f"{batch_id}-{launched + 1}",
-                tags={
-                    **range_tags(keys[0], keys[-1]),
-                    BATCH_TAG: batch_id,
-                    # Dagster must not retry the run, because the next tick requests what it left.
-                    "dagster/max_retries": "0",
-                },
+            keys = sorted(batch.partition_keys, key=lambda key: order.get(key, 0))
+            requests.append(
+                RunRequest(
+                    run_key=f"{batch.batch_id}-{launches + 1}",
+                    tags={
+                        **range_tags(keys[0], keys[-1]),
+                        BATCH_TAG: str(batch.batch_id),
+                        # Dagster must not retry the run: the next tick requests what it left.
+                        "dagster/max_retries": "0",
+                        "dagster/priority": str(self._urgency(batch)),
+                    },
+                )
             )
+        return requests
+
+    def _urgency(self, batch: Batch) -> int:
+        if batch.begun:
+            return 2
+        return 1 if len(batch.partition_keys) <= _SMALL_SHARE * self._most else 0
+
+    def _launches(self, batch: Batch) -> int | None:
+        """How often the batch was launched; None where it has to wait before it is launched again."""
+        records = self._instance.get_run_records(RunsFilter(tags={BATCH_TAG: str(batch.batch_id)}))
+        if not_begun := sum(record.start_time is None for record in records):
+            self._log.warning(
+                "%d runs of the batch of %s did not start: their pages in Dagit say why.",
+                not_begun,
+                batch.partition_keys[0],
+            )
+        if len(records) < _LAUNCHES:
+            return len(records)
+        self._log.warning(
+            "%d documents from %s on have no outcome after %d runs: look at those runs. They are "
+            "launched again every %d s.",
+            len(batch.partition_keys),
+            batch.partition_keys[0],
+            len(records),
+            _SLOW_LAUNCH_SECONDS,
         )
-    return requests
+        last = max(record.update_timestamp.timestamp() for record in records)
+        return None if time.time() - last < _SLOW_LAUNCH_SECONDS else len(records)
+
+    def _joined(self, waiting: Sequence[Batch], order: Mapping[str, int]) -> list[Batch]:
+        """The same with those joined to one that were never launched, are small and lie side by side.
+
+        A tick makes a batch of what it finds: files that come one by one, while all runs are busy,
+        would else each take a run of their own.
+        """
+        joined: list[Batch] = []
+        with self._database.engine.begin() as connection:
+            for group in self._neighbours(waiting, order):
+                first, *others = group
+                if others:
+                    connection.execute(
+                        text("""
+                            UPDATE ingest.document_sources SET batch_id = :first
+                            WHERE batch_id = ANY(CAST(:others AS uuid[]))
+                        """),
+                        {
+                            "first": first.batch_id,
+                            "others": [str(batch.batch_id) for batch in others],
+                        },
+                    )
+                keys = [key for batch in group for key in batch.partition_keys]
+                joined.append(Batch(first.batch_id, keys, first.begun))
+        return joined
+
+    def _neighbours(
+        self, waiting: Sequence[Batch], order: Mapping[str, int]
+    ) -> Iterator[Sequence[Batch]]:
+        group: list[Batch] = []
+        for batch in waiting:
+            if not (group and self._may_follow(group, batch, order)):
+                if group:
+                    yield group
+                group = []
+            group.append(batch)
+        if group:
+            yield group
+
+    def _may_follow(self, group: Sequence[Batch], batch: Batch, order: Mapping[str, int]) -> bool:
+        last, first = group[-1].partition_keys[-1], batch.partition_keys[0]
+        return (
+            sum(len(one.partition_keys) for one in (*group, batch)) <= self._most
+            and order.get(last, -1) + 1 == order.get(first)
+            and self._may_be_joined(group[-1])
+            and self._may_be_joined(batch)
+        )
+
+    def _may_be_joined(self, batch: Batch) -> bool:
+        return (
+            not batch.begun
+            and self._urgency(batch) == 1
+            and not self._instance.get_runs_count(RunsFilter(tags={BATCH_TAG: str(batch.batch_id)}))
+        )

@@ -20,7 +20,7 @@ from ingest_assets.defs.resources import (
     OcrEngineResource,
     PostgresResource,
 )
-from ingest_assets.defs.sensors.batches import requests_for, unfinished
+from ingest_assets.defs.sensors.batches import Launcher, unfinished
 from ingest_assets.defs.sensors.held import reason_to_hold
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
@@ -28,7 +28,7 @@ from ingest_assets.failpoints import failpoint
 
 @sensor(
     job=ingest_documents,
-    minimum_interval_seconds=10,
+    minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
     description="Records new, settled files of the input directory as sources, adds their "
     "partitions, and launches them in ranges.",
@@ -47,7 +47,10 @@ def input_directory(
         return SkipReason(str(error))
     batches = unfinished(database.get())
     add_partitions(context.instance, (key for batch in batches for key in batch.partition_keys))
-    requests = requests_for(context.instance, batches, context.log)
+    launcher = Launcher(
+        context.instance, database.get(), input_files.max_documents_per_run, context.log
+    )
+    requests = launcher.requests(batches)
     summary = (
         f"{len(found.added)} new, {found.unsettled} still changing, {len(batches)} batches unfinished"
     )
