@@ -44,7 +44,9 @@ class Failure(NamedTuple):
         stage: the stage of its latest attempt.
         error_class: that of its latest attempt; `transient` if that attempt was left unfinished.
         error_code: that of its latest attempt; `unfinished` if that attempt was left unfinished.
-        runs: how many runs failed at this stage since the stage last succeeded; at least 1.
+        runs: how many runs failed at this stage since the stage last succeeded; at least 1. A run that
+            was killed does not count, because a document that it was working on is seldom at fault;
+            but those above the limit do.
         due_at: when the sensor `retry_failed` tries it again; None if it waits for a person.
     """
 
@@ -73,7 +75,11 @@ _FAILURES = """
                greatest(progress.heartbeat_at, progress.finished_at) AS since
     ) AS fault
     CROSS JOIN LATERAL (
-        SELECT greatest(count(DISTINCT attempt.run_id), 1) AS runs
+        SELECT greatest(
+            count(DISTINCT attempt.run_id) FILTER (WHERE attempt.error_code <> 'abandoned')
+            + greatest(0, count(DISTINCT attempt.run_id) FILTER (
+                WHERE attempt.error_code IS NULL OR attempt.error_code = 'abandoned') - :limit),
+            1) AS runs
         FROM ingest.stage_attempts AS attempt
         WHERE attempt.partition_key = progress.partition_key
           AND attempt.stage = progress.latest_stage

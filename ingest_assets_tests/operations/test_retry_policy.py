@@ -25,6 +25,7 @@ from ingest_assets.operations.retry_policy import RetryRules, chosen, due
 from ingest_assets.operations.status import read_status
 from ingest_assets.settings import Settings
 from ingest_assets.stages.runner import TRIES, Runner
+from ingest_assets.store.attempts import Begin, begin_attempts, close_abandoned
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
@@ -109,6 +110,20 @@ def test_a_second_tick_asks_for_nothing_more(
     (backfill,) = pipeline.instance.get_backfills()
     assert backfill.title == "Retry of 1 documents (retry_failed)"
     assert second == f"1 documents wait until backfill {backfill.backfill_id} has ended."
+
+
+def test_runs_that_were_killed_do_not_count_until_there_are_too_many(pipeline: Pipeline) -> None:
+    pipeline.put("note.txt", b"A note.")
+    pipeline.requests()
+    ((key,),) = pipeline.rows("SELECT partition_key FROM ingest.document_sources")
+    counted = []
+    for run in range(6):
+        with pipeline.database.engine.begin() as connection:
+            close_abandoned(connection, [key])
+            begin_attempts(connection, [Begin(key, None, "document_row")], f"killed {run}")
+        (failure,) = chosen(pipeline.database, NOW, error_class="transient")
+        counted.append((failure.runs, failure.due_at is None))
+    assert counted == [(1, False)] * 4 + [(2, False), (3, True)]
 
 
 def test_the_cool_down_grows_and_ends_with_a_person(
