@@ -74,19 +74,26 @@ class Meter:
         for process in (self._root, *self._root.children(recursive=True)):
             with suppress(psutil.NoSuchProcess), process.oneshot():
                 times, parent = process.cpu_times(), psutil.Process(process.ppid())
-                self._kind[process] = _kind(process, parent)
+                if process.status() != psutil.STATUS_ZOMBIE:  # One that has ended has no command line.
+                    self._kind[process] = _kind(process, parent)
                 self._parent[process] = parent
                 self._own[process] = times.user + times.system
                 self._waited_for[process] = times.children_user + times.children_system
                 seen.add(process)
-        for process in self._own.keys() - seen:
-            own, inherited = self._own.pop(process), self._waited_for.pop(process)
-            kind, parent = self._kind.pop(process), self._parent.pop(process)
+        ended = self._own.keys() - seen
+        parents = dict(self._parent)
+        known = {process: self._own[process] + self._waited_for[process] for process in ended}
+        for process in ended:
+            own, parent = self._own.pop(process), self._parent.pop(process)
+            del self._waited_for[process]
+            kind = self._kind.pop(process)
             self._settled[kind] += own
             if parent in before and parent in self._waited_for:
-                # What the parent's account shows more than was seen of it was computed since.
-                grown = self._waited_for[parent] - before[parent] - own - inherited
-                before[parent] = self._waited_for[parent]
+                # What the parent's account shows more than was seen of those that ended was computed
+                # since. It counts once, for the first of them.
+                together = sum(seconds for one, seconds in known.items() if parents[one] == parent)
+                grown = self._waited_for[parent] - before[parent] - together
+                before[parent] = self._waited_for[parent] - together
                 self._settled[kind] += max(0.0, grown)
 
 
