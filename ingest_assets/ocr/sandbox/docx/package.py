@@ -33,7 +33,16 @@ _MAX_PART_BYTES = 32_000_000
 # Files whose directory does not stand where it should are searched for it, in memory.
 _MAX_SEARCHED_BYTES = 300_000_000
 
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, OSError)
+# ValueError: a name that is not in the encoding that it is said to be in.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    struct.error,
+    OSError,
+    ValueError,
+)
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 _DECLARATION = re.compile(r"<\?xml[^>]*\?>")
 _LOCAL_HEADER = re.compile(rb"PK\x03\x04.{26}", re.DOTALL)
@@ -187,7 +196,7 @@ class Package:
 
 
 def _normal(name: str) -> str:
-    return posixpath.normpath(name.replace("\\", "/")).lstrip("/").casefold()
+    return posixpath.normpath(unquote(name).replace("\\", "/")).lstrip("/").casefold()
 
 
 def _relation(element: Element, folder: str) -> Relation:
