@@ -44,7 +44,7 @@ DOCX = Format(f"{_OFFICE}wordprocessingml.document", "a DOCX document", ".docx",
 
 RTF = Format("text/rtf", "an RTF document", ".rtf")
 POSTSCRIPT = Format("application/postscript", "a PostScript document", ".ps")
-SVG = Format("image/svg+xml", "an SVG drawing", ".svg")
+SVG = Format("image/svg+xml", "an SVG drawing", ".svg", read=True, local=True)
 NETPBM = Format("image/x-portable-anymap", "a PPM, PGM or PBM image", ".ppm", read=True, local=True)
 GIF = Format("image/gif", "a GIF image", ".gif", read=True, local=True)
 BMP = Format("image/bmp", "a BMP image", ".bmp", read=True, local=True)
@@ -64,18 +64,30 @@ WEB_ARCHIVE = Format(
 )
 PGP_MESSAGE = Format("application/pgp-encrypted", "a message encrypted with PGP", ".asc")
 
-XLSX = Format(f"{_OFFICE}spreadsheetml.sheet", "an Excel workbook (XLSX)", ".xlsx")
+XLSX = Format(
+    f"{_OFFICE}spreadsheetml.sheet", "an Excel workbook (XLSX)", ".xlsx", read=True, local=True
+)
 XLSB = Format(
     "application/vnd.ms-excel.sheet.binary.macroenabled.12", "an Excel workbook (XLSB)", ".xlsb"
 )
-PPTX = Format(f"{_OFFICE}presentationml.presentation", "a PowerPoint presentation (PPTX)", ".pptx")
+PPTX = Format(
+    f"{_OFFICE}presentationml.presentation",
+    "a PowerPoint presentation (PPTX)",
+    ".pptx",
+    read=True,
+    local=True,
+)
 VSDX = Format("application/vnd.ms-visio.drawing.main+xml", "a Visio drawing (VSDX)", ".vsdx")
 XPS = Format("application/vnd.ms-xpsdocument", "an XPS document", ".xps")
-ODT = Format(f"{_OPEN_DOCUMENT}text", "an OpenDocument text (ODT)", ".odt")
-ODS = Format(f"{_OPEN_DOCUMENT}spreadsheet", "an OpenDocument spreadsheet (ODS)", ".ods")
-ODP = Format(f"{_OPEN_DOCUMENT}presentation", "an OpenDocument presentation (ODP)", ".odp")
+ODT = Format(f"{_OPEN_DOCUMENT}text", "an OpenDocument text (ODT)", ".odt", read=True, local=True)
+ODS = Format(
+    f"{_OPEN_DOCUMENT}spreadsheet", "an OpenDocument spreadsheet (ODS)", ".ods", read=True, local=True
+)
+ODP = Format(
+    f"{_OPEN_DOCUMENT}presentation", "an OpenDocument presentation (ODP)", ".odp", read=True, local=True
+)
 ODG = Format(f"{_OPEN_DOCUMENT}graphics", "an OpenDocument drawing (ODG)", ".odg")
-EPUB = Format("application/epub+zip", "an EPUB book", ".epub")
+EPUB = Format("application/epub+zip", "an EPUB book", ".epub", read=True, local=True)
 IWORK = Format("application/vnd.apple.iwork", "a Pages, Numbers or Keynote document", ".pages")
 JAR = Format("application/java-archive", "a Java archive", ".jar")
 APK = Format("application/vnd.android.package-archive", "an Android package", ".apk")

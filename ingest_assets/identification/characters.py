@@ -43,10 +43,14 @@ _EBCDIC = b"\x05\x0d\x15\x25\x40\xc0\xd0" + bytes(
 )
 
 _HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
-_SVG = re.compile(r"<(?:\w+:)?svg[\s>]", re.IGNORECASE)
-_BEFORE_MARKUP = re.compile(
-    r"\s*(?:<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>[]*(?:\[[^\]]*\])?>|\s)*", re.DOTALL
+# Part of a page, as programs store it: it begins with an element that shows something.
+_FRAGMENT = re.compile(
+    r"<(h[1-6]|p|div|span|table|ul|ol|dl|center|font|article|section|main|title|style)(?:\s[^<>]*)?>"
+    r".*?</\1\s*>",
+    re.IGNORECASE | re.DOTALL,
 )
+_SVG = re.compile(r"<(?:\w+:)?svg[\s>]", re.IGNORECASE)
+PROLOGUE = re.compile(r"\s*(?:<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>[]*(?:\[[^\]]*\])?>|\s)*", re.DOTALL)
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,40}):(?:[ \t]|\r?\n)")
 _SURE_MAIL_HEADERS = frozenset(
     ("message-id", "mime-version", "return-path", "received", "delivered-to")
@@ -156,10 +160,10 @@ def text_format(sample: Sample) -> Format:
         return formats.MBOX
     if _is_mail(start):
         return formats.WEB_ARCHIVE if _WEB_ARCHIVE.search(start) else formats.MAIL
-    markup = start[_BEFORE_MARKUP.match(start).end() :]  # type: ignore[union-attr]  # it matches nothing too
+    markup = start[PROLOGUE.match(start).end() :]  # type: ignore[union-attr]  # it matches nothing too
     if _SVG.match(markup):
         return formats.SVG
-    if start.lstrip().startswith("<") and _HTML.search(start[:8192]):
+    if start.lstrip().startswith("<") and (_HTML.search(start[:8192]) or _FRAGMENT.match(markup)):
         return formats.HTML
     return formats.TEXT
 

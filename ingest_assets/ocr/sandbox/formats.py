@@ -22,6 +22,13 @@ _READERS = {
     formats.MBOX.mime_type: ("mail", "read_mailbox"),
     formats.WEB_ARCHIVE.mime_type: ("mail", "read_web_archive"),
     formats.DOCX.mime_type: ("docx", "read_docx"),
+    formats.XLSX.mime_type: ("xlsx", "read_xlsx"),
+    formats.PPTX.mime_type: ("pptx", "read_pptx"),
+    formats.ODT.mime_type: ("open_document", "read_open_document"),
+    formats.ODS.mime_type: ("open_document", "read_open_document"),
+    formats.ODP.mime_type: ("open_document", "read_open_document"),
+    formats.EPUB.mime_type: ("epub", "read_epub"),
+    formats.SVG.mime_type: ("web_page", "read_svg"),
 }
 
 

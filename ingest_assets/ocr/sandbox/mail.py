@@ -79,6 +79,7 @@ def read_mailbox(path: Path) -> FlowingDocument:
         size += len(pages[-1])
         if size > MAX_TEXT_BYTES:
             raise too_much_text()
+    check_page_count(len(pages))
     return FlowingDocument(tuple(pages), tuple(notes))
 
 

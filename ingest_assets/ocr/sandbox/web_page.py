@@ -6,20 +6,24 @@ is read as it is in its file.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from ingest_assets.identification.characters import PROLOGUE
+from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.encodings import Decoded, decode
-from ingest_assets.ocr.sandbox.flowing import FlowingDocument
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
 _NOT_SHOWN = frozenset(
     (
         *("script", "style", "template", "noscript", "head", "title", "meta", "link", "object"),
-        *("embed", "iframe", "svg", "canvas", "audio", "video", "datalist", "noframes"),
+        *("embed", "iframe", "canvas", "audio", "video", "datalist", "noframes", "metadata", "desc"),
     )
 )
 _BLOCKS = frozenset(
@@ -28,22 +32,55 @@ _BLOCKS = frozenset(
         *("dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form"),
         *("frameset", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "html", "legend"),
         *("li", "main", "menu", "nav", "ol", "optgroup", "option", "p", "pre", "search", "section"),
-        *("select", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul"),
+        *("select", "summary", "svg", "table", "tbody", "text", "tfoot", "thead", "tr", "ul"),
     )
 )
 _PREFORMATTED = frozenset(("pre", "textarea", "listing", "plaintext", "xmp"))
+_PLACES = frozenset(("x", "y", "dx", "dy"))
 _BUTTONS = frozenset(("hidden", "password", "checkbox", "radio", "file", "image", "color", "range"))
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _SPACES = re.compile(r"[ \t\n\r\f]+")
+_PICTURE = re.compile(
+    r"""(?:src|href)\s*=\s*["']data:image/[^,"']{1,60};base64,([^"']+)""", re.IGNORECASE
+)
+_PREFIX = re.compile(r"(</?)svg:")
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
 
 
-def read_web_page(path: Path) -> FlowingDocument:
-    """Read a web page as one page of text."""
+def read_web_page(path: Path) -> IllustratedDocument:
+    """Read a web page as one page of text, and a page for each picture that is within it."""
     if path.stat().st_size > 2 * MAX_TEXT_BYTES:
         raise too_much_text()
     decoded = decode_html(path.read_bytes())
-    return FlowingDocument((html_text(decoded.text),), decoded.notes)
+    pictures = pictures_within(decoded.text)
+    return IllustratedDocument(
+        [html_text(decoded.text)], pictures, pictures.__getitem__, lambda: decoded.notes
+    )
+
+
+def read_svg(path: Path) -> IllustratedDocument:
+    """Read a drawing's words; a note says where it has none, for letters may be drawn as shapes."""
+    if path.stat().st_size > 2 * MAX_TEXT_BYTES:
+        raise too_much_text()
+    decoded = decode(path.read_bytes())
+    markup = PROLOGUE.sub("", decoded.text, count=1)
+    text = html_text(_PREFIX.sub(r"\1", markup) if _PREFIX.match(markup) else markup)
+    pictures = pictures_within(markup)
+    notes = list(decoded.notes)
+    if not text and not pictures:
+        notes.append(Note("unread_ink", "a drawing without words; its shapes were not looked at"))
+    elif markup.count("<image") > len(pictures):
+        notes.append(Note("image_unreadable", "a picture that is not within the file"))
+    return IllustratedDocument([text], pictures, pictures.__getitem__, lambda: notes)
+
+
+def pictures_within(markup: str) -> dict[str, bytes]:
+    """Return the pictures that stand in a page's own markup, in Base64 (RFC 2397)."""
+    found: dict[str, bytes] = {}
+    for packed in _PICTURE.finditer(markup):
+        with contextlib.suppress(ValueError):
+            found[str(len(found))] = base64.b64decode(unquote_to_bytes(packed[1]))
+    return found
 
 
 def decode_html(data: bytes) -> Decoded:
@@ -95,6 +132,8 @@ class _Page:
         elif not _is_hidden(node, tag):
             if tag in _BLOCKS:
                 self._new_line()
+            elif tag == "tspan" and not _PLACES.isdisjoint(node.attributes):
+                self._text(" ")
             self._preformatted += tag in _PREFORMATTED
             return True
         return False

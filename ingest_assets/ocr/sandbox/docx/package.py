@@ -98,6 +98,10 @@ class Package:
         """Tell whether there is a part of that name."""
         return _normal(name) in self._names
 
+    def has_folder(self, name: str) -> bool:
+        """Tell whether there are parts in a folder."""
+        return any(part.startswith(f"{name}/") for part in self._names)
+
     def read(self, name: str, most: int = MAX_DECODED_BYTES) -> bytes | None:
         """Return a part's bytes, at most so many and one more; None and a note where it is damaged."""
         member = self._names.get(_normal(name))

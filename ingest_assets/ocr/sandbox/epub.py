@@ -1,0 +1,76 @@
+"""EPUB: a book of web pages.
+
+Belongs here: the order of a book's parts (EPUB 3, OPF). Does not belong here: what a page shows
+(`web_page`).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from ingest_assets.errors import PermanentError
+from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.docx.package import Package
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
+from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
+
+_CONTAINER = "META-INF/container.xml"
+_ENCRYPTED = "META-INF/encryption.xml"
+# XML's short form of an element that is empty, which in HTML opens one.
+_SHORT = re.compile(r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|wbr)\b)(\w+)([^<>]*?)/>")
+
+
+def read_epub(path: Path) -> IllustratedDocument:
+    """Open a book: a page for each of its parts, in the order of reading, then its pictures."""
+    package = Package(path, "EPUB")
+    try:
+        parts, pictures = _contents(package)
+        texts = []
+        for part in parts:
+            data = package.read(part, MAX_TEXT_BYTES) or b""
+            texts.append(html_text(_SHORT.sub(r"<\1\2></\1>", decode_html(data).text)))
+            if sum(map(len, texts)) > MAX_TEXT_BYTES:
+                raise too_much_text()
+    except BaseException:
+        package.close()
+        raise
+    return IllustratedDocument(
+        [text for text in texts if text] or [""],
+        pictures,
+        package.read,
+        lambda: package.notes,
+        package.close,
+    )
+
+
+def _contents(package: Package) -> tuple[list[str], list[str]]:
+    """Return the names of a book's parts, and of its pictures."""
+    container = package.xml(_CONTAINER)
+    places = [] if container is None else [one.get("full-path") for one in container.iter()]
+    place = next(filter(None, places), "")
+    book = package.xml(place) if place else None
+    if book is None:
+        raise corrupt("the EPUB has no list of its parts")
+    items = {item.get("id"): item for item in book.iter() if item.tag.endswith("}item")}
+    folder = posixpath.dirname(place)
+
+    def name(identifier: str | None) -> str:
+        item = items.get(identifier)
+        href = "" if item is None else unquote(item.get("href", ""))
+        return posixpath.normpath(posixpath.join(folder, href.partition("#")[0]))
+
+    parts = [name(ref.get("idref")) for ref in book.iter() if ref.tag.endswith("}itemref")]
+    locked = package.xml(_ENCRYPTED)
+    references = [] if locked is None else [unquote(one.get("URI", "")) for one in locked.iter()]
+    if set(references) & set(parts):
+        raise PermanentError("encrypted", "The EPUB is protected against copying (DRM).")
+    pictures = [
+        name(identifier)
+        for identifier, item in items.items()
+        if item.get("media-type", "").startswith("image/")
+    ]
+    return list(dict.fromkeys(part for part in parts if part in package)), pictures

@@ -1,0 +1,283 @@
+"""OpenDocument: texts, spreadsheets and presentations (ODT, ODS, ODP).
+
+Belongs here: everything that knows OpenDocument's XML (ISO/IEC 26300), which gives cells as they show.
+Does not belong here: the archive (`docx.package`), and pages.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from ingest_assets.errors import PermanentError
+from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.docx.package import Package
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
+
+_NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
+TEXT, TABLE, DRAW, OFFICE, STYLE, PRESENTATION = (
+    _NAMESPACE % name for name in ("text", "table", "drawing", "office", "style", "presentation")
+)
+HREF = "{http://www.w3.org/1999/xlink}href"
+_MATH = "{http://www.w3.org/1998/Math/MathML}"
+_SVG = _NAMESPACE % "svg-compatible"
+_DC = "{http://purl.org/dc/elements/1.1/}"
+
+# What a reader of the document does not see.
+_NOT_SHOWN = {
+    *(f"{TEXT}tracked-changes", f"{TEXT}sequence-decls", f"{TEXT}variable-decls"),
+    *(f"{TEXT}user-field-decls", f"{OFFICE}forms", f"{OFFICE}scripts", f"{TABLE}calculation-settings"),
+    *(f"{TABLE}content-validations", f"{TABLE}named-expressions", f"{TABLE}database-ranges"),
+    *(f"{TEXT}hidden-text", f"{OFFICE}event-listeners", f"{TABLE}tracked-changes"),
+    *(f"{_DC}date", f"{TEXT}note-citation", f"{DRAW}glue-point", f"{TEXT}bibliography-configuration"),
+}
+_LINES = {f"{TEXT}p", f"{TEXT}h"}
+_CHARACTERS = {f"{TEXT}tab": "\t", f"{TEXT}line-break": "\n"}
+# Places that hold text of their own within a line: it goes on the lines after it.
+_ASIDE = {f"{TEXT}note", f"{OFFICE}annotation"}
+_ROWS = {
+    *(
+        f"{TABLE}table-row-group",
+        f"{TABLE}table-header-rows",
+        f"{TABLE}table-rows",
+        f"{TEXT}soft-page-break",
+    ),
+}
+_VECTORS = (".svg", ".svm", ".wmf", ".emf")
+_MOST_SPACES = 1000
+_DEEPEST = 3
+
+
+def read_open_document(path: Path) -> IllustratedDocument:
+    """Open an OpenDocument file: its sheets, its slides or all of its text, then its pictures."""
+    package = Package(path, "OpenDocument file")
+    try:
+        story = _Story(package)
+        story.read()
+    except RecursionError as error:
+        package.close()
+        raise corrupt("its XML is nested too deeply") from error
+    except BaseException:
+        package.close()
+        raise
+    return IllustratedDocument(
+        story.pages(),
+        story.pictures,
+        package.read,
+        lambda: (*package.notes, *dict.fromkeys(story.notes)),
+        package.close,
+    )
+
+
+class _Story:
+    """What is shown."""
+
+    def __init__(self, package: Package, folder: str = "", depth: int = 0) -> None:
+        self.pictures: dict[str, None] = {}
+        self.notes: list[Note] = []
+        self._package = package
+        self._folder = folder
+        self._depth = depth
+        self._pages: list[list[str]] = [[]]
+        self._sheets: list[Element] = []
+        self._size = 0
+
+    def read(self) -> None:
+        """Read the document, with what stands in the margins of its pages."""
+        _check_open(self._package, self._folder)
+        root = self._package.xml(posixpath.join(self._folder, "content.xml"))
+        if root is None:
+            raise corrupt("the OpenDocument file has no content that can be read")
+        body = root.find(f"{OFFICE}body")
+        self._sheets = root.findall(f"{OFFICE}body/{OFFICE}spreadsheet/{TABLE}table")
+        self._element(body if body is not None else root)
+        styles = self._package.xml(posixpath.join(self._folder, "styles.xml"))
+        for master in styles.iter(f"{STYLE}master-page") if styles is not None else ():
+            self._margins(master)
+        if self._package.has_folder("basic"):
+            self.notes.append(Note("not_shown", "macros, which were not read"))
+
+    def pages(self) -> list[str]:
+        """Return the text of each sheet or slide."""
+        return ["\n".join(page) for page in self._pages if any(page)] or [""]
+
+    def _margins(self, master: Element) -> None:
+        """Show what stands on each page: headers, footers, and what slides have behind them."""
+        for part in master:
+            if part.tag.startswith(STYLE) and not self._sheets:
+                self._element(part)
+            elif part.tag.startswith(STYLE):
+                # LibreOffice writes fields into the margins of every sheet, which only a printer shows.
+                for line in part.iter(f"{TEXT}p"):
+                    if not any(
+                        field.tag.startswith(TEXT) for field in line.iter() if field is not line
+                    ):
+                        self._element(line)
+            elif part.tag.startswith(DRAW) and part.get(f"{PRESENTATION}class") is None:
+                self._element(part)
+
+    def _show(self, line: str) -> None:
+        self._size += len(line)
+        if self._size > MAX_TEXT_BYTES:
+            raise too_much_text()
+        self._pages[-1].append(line)
+
+    def _element(self, element: Element) -> None:
+        """Show what an element shows, in lines of their own."""
+        tag = element.tag
+        if tag in _NOT_SHOWN or element.get(f"{TEXT}display") == "none":
+            return
+        if tag in _LINES:
+            aside: list[Element] = []
+            self._show(self._line(element, aside))
+            for one in aside:
+                self._element(one)
+        elif tag == f"{TABLE}table":
+            self._table(element)
+        elif tag == f"{DRAW}page":
+            self._pages.append([])
+            self._children(element)
+        elif tag == f"{DRAW}frame":
+            self._frame(element)
+        elif tag in (f"{DRAW}object", f"{DRAW}object-ole"):
+            self._object(element)
+        elif tag in (f"{_SVG}title", f"{_SVG}desc", f"{_DC}creator"):
+            self._show("".join(element.itertext()))
+        else:
+            self._children(element)
+
+    def _children(self, element: Element) -> None:
+        for child in element:
+            self._element(child)
+
+    def _line(self, element: Element, aside: list[Element]) -> str:
+        """Return the text of a paragraph; what has lines of its own goes aside."""
+        pieces = [element.text or ""]
+        for child in element:
+            if child.tag in _CHARACTERS:
+                pieces.append(_CHARACTERS[child.tag])
+            elif child.tag == f"{TEXT}s":
+                pieces.append(" " * _count(child, f"{TEXT}c", _MOST_SPACES))
+            elif child.tag in _ASIDE or child.tag.startswith(DRAW):
+                aside.append(child)
+            elif child.tag == f"{TEXT}ruby":
+                pieces += (self._line(part, aside) for part in child if part.tag == f"{TEXT}ruby-base")
+            elif child.tag not in _NOT_SHOWN:
+                pieces.append(self._line(child, aside))
+            pieces.append(child.tail or "")
+        return "".join(pieces)
+
+    def _table(self, table: Element) -> None:
+        """Show a table a row a line; a sheet of a spreadsheet is a page with its name."""
+        name = table.get(f"{TABLE}name")
+        if table in self._sheets:
+            self._pages.append([name or ""])
+        aside: list[Element] = [shape for shape in table if shape.tag == f"{TABLE}shapes"]
+        for row in _rows(table):
+            cells: list[str] = []
+            for cell in row:
+                if cell.tag not in (f"{TABLE}table-cell", f"{TABLE}covered-table-cell"):
+                    continue
+                lines = self._cell(cell, aside)
+                # Thousands of empty cells and rows stand behind what a sheet holds.
+                repeated = _count(cell, f"{TABLE}number-columns-repeated", 1 << 14)
+                if lines or len(cells) < _MOST_SPACES:
+                    if len(lines) * repeated > MAX_TEXT_BYTES:
+                        raise too_much_text()
+                    cells += [lines] * (repeated if lines else min(repeated, _MOST_SPACES))
+            while cells and not cells[-1]:
+                cells.pop()
+            if cells:
+                for _ in range(_count(row, f"{TABLE}number-rows-repeated", 1 << 20)):
+                    self._show("\t".join(cells))
+        for one in aside:
+            self._element(one)
+
+    def _cell(self, cell: Element, aside: list[Element]) -> str:
+        lines: list[str] = []
+        for part in cell:
+            if part.tag in _LINES:
+                lines.append(self._line(part, aside))
+            elif part.tag == f"{TABLE}table" or part.tag in _ASIDE or part.tag.startswith(DRAW):
+                aside.append(part)
+            else:
+                lines += (self._line(line, aside) for line in part.iter() if line.tag in _LINES)
+        return " ".join(lines)
+
+    def _frame(self, frame: Element) -> None:
+        """Show one of a frame's forms of the same: a picture only where there is no other."""
+        images = [child for child in frame if child.tag == f"{DRAW}image"]
+        others = [child for child in frame if child not in images]
+        if not any(child.tag.startswith((DRAW, TABLE)) for child in others):
+            bitmaps = [one for one in images if not one.get(HREF, "").lower().endswith(_VECTORS)]
+            for image in (bitmaps or images)[:1]:
+                self._picture(image)
+        for child in others:
+            self._element(child)
+
+    def _picture(self, image: Element) -> None:
+        target = image.get(HREF, "")
+        name = posixpath.normpath(posixpath.join(self._folder, target))
+        if name in self._package:
+            self.pictures[name] = None
+        elif target and name not in self._package:
+            self.notes.append(
+                Note("image_unreadable", f"a picture outside of the file: {target[:100]}")
+            )
+        self._children(image)
+
+    def _object(self, element: Element) -> None:
+        """Show an embedded document: a chart, an equation, a sheet."""
+        folder = posixpath.normpath(posixpath.join(self._folder, element.get(HREF, "")))
+        math = element.find(f".//{_MATH}math")
+        if math is not None:
+            self._show("".join(math.itertext()))
+        elif f"{folder}/content.xml" in self._package and self._depth < _DEEPEST:
+            self._embedded(folder)
+        else:
+            self.notes.append(Note("object_unread", "an embedded object of another program"))
+
+    def _embedded(self, folder: str) -> None:
+        root = self._package.xml(f"{folder}/content.xml")
+        if root is not None and root.tag == f"{_MATH}math":
+            annotations = {id(one) for one in root.iter(f"{_MATH}annotation")}
+            self._show("".join(e.text or "" for e in root.iter() if id(e) not in annotations))
+            return
+        inner = _Story(self._package, folder, self._depth + 1)
+        try:
+            inner.read()
+        except PermanentError as error:
+            self.notes.append(Note("object_unread", f"an embedded object: {error.message}"))
+            return
+        for page in inner.pages():
+            self._show(page)
+        self.pictures |= inner.pictures
+        self.notes += inner.notes
+
+
+def _rows(table: Element) -> Iterator[Element]:
+    """Yield the rows of a table, without those of tables in it."""
+    for part in table:
+        if part.tag == f"{TABLE}table-row":
+            yield part
+        elif part.tag in _ROWS:
+            yield from _rows(part)
+
+
+def _count(element: Element, attribute: str, most: int) -> int:
+    """Return how many times something stands there."""
+    stated = element.get(attribute, "")
+    return min(int(stated), most) if stated.isdecimal() and len(stated) < 10 else 1
+
+
+def _check_open(package: Package, folder: str) -> None:
+    """Refuse what opens with a password only."""
+    manifest = package.read("META-INF/manifest.xml", MAX_TEXT_BYTES) or b""
+    if not folder and b"encryption-data" in manifest:
+        raise PermanentError(
+            "encrypted", "The OpenDocument file cannot be opened without its password."
+        )

@@ -1,0 +1,259 @@
+"""Presentations, OpenDocument files, books and drawings: all that they show, or a note."""
+
+# ruff: noqa: E501  # Markup is clearer in one line.
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest_assets import formats
+from ingest_assets.errors import PermanentError
+from ingest_assets_tests.support.office import (
+    epub,
+    open_document,
+    package,
+    pptx,
+    related,
+    shape,
+    slide,
+)
+from ingest_assets_tests.support.reading import read
+from ingest_assets_tests.support.scans import encoded, page_image
+
+PICTURE = encoded(page_image(), "PNG")
+TABLE = (
+    "<p:graphicFrame><a:graphic><a:graphicData><a:tbl><a:tr><a:tc><a:txBody><a:p><a:r><a:t>Left</a:t></a:r>"
+    "</a:p></a:txBody></a:tc><a:tc><a:txBody><a:p><a:r><a:t>Right</a:t></a:r></a:p></a:txBody></a:tc></a:tr>"
+    "</a:tbl></a:graphicData></a:graphic></p:graphicFrame>"
+)
+
+
+def test_slides_are_pages_in_the_order_of_the_show() -> None:
+    found = read(pptx(slide(shape("Second")), slide(f"<p:grpSp>{shape('First')}</p:grpSp>{TABLE}")))
+    assert found.pages == ["First\nLeft\tRight", "Second"]
+    assert found.notes == ()
+
+
+def test_a_slide_shows_notes_comments_what_is_behind_it_charts_and_pictures() -> None:
+    chart = (
+        '<c:chart xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart" '
+        'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main">'
+        "<c:title><a:p><a:r><a:t>Catches</a:t></a:r></a:p></c:title></c:chart>"
+    )
+    comments = (
+        '<p:cmLst xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main">'
+        "<p:cm><p:text>Check this.</p:text></p:cm></p:cmLst>"
+    )
+    found = read(
+        pptx(
+            slide(shape("Herring")),
+            parts={
+                "ppt/slides/_rels/slide1.xml.rels": related(
+                    r1="notesSlide ../notes.xml",
+                    r2="comments ../comments.xml",
+                    r3="slideLayout ../layout.xml",
+                    r4="chart ../chart.xml",
+                    r5="image ../picture.png",
+                    r6="oleObject ../embedded.bin",
+                    r7="video ../film.mp4",
+                ),
+                "ppt/notes.xml": slide(
+                    shape("Speak slowly.") + shape("7", '<p:ph type="sldNum"/>'), root="notes"
+                ),
+                "ppt/comments.xml": comments,
+                "ppt/layout.xml": slide(shape("Fishery board") + shape("Click to edit", "<p:ph/>")),
+                "ppt/chart.xml": chart,
+                "ppt/picture.png": PICTURE,
+                "ppt/vbaProject.bin": b"",
+            },
+        )
+    )
+    text, picture = found.pages
+    assert picture is None
+    for expected in ("Herring", "Speak slowly.", "Check this.", "Fishery board", "Catches"):
+        assert text is not None
+        assert text.count(expected) == 1
+    assert "Click to edit" not in found.text
+    assert "7" not in found.text
+    assert found.kinds == {"attachment_unread", "object_unread"}
+
+
+def test_a_slide_that_the_file_has_lost_is_noted() -> None:
+    data = pptx(slide(shape("Here")), "<p:sld")
+    assert read(data).kinds >= {"page_unreadable"}
+
+
+def paragraph(text: str) -> str:
+    return f"<text:p>{text}</text:p>"
+
+
+def test_an_open_document_text_shows_its_margins_notes_tables_and_pictures() -> None:
+    body = (
+        "<text:tracked-changes><text:p>Deleted</text:p></text:tracked-changes>"
+        "<text:h>Harbour  dues</text:h>"
+        + paragraph(
+            'One<text:s text:c="2"/>two<text:tab/>three<text:line-break/>four'
+            "<text:note><text:note-citation>1</text:note-citation><text:note-body>"
+            "<text:p>A footnote.</text:p></text:note-body></text:note> five"
+            "<office:annotation><dc:creator>Ada</dc:creator><text:p>A comment.</text:p></office:annotation>"
+        )
+        + '<text:section text:display="none"><text:p>Hidden</text:p></text:section>'
+        "<table:table><table:table-header-rows><table:table-row><table:table-cell><text:p>Ship</text:p>"
+        "</table:table-cell><table:table-cell><text:p>Dues</text:p></table:table-cell></table:table-row>"
+        "</table:table-header-rows></table:table>"
+        '<draw:frame><draw:image xlink:href="Pictures/a.png"/></draw:frame>'
+        "<draw:frame><draw:text-box><text:p>In a box.</text:p></draw:text-box></draw:frame>"
+        '<draw:frame><draw:object xlink:href="./Object 1"/></draw:frame>'
+    )
+    styles = (
+        "<office:master-styles><style:master-page><style:header><text:p>Port office</text:p></style:header>"
+        "<style:footer><text:p>Form 7</text:p></style:footer></style:master-page></office:master-styles>"
+    )
+    found = read(
+        open_document("text", body, styles=styles, parts={"Pictures/a.png": PICTURE, "Basic/x.xml": ""})
+    )
+    assert found.pages[1:] == [None]
+    assert found.pages[0] == (
+        "Harbour dues\nOne  two\tthree\nfour five\nA footnote.\nAda\nA comment.\nShip\tDues\n"
+        "In a box.\nPort office\nForm 7"
+    ).replace("Harbour dues", "Harbour  dues")
+    assert found.kinds == {"object_unread", "not_shown"}
+
+
+def test_a_sheet_is_its_cells_as_they_show_without_the_empty_ones() -> None:
+    row = (
+        '<table:table-row><table:table-cell office:value="0.25"><text:p>25 %</text:p></table:table-cell>'
+        "<table:table-cell/><table:table-cell office:date-value='2024-05-03'><text:p>3 May 2024</text:p>"
+        '</table:table-cell><table:table-cell table:number-columns-repeated="16000"/></table:table-row>'
+        '<table:table-row table:number-rows-repeated="1048000"><table:table-cell/></table:table-row>'
+    )
+    repeated = (
+        '<table:table-row table:number-rows-repeated="2"><table:table-cell '
+        'table:number-columns-repeated="3"><text:p>x</text:p></table:table-cell></table:table-row>'
+    )
+    body = "".join(
+        f'<table:table table:name="{name}">{rows}</table:table>'
+        for name, rows in (("May", row), ("June", repeated))
+    )
+    found = read(open_document("spreadsheet", body))
+    assert found.pages == ["May\n25 %\t\t3 May 2024", "June\nx\tx\tx\nx\tx\tx"]
+
+
+def test_a_sheet_that_repeats_a_cell_without_end_is_too_much() -> None:
+    cell = f"<table:table-cell table:number-columns-repeated='16000'>{paragraph('a' * 9)}</table:table-cell>"
+    body = f"<table:table><table:table-row table:number-rows-repeated='900000'>{cell}</table:table-row></table:table>"
+    with pytest.raises(PermanentError, match="MB of text"):
+        read(open_document("spreadsheet", body))
+
+
+def test_slides_of_an_open_document_are_pages_with_notes() -> None:
+    frame = "<draw:frame><draw:text-box>{}</draw:text-box></draw:frame>"
+    body = "".join(
+        f"<draw:page>{frame.format(paragraph(text))}<presentation:notes>{frame.format(paragraph(notes))}"
+        "</presentation:notes></draw:page>"
+        for text, notes in (("One", "Say one."), ("Two", "Say two."))
+    )
+    assert read(open_document("presentation", body)).pages == ["One\nSay one.", "Two\nSay two."]
+
+
+def test_an_open_document_with_a_password_is_encrypted() -> None:
+    data = open_document(
+        "text",
+        "",
+        parts={"META-INF/manifest.xml": "<manifest:encryption-data/>", "content.xml": b"\x01"},
+    )
+    with pytest.raises(PermanentError) as caught:
+        read(data)
+    assert caught.value.code == "encrypted"
+
+
+def test_the_parts_of_a_book_are_pages_in_reading_order() -> None:
+    pages = {
+        "zwei.xhtml": "<html><head><title/></head><body><p>Erstes <a id='x'/>Kapitel</p></body></html>",
+        "eins.xhtml": "<html><body><p>Zweites &amp; letztes</p><script>x()</script></body></html>",
+    }
+    found = read(epub(pages, {"cover.png": PICTURE}))
+    assert found.pages == ["Erstes Kapitel", "Zweites & letztes", None]
+
+
+def test_a_book_that_is_protected_says_so() -> None:
+    locked = "<encryption><CipherReference URI='OEBPS/a.xhtml'/></encryption>"
+    with pytest.raises(PermanentError) as caught:
+        read(epub({"a.xhtml": "x"}, {"../META-INF/encryption.xml": locked}))
+    assert caught.value.code == "encrypted"
+
+
+def test_the_words_and_pictures_of_a_drawing_are_read() -> None:
+    packed = base64.b64encode(PICTURE).decode()
+    drawing = (
+        '<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY ns "http://x">]><svg xmlns="http://www.w3.org/2000/svg">'
+        "<style>.a{}</style><metadata>by a program</metadata><path d='M0 0'/>"
+        "<text x='1'><tspan x='1'>Pier</tspan><tspan x='9'>North</tspan></text><text>Crane</text>"
+        f'<image href="data:image/png;base64,{packed}"/></svg>'
+    ).encode()
+    found = read(drawing)
+    assert found.pages == ["Pier North\nCrane", None]
+    assert found.notes == ()
+    without_words = b'<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0h9"/></svg>'
+    assert read(without_words).kinds == {"unread_ink"}
+
+
+def test_pictures_and_drawings_within_a_web_page_are_read() -> None:
+    packed = base64.b64encode(PICTURE).decode()
+    page = f"<html><p>Tides</p><svg><text>Low</text></svg><img src='data:image/png;base64,{packed}'></html>"
+    assert read(page.encode()).pages == ["Tides\nLow", None]
+
+
+def test_part_of_a_web_page_is_one() -> None:
+    assert read(b'<h3 class="t">Accounts of <b>2020</b></h3>\n<p>All.').pages == [
+        "Accounts of 2020\nAll."
+    ]
+
+
+MAKERS: dict[str, Callable[[], bytes]] = {
+    formats.PPTX.mime_type: lambda: pptx(slide(shape("One")), slide(TABLE)),
+    formats.ODT.mime_type: lambda: open_document("text", paragraph("One")),
+    formats.EPUB.mime_type: lambda: epub({"a.xhtml": "<p>One</p>"}),
+    formats.SVG.mime_type: lambda: b"<svg><text>One</text></svg>",
+    formats.MAIL.mime_type: lambda: b"From: a\nTo: b\nSubject: c\n\nOne",
+    formats.MBOX.mime_type: lambda: b"From a Fri May  3 09:41:00 2024\nFrom: a\n\nOne",
+}
+
+
+@pytest.mark.parametrize("mime_type", MAKERS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_bytes_end_as_text_or_with_a_reason(mime_type: str, data: st.DataObject) -> None:
+    whole = MAKERS[mime_type]()
+    cut = whole[: data.draw(st.integers(0, len(whole)))]
+    place = data.draw(st.integers(0, max(0, len(cut) - 1)))
+    changed = cut[:place] + data.draw(st.binary(max_size=20)) + cut[place + 1 :]
+    with suppress(PermanentError):
+        assert read(changed, mime_type).pages
+
+
+@pytest.mark.parametrize("mime_type", [formats.PPTX.mime_type, formats.ODT.mime_type])
+def test_xml_nested_without_end_is_refused(mime_type: str) -> None:
+    deep = "<a:b xmlns:a='x'>" * 100_000
+    data = (
+        pptx(slide(deep))
+        if mime_type == formats.PPTX.mime_type
+        else open_document("text", "<text:span>" * 50_000 + "</text:span>" * 50_000)
+    )
+    with suppress(PermanentError):
+        assert read(data, mime_type).notes
+
+
+def test_a_main_part_of_another_type_is_no_presentation() -> None:
+    data = package(
+        "ppt/presentation.xml", "presentationml.presentation", {"ppt/presentation.xml": "no"}
+    )
+    with pytest.raises(PermanentError) as caught:
+        read(data)
+    assert caught.value.code == "corrupt_document"
