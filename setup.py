@@ -50,6 +50,8 @@ setup(
         "chardet>=7.4,<8",
         "selectolax>=1.0,<2",
         "defusedxml>=0.7",
+        "olefile>=0.47",
+        "xlrd>=2.0.1",
         # What is refused is named by libmagic's rules. It has no wheel for Python 3.10 on macOS.
         'pure-magic-rs>=0.5; sys_platform != "darwin" or python_version >= "3.11"',
         # Chunks and entities.
@@ -92,10 +94,12 @@ setup(
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
+            "openpyxl>=3.1",
             "python-docx>=1.1",
             "ruff>=0.9",
             "types-defusedxml",
             "types-psutil",
+            "xlwt>=1.3",
         ],
     },
     entry_points={"console_scripts": ["ingest-assets = ingest_assets.cli:main"]},

@@ -94,7 +94,9 @@ APK = Format("application/vnd.android.package-archive", "an Android package", ".
 ZIP = Format("application/zip", "a ZIP archive", ".zip")
 
 DOC = Format("application/msword", "a Word document of the old kind (DOC)", ".doc")
-XLS = Format("application/vnd.ms-excel", "an Excel workbook of the old kind (XLS)", ".xls")
+XLS = Format(
+    "application/vnd.ms-excel", "an Excel workbook of the old kind (XLS)", ".xls", read=True, local=True
+)
 PPT = Format("application/vnd.ms-powerpoint", "a PowerPoint presentation of the old kind (PPT)", ".ppt")
 MSG = Format("application/vnd.ms-outlook-message", "an Outlook message (MSG)", ".msg")
 VSD = Format("application/vnd.visio", "a Visio drawing of the old kind (VSD)", ".vsd")

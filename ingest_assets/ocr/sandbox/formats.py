@@ -23,6 +23,7 @@ _READERS = {
     formats.WEB_ARCHIVE.mime_type: ("mail", "read_web_archive"),
     formats.DOCX.mime_type: ("docx", "read_docx"),
     formats.XLSX.mime_type: ("xlsx", "read_xlsx"),
+    formats.XLS.mime_type: ("xls", "read_xls"),
     formats.PPTX.mime_type: ("pptx", "read_pptx"),
     formats.ODT.mime_type: ("open_document", "read_open_document"),
     formats.ODS.mime_type: ("open_document", "read_open_document"),

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
@@ -76,6 +77,8 @@ class Package:
         notes: what was damaged.
     """
 
+    damaged = _DAMAGED
+
     def __init__(self, file: Path | bytes, what: str = "DOCX") -> None:
         self.notes: list[Note] = []
         self._what = what
@@ -116,6 +119,22 @@ class Package:
             self._note(name, str(error))
             return None
         except RuntimeError as error:  # How zipfile says that a member is encrypted.
+            raise PermanentError(
+                "encrypted", f"The {self._what} cannot be opened without its password."
+            ) from error
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """Open a part that is too large for a tree. Reading it may raise what `damaged` lists."""
+        data = None if self._archive is not None else self.read(name)
+        try:
+            with (
+                io.BytesIO(data or b"")
+                if self._archive is None
+                else self._archive.open(self._names[_normal(name)])
+            ) as part:
+                yield part  # type: ignore[misc]  # an IO of bytes either way
+        except RuntimeError as error:
             raise PermanentError(
                 "encrypted", f"The {self._what} cannot be opened without its password."
             ) from error

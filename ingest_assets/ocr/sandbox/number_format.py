@@ -1,0 +1,148 @@
+"""Numbers as a spreadsheet shows them: dates, percentages, currencies.
+
+Belongs here: number formats as Excel writes them (ECMA-376, part 1, 18.8.30). Does not belong here:
+finding out which cell has which.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+# Formats that files name by number only. Those of dates differ by country: here as ISO 8601 has them.
+BUILT_IN = {
+    **{1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 9: "0%", 10: "0.00%", 11: "0.00E+00"},
+    **{14: "yyyy-mm-dd", 15: "d-mmm-yy", 16: "d-mmm", 17: "mmm-yy", 18: "h:mm AM/PM"},
+    **{19: "h:mm:ss AM/PM", 20: "h:mm", 21: "h:mm:ss", 22: "yyyy-mm-dd h:mm"},
+    **{37: "#,##0", 38: "#,##0", 39: "#,##0.00", 40: "#,##0.00", 41: "#,##0", 42: "#,##0"},
+    **{43: "#,##0.00", 44: "#,##0.00", 45: "mm:ss", 46: "[h]:mm:ss", 47: "mm:ss.0", 49: "@"},
+}
+_QUOTED = re.compile(
+    r'"([^"]*)"|\\(.)|_.|\*.|\[\$([^\]-]*)[^\]]*\]|\[(?![hms]+\])[^\]]*\]|[\ue000-\uf8ff]',
+    re.IGNORECASE,
+)
+_DATE = re.compile(
+    r"AM/PM|A/P|\[h+\]|\[m+\]|\[s+\]|yyyy|yy|e+|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|hh|h|ss|s|\.0+",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"[0#?,]+(?:\.[0#?]*,*)?(?:E[+-][0#?]+)?|\.[0#?]+")
+# In the place of a literal stands a private character of its number.
+_FIRST_LITERAL, _LAST_LITERAL = 0xE000, 0xF8FF
+_LITERALS = re.compile(f"[{chr(_FIRST_LITERAL)}-{chr(_LAST_LITERAL)}]")
+
+
+def shown(value: float, code: str, *, since_1904: bool = False) -> str:
+    """Return a number as a cell of that format shows it.
+
+    Args:
+        code: the format, such as `#,##0.00 "EUR"`; empty or `General` where there is none.
+        since_1904: whether days are counted from 1904 on, and not from 1900.
+    """
+    if not math.isfinite(value):
+        return str(value)
+    sections = code.split(";") if '"' not in code else re.split(r';(?=(?:[^"]*"[^"]*")*[^"]*$)', code)
+    section = sections[0]
+    if len(sections) > 1 and value < 0:
+        section, value = sections[1], -value
+    elif len(sections) > 2 and value == 0:
+        section = sections[2]
+    plain, literals = _without_literals(section)
+    if not plain.strip("@") or plain.strip().casefold() in ("general", "standard"):
+        text = _general(value) if plain.strip() or not literals else plain
+    elif _is_date(plain):
+        text = _date(value, plain, since_1904)
+    elif "/" in plain:  # Of a fraction the number itself says more.
+        text = _general(value)
+    else:
+        text = _NUMBER.sub(lambda found: _number(value, found[0], plain), plain, count=1)
+        if value < 0 and len(sections) == 1:
+            text = f"-{text}"
+    return _LITERALS.sub(lambda found: literals[ord(found[0]) - _FIRST_LITERAL], text).strip()
+
+
+@lru_cache(maxsize=512)
+def _without_literals(section: str) -> tuple[str, tuple[str, ...]]:
+    """Return a format with marks in the place of what stands in it literally, and that."""
+    literals: list[str] = []
+
+    def mark(found: re.Match[str]) -> str:
+        literal = next((group for group in found.groups() if group), "")
+        if not literal or len(literals) > _LAST_LITERAL - _FIRST_LITERAL:
+            return ""
+        literals.append(literal)
+        return chr(_FIRST_LITERAL + len(literals) - 1)
+
+    return _QUOTED.sub(mark, section), tuple(literals)
+
+
+@lru_cache(maxsize=512)
+def _is_date(plain: str) -> bool:
+    return bool(re.search(r"[ymdhs]", _LITERALS.sub("", plain), re.IGNORECASE))
+
+
+def _general(value: float) -> str:
+    return f"{value:.15g}" if abs(value) < 1e15 else f"{value:.6g}"
+
+
+def _number(value: float, pattern: str, section: str) -> str:
+    scaled = abs(value) * 100 ** section.count("%")
+    mantissa, _, exponent = pattern.partition("E")
+    whole, _, fraction = mantissa.partition(".")
+    for _ in range(len(mantissa) - len(mantissa.rstrip(","))):  # In thousands.
+        scaled /= 1000
+    whole, fraction = whole.rstrip(","), fraction.rstrip(",")
+    if exponent:
+        return f"{scaled:.{len(fraction)}E}"
+    text = f"{scaled:{',' if ',' in whole else ''}.{len(fraction)}f}"
+    least = len(fraction.rstrip("#?"))
+    while "." in text and text.endswith("0") and len(text.partition(".")[2]) > least:
+        text = text[:-1]
+    digits = whole.replace(",", "").lstrip("#?")
+    return text.removesuffix(".").zfill(len(digits)) if "," not in whole else text.removesuffix(".")
+
+
+def _date(value: float, plain: str, since_1904: bool) -> str:
+    start = datetime(1904, 1, 1) if since_1904 else datetime(1899, 12, 30)
+    if not since_1904 and value < 60:  # Lotus 1-2-3 took 1900 for a leap year, and so does Excel.
+        start += timedelta(days=1)
+    try:
+        fraction = ".0" in plain
+        moment = start + timedelta(seconds=round(value * 86_400, 3 if fraction else 0))
+    except OverflowError:
+        return _general(value)
+    tokens = _DATE.findall(plain)
+    folded = [token.lower() for token in tokens]
+    half_days = any(token in ("am/pm", "a/p") for token in folded)
+    place = -1
+
+    def part(found: re.Match[str]) -> str:
+        nonlocal place
+        place += 1
+        token = folded[place]
+        near = (*folded[max(0, place - 1) : place], *folded[place + 1 : place + 2])
+        if token in ("m", "mm") and any(one.strip("[]")[0] in "hs" for one in near):
+            return f"{moment.minute:0{len(token)}d}"
+        return _date_part(token, moment, value, half_days)
+
+    return _DATE.sub(part, plain)
+
+
+def _date_part(token: str, moment: datetime, value: float, half_days: bool) -> str:
+    if token.startswith("["):
+        seconds = value * 86_400
+        unit = {"h": 3600, "m": 60, "s": 1}[token[1]]
+        return f"{int(round(seconds) // unit):0{len(token) - 2}d}"
+    if token.startswith("."):
+        return f"{moment.microsecond / 1e6:.{len(token) - 1}f}"[1:]
+    hour = (moment.hour % 12 or 12) if half_days else moment.hour
+    numbers = {"y": moment.year, "m": moment.month, "d": moment.day, "h": hour, "s": moment.second}
+    named = {
+        **{"yyyy": f"{moment.year}", "yy": f"{moment.year % 100:02d}", "mmm": f"{moment:%b}"},
+        **{"mmmm": f"{moment:%B}", "mmmmm": f"{moment:%b}"[0], "ddd": f"{moment:%a}"},
+        **{"dddd": f"{moment:%A}", "am/pm": f"{moment:%p}", "a/p": f"{moment:%p}"[0]},
+    }
+    if token in named:
+        return named[token]
+    return f"{moment.year}" if token.startswith("e") else f"{numbers[token[0]]:0{len(token)}d}"

@@ -1,0 +1,109 @@
+"""XLS: Excel's binary workbooks, which xlrd reads.
+
+Belongs here: cells as they show, and comments. Does not belong here: how numbers show
+(`number_format`).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import xlrd
+from xlrd.biffh import error_text_from_code
+from xlrd.book import Book
+from xlrd.sheet import Sheet
+
+from ingest_assets.errors import PermanentError
+from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.flowing import FlowingDocument
+from ingest_assets.ocr.sandbox.number_format import shown
+from ingest_assets.ocr.sandbox.ole import OleFile
+from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
+
+_OBJECT, _TEXT = 0x5D, 0x1B6
+_COMMENT = 0x19
+_UNREAD = {
+    5: Note("object_unread", "a chart, whose words were not read"),
+    8: Note("image_unreadable", "a picture on a sheet was not looked at"),
+}
+
+
+def read_xls(path: Path) -> FlowingDocument:
+    """Read a workbook: a page for each sheet."""
+    try:
+        book = xlrd.open_workbook(path, formatting_info=True, logfile=io.StringIO())
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:  # It raises any kind on bad bytes.
+        if "encrypted" in str(error):
+            raise PermanentError(
+                "encrypted", "The XLS cannot be opened without its password."
+            ) from error
+        raise corrupt(f"the XLS cannot be read ({str(error)[:200]})") from error
+    pages, size = [], 0
+    for sheet in book.sheets():
+        lines = [sheet.name]
+        for line in _lines(book, sheet):
+            size += len(line)
+            if size > MAX_TEXT_BYTES:
+                raise too_much_text()
+            lines.append(line)
+        pages.append(clean_text("\n".join(lines)))
+    texts, notes = _beside(path)
+    if texts:  # Which sheet they stand on, they do not say.
+        pages.append(clean_text("\n".join(texts)))
+    return FlowingDocument(tuple(pages) or ("",), tuple(notes))
+
+
+def _lines(book: Book, sheet: Sheet) -> Iterator[str]:
+    for row in range(sheet.nrows):
+        cells = [_cell(book, sheet, row, column) for column in range(sheet.row_len(row))]
+        while cells and not cells[-1]:
+            cells.pop()
+        if cells:
+            yield "\t".join(cells)
+    for note in sheet.cell_note_map.values():
+        yield note.text
+
+
+def _cell(book: Book, sheet: Sheet, row: int, column: int) -> str:
+    cell = sheet.cell(row, column)
+    if cell.ctype in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK):
+        return ""
+    if cell.ctype == xlrd.XL_CELL_BOOLEAN:
+        return "TRUE" if cell.value else "FALSE"
+    if cell.ctype == xlrd.XL_CELL_ERROR:
+        return str(error_text_from_code.get(cell.value, "#ERROR"))
+    if cell.ctype == xlrd.XL_CELL_TEXT:
+        return str(cell.value).replace("\n", " ")
+    style = book.xf_list[cell.xf_index] if cell.xf_index is not None else None
+    known = book.format_map.get(style.format_key) if style is not None else None
+    code = known.format_str if known is not None else ""
+    return shown(cell.value, code, since_1904=bool(book.datemode))
+
+
+def _beside(path: Path) -> tuple[list[str], list[Note]]:
+    """Return what stands in boxes, and notes of objects that are not read.
+
+    The library leaves both out.
+    """
+    texts: list[str] = []
+    notes: list[Note] = []
+    with OleFile(path) as file:
+        kind = 0
+        records = file.records("Workbook")
+        for number, data in records:
+            if number == _OBJECT and len(data) >= 6:
+                kind = struct.unpack_from("<H", data, 4)[0]
+                notes += [_UNREAD[kind]] if kind in _UNREAD else []
+            elif number == _TEXT and kind != _COMMENT and len(data) >= 12:
+                length = struct.unpack_from("<H", data, 10)[0]
+                _, text = next(records, (0, b"")) if length else (0, b"")
+                wide = text[:1] == b"\1"
+                texts.append(text[1:].decode("utf-16-le" if wide else "latin-1", "replace")[:length])
+        notes += file.notes()
+    return texts, list(dict.fromkeys(notes))

@@ -1,0 +1,203 @@
+"""XLSX: sheets as a person sees them.
+
+Belongs here: SpreadsheetML. Does not belong here: how numbers show (`number_format`), and the archive
+(`docx.package`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import iterparse
+
+from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.docx import drawings
+from ingest_assets.ocr.sandbox.docx.names import R
+from ingest_assets.ocr.sandbox.docx.package import Package
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.ocr.sandbox.number_format import BUILT_IN, shown
+from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
+
+S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_THREADED = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
+_COLUMN = re.compile(r"[A-Z]{1,3}")
+_MOST_COLUMNS = 16_384
+# Codes of margins, such as &P for the page's number, with what follows some of them.
+_MARGIN_CODE = re.compile(r'&(?:"[^"]*"|K[0-9A-F]{6}|\d+|[A-Z&])', re.IGNORECASE)
+
+
+def read_xlsx(path: Path) -> IllustratedDocument:
+    """Open a workbook: a page for each sheet, then its pictures."""
+    package = Package(path, "XLSX")
+    try:
+        workbook = _Workbook(package)
+        workbook.read()
+    except RecursionError as error:
+        package.close()
+        raise corrupt("its XML is nested too deeply") from error
+    except BaseException:
+        package.close()
+        raise
+    return IllustratedDocument(
+        workbook.pages or [""],
+        workbook.pictures,
+        package.read,
+        lambda: (*package.notes, *dict.fromkeys(workbook.notes)),
+        package.close,
+    )
+
+
+class _Workbook:
+    """What is shown."""
+
+    def __init__(self, package: Package) -> None:
+        self.pages: list[str] = []
+        self.pictures: dict[str, None] = {}
+        self.notes: list[Note] = []
+        self._package = package
+        self._main = package.main_part()
+        self._size = 0
+
+    def read(self) -> None:
+        """Read all sheets, in their order."""
+        package, main = self._package, self._main
+        root = package.xml(main)
+        if root is None:
+            raise corrupt("the XLSX has no main part that can be read")
+        about = root.find(f"{S}workbookPr")
+        self._since_1904 = about is not None and about.get("date1904") in ("1", "true")
+        self._strings = [
+            _string(item)
+            for name in package.related(main, "sharedStrings")
+            for item in self._all(name, "si")
+        ]
+        self._formats = self._styles()
+        relations = package.relations(main)
+        for sheet in root.iter(f"{S}sheet"):
+            relation = relations.get(sheet.get(f"{R}id", ""))
+            if relation is None or relation.target not in package:
+                self.notes.append(Note("page_unreadable", "a sheet that the file does not hold"))
+                continue
+            lines = [sheet.get("name", ""), *self._sheet(relation.target)]
+            self.pages.append("\n".join(lines))
+        if any(package.related(main, "vbaProject")):
+            self.notes.append(Note("not_shown", "macros, which were not read"))
+
+    def _all(self, name: str, tag: str) -> Iterator[Element]:
+        root = self._package.xml(name)
+        return iter(()) if root is None else root.iter(f"{S}{tag}")
+
+    def _styles(self) -> list[str]:
+        """Return the number format of each style of cells."""
+        for name in self._package.related(self._main, "styles"):
+            codes = dict(BUILT_IN)
+            for one in self._all(name, "numFmt"):
+                codes[int(one.get("numFmtId", "0"))] = one.get("formatCode", "")
+            for styles in self._all(name, "cellXfs"):
+                return [codes.get(int(one.get("numFmtId", "0")), "") for one in styles]
+        return []
+
+    def _sheet(self, name: str) -> Iterator[str]:
+        """Yield the rows of a sheet, then what stands beside its cells."""
+        margins: list[str] = []
+        try:
+            with self._package.open(name) as file:
+                for _, element in iterparse(file, forbid_dtd=True):
+                    if element.tag == f"{S}row":
+                        if row := self._row(element):
+                            self._count(row)
+                            yield row
+                        element.clear()
+                    elif element.tag == f"{S}headerFooter":
+                        margins = [_MARGIN_CODE.sub(" ", part.text or "") for part in element]
+        except DefusedXmlException as error:
+            raise corrupt("the XML in the XLSX declares entities") from error
+        except (ParseError, ValueError, LookupError, *self._package.damaged) as error:
+            sentence = f"a sheet is damaged and was read as far as it goes ({str(error)[:100]})"
+            self.notes.append(Note("page_unreadable", sentence))
+        yield from (" ".join(margin.split()) for margin in margins if margin.strip())
+        yield from self._beside(name)
+
+    def _row(self, row: Element) -> str:
+        cells: dict[int, str] = {}
+        column = -1
+        for cell in row:
+            if cell.tag != f"{S}c":
+                continue
+            place = _COLUMN.match(cell.get("r", ""))
+            column = column + 1 if place is None else _number(place[0])
+            if column < _MOST_COLUMNS and (text := self._cell(cell)):
+                cells[column] = text
+        return "\t".join(cells.get(place, "") for place in range(max(cells, default=-1) + 1))
+
+    def _cell(self, cell: Element) -> str:
+        kind = cell.get("t", "n")
+        if kind == "inlineStr":
+            return "".join(_string(text) for text in cell.iter(f"{S}is")).replace("\n", " ")
+        value = cell.findtext(f"{S}v")
+        if value is None:
+            formula = cell.findtext(f"{S}f")
+            return f"={formula}" if formula else ""
+        if kind == "s":
+            number = int(value)
+            return self._strings[number].replace("\n", " ") if number < len(self._strings) else ""
+        if kind == "n":
+            return self._shown(value, int(cell.get("s", "0")))
+        if kind == "b":
+            return "TRUE" if value.strip() == "1" else "FALSE"
+        return value.replace("\n", " ")
+
+    def _shown(self, value: str, style: int) -> str:
+        code = self._formats[style] if style < len(self._formats) else ""
+        try:
+            return shown(float(value), code, since_1904=self._since_1904)
+        except ValueError:
+            return value
+
+    def _beside(self, name: str) -> Iterator[str]:
+        """Yield comments, shapes, charts and diagrams of a sheet, and find its pictures."""
+        for kind in ("comments", "threadedComment", "drawing", "diagramData", "chart", "chartEx"):
+            for part in self._package.related(name, kind):
+                root = self._package.xml(part)
+                if root is None:
+                    continue
+                if kind == "comments":
+                    yield from (_string(text) for text in root.iter(f"{S}text"))
+                elif kind == "threadedComment":
+                    yield from (text.text or "" for text in root.iter(f"{_THREADED}text"))
+                elif kind == "drawing":
+                    yield from drawings.paragraphs(root)
+                    yield from self._beside(part)
+                    for picture in self._package.related(part, "image"):
+                        self.pictures[picture] = None
+                elif kind == "diagramData":
+                    yield from drawings.diagram(root)
+                else:
+                    yield from drawings.chart(root)
+        if any(self._package.related(name, "oleObject")) or any(self._package.related(name, "package")):
+            self.notes.append(Note("attachment_unread", "a file of another program is embedded in it"))
+
+    def _count(self, row: str) -> None:
+        self._size += len(row)
+        if self._size > MAX_TEXT_BYTES:
+            raise too_much_text()
+
+
+def _string(item: Element) -> str:
+    """Return a text of one format or several, without the readings beside Japanese characters."""
+    pieces = [item.findtext(f"{S}t") or ""]
+    pieces += (run.findtext(f"{S}t") or "" for run in item if run.tag == f"{S}r")
+    return "".join(pieces)
+
+
+def _number(letters: str) -> int:
+    """Return the number of a column, from 0 on, of its letters."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - 64
+    return number - 1

@@ -1,0 +1,168 @@
+"""Workbooks: cells as a person sees them, and what stands beside them."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from datetime import date
+from functools import cache
+
+import openpyxl
+import openpyxl.chart
+import openpyxl.comments
+import openpyxl.drawing.image
+import pytest
+import xlwt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest_assets import formats
+from ingest_assets.errors import PermanentError
+from ingest_assets.ocr.sandbox.number_format import shown
+from ingest_assets_tests.support.containers import zipped
+from ingest_assets_tests.support.reading import read
+from ingest_assets_tests.support.scans import encoded, page_image
+
+
+def xlsx(book: openpyxl.Workbook) -> bytes:
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def xls(book: xlwt.Workbook) -> bytes:
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "expected"),
+    [
+        (0.256, "0%", "26%"),
+        (1234.5, "#,##0.00", "1,234.50"),
+        (-1234.5, "#,##0.00;(#,##0.00)", "(1,234.50)"),
+        (0, '0;-0;"-"', "-"),
+        (1234.5, '"€" #,##0.00', "€ 1,234.50"),
+        (1234.5, "#,##0.00 [$€-407]", "1,234.50 €"),
+        (0.1 + 0.2, "General", "0.3"),
+        (1e20, "", "1e+20"),
+        (12, "0000", "0012"),
+        (3.1, "0.0#", "3.1"),
+        (-5, "0", "-5"),
+        (1234567, '0.0,,"M"', "1.2M"),
+        (12345.678, "0.00E+00", "1.23E+04"),
+        (0.5, "# ?/?", "0.5"),
+        (5, '0" Stück"', "5 Stück"),
+        (45415, "yyyy-mm-dd", "2024-05-03"),
+        (45415, "[$-407]d. mmmm yyyy", "3. May 2024"),
+        (45415.404, "dd.mm.yyyy hh:mm", "03.05.2024 09:41"),
+        (45415.904, "h:mm AM/PM", "9:41 PM"),
+        (1.5, "[h]:mm:ss", "36:00:00"),
+        (59, "yyyy-mm-dd", "1900-02-28"),
+        (61, "yyyy-mm-dd", "1900-03-01"),
+        (1e99, "yyyy", "1e+99"),
+        (float("inf"), "0.00", "inf"),
+    ],
+)
+def test_numbers_show_as_their_format_says(value: float, code: str, expected: str) -> None:
+    assert shown(value, code) == expected
+
+
+def test_days_may_be_counted_from_1904() -> None:
+    assert shown(43953, "yyyy-mm-dd", since_1904=True) == "2024-05-03"
+
+
+@given(st.floats(), st.text(max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_any_format_shows_something(value: float, code: str) -> None:
+    assert isinstance(shown(value, code), str)
+
+
+def test_a_workbook_shows_its_cells_and_what_stands_beside_them() -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Catches"
+    sheet.append(["Day", None, "Herring", "Cod"])
+    sheet.append([date(2024, 5, 3), None, 0.25, True])
+    sheet["C2"].number_format = "0.0%"
+    sheet["A2"].number_format = "dd.mm.yyyy"
+    sheet["D900"] = "far\naway"
+    sheet["C1"].comment = openpyxl.comments.Comment("By weight.", "Ada")
+    sheet.oddFooter.center.text = "Page &P of the harbour"
+    sheet.add_image(openpyxl.drawing.image.Image(io.BytesIO(encoded(page_image(), "PNG"))), "F1")
+    chart = openpyxl.chart.BarChart()
+    chart.title = "Shares"
+    chart.add_data(openpyxl.chart.Reference(sheet, min_col=3, min_row=1, max_row=2))
+    sheet.add_chart(chart, "F40")
+    book.create_sheet("Empty")
+
+    first, second, picture = read(xlsx(book)).pages
+
+    assert first is not None
+    assert first.startswith("Catches\nDay\t\tHerring\tCod\n03.05.2024\t\t25.0%\tTRUE\n\t\t\tfar away\n")
+    for beside in ("By weight.", "Page of the harbour", "Shares"):
+        assert beside in first
+    assert second == "Empty"
+    assert picture is None
+
+
+def test_a_sheet_that_is_cut_off_is_read_as_far_as_it_goes() -> None:
+    book = openpyxl.Workbook()
+    for number in range(3000):
+        book.active.append([number, f"a row of its own {number}"])
+    parts = read_parts(xlsx(book))
+    sheet = parts.pop("xl/worksheets/sheet1.xml")
+    data = zipped({**parts, "xl/worksheets/sheet1.xml": sheet})
+    found = read(data[: len(data) * 2 // 3], formats.XLSX.mime_type)
+    assert "a row of its own 7" in found.text
+    assert found.kinds == {"repaired", "page_unreadable"}
+
+
+def test_an_old_workbook_shows_its_cells() -> None:
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("Fänge")
+    sheet.write(0, 0, "Tag")
+    sheet.write(1, 0, date(2024, 5, 3), xlwt.easyxf(num_format_str="DD.MM.YYYY"))
+    sheet.write(1, 2, 0.256, xlwt.easyxf(num_format_str="0.0%"))
+    sheet.write(2, 1, True)
+    found = read(xls(book))
+    assert found.mime_type == formats.XLS.mime_type
+    assert found.pages == ["Fänge\nTag\n03.05.2024\t\t25.6%\n\tTRUE"]
+    assert found.notes == ()
+
+
+@cache
+def small_workbooks() -> list[tuple[bytes, str]]:
+    old = xlwt.Workbook()
+    old.add_sheet("a").write(0, 0, "text")
+    new = openpyxl.Workbook()
+    new.active.append(["text", 1.5])
+    return [(xls(old), formats.XLS.mime_type), (xlsx(new), formats.XLSX.mime_type)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_any_bytes_of_a_workbook_end_as_text_or_with_a_reason(data: st.DataObject) -> None:
+    whole, kind = data.draw(st.sampled_from(small_workbooks()))
+    place = data.draw(st.integers(0, len(whole)))
+    changed = whole[:place] + data.draw(st.binary(max_size=20)) + whole[place + 1 :]
+    with suppress(PermanentError):
+        assert read(changed, kind).pages
+
+
+def test_a_gigabyte_of_zeros_in_a_sheet_ends_soon() -> None:
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    book = openpyxl.Workbook()
+    parts = read_parts(xlsx(book))
+    row = b"<row><c><v>" + b"0" * 100_000_000 + b"</v></c></row>"
+    parts["xl/worksheets/sheet1.xml"] = b'<worksheet xmlns="%s"><sheetData>%s' % (main.encode(), row)
+    with suppress(PermanentError):
+        assert len(read(zipped(parts)).text) < 1000
+
+
+def read_parts(data: bytes) -> dict[str, bytes | str]:
+    import zipfile
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
