@@ -86,7 +86,10 @@ _OTHER_LETTERS = re.compile(
     "[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufdff\ufe70-\ufefe\U00010000-\U0001ffff]"
 )
 
-_FIRST_PRIVATE = "\ue000"
+# What has digits, or a dot or such within it.
+_CODE = re.compile(r"\S*[\d_@/]\S*|\w+[.:]\w\S*")
+
+_FIRST_SURROGATE = 0xD800
 _PRINTED = bytes(
     code for code in range(256) if 0x09 <= code <= 0x0D or 0x20 <= code <= 0x7E or code >= 0xA0
 )
@@ -95,9 +98,9 @@ _ACCENTED = "àáâãäåçèéêëìíîïñòóôõöøùúûüýÿß"
 _PLAIN = "aaaaaaceeeeiiiinoooooouuuuyys"
 
 
-def _byte_classes() -> npt.NDArray[np.intp]:
+def _byte_classes() -> npt.NDArray[np.uint16]:
     """Return for each byte of Latin-1 the number of its letter, 1 to 26; 0 for all else."""
-    classes = np.zeros(256, dtype=np.intp)
+    classes = np.zeros(256, dtype=np.uint16)
     for letters, plain in ((string.ascii_lowercase, string.ascii_lowercase), (_ACCENTED, _PLAIN)):
         for letter, base in zip(letters, plain, strict=True):
             for case in {letter, letter.upper()} - {"SS", "Ÿ"}:
@@ -106,8 +109,8 @@ def _byte_classes() -> npt.NDArray[np.intp]:
 
 
 _CLASSES = _byte_classes()
-_BITS = np.array([(ord(cell) - ord("q")) / 2 for cell in _PAIRS]).reshape(27, 27)
-_BITS[0, 0] = 0  # Two signs that are no letters say nothing.
+_BITS = np.array([(ord(cell) - ord("q")) / 2 for cell in _PAIRS], dtype=np.float32)
+_BITS[0] = 0  # Two signs that are no letters say nothing.
 _KNOWN_SHARES = tuple(
     {entry[0]: int(entry[1:]) / 1000 for entry in script.split()} for script in _SHARES
 )
@@ -124,21 +127,32 @@ def are_unnatural(line: str) -> bool:
 
 
 def judge(text: str) -> tuple[bool | None, bool]:
-    """Tell what `are_natural` does of a text, and whether `are_unnatural` holds for a line of it."""
+    """Tell what `are_natural` does of a text, and whether `are_unnatural` holds for a line of it.
+
+    Names of files, references and numbers of accounts are no words: a text is judged without them if
+    it looks like no language with them.
+    """
+    verdict = _judge(text)
+    if verdict[0] is False or verdict[1]:
+        return _judge(_CODE.sub("", text))
+    return verdict
+
+
+def _judge(text: str) -> tuple[bool | None, bool]:
     data = np.frombuffer(text.encode("latin-1", errors="replace"), dtype=np.uint8)
     if data.size < 2:
         return None, False
-    letters = _CLASSES[data]
-    first, second = letters[:-1], letters[1:]
-    bits = _BITS[first, second]
-    inside = (first | second) != 0
+    letters = _CLASSES.take(data)
+    pairs_of = 27 * letters[:-1] + letters[1:]
+    bits = _BITS.take(pairs_of)
+    inside = pairs_of != 0
     # What follows the end of a line begins the next one.
     starts = np.flatnonzero(data[:-2] == 0x0A) + 1
     lines = np.concatenate(([0], starts))
     line_bits, line_pairs = np.add.reduceat(bits, lines), np.add.reduceat(inside, lines, dtype=np.intp)
     has_odd_line = bool(((line_pairs >= 20) & (line_bits < _UNNATURAL_BITS * line_pairs)).any())
     pairs = int(line_pairs.sum())
-    others = [] if text.isascii() else _OTHER_LETTERS.findall(text)
+    others = _OTHER_LETTERS.findall(text) if 3 * pairs < 2 * len(text) else []
     if len(others) > pairs:
         return _others_are_natural(others), has_odd_line
     if pairs < _ENOUGH_LETTERS:
@@ -154,7 +168,8 @@ def unmapped(text: str) -> tuple[float, bool]:
         The share of such characters, 0 to 1, and whether two stand side by side: one alone is a bullet
         or a tick, two are a word that is lost.
     """
-    if max(text, default="") < _FIRST_PRIVATE and not text.encode("latin-1", "ignore").translate(
+    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
+    if units.max(initial=0) < _FIRST_SURROGATE and not text.encode("latin-1", "ignore").translate(
         None, _PRINTED
     ):
         return 0.0, False  # So it is for nearly all texts.

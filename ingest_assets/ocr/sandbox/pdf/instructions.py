@@ -82,7 +82,7 @@ for _kind, _operators in (
     for _operator in str(_operators).split():
         # By its last two bytes: no two operators that matter share them.
         _KINDS[int.from_bytes(_operator[-2:].encode(), "little")] = _kind
-_SCN = int.from_bytes(b"scn", "little")
+_SCN = b"scn"
 _MOST_OPERANDS = dict(enumerate(_OPERANDS.values(), _FILL))
 
 
@@ -119,7 +119,7 @@ class Instructions:
         # qpdf takes as long for one page as for all.
         self.pages = list(pdf.pages)
         self._shared: dict[tuple[int, int], Survey] = {}
-        self._known: dict[bytes, Survey] = {}
+        self._known: dict[bytes | tuple[int, int], Survey] = {}
         properties = pdf.Root.get("/OCProperties")
         self._has_layers = properties is not None and bool(_get(properties, "/D", "/OFF"))
 
@@ -200,7 +200,7 @@ class Instructions:
         entries = _get(resources, kind)
         if not isinstance(entries, pikepdf.Dictionary):
             return Survey()
-        key = entries.unparse()
+        key = entries.unparse() if entries.objgen == (0, 0) else entries.objgen
         if key not in self._known:
             found = [look(entry) for entry in _values(resources, kind)]
             self._known[key] = Survey(
@@ -367,12 +367,6 @@ def _packed(stream: pikepdf.Object, number: int) -> bytes:
     return data[first + starts[number] : first + min(ends, default=len(data))]
 
 
-def _four_bytes(data: bytes) -> npt.NDArray[np.uint32]:
-    """Return the numbers that four bytes make from each byte on, the first byte the lowest."""
-    numbers: npt.NDArray[np.uint32] = np.ndarray((len(data) - 3,), "<u4", data, strides=(1,))
-    return numbers
-
-
 class _Operators:
     """Where in some instructions which operators are.
 
@@ -384,14 +378,17 @@ class _Operators:
         self._content = content
         self._parsed: dict[tuple[bytes, ...], tuple[float, ...]] = {}
         padded = content + b"     "
-        classes = b"\1" + padded.translate(_BYTES)
-        class_bytes = np.frombuffer(classes, dtype=np.uint8)
-        starts = np.flatnonzero((class_bytes[:-5] == _PART) & (class_bytes[1:-4] == _START))
-        operators, ends = _four_bytes(padded)[starts], _four_bytes(classes[1:])[starts]
-        is_one, is_two = ends & 0xFF00 == _PART << 8, ends & 0xFF0000 == _PART << 16
-        is_scn = (operators & 0xFFFFFF == _SCN) & (ends & 0xFF000000 == _PART << 24)
-        codes = np.where(is_two, operators & 0xFFFF, np.where(is_scn, _SCN >> 8, 0))
-        kinds = _KINDS[np.where(is_one, operators & 0xFF, codes)]
+        classes = np.frombuffer(b"\1" + padded.translate(_BYTES), dtype=np.uint8)
+        starts = np.flatnonzero((classes[:-5] == _PART) & (classes[1:-4] == _START))
+        data = np.frombuffer(padded, dtype=np.uint8)
+        first, second = data.take(starts), data[1:].take(starts).astype(np.uint16)
+        ends = [classes[at:].take(starts) == _PART for at in (2, 3, 4)]
+        codes = first + (second << 8) * ~ends[0]
+        codes[~(ends[0] | ends[1])] = 0
+        if (is_long := (first == _SCN[0]) & (second == _SCN[1]) & ends[2]).any():
+            is_long &= data[2:].take(starts) == _SCN[2]
+            codes[is_long & ~ends[0] & ~ends[1]] = int.from_bytes(_SCN[1:], "little")
+        kinds = _KINDS.take(codes)
         kept = np.flatnonzero(kinds)
         self._starts: npt.NDArray[np.intp] = starts[kept]
         self._kinds: npt.NDArray[np.uint8] = kinds[kept]

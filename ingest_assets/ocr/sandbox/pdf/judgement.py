@@ -104,6 +104,8 @@ class Judgement:
         """Tell whether a word is not seen because it is hidden, not because PDFium cannot draw it."""
         if not word.box.grown(0.1).common(self.view.frame.box).area:
             return True
+        if not any(map(str.isalnum, word.text)):
+            return False  # A rule of underscores has too little ink to be found.
         # Without its font it is not drawn here, but elsewhere.
         is_drawn = self.fonts_are_there or max(word.text) < "\u0250"
         return is_drawn and not self.view.is_over_image(word)
