@@ -51,6 +51,7 @@ setup(
         "selectolax>=1.0,<2",
         "defusedxml>=0.7",
         "olefile>=0.47",
+        "compressed-rtf>=1.0.6",
         "xlrd>=2.0.1",
         # What is refused is named by libmagic's rules. It has no wheel for Python 3.10 on macOS.
         'pure-magic-rs>=0.5; sys_platform != "darwin" or python_version >= "3.11"',

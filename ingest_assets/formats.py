@@ -42,7 +42,7 @@ MAIL = Format("message/rfc822", "an e-mail message", ".eml", read=True, local=Tr
 MBOX = Format("application/mbox", "a mailbox", ".mbox", read=True, local=True)
 DOCX = Format(f"{_OFFICE}wordprocessingml.document", "a DOCX document", ".docx", read=True, local=True)
 
-RTF = Format("text/rtf", "an RTF document", ".rtf")
+RTF = Format("text/rtf", "an RTF document", ".rtf", read=True, local=True)
 POSTSCRIPT = Format("application/postscript", "a PostScript document", ".ps")
 SVG = Format("image/svg+xml", "an SVG drawing", ".svg", read=True, local=True)
 NETPBM = Format("image/x-portable-anymap", "a PPM, PGM or PBM image", ".ppm", read=True, local=True)
@@ -93,12 +93,22 @@ JAR = Format("application/java-archive", "a Java archive", ".jar")
 APK = Format("application/vnd.android.package-archive", "an Android package", ".apk")
 ZIP = Format("application/zip", "a ZIP archive", ".zip")
 
-DOC = Format("application/msword", "a Word document of the old kind (DOC)", ".doc")
+DOC = Format(
+    "application/msword", "a Word document of the old kind (DOC)", ".doc", read=True, local=True
+)
 XLS = Format(
     "application/vnd.ms-excel", "an Excel workbook of the old kind (XLS)", ".xls", read=True, local=True
 )
-PPT = Format("application/vnd.ms-powerpoint", "a PowerPoint presentation of the old kind (PPT)", ".ppt")
-MSG = Format("application/vnd.ms-outlook-message", "an Outlook message (MSG)", ".msg")
+PPT = Format(
+    "application/vnd.ms-powerpoint",
+    "a PowerPoint presentation of the old kind (PPT)",
+    ".ppt",
+    read=True,
+    local=True,
+)
+MSG = Format(
+    "application/vnd.ms-outlook-message", "an Outlook message (MSG)", ".msg", read=True, local=True
+)
 VSD = Format("application/vnd.visio", "a Visio drawing of the old kind (VSD)", ".vsd")
 PUB = Format("application/vnd.ms-publisher", "a Publisher document", ".pub")
 MPP = Format("application/vnd.ms-project", "a Project plan", ".mpp")

@@ -50,7 +50,17 @@ NAME = "local"
 # Raise this with a change that reads the same document in another way: Dagit then shows stored texts as
 # out of date, and a run that asks for it reads those documents again.
 _READING = 2
-_PROGRAMS = ("tesserocr", "pypdfium2", "chardet", "selectolax", "pillow", "pi-heif", "xlrd", "olefile")
+_PROGRAMS = (
+    "tesserocr",
+    "pypdfium2",
+    "chardet",
+    "selectolax",
+    "pillow",
+    "pi-heif",
+    "xlrd",
+    "olefile",
+    "compressed-rtf",
+)
 
 # English data are installed with this package.
 DEFAULT_LANGUAGES = "eng"

@@ -6,6 +6,7 @@ import io
 import struct
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 _FREE = 0xFFFFFFFF
 _END = 0xFFFFFFFE
@@ -59,3 +60,60 @@ def ole(*streams: str, inside: str = "", sectors_before: int = 0) -> bytes:
         + bytes(512 * sectors_before)
         + b"".join(sectors[1:])
     )
+
+
+def ole_with(streams: Mapping[str, bytes]) -> bytes:
+    """An OLE file with streams that hold something, at its top or one storage deep (`storage/name`).
+
+    Each is filled up with NULs to 4096 bytes, so that it needs no sectors of the small kind.
+    """
+    tree: dict[str, dict[str, bytes] | bytes] = {}
+    for path, content in streams.items():
+        storage, _, name = path.rpartition("/")
+        if storage:
+            inner = tree.setdefault(storage, {})
+            assert isinstance(inner, dict)
+            inner[name] = content
+        else:
+            tree[name] = content
+    # Entries of the directory: name, kind, content, first child, next sibling.
+    entries: list[list[Any]] = [["Root Entry", 5, b"", 1, _FREE]]
+    for name, found in tree.items():
+        entries.append([name, 1 if isinstance(found, dict) else 2, found, _FREE, _FREE])
+    top = len(entries)
+    for number in range(1, top):
+        entries[number][4] = number + 1 if number + 1 < top else _FREE
+        if isinstance(inner := entries[number][2], dict):
+            entries[number][2:4] = b"", len(entries)
+            for place, (name, content) in enumerate(inner.items(), 1):
+                following = len(entries) + 1 if place < len(inner) else _FREE
+                entries.append([name, 2, content, _FREE, following])
+    directory = b""
+    body: list[bytes] = []
+    chains: list[tuple[int, int]] = []
+    for name, kind, content, child, sibling in entries:
+        encoded = name.encode("utf-16-le") + b"\0\0"
+        data = content.ljust(4096, b"\0") if kind == 2 else b""
+        sectors = [data[place : place + 512].ljust(512, b"\0") for place in range(0, len(data), 512)]
+        start = len(body) if sectors else _END
+        chains += [(start, len(sectors))] if sectors else []
+        body += sectors
+        directory += encoded.ljust(64, b"\0") + struct.pack(
+            "<HBBIII36xIQ", len(encoded), kind, 1, _FREE, sibling, child, start, len(data)
+        )
+    directory = directory.ljust(-(-len(directory) // 512) * 512, b"\0")
+    chains.append((len(body), len(directory) // 512))
+    body += [directory[place : place + 512] for place in range(0, len(directory), 512)]
+    tables = -(-(len(body) + 20) // 128)
+    table = [_FREE] * (128 * tables)
+    for start, count in chains:
+        for index in range(start, start + count):
+            table[index] = index + 1 if index + 1 < start + count else _END
+    places = list(range(len(body), len(body) + tables))
+    for place in places:
+        table[place] = 0xFFFFFFFD
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
+    header += struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(10)
+    header += struct.pack("<IIIIIIII", tables, chains[-1][0], 0, 4096, _END, 0, _END, 0)
+    header += struct.pack("<109I", *places, *([_FREE] * (109 - tables)))
+    return header + b"".join(body) + struct.pack(f"<{len(table)}I", *table)

@@ -5,6 +5,7 @@ Belongs here: what DOC, XLS, PPT and MSG have in common. Does not belong here: w
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,25 @@ from ingest_assets.ocr.sandbox.document import MAX_DECODED_BYTES, corrupt
 
 _MACROS = ("_VBA_PROJECT_CUR", "Macros", "VBA")
 _EMBEDDED = ("ObjectPool", "MBD")
+# The head of a picture as programs of Office store it: [MS-ODRAW], 2.2.23.
+_PICTURE = re.compile(rb"..[\x1d\x1e\x2a]\xf0(....)", re.DOTALL)
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+
+
+def pictures_in(data: bytes) -> dict[str, bytes]:
+    """Return the JPEG and PNG pictures in a stream, each once, by names."""
+    found: dict[bytes, None] = {}
+    place = 0
+    while (head := _PICTURE.search(data, place)) is not None:
+        place = head.start() + 1
+        for before in (17, 33):  # One identifier or two, and a byte.
+            start = head.end() + before
+            if data.startswith(_SIGNATURES, start):
+                end = head.end() + struct.unpack("<I", head[1])[0]
+                found[data[start:end]] = None
+                place = max(place, min(end, len(data)))
+                break
+    return {str(number): picture for number, picture in enumerate(found)}
 
 
 class OleFile:

@@ -1,0 +1,220 @@
+"""RTF: its text, with margins, notes and pictures.
+
+Belongs here: RTF 1.9.1. Does not belong here: pages. Striprtf and kreuzberg leave out headers, footers,
+notes, comments and pictures without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
+
+_TOKEN = re.compile(
+    rb"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])"
+    rb"|([^\\{}\r\n]+)|[\r\n]+|\\"
+)
+_BREAKS = dict.fromkeys(("par", "line", "row", "nestrow", "sect", "page", "column", "softline"), "\n")
+_SYMBOLS = {
+    **_BREAKS,
+    **{"tab": "\t", "cell": "\t", "nestcell": "\t", "emdash": "—", "endash": "–", "bullet": "•"},
+    **{
+        "lquote": "‘",
+        "rquote": "’",
+        "ldblquote": "“",
+        "rdblquote": "”",
+        "emspace": " ",
+        "enspace": " ",
+    },
+}
+_CONTROL_SYMBOLS = {b"~": " ", b"_": "-", b"\n": "\n", b"\r": "\n", b"\\": "\\", b"{": "{", b"}": "}"}
+# Places in a file that say how, not what. Others that begin with `\*` are passed over as well.
+_NOT_SHOWN = frozenset(
+    (
+        *("colortbl", "stylesheet", "info", "fldinst", "objdata", "objclass", "nonshppict", "xe", "tc"),
+        *("filetbl", "rxe", "txe", "pntxta", "pntxtb", "template", "listname", "themedata", "comment"),
+    )
+)
+_SHOWN = frozenset(("annotation", "atnauthor", "shpinst", "shppict", "shptxt", "footnote", "ud", "do"))
+# Of fonts: the code page of each character set of Windows.
+_CODE_PAGES = {
+    **{77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030"},
+    **{136: "big5hkscs", 161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256"},
+    **{186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250", 254: "cp437", 255: "cp850"},
+}
+
+
+@dataclass
+class _State:
+    """What holds within a pair of braces."""
+
+    shown: bool = True
+    hidden: bool = False
+    skipped: int = 1
+    encoding: str = ""
+    place: str = ""
+    picture: bytearray | None = None
+
+
+@dataclass
+class Rtf:
+    """What was read."""
+
+    text: str = ""
+    pictures: list[bytes] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+def read_rtf(path: Path) -> IllustratedDocument:
+    """Read an RTF document as one page of text, and a page for each picture."""
+    if path.stat().st_size > 10 * MAX_TEXT_BYTES:
+        raise too_much_text()
+    found = parse_rtf(path.read_bytes())
+    pictures = {str(number): data for number, data in enumerate(found.pictures)}
+    return IllustratedDocument([found.text], pictures, pictures.__getitem__, lambda: found.notes)
+
+
+def parse_rtf(data: bytes) -> Rtf:
+    """Return what an RTF text shows."""
+    reader = _Reader()
+    place = 0
+    while (token := _TOKEN.match(data, place)) is not None:
+        place = token.end() + reader.take(token)
+    return reader.result()
+
+
+class _Reader:
+    """Takes a text piece by piece."""
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._stack: list[_State] = []
+        self._pieces: list[str] = []
+        self._bytes = bytearray()
+        self._to_skip = 0
+        self._is_optional = False
+        self._encoding = "cp1252"
+        self._fonts: dict[int, str] = {}
+        self._font = 0
+        self._found = Rtf()
+
+    def result(self) -> Rtf:
+        """Return all that was taken."""
+        self._flush()
+        self._found.text = "".join(self._pieces)
+        # Two halves of a character beyond U+FFFF.
+        halves = self._found.text.encode("utf-16-le", "surrogatepass")
+        self._found.text = halves.decode("utf-16-le", "replace")
+        self._found.notes = list(dict.fromkeys(self._found.notes))
+        return self._found
+
+    def take(self, token: re.Match[bytes]) -> int:
+        """Take one piece; return how many bytes of data follow it that are none."""
+        word, number, hexadecimal, symbol, brace, text = token.groups()
+        if word is not None:
+            return self._word(word.decode().casefold() if word.isupper() else word.decode(), number)
+        if hexadecimal is not None:
+            self._characters(bytes.fromhex(hexadecimal.decode()))
+        elif symbol == b"*":
+            self._is_optional = True
+        elif symbol is not None and symbol in _CONTROL_SYMBOLS:
+            self._show(_CONTROL_SYMBOLS[symbol])
+        elif brace == b"{":
+            self._flush()
+            self._stack.append(self._state)
+            self._state = replace(self._state)
+            self._to_skip = 0
+        elif brace == b"}":
+            self._close()
+        elif text is not None:
+            self._characters(text)
+        return 0
+
+    def _close(self) -> None:
+        self._flush()
+        if self._state.place == "pict" and self._state.picture is not None:
+            digits = re.sub(rb"[^0-9a-fA-F]", b"", self._state.picture)
+            outer = self._stack[-1].place if self._stack else ""
+            if outer != "pict" and digits:
+                self._found.pictures.append(bytes.fromhex(digits[: len(digits) & ~1].decode()))
+        if self._stack:
+            self._state = self._stack.pop()
+        self._to_skip = 0
+
+    def _word(self, word: str, number: bytes | None) -> int:
+        value = int(number) if number else None
+        is_optional, self._is_optional = self._is_optional, False
+        if word == "bin":
+            return max(0, value or 0)
+        if word == "u" and value is not None:
+            self._show(chr(value & 0xFFFF))
+            self._to_skip = self._state.skipped
+        elif word in _SYMBOLS:
+            self._show(_SYMBOLS[word])
+        elif word in _NOT_SHOWN or (is_optional and word not in _SHOWN):
+            self._flush()
+            self._state.shown = False
+        elif word == "pict":
+            self._state.place, self._state.picture = "pict", bytearray()
+        elif word == "fonttbl":
+            self._state.place, self._state.shown = "fonttbl", False
+        elif word == "object":
+            self._found.notes.append(
+                Note("attachment_unread", "a file of another program is embedded in it")
+            )
+        elif word in ("footnote", "annotation", "header", "footer", "headerf", "footerf", "shptxt"):
+            self._show("\n")
+        else:
+            self._format(word, value)
+        return 0
+
+    def _format(self, word: str, value: int | None) -> None:
+        """Heed a word that changes how what follows is read."""
+        if word in ("v", "deleted"):
+            self._flush()
+            self._state.hidden = value != 0
+        elif word == "plain":
+            self._flush()
+            self._state.hidden = False
+        elif word == "uc":
+            self._state.skipped = max(0, min(value or 0, 8))
+        elif word == "ansicpg" and value:
+            self._encoding = f"cp{value}" if value not in (65001, 10000) else "utf-8"
+        elif word in ("mac", "pc", "pca"):
+            self._encoding = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}[word]
+        elif word == "f" and value is not None:
+            self._flush()
+            self._font = value
+            self._state.encoding = self._fonts.get(value, "")
+        elif word == "fcharset" and self._state.place == "fonttbl" and value in _CODE_PAGES:
+            self._fonts[self._font] = _CODE_PAGES[value]
+
+    def _characters(self, data: bytes) -> None:
+        if self._state.picture is not None:
+            self._state.picture += data
+            return
+        skipped = min(self._to_skip, len(data))
+        self._to_skip -= skipped
+        if self._state.shown and not self._state.hidden:
+            self._bytes += data[skipped:]
+            if len(self._bytes) > MAX_TEXT_BYTES:
+                raise too_much_text()
+
+    def _show(self, text: str) -> None:
+        self._flush()
+        if self._state.shown and not self._state.hidden and self._state.picture is None:
+            self._pieces.append(text)
+
+    def _flush(self) -> None:
+        if not self._bytes:
+            return
+        try:
+            text = self._bytes.decode(self._state.encoding or self._encoding, "replace")
+        except LookupError:
+            text = self._bytes.decode("cp1252", "replace")
+        self._bytes.clear()
+        self._pieces.append(text)

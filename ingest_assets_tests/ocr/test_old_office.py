@@ -1,0 +1,260 @@
+"""Word's, PowerPoint's and Outlook's binary files, and RTF: made by hand, byte by byte."""
+
+# ruff: noqa: E501  # Records are clearer in one line.
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from functools import cache
+
+import compressed_rtf
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest_assets import formats
+from ingest_assets.errors import PermanentError
+from ingest_assets_tests.support.containers import ole_with
+from ingest_assets_tests.support.reading import read
+from ingest_assets_tests.support.scans import encoded, page_image
+
+PICTURE = encoded(page_image(), "PNG")
+
+
+def blip(picture: bytes) -> bytes:
+    """A picture as Office stores it."""
+    return struct.pack("<HHI", 0x6E0, 0xF01E, len(picture) + 17) + bytes(17) + picture
+
+
+def doc(
+    body: str, footnotes: str = "", margins: str = "", *, flags: int = 0, data: bytes = b""
+) -> bytes:
+    """A Word document whose text lies in two pieces: of one byte a character, then of two."""
+    half = len(body) // 2
+    narrow, wide = body[:half].encode("cp1252"), (body[half:] + footnotes + margins).encode("utf-16-le")
+    head = bytearray(2048)
+    struct.pack_into("<HH6xH", head, 0, 0xA5EC, 193, flags)
+    struct.pack_into("<8i", head, 0x4C, len(body), len(footnotes), len(margins), 0, 0, 0, 0, 0)
+    starts = struct.pack("<III", 0, half, len(body) + len(footnotes) + len(margins))
+    pieces = struct.pack("<HIH", 0, 2 * 2048 | 0x4000_0000, 0)
+    pieces += struct.pack("<HIH", 0, 2048 + len(narrow), 0)
+    table = b"\x01\x02\x00\xff\xff\x02" + struct.pack("<I", len(starts + pieces)) + starts + pieces
+    struct.pack_into("<II", head, 0x1A2, 0, len(table))
+    return ole_with({"WordDocument": bytes(head) + narrow + wide, "0Table": table, "Data": data})
+
+
+def test_a_word_document_shows_its_fields_results_tables_notes_and_margins() -> None:
+    body = (
+        'Harbour dues\rsee \x13 HYPERLINK "http://x" \x14the \x13 PAGE \x144\x15th list\x15 '
+        "and \x13 TOC \x15more\rShip\x07Dues\x07\x07Ærø \x0bnon\x1ebreaking\r"
+    )
+    found = read(doc(body, "\x02 A note: čeština\r", "The footer\r"))
+    assert found.mime_type == formats.DOC.mime_type
+    assert found.pages == [
+        "Harbour dues\nsee the 4th list and more\nShip\tDues\nÆrø\nnon-breaking\n\n A note: čeština\n\nThe footer"
+    ]
+    assert found.notes == ()
+
+
+def test_pictures_of_a_word_document_are_pages_or_noted() -> None:
+    assert read(doc("See \x01\r", data=blip(PICTURE))).pages == ["See", None]
+    assert read(doc("See \x01\r")).kinds == {"image_unreadable"}
+
+
+def test_a_word_document_with_a_password_is_encrypted() -> None:
+    with pytest.raises(PermanentError) as caught:
+        read(doc("secret", flags=0x100))
+    assert caught.value.code == "encrypted"
+
+
+def record(kind: int, *inner: bytes, instance: int = 0) -> bytes:
+    """A record of PowerPoint's that holds others."""
+    content = b"".join(inner)
+    return struct.pack("<HHI", 0xF | instance << 4, kind, len(content)) + content
+
+
+def atom(kind: int, content: bytes, instance: int = 0) -> bytes:
+    return struct.pack("<HHI", instance << 4, kind, len(content)) + content
+
+
+def text(words: str) -> bytes:
+    return atom(4000, words.encode("utf-16-le"))
+
+
+def ppt(*, token: int = 0xE391C05F, pictures: bytes = b"") -> bytes:
+    """Two slides, the second shown first, with a master, notes and a comment."""
+    comment = record(
+        12000, atom(4026, "Ada".encode("utf-16-le"), 0), atom(4026, "Check.".encode("utf-16-le"), 1)
+    )
+    tags = record(5000, record(5002, atom(5003, comment)))
+    slide = [atom(1007, bytes(12) + struct.pack("<II", 9, notes) + bytes(4)) for notes in (0, 7)]
+    master = record(
+        1016,
+        record(0xF004, text("Port office")),
+        record(0xF004, atom(3011, b""), text("Click to edit")),
+    )
+    parts = [
+        record(1006, slide[0], record(0xF004, text("Herring"), text("*"))),
+        record(1006, slide[1], record(0xF004, atom(4008, b"Cod")), tags),
+        master,
+        record(1008, record(0xF004, text("Say it slowly."))),
+    ]
+    places, stream = {}, b""
+    for number, part in enumerate(parts, 2):
+        places[number] = len(stream)
+        stream += part
+    entry = [
+        atom(1011, struct.pack("<IIII", number, 0, 0, name) + bytes(4))
+        for number, name in ((2, 1), (3, 2), (4, 9), (5, 7))
+    ]
+    document = record(
+        1000,
+        record(4080, entry[2], instance=1),
+        record(4080, entry[1], text("In the outline"), entry[0]),
+        record(4080, entry[3], instance=2),
+    )
+    places[1] = len(stream)
+    stream += document
+    directory = len(stream)
+    stream += atom(6002, struct.pack("<I5I", 1 | 5 << 20, *(places[number] for number in range(1, 6))))
+    edit = len(stream)
+    stream += atom(4085, struct.pack("<IIIIII", 0, 0, 0, directory, 1, 6))
+    user = atom(4086, struct.pack("<III", 20, token, edit))
+    return ole_with({"PowerPoint Document": stream, "Current User": user, "Pictures": pictures})
+
+
+def test_slides_are_pages_in_the_order_of_the_show() -> None:
+    found = read(ppt(pictures=blip(PICTURE)))
+    assert found.mime_type == formats.PPT.mime_type
+    assert found.pages == [
+        "In the outline\nCod\nCheck.\nPort office\nSay it slowly.",
+        "Herring",
+        None,
+    ]
+    assert found.notes == ()
+
+
+def test_a_presentation_with_a_password_is_encrypted() -> None:
+    with pytest.raises(PermanentError) as caught:
+        read(ppt(token=0xF3D1C4DF))
+    assert caught.value.code == "encrypted"
+
+
+def msg(**bodies: bytes) -> bytes:
+    """A message with recipients, two attachments and a body in the forms that are given."""
+
+    def wide(words: str) -> bytes:
+        return words.encode("utf-16-le")
+
+    def fixed(head: int, *values: tuple[int, bytes]) -> bytes:
+        return bytes(head) + b"".join(
+            struct.pack("<HHI", 3, number, 6) + value.ljust(8, b"\0") for number, value in values
+        )
+
+    ticks = 133_592_028_600_000_000  # 2024-05-03 09:41 UTC
+    streams = {
+        "__properties_version1.0": fixed(
+            32, (0x39, struct.pack("<Q", ticks)), (0x3FFD, struct.pack("<I", 1251))
+        ),
+        "__substg1.0_0037001F": wide("Größe & Prüfung"),
+        "__substg1.0_0C1A001F": wide("Jörg"),
+        "__substg1.0_0C1F001F": wide("/O=EXCHANGE/CN=JOERG"),
+        "__substg1.0_5D01001F": wide("joerg@example.org"),
+        "__recip_version1.0_#00000000/__properties_version1.0": fixed(8, (0xC15, b"\1")),
+        "__recip_version1.0_#00000000/__substg1.0_3001001F": wide("Ben"),
+        "__recip_version1.0_#00000000/__substg1.0_39FE001F": wide("ben@example.org"),
+        "__recip_version1.0_#00000001/__properties_version1.0": fixed(8, (0xC15, b"\2")),
+        "__recip_version1.0_#00000001/__substg1.0_3001001F": wide("carl@example.org"),
+        "__attach_version1.0_#00000000/__substg1.0_3707001F": wide("Vertrag ü.pdf"),
+        **{f"__substg1.0_{name}": content for name, content in bodies.items()},
+    }
+    return ole_with(streams)
+
+
+HEAD = (
+    "From: Jörg <joerg@example.org>\nTo: Ben <ben@example.org>\nCc: carl@example.org\n"
+    "Date: Fri, 03 May 2024 09:41:00 +0000\nSubject: Größe & Prüfung\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"1000001F": "Договор подписан.".encode("utf-16-le")},
+        {"1000001E": "Договор подписан.".encode("cp1251")},
+        {"10130102": '<meta charset="koi8-r"><p>Договор <b>подписан</b>.</p>'.encode("koi8-r")},
+        {
+            "10090102": compressed_rtf.compress(
+                rb"{\rtf1\ansi\ansicpg1251\fromhtml1{\*\htmltag64 <p>}\htmlrtf{\htmlrtf0 "
+                + "".join(f"\\'{byte:02x}" for byte in "Договор подписан.".encode("cp1251")).encode()
+                + rb"}}"
+            )
+        },
+    ],
+    ids=["text", "text of 8 bits", "HTML", "RTF"],
+)
+def test_an_outlook_message_shows_its_headers_and_its_body(form: dict[str, bytes]) -> None:
+    found = read(msg(**form))
+    assert found.mime_type == formats.MSG.mime_type
+    assert found.text == HEAD + "Договор подписан."
+    assert [note.kind for note in found.notes] == ["attachment_unread"]
+    assert "Vertrag ü.pdf" in found.notes[0].sentence
+
+
+def test_a_body_that_cannot_be_unpacked_is_noted() -> None:
+    assert "content_unreadable" in read(msg(**{"10090102": b"no RTF at all, for sure"})).kinds
+
+
+RTF = rb"""{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset204 Arial;}
+{\f2\fcharset128 Mincho;}}{\colortbl;\red0;}{\stylesheet{\s1 Heading;}}{\info{\author Ada}}
+{\header Port office\par}{\*\generator Word;}
+Gr\'fc\'dfe \u8364? \'93quoted\'94 {\f1 \'c4\'ee\'e3\'ee\'e2\'ee\'f0} {\f2\'93\'fa}\par
+{\field{\*\fldinst HYPERLINK "http://x"}{\fldrslt the list}}{\v hidden}{\deleted gone}\line
+Ship\cell Dues\cell\row
+text{\footnote A note.}{\*\annotation A comment.}\par
+{\*\shppict{\pict\pngblip PNG}}{\nonshppict{\pict\wmetafile8 0102}}
+{\shp{\*\shpinst{\shptxt In a box.\par}}}{\object{\*\objdata 0105}{\result Shown}}{\footer Form 7\par}
+\u55357?\u56842?}"""
+
+
+def test_an_rtf_shows_its_text_margins_notes_and_pictures() -> None:
+    found = read(RTF.replace(b"PNG", PICTURE.hex().encode()))
+    assert found.mime_type == formats.RTF.mime_type
+    page, picture = found.pages
+    assert picture is None
+    assert page is not None
+    lines = page.split("\n")
+    assert lines[0] == "Port office"
+    assert lines[1] == "Grüße € “quoted” Договор 日"
+    assert lines[2:4] == ["the list", "Ship\tDues"]
+    for shown in ("A note.", "A comment.", "In a box.", "Shown", "Form 7", "😊"):
+        assert shown in page
+    for not_shown in ("hidden", "gone", "HYPERLINK", "Heading", "Ada", "0105", "Word"):
+        assert not_shown not in page
+    assert found.kinds == {"attachment_unread"}
+
+
+@cache
+def samples() -> list[tuple[bytes, str]]:
+    return [
+        (doc("Harbour dues\r"), formats.DOC.mime_type),
+        (ppt(), formats.PPT.mime_type),
+        (msg(**{"1000001F": b"a\0"}), formats.MSG.mime_type),
+        (RTF, formats.RTF.mime_type),
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_bytes_end_as_text_or_with_a_reason(data: st.DataObject) -> None:
+    whole, kind = data.draw(st.sampled_from(samples()))
+    place = data.draw(st.integers(0, len(whole)))
+    changed = whole[:place] + data.draw(st.binary(max_size=20)) + whole[place + 1 :]
+    with suppress(PermanentError):
+        assert read(changed[: data.draw(st.integers(0, len(whole)))], kind).pages
+    with suppress(PermanentError):
+        assert read(changed, kind).pages
+
+
+def test_braces_nested_without_end_are_read() -> None:
+    assert read(rb"{\rtf1 " + b"{" * 500_000 + b"deep", formats.RTF.mime_type).text == "deep"
