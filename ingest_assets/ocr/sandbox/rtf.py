@@ -139,7 +139,7 @@ class _Reader:
         if self._state.place == "pict" and self._state.picture is not None:
             digits = re.sub(rb"[^0-9a-fA-F]", b"", self._state.picture)
             outer = self._stack[-1].place if self._stack else ""
-            if outer != "pict" and digits:
+            if outer != "pict" and digits and self._state.shown:
                 self._found.pictures.append(bytes.fromhex(digits[: len(digits) & ~1].decode()))
         if self._stack:
             self._state = self._stack.pop()
