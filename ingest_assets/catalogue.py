@@ -94,7 +94,7 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         "unsupported_type": Fault(
             "permanent",
             "The content, whatever the name says, is of no type that is read.",
-            "Convert it to PDF, PNG, JPEG, TIFF, plain text or DOCX.",
+            "Convert it to PDF, or to another type that docs/formats.md lists.",
         ),
     },
     "Runs and stages": {

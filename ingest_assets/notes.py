@@ -107,9 +107,9 @@ KINDS: Mapping[str, Kind] = {
         leaves_out=False,
     ),
     "not_shown": Kind(
-        "The page holds text that a person does not see: outside its edges, or invisible. It was left "
-        "out, or is marked.",
-        "Nothing, unless that text matters to you.",
+        "The document holds what a person does not see: text outside a page's edges, invisible text, "
+        "macros. It was left out, or is marked.",
+        "Nothing, unless that matters to you.",
         leaves_out=False,
     ),
     "no_thumbnail": Kind(

@@ -18,7 +18,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ingest_assets.catalogue import SECTIONS
+from ingest_assets.formats import FORMATS, Format
 from ingest_assets.notes import KINDS
+from ingest_assets.ocr.sandbox.formats import READERS
 from ingest_assets.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -96,9 +98,60 @@ def variable(name: str, field: FieldInfo) -> str:
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"INGEST_{name.upper()}"
 
 
+_FORMATS = """\
+# Types of files
+
+<!-- Made by `make docs` of ingest_assets/formats.py and ingest_assets/ocr/sandbox/formats.py. -->
+
+The type of a file is judged by its content, never by its name. What a reader leaves out it says in a
+note of the kind that stands in brackets; [what the kinds mean](errors.md#notes). Where Textract is
+set, it takes PDF, PNG, JPEG and TIFF; all other types are read on this machine.
+`document_texts.engine_version` has the versions of the programs.
+
+## Read
+"""
+
+_REFUSED = """
+## Refused
+
+The document's error, `unsupported_type`, says which type it is. A file of any other type is refused
+under the name that libmagic's rules have for it.
+"""
+
+
+def formats_page(_: str = "") -> str:
+    """The page `docs/formats.md`."""
+    rows = (
+        (
+            "; ".join(_of_a_kind(format_) for format_ in reader.types),
+            reader.known_by,
+            reader.reads,
+            "; ".join(
+                f"{what} (`{kind}`)" if kind else f"{what} (without a note)"
+                for kind, what in reader.leaves.items()
+            ),
+            reader.programs,
+        )
+        for reader in READERS
+    )
+    table = _table(("type", "recognised by", "what is read", "what is not", "by"), rows)
+    refused = sorted(
+        {_of_a_kind(format_) for format_ in FORMATS.values() if not format_.read},
+        key=lambda name: name.casefold(),
+    )
+    return "\n".join((_FORMATS, table, _REFUSED, *(f"- {name}" for name in refused), ""))
+
+
+def _of_a_kind(format_: Format) -> str:
+    """The name of a type with the end of its files' names, without the article."""
+    name = format_.name.partition(" ")[2] if format_.name.startswith(("a ", "an ")) else format_.name
+    return f"{name} `{format_.extension}`" if format_.extension else name
+
+
 PAGES: dict[Path, Callable[[str], str]] = {
     ROOT / "README.md": readme,
     ROOT / "docs/errors.md": errors_page,
+    ROOT / "docs/formats.md": formats_page,
 }
 
 

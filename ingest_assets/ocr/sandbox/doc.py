@@ -1,8 +1,7 @@
 """DOC: the text of Word's binary documents, with their notes, headers and boxes.
 
 Belongs here: where Word keeps characters ([MS-DOC], 2.4.1). Does not belong here: the file's streams
-(`ole`). Kreuzberg, which reads DOC too, gives the codes of fields as text, and leaves out what stands
-in margins.
+(`ole`).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _WIDER = {
     "ascii": "cp1252",
     "iso2022_jp": "iso2022_jp_3",
 }
-_NEAR = 0.97
+_NEAR = 0.6
 _RARE = ("MacTurkish", "MacIceland", "MacLatin2", "MacCyrillic", "hp-roman8", "cp720", "cp858")
 _UNGUESSED = "cp1252"
 _REPLACEMENT = "\ufffd"

@@ -1,40 +1,207 @@
-"""Which reader opens which type of document.
+"""Which reader opens which type of document, and what it makes of it.
 
-Belongs here: the one place where a MIME type meets its reader. Does not belong here: how a format is
-read, and how the type was found.
+Belongs here: the one place where a type meets its reader; `docs/formats.md` is made of it. Does not
+belong here: how a format is read, and how the type was found (`identification`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from ingest_assets import formats
 from ingest_assets.errors import PermanentError
+from ingest_assets.formats import Format
 from ingest_assets.ocr.sandbox.document import Document
 
-_READERS = {
-    formats.PDF.mime_type: ("pdf.document", "PdfDocument"),
-    **{format_.mime_type: ("images", "ImageDocument") for format_ in formats.PICTURES},
-    formats.TEXT.mime_type: ("plain_text", "read_plain_text"),
-    formats.HTML.mime_type: ("web_page", "read_web_page"),
-    formats.MAIL.mime_type: ("mail", "read_mail"),
-    formats.MBOX.mime_type: ("mail", "read_mailbox"),
-    formats.WEB_ARCHIVE.mime_type: ("mail", "read_web_archive"),
-    formats.DOCX.mime_type: ("docx", "read_docx"),
-    formats.XLSX.mime_type: ("xlsx", "read_xlsx"),
-    formats.DOC.mime_type: ("doc", "read_doc"),
-    formats.PPT.mime_type: ("ppt", "read_ppt"),
-    formats.MSG.mime_type: ("msg", "read_msg"),
-    formats.RTF.mime_type: ("rtf", "read_rtf"),
-    formats.XLS.mime_type: ("xls", "read_xls"),
-    formats.PPTX.mime_type: ("pptx", "read_pptx"),
-    formats.ODT.mime_type: ("open_document", "read_open_document"),
-    formats.ODS.mime_type: ("open_document", "read_open_document"),
-    formats.ODP.mime_type: ("open_document", "read_open_document"),
-    formats.EPUB.mime_type: ("epub", "read_epub"),
-    formats.SVG.mime_type: ("web_page", "read_svg"),
-}
+
+@dataclass(frozen=True)
+class Reader:
+    """What opens documents of some types.
+
+    Attributes:
+        place: module in this package, and function or class in it, with a dot between.
+        known_by: what a file is recognised by as one of the types.
+        reads: what becomes text.
+        leaves: what does not, by the kind of the note that says so; without a note where the kind is
+            empty, because nobody sees it.
+        programs: what it uses besides Python itself.
+    """
+
+    types: tuple[Format, ...]
+    place: str
+    known_by: str
+    reads: str
+    leaves: Mapping[str, str]
+    programs: str = ""
+
+
+_SHEETS = "a page for each sheet: its name, its cells as they show, row by row, and comments"
+_PICTURES = {"image_unreadable": "pictures of other kinds, and those after the hundredth"}
+_FILES = {"attachment_unread": "embedded files of other programs", "not_shown": "macros"}
+_OOXML = "ZIP archive; the content type of the main part"
+_OLE = "OLE file; the names of its streams"
+_OFFICE = {**_PICTURES, **_FILES, "content_unreadable": "damaged parts"}
+
+READERS = (
+    Reader(
+        (formats.PDF,),
+        "pdf.document.PdfDocument",
+        "`%PDF-` in the first kilobyte, or objects and a trailer",
+        "text layers that agree with what the page shows; what else the page shows is recognised; form "
+        "fields, notes",
+        {
+            "unread_ink": "drawings, handwriting",
+            "attachment_unread": "attached files",
+            "form_unread": "XFA forms",
+        },
+        "PDFium, pikepdf, Tesseract",
+    ),
+    Reader(
+        formats.PICTURES,
+        "images.ImageDocument",
+        "first bytes",
+        "print, recognised; each frame of a TIFF or an animation that shows something else is a page",
+        {"unread_ink": "handwriting, drawings", "image_unreadable": "damaged parts of a picture"},
+        "Pillow, libheif (HEIC), Tesseract",
+    ),
+    Reader(
+        (formats.TEXT,),
+        "plain_text.read_plain_text",
+        "nothing but characters, in any encoding; CSV, TSV, Markdown and source code are text",
+        "all of it, as it is; form feeds part pages",
+        {"bytes_replaced": "bytes that are no characters"},
+        "chardet",
+    ),
+    Reader(
+        (formats.HTML,),
+        "web_page.read_web_page",
+        "text that begins with HTML, or with part of a page",
+        "what a browser shows without scripts; pictures within the file are recognised",
+        {**_PICTURES, "": "scripts, styles, hidden parts, and what is not within the file"},
+        "lexbor (selectolax), Tesseract",
+    ),
+    Reader(
+        (formats.SVG,),
+        "web_page.read_svg",
+        "text that begins with an `svg` element",
+        "words; pictures within the file are recognised",
+        {**_PICTURES, "unread_ink": "shapes, where there are no words"},
+        "lexbor (selectolax), Tesseract",
+    ),
+    Reader(
+        (formats.MAIL,),
+        "mail.read_mail",
+        "text that begins with headers of a mail, or with the length that EMLX has before them",
+        "From, Sender, To, Cc, Bcc, Date, Subject, then the body, plain or HTML",
+        {"attachment_unread": "attachments", "content_unreadable": "encrypted or damaged parts"},
+        "lexbor (selectolax), chardet",
+    ),
+    Reader(
+        (formats.MBOX,),
+        "mail.read_mailbox",
+        "text that begins with `From`, an address and a time, then headers",
+        "a page for each mail, as above",
+        {"attachment_unread": "attachments", "content_unreadable": "encrypted or damaged parts"},
+        "lexbor (selectolax), chardet",
+    ),
+    Reader(
+        (formats.MSG,),
+        "msg.read_msg",
+        _OLE,
+        "From, To, Cc, Bcc, Date, Subject, then the body: text, HTML or RTF",
+        {"attachment_unread": "attachments", "content_unreadable": "a body that cannot be unpacked"},
+        "olefile, compressed-rtf, lexbor (selectolax)",
+    ),
+    Reader(
+        (formats.WEB_ARCHIVE,),
+        "mail.read_web_archive",
+        "a mail that a browser wrote",
+        "the page, its frames; its pictures are recognised",
+        _PICTURES,
+        "lexbor (selectolax), Tesseract",
+    ),
+    Reader(
+        (formats.DOCX,),
+        "docx.read_docx",
+        f"{_OOXML}; DOCM and DOTX too",
+        "headers, text with its numbers, tables, boxes, charts, diagrams, equations, notes, comments, "
+        "footers; pictures are recognised",
+        {**_OFFICE, "object_unread": "objects whose text cannot be read"},
+        "defusedxml, Tesseract",
+    ),
+    Reader(
+        (formats.DOC,),
+        "doc.read_doc",
+        _OLE,
+        "text, tables, results of fields, notes, headers, footers, comments, boxes; pictures are "
+        "recognised. Deleted text of tracked changes is read as well",
+        {**_PICTURES, **_FILES},
+        "olefile, Tesseract",
+    ),
+    Reader(
+        (formats.RTF,),
+        "rtf.read_rtf",
+        "`{\\rtf`",
+        "text, tables, notes, headers, footers, comments, boxes; pictures are recognised",
+        {**_PICTURES, "attachment_unread": _FILES["attachment_unread"]},
+        "Tesseract",
+    ),
+    Reader(
+        (formats.ODT, formats.ODS, formats.ODP),
+        "open_document.read_open_document",
+        "ZIP archive; its member `mimetype`",
+        "text, tables, notes, comments, headers, footers, embedded charts and equations; a page for "
+        "each sheet and slide; pictures are recognised. Numbers of lists are not made",
+        {**_OFFICE, "object_unread": "objects of other programs"},
+        "defusedxml, Tesseract",
+    ),
+    Reader(
+        (formats.XLSX,),
+        "xlsx.read_xlsx",
+        f"{_OOXML}; XLSM too",
+        f"{_SHEETS}, headers, footers, boxes, charts, diagrams; pictures are recognised",
+        {**_OFFICE, "page_unreadable": "a damaged sheet from the damage on"},
+        "defusedxml, Tesseract",
+    ),
+    Reader(
+        (formats.XLS,),
+        "xls.read_xls",
+        _OLE,
+        f"{_SHEETS}; boxes on a page of their own",
+        {"object_unread": "charts", "image_unreadable": "pictures", **_FILES},
+        "xlrd, olefile",
+    ),
+    Reader(
+        (formats.PPTX,),
+        "pptx.read_pptx",
+        f"{_OOXML}; PPTM, PPSX and POTX too",
+        "a page for each slide: its text, tables, charts, diagrams, what stands behind it (once), the "
+        "speaker's notes, comments; pictures are recognised",
+        {**_OFFICE, "object_unread": "films and sounds", "page_unreadable": "lost and damaged slides"},
+        "defusedxml, Tesseract",
+    ),
+    Reader(
+        (formats.PPT,),
+        "ppt.read_ppt",
+        _OLE,
+        "a page for each slide: its text, what stands behind it (once), the speaker's notes, comments; "
+        "pictures are recognised",
+        {**_PICTURES, **_FILES},
+        "olefile, Tesseract",
+    ),
+    Reader(
+        (formats.EPUB,),
+        "epub.read_epub",
+        "ZIP archive; its member `mimetype`",
+        "a page for each part, in the order of reading; pictures are recognised",
+        {**_PICTURES, "content_unreadable": "damaged parts"},
+        "defusedxml, lexbor (selectolax), Tesseract",
+    ),
+)
+_BY_TYPE = {format_.mime_type: reader for reader in READERS for format_ in reader.types}
 
 
 def open_document(path: Path, mime_type: str) -> Document:
@@ -44,9 +211,9 @@ def open_document(path: Path, mime_type: str) -> Document:
         PermanentError: `unsupported_type`, `corrupt_document`, `encrypted`, `no_pages`, and what
             else the format finds.
     """
-    if mime_type not in _READERS:
+    if mime_type not in _BY_TYPE:
         raise PermanentError("unsupported_type", f"Documents of type {mime_type} cannot be read.")
     # Imported when needed: a worker that reads PDFs only never loads an XML parser.
-    module, reader = _READERS[mime_type]
-    opened: Document = getattr(import_module(f"ingest_assets.ocr.sandbox.{module}"), reader)(path)
+    module, _, function = _BY_TYPE[mime_type].place.rpartition(".")
+    opened: Document = getattr(import_module(f"ingest_assets.ocr.sandbox.{module}"), function)(path)
     return opened

@@ -1,7 +1,6 @@
 """PPT: what the slides of PowerPoint's binary presentations show, and their notes.
 
-Belongs here: its records ([MS-PPT]). Does not belong here: the file's streams (`ole`). Kreuzberg, which
-reads PPT too, gives the master's "Click to edit" as text, and leaves out what stands on many slides.
+Belongs here: its records ([MS-PPT]). Does not belong here: the file's streams (`ole`).
 """
 
 from __future__ import annotations

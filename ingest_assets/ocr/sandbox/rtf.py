@@ -1,7 +1,6 @@
 """RTF: its text, with margins, notes and pictures.
 
-Belongs here: RTF 1.9.1. Does not belong here: pages. Striprtf and kreuzberg leave out headers, footers,
-notes, comments and pictures without a word.
+Belongs here: RTF 1.9.1. Does not belong here: pages.
 """
 
 from __future__ import annotations
