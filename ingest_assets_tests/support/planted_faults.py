@@ -51,11 +51,10 @@ FAULTS = (
         '        mime_type="text/plain", metadata={})\n',
     ),
     Fault(
-        "G2: a file whose name was seen in another directory is passed over",
-        "stages/discovery.py",
-        "    settled = list(_seen_again(new, first_look + second_look_seconds))\n",
-        "    settled = list(_seen_again(new, first_look + second_look_seconds))\n"
-        "    settled = list({os.path.basename(one.path): one for one in settled}.values())\n",
+        "G2: two files of one name are taken for one source",
+        "store/names.py",
+        '    sighting = f"{source_uri}\\n{size_bytes}\\n{source_version}".encode()\n',
+        "    sighting = stem.encode()\n",
     ),
     Fault(
         "G3: what S3 holds is not compared with what was registered",
