@@ -90,9 +90,21 @@ def running_services(directory: Path) -> Iterator[Services]:
     stack = Stack(settings, "services", print)
     stack.start()
     try:
-        yield Services(settings, make_storage(settings))
+        services = Services(settings, make_storage(settings))
+        _do_not_wait_for_the_disk(services)
+        yield services
     finally:
         stack.stop()
+
+
+def _do_not_wait_for_the_disk(services: Services) -> None:
+    """Let Postgres commit without the disk: tests kill processes, which the system's cache outlives."""
+    with closing(psycopg2.connect(services.environment["INGEST_DATABASE_URL"])) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            cursor.execute(f"ALTER SYSTEM SET {setting} = off")
+        cursor.execute("SELECT pg_reload_conf()")
 
 
 @contextmanager
