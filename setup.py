@@ -53,6 +53,8 @@ setup(
         "olefile>=0.47",
         "compressed-rtf>=1.0.6",
         "xlrd>=2.0.1",
+        # Archives of the type 7z; the others are opened by Python itself.
+        "py7zr>=1.0,<2",
         # What is refused is named by libmagic's rules. It has no wheel for Python 3.10 on macOS.
         'pure-magic-rs>=0.5; sys_platform != "darwin" or python_version >= "3.11"',
         # Chunks and entities.

@@ -97,6 +97,28 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "Convert it to PDF, or to another type that docs/formats.md lists.",
         ),
     },
+    "Parts of documents": {
+        "part_damaged": Fault(
+            "permanent",
+            "The part is damaged inside its container, or packed in a way that is not known.",
+            "Take it out with the program that made the container, and ingest it.",
+        ),
+        "part_missing": Fault(
+            "permanent",
+            "The document that held the part is unpacked in another way now.",
+            "Look at the parts that the document has now; leave this one.",
+        ),
+        "part_too_large": Fault(
+            "permanent",
+            "The part, or all parts of its container together, unpack to more bytes than are taken.",
+            "Unpack the container yourself, and ingest the part.",
+        ),
+        "unpack_failed": Fault(
+            "permanent",
+            "What is inside the document could not be taken out.",
+            "Take the files out with the program that made it, and ingest them.",
+        ),
+    },
     "Runs and stages": {
         "abandoned": Fault(
             "transient",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class Format:
         extension: the usual end of its files' names.
         read: whether its text is read; a file of any other type is refused, with its type named.
         local: whether it is read here even where Textract is set, which does not take it.
+        holds: whether documents are inside it, which become documents of their own. `perhaps`: its
+            reader notes where it does. `always`: it is looked into. `only`: it is nothing else; its
+            text is the list of what it holds.
     """
 
     mime_type: str
@@ -27,20 +31,28 @@ class Format:
     extension: str = ""
     read: bool = False
     local: bool = False
+    holds: Literal["never", "perhaps", "always", "only"] = "never"
 
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
 
-PDF = Format("application/pdf", "a PDF document", ".pdf", read=True)
+PDF = Format("application/pdf", "a PDF document", ".pdf", read=True, holds="perhaps")
 PNG = Format("image/png", "a PNG image", ".png", read=True)
 JPEG = Format("image/jpeg", "a JPEG image", ".jpg", read=True)
 TIFF = Format("image/tiff", "a TIFF image", ".tif", read=True)
 TEXT = Format("text/plain", "plain text", ".txt", read=True, local=True)
 HTML = Format("text/html", "a web page", ".html", read=True, local=True)
-MAIL = Format("message/rfc822", "an e-mail message", ".eml", read=True, local=True)
-MBOX = Format("application/mbox", "a mailbox", ".mbox", read=True, local=True)
-DOCX = Format(f"{_OFFICE}wordprocessingml.document", "a DOCX document", ".docx", read=True, local=True)
+MAIL = Format("message/rfc822", "an e-mail message", ".eml", read=True, local=True, holds="always")
+MBOX = Format("application/mbox", "a mailbox", ".mbox", read=True, local=True, holds="only")
+DOCX = Format(
+    f"{_OFFICE}wordprocessingml.document",
+    "a DOCX document",
+    ".docx",
+    read=True,
+    local=True,
+    holds="perhaps",
+)
 
 RTF = Format("text/rtf", "an RTF document", ".rtf", read=True, local=True)
 POSTSCRIPT = Format("application/postscript", "a PostScript document", ".ps")
@@ -91,7 +103,16 @@ EPUB = Format("application/epub+zip", "an EPUB book", ".epub", read=True, local=
 IWORK = Format("application/vnd.apple.iwork", "a Pages, Numbers or Keynote document", ".pages")
 JAR = Format("application/java-archive", "a Java archive", ".jar")
 APK = Format("application/vnd.android.package-archive", "an Android package", ".apk")
-ZIP = Format("application/zip", "a ZIP archive", ".zip")
+
+ZIP = Format("application/zip", "a ZIP archive", ".zip", read=True, local=True, holds="only")
+SEVEN_ZIP = Format(
+    "application/x-7z-compressed", "a 7z archive", ".7z", read=True, local=True, holds="only"
+)
+TAR = Format("application/x-tar", "a TAR archive", ".tar", read=True, local=True, holds="only")
+GZIP = Format("application/gzip", "a gzip archive", ".gz", read=True, local=True, holds="only")
+BZIP2 = Format("application/x-bzip2", "a bzip2 archive", ".bz2", read=True, local=True, holds="only")
+XZ = Format("application/x-xz", "an xz archive", ".xz", read=True, local=True, holds="only")
+PKCS7 = Format("application/pkcs7-mime", "a signed or encrypted message (PKCS #7, S/MIME)", ".p7m")
 
 DOC = Format(
     "application/msword", "a Word document of the old kind (DOC)", ".doc", read=True, local=True
@@ -127,7 +148,8 @@ FORMATS: Mapping[str, Format] = {
         *(PDF, TEXT, HTML, MAIL, MBOX, DOCX),
         *PICTURES,
         *(RTF, POSTSCRIPT, SVG, WEB_ARCHIVE, PGP_MESSAGE),
-        *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, EPUB, IWORK, JAR, APK, ZIP),
+        *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, EPUB, IWORK, JAR, APK),
+        *(ZIP, SEVEN_ZIP, TAR, GZIP, BZIP2, XZ, PKCS7),
         *(DOC, XLS, PPT, MSG, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),
         Format("image/jxl", "a JPEG XL image", ".jxl"),
         Format("image/x-canon-cr2", "a raw photograph of a Canon camera", ".cr2"),
@@ -158,14 +180,11 @@ FORMATS: Mapping[str, Format] = {
         Format("video/x-matroska", "a Matroska video", ".mkv"),
         Format("video/x-ms-asf", "a Windows Media file", ".wmv"),
         Format("video/x-msvideo", "an AVI video", ".avi"),
-        Format("application/gzip", "a gzip archive", ".gz"),
         Format("application/vnd.debian.binary-package", "a Debian package", ".deb"),
         Format("application/vnd.ms-cab-compressed", "a CAB archive", ".cab"),
         Format("application/vnd.rar", "a RAR archive", ".rar"),
-        Format("application/x-7z-compressed", "a 7z archive", ".7z"),
         Format("application/x-archive", "an ar archive", ".a"),
         Format("application/x-arj", "an ARJ archive", ".arj"),
-        Format("application/x-bzip2", "a bzip2 archive", ".bz2"),
         Format("application/x-compress", "a compress archive", ".Z"),
         Format("application/x-cpio", "a cpio archive", ".cpio"),
         Format("application/x-iso9660-image", "an image of a CD or DVD", ".iso"),
@@ -173,8 +192,6 @@ FORMATS: Mapping[str, Format] = {
         Format("application/x-lzh-compressed", "an LZH archive", ".lzh"),
         Format("application/x-lzma", "an LZMA archive", ".lzma"),
         Format("application/x-rpm", "an RPM package", ".rpm"),
-        Format("application/x-tar", "a TAR archive", ".tar"),
-        Format("application/x-xz", "an xz archive", ".xz"),
         Format("application/zstd", "a Zstandard archive", ".zst"),
         Format("application/onenote", "a OneNote section", ".one"),
         Format("application/vnd.apache.parquet", "a Parquet table", ".parquet"),

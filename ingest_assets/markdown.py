@@ -7,10 +7,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 # Markdown lets a backslash stand before any of them.
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _BREAKS_A_CELL = re.compile(r"[|`<>\[\]\s]+")
+
+
+class Link(NamedTuple):
+    """A link in a cell of a table.
+
+    Attributes:
+        address: of a page; relative to Dagit's where it begins with a slash.
+    """
+
+    text: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"[{_cell(self.text)}]({self.address})"
+
+
+def partition_link(partition_key: str, text: str = "") -> Link:
+    """A link to what Dagit shows of a document's partition."""
+    return Link(
+        text or partition_key, f"/assets/document_row?view=partitions&partition={partition_key}"
+    )
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -42,4 +64,6 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, Link):
+        return str(value)
     return _BREAKS_A_CELL.sub(" ", "" if value is None else str(value)).strip()

@@ -77,6 +77,19 @@ KINDS: Mapping[str, Kind] = {
         "The document holds files that were not read as part of it.",
         "Take the files out and ingest them.",
     ),
+    "parts_left_out": Kind(
+        "Not all that is inside the document became a document of its own, because a limit on depth, "
+        "number or bytes was reached.",
+        "Unpack it yourself, and ingest what matters of it.",
+    ),
+    "parts_unread": Kind(
+        "What is inside the document could not be taken out.",
+        "Take the files out with the program that made it, and ingest them.",
+    ),
+    "container_damaged": Kind(
+        "The archive is damaged: what stands before the damaged place was taken out.",
+        "Get a whole copy; it is found as a new source.",
+    ),
     "object_unread": Kind(
         "The document holds an embedded object (a chart, an equation, another program's data) whose "
         "text could not be read.",

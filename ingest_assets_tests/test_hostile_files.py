@@ -73,6 +73,7 @@ def ends_as_it_should(pipeline: Pipeline, names: Iterable[str | bytes]) -> None:
         pipeline.put(name, content)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run_all(pipeline)
+    pipeline.ingest()  # What is inside some of them.
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     rows = pipeline.rows("""
         SELECT progress.*, source_uri,

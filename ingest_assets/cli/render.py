@@ -336,12 +336,43 @@ def history(found: History, dagit: str) -> RenderableType:
             _whole(seen.source_uri),
             f" ({seen.size_bytes:,} bytes).",
         ),
+        *(
+            [
+                Paragraph(
+                    "It is part of ",
+                    _name(seen.container_name or ""),
+                    f" (partition {seen.container_key}).",
+                )
+            ]
+            if seen.container_key
+            else []
+        ),
         *_document(found),
+        *_inner(found),
         "",
         *_attempts(found.attempts, found.sighting.now, dagit),
         "",
         Paragraph(("What happens next: ", _HEADING), _clean(found.next_step)),
     )
+
+
+def _inner(found: History) -> Iterator[RenderableType]:
+    """The documents inside it, as a tree."""
+    if not found.inner:
+        return
+    yield Paragraph(f"Inside it: {_count(found.inner_count, 'document')}.")
+    for part in found.inner:
+        why = f": {part.error_message}" if part.error_message else ""
+        yield Paragraph(
+            _whole(part.part_path),
+            " ",
+            (part.state.replace("_", " "), _STATES[part.state]),
+            _clean(why),
+            f" (partition {part.partition_key})",
+            indent=2 * part.depth,
+        )
+    if found.inner_count > len(found.inner):
+        yield Paragraph(f"… and {found.inner_count - len(found.inner):,} more.", indent=2)
 
 
 def _document(found: History) -> Iterator[RenderableType]:
@@ -487,6 +518,8 @@ def _passage(passage: Passage) -> Iterator[RenderableType]:
         (str(passage.document_uuid), _ID),
         ")",
     )
+    if passage.attached_to:
+        yield Paragraph("attached to ", ", ".join(map(_clean, passage.attached_to)), indent=4)
     snippet = re.split("(«[^»]*»)", _clean(passage.snippet))
     yield Paragraph(*((part, _WARN) if part.startswith("«") else part for part in snippet), indent=4)
 

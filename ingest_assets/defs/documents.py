@@ -79,7 +79,8 @@ SPECS = (
         deps=[document_object.NAME],
         description="The document's text, page by page: its own text layer where that is good, "
         "recognised where it is not. Read from S3. A document without readable text is green and "
-        "says `no_text`.",
+        "says `no_text`. What is inside it (attachments, members of archives, embedded files) becomes "
+        "partitions of its own.",
         kinds={"postgres", "python"},
         code_version=document_text.CODE_VERSION,
     ),
@@ -158,6 +159,7 @@ def document_assets(
             extraction.chunker(),
             extraction.get(),
             input_files.max_file_bytes,
+            documents_per_run=input_files.max_documents_per_run,
             read_again=_read_again(context.run.tags.get(READ_AGAIN_TAG)),
         )
         stages = [key.to_user_string() for key in context.selected_asset_keys]

@@ -26,12 +26,29 @@ _SIGNATURES = {
     b"{\\rtf": formats.RTF,
     b"%!PS": formats.POSTSCRIPT,
     b"-----BEGIN PGP MESSAGE-----": formats.PGP_MESSAGE,
+    b"7z\xbc\xaf\x27\x1c": formats.SEVEN_ZIP,
+    b"\x1f\x8b\x08": formats.GZIP,
+    b"\xfd7zXZ\0": formats.XZ,
 }
+# Behind "BZh" and the level stands the mark of the first block, or that of the end.
+_BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
+_TAR = re.compile(rb".{257}ustar", re.DOTALL)
+# Of the content of a PKCS #7 message, in DER: OBJECT IDENTIFIER 1.2.840.113549.1.7, RFC 5652, 3.
+_PKCS7 = re.compile(
+    rb"0[\x80-\x84].{0,4}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07[\x01-\x06]", re.DOTALL
+)
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*){0,20}\d+\s+\d+\s")
 _PDF_OBJECT = re.compile(rb"\d\s+\d+\s+obj\b")
 # A file that begins so is one even if nothing else of a PDF is left in it: better a document that fails
 # as damaged than one that is green with its bytes as text.
 _PDF_HEADER = re.compile(rb"%PDF-\d\.\d\s")
+_PATTERNS = (
+    (_PDF_HEADER, formats.PDF),
+    (_NETPBM, formats.NETPBM),
+    (_BZIP2, formats.BZIP2),
+    (_PKCS7, formats.PKCS7),
+    (_TAR, formats.TAR),
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .()/+-]{2,59}")
 # A zip archive may stand behind other bytes: a program that unpacks it, or what a server sent before.
 _ZIP_WITHIN_BYTES = 4096
@@ -52,13 +69,11 @@ def _by_signature(sample: Sample) -> Format | None:
     for signature, found in _SIGNATURES.items():
         if head.startswith(signature):
             return found
-    if _PDF_HEADER.match(head):
-        return formats.PDF
     if head.startswith(containers.OLE_SIGNATURE):
         return containers.ole_format(sample)
     if head.startswith(containers.ZIP_SIGNATURES):
         return containers.zip_format(sample)
-    return formats.NETPBM if _NETPBM.match(head) else None
+    return next((found for pattern, found in _PATTERNS if pattern.match(head)), None)
 
 
 def _by_content(sample: Sample) -> Format:

@@ -6,9 +6,11 @@ anything that one engine alone needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, Protocol
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from ingest_assets.notes import Note
@@ -23,6 +25,7 @@ class StoredObject:
         size_bytes: size of the object in bytes.
         mime_type: type that was found from the content, not from the file's name.
         download: writes the whole object to an open binary file, in blocks.
+        file_name: the original file's; what is packed alone is called after it.
     """
 
     document_uuid: UUID
@@ -31,6 +34,7 @@ class StoredObject:
     size_bytes: int
     mime_type: str
     download: Callable[[BinaryIO], None]
+    file_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,49 @@ class Recognition:
     thumbnail: bytes | None = None
 
 
+class Problem(NamedTuple):
+    """Why a part cannot be taken out.
+
+    Attributes:
+        code: one of `catalogue.FAULTS`.
+    """
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One document inside another: an attachment, a member of an archive, an embedded file.
+
+    Attributes:
+        path: where it is inside, for a person; no two parts of a document have the same.
+        size_bytes: 0 where it could not be taken out.
+        problem: why it could not be taken out.
+        file: where it lies while it is used; None where it could not be taken out.
+    """
+
+    path: str
+    size_bytes: int
+    problem: Problem | None
+    file: Path | None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is inside a document.
+
+    Attributes:
+        parts: in the order of the file, the same each time.
+        notes: what a person should know, above all what was left out.
+        message: the headers of a mail, by the names of the columns of `messages`; None of other types.
+    """
+
+    parts: Sequence[Part]
+    notes: Sequence[Note] = ()
+    message: Mapping[str, Any] | None = None
+
+
 class OcrEngine(Protocol):
     """Reads documents. Safe to call from several threads at once.
 
@@ -88,6 +135,13 @@ class OcrEngine(Protocol):
 
     def recognise(self, document: StoredObject) -> Recognition:
         """Read all pages of one document."""
+        ...
+
+    def contents(self, document: StoredObject) -> AbstractContextManager[Contents]:
+        """Take out what is inside a document; the files are there as long as the block lasts.
+
+        Raises as `recognise` does. One part that cannot be taken out is no error: it says so itself.
+        """
         ...
 
     def reads_as(self, mime_type: str) -> tuple[str, str]:

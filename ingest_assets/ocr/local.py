@@ -10,7 +10,7 @@ import base64
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from ingest_assets.errors import (
 )
 from ingest_assets.failpoints import failpoint
 from ingest_assets.notes import Note
-from ingest_assets.ocr.engine import Page, Recognition, StoredObject
+from ingest_assets.ocr.engine import Contents, Page, Recognition, StoredObject
 from ingest_assets.ocr.languages import describe, find_languages
+from ingest_assets.ocr.unpacking import Unpacker
 from ingest_assets.scratch import Scratch
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, WorkerPool
@@ -109,6 +110,7 @@ class LocalEngine:
         with room_on_disk():
             self._scratch = Scratch(scratch)
         self._pool = self.start_pool(workers, limits or Limits())
+        self._unpacker = Unpacker(self._pool, self.scratch_folder, room_on_disk)
         try:
             self._pool.submit("versions", languages=self._languages).result()
         except BaseException:
@@ -141,6 +143,10 @@ class LocalEngine:
                 notes=tuple(reading.notes),
                 thumbnail=thumbnail,
             )
+
+    def contents(self, document: StoredObject) -> AbstractContextManager[Contents]:
+        """Take out what is inside a document; see `OcrEngine` and `Unpacker`."""
+        return self._unpacker.contents(document)
 
     def reads_as(self, mime_type: str) -> tuple[str, str]:
         """Return its name and version: it reads all types."""

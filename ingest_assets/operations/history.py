@@ -22,6 +22,7 @@ from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
 
 LISTED = 20
+INNER_LISTED = 100
 
 
 class Sighting(NamedTuple):
@@ -29,6 +30,8 @@ class Sighting(NamedTuple):
 
     Attributes:
         state: a state of `document_progress`.
+        container_key: of a part, the partition of the document that holds it; `container_name` is that
+            document's file name.
         document_uuid: None until the sighting is registered.
         latest_stage: the stage of its latest attempt; None before the first. The times after it are
             those of that attempt.
@@ -40,6 +43,8 @@ class Sighting(NamedTuple):
     state: str
     kind: str
     source_uri: str
+    container_key: str | None
+    container_name: str | None
     size_bytes: int
     discovered_at: datetime
     document_uuid: UUID | None
@@ -102,6 +107,21 @@ class OtherSighting(NamedTuple):
     source_uri: str
 
 
+class Inner(NamedTuple):
+    """A document inside the document, at whatever depth.
+
+    Attributes:
+        depth: 1 for what lies in the document itself.
+        error_message: why it has no result, where it has none.
+    """
+
+    depth: int
+    partition_key: str
+    part_path: str
+    state: str
+    error_message: str | None
+
+
 class Attempt(NamedTuple):
     """One row of `stage_attempts`."""
 
@@ -148,6 +168,8 @@ class History:
         document: None until the sighting is registered, or if the document's row is gone.
         other_sightings: the first twenty files and objects with the same bytes.
         other_sightings_count: how many there are.
+        inner: the first documents that lie inside it, each behind its container, at most a hundred.
+        inner_count: how many there are.
         attempts: in the order in which they began.
         next_step: what happens next, or what a person has to do, in a sentence.
     """
@@ -156,6 +178,8 @@ class History:
     document: Document | None
     other_sightings: Sequence[OtherSighting]
     other_sightings_count: int
+    inner: Sequence[Inner]
+    inner_count: int
     notes: Sequence[Note]
     textract_jobs: Sequence[Job]
     attempts: Sequence[Attempt]
@@ -246,12 +270,15 @@ def _history(partition_key: str, rules: RetryRules, connection: Connection) -> H
     sighting = Sighting(
         *connection.execute(
             text("""
-                SELECT partition_key, progress.original_file_name, state, kind, source_uri, size_bytes,
+                SELECT source.partition_key, progress.original_file_name, state, kind, source_uri,
+                       container.partition_key, container.original_file_name, size_bytes,
                        progress.discovered_at, progress.document_uuid, latest_stage, heartbeat_at,
                        finished_at, now()
                 FROM ingest.document_progress AS progress
                 JOIN ingest.document_sources AS source USING (partition_key)
-                WHERE partition_key = :key
+                LEFT JOIN ingest.source_documents AS container
+                    ON container.document_uuid = source.parent_uuid
+                WHERE source.partition_key = :key
             """),
             {"key": partition_key},
         ).one()
@@ -266,11 +293,13 @@ def _history(partition_key: str, rules: RetryRules, connection: Connection) -> H
     document: Document | None = None
     others: Sequence[OtherSighting] = ()
     notes: Sequence[Note] = ()
+    inner: Sequence[Inner] = ()
     jobs: Sequence[Job] = ()
-    count = 0
+    count = inner_count = 0
     if sighting.document_uuid:
         document = _document(sighting.document_uuid, connection)
         others, count = _other_sightings(sighting, connection)
+        inner, inner_count = _inner(sighting.document_uuid, connection)
         notes = _notes(sighting.document_uuid, connection)
         jobs = _textract_jobs(sighting.document_uuid, connection)
     return History(
@@ -278,6 +307,8 @@ def _history(partition_key: str, rules: RetryRules, connection: Connection) -> H
         document=document,
         other_sightings=others,
         other_sightings_count=count,
+        inner=inner,
+        inner_count=inner_count,
         notes=notes,
         textract_jobs=jobs,
         attempts=[Attempt(*row) for row in attempts],
@@ -317,6 +348,32 @@ def _other_sightings(sighting: Sighting, connection: Connection) -> tuple[Sequen
     ).all()
     others = [OtherSighting(row.partition_key, row.source_uri) for row in rows]
     return others, rows[0].total if rows else 0
+
+
+def _inner(document_uuid: UUID, connection: Connection) -> tuple[Sequence[Inner], int]:
+    """What lies inside a document; an archive that holds itself is not followed again."""
+    rows = connection.execute(
+        text(f"""
+            WITH RECURSIVE inside AS (
+                SELECT source.partition_key, source.part_path, source.document_uuid, 1 AS depth,
+                       ARRAY[source.sequence_number] AS place,
+                       ARRAY[CAST(:uuid AS uuid)] AS above
+                FROM ingest.document_sources AS source WHERE source.parent_uuid = :uuid
+                UNION ALL
+                SELECT source.partition_key, source.part_path, source.document_uuid, inside.depth + 1,
+                       inside.place || source.sequence_number, inside.above || inside.document_uuid
+                FROM inside
+                JOIN ingest.document_sources AS source ON source.parent_uuid = inside.document_uuid
+                WHERE inside.document_uuid <> ALL(inside.above)
+            ), counted AS (
+                SELECT *, count(*) OVER () AS total FROM inside ORDER BY place LIMIT {INNER_LISTED}
+            )
+            SELECT depth, partition_key, part_path, state, error_message, total
+            FROM counted JOIN ingest.document_progress USING (partition_key) ORDER BY place
+        """),  # noqa: S608 - a constant of this module
+        {"uuid": document_uuid},
+    ).all()
+    return [Inner(*row[:-1]) for row in rows], rows[0].total if rows else 0
 
 
 def _notes(document_uuid: UUID, connection: Connection) -> list[Note]:

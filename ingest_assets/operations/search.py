@@ -7,8 +7,8 @@ they rank, which stands in the migration that makes them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,17 @@ from ingest_assets.store.database import Database
 RANKED = 20_000
 
 
+_HOLDERS_NAMED = 3
+_HOLDERS = """
+    SELECT part.document_uuid,
+           array_agg(DISTINCT container.original_file_name ORDER BY container.original_file_name)
+    FROM ingest.document_sources AS part
+    JOIN ingest.source_documents AS container ON container.document_uuid = part.parent_uuid
+    WHERE part.document_uuid = ANY(:uuids)
+    GROUP BY part.document_uuid
+"""
+
+
 @dataclass(frozen=True)
 class Passage:
     """One chunk that matches, or one document of which no single chunk has all the words.
@@ -29,6 +40,7 @@ class Passage:
         page_start: first page of the chunk, from 1; `page_end` is its last.
         rank: 0 to 1; ranks of two searches cannot be compared.
         snippet: an excerpt of the text in which each match stands between « and ».
+        attached_to: file names of documents that hold this one, at most three, in alphabetical order.
     """
 
     document_uuid: UUID
@@ -38,6 +50,7 @@ class Passage:
     page_end: int | None
     rank: float
     snippet: str
+    attached_to: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -82,5 +95,11 @@ def search(database: Database, words: str, top: int = 10) -> Found:
                 """),
                 parameters,
             ).all()
-    passages = [Passage(*row[:-1]) for row in rows]
+        holders: Mapping[UUID, Sequence[str]] = dict(
+            connection.execute(text(_HOLDERS), {"uuids": [row.document_uuid for row in rows]}).all()
+        )
+    passages = [
+        replace(Passage(*row[:-1]), attached_to=holders.get(row.document_uuid, ())[:_HOLDERS_NAMED])
+        for row in rows
+    ]
     return Found(passages, rows[0].matches if rows else 0)

@@ -61,6 +61,7 @@ class Status:
 
     Attributes:
         total: all sources.
+        parts: how many of them are inside documents: attachments, members of archives, embedded files.
         queued: no outcome yet; a file waits for a run, an upload for a backfill.
         working: no outcome yet, and a run works on it.
         stalled: no outcome yet, and the run that worked on it has written no heartbeat for a minute.
@@ -75,6 +76,7 @@ class Status:
     """
 
     total: int
+    parts: int
     queued: int
     working: int
     stalled: int
@@ -94,6 +96,8 @@ class Status:
     def __str__(self) -> str:
         """One line: what is done, what went wrong, how long the rest takes."""
         parts = [f"{self.total - self.unfinished:,} of {self.total:,} documents done"]
+        if self.parts:
+            parts.append(f"{self.parts:,} of them inside others")
         parts += [
             f"{self.by_state[state]:,} {state}"
             for state in ("no_text", "duplicate", "failed", "rejected")
@@ -148,6 +152,9 @@ def read_status(database: Database) -> Status:
             """),
             {"latest": _LATEST_FAILURES},
         )
+        parts: int = reader.execute(
+            text("SELECT count(*) FROM ingest.document_sources WHERE parent_uuid IS NOT NULL")
+        ).scalar_one()
         notes = left_out(reader, most=0)
         latest_failures = [FailedDocument(**row._mapping) for row in failures]
     by_state = dict.fromkeys(STATES, 0)
@@ -160,6 +167,7 @@ def read_status(database: Database) -> Status:
     eta = round(60 * unfinished / rate) if rate else None
     return Status(
         total=sum(by_state.values()),
+        parts=parts,
         queued=unfinished - working - stalled,
         working=working,
         stalled=stalled,

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from ingest_assets.errors import PermanentError, TransientError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.stages import document_row
-from ingest_assets.stages.source import open_source, source_object
+from ingest_assets.stages.source import Containers, open_source, source_object
 from ingest_assets.stages.stage import Document, Known, Result, Services, Source, known_document
 from ingest_assets.store.names import metadata_value
 from ingest_assets.store.object_store import Copied, ObjectHead, ObjectStore
@@ -65,7 +65,12 @@ def work(source: Source, services: Services, known: Known) -> Stored:
     """Store the document's bytes, unless S3 holds them, and verify them."""
     document = known_document(source, services, known)
     head, already_stored = store(
-        source, document, services.objects, services.input_dir, is_new=known.is_new
+        source,
+        document,
+        services.objects,
+        services.input_dir,
+        is_new=known.is_new,
+        containers=Containers.of(services),
     )
     return Stored(source, document, head, already_stored, services.objects.uri(document.s3_key), known)
 
@@ -88,6 +93,7 @@ def store(
     input_dir: Path,
     *,
     is_new: bool = False,
+    containers: Containers | None = None,
 ) -> tuple[ObjectHead, bool]:
     """Store the source's bytes under the document's key, unless S3 holds them, and verify them.
 
@@ -96,6 +102,7 @@ def store(
     Args:
         is_new: whether this run registered the document, so that S3 cannot hold it yet and is not
             asked.
+        containers: what opens a source that is part of a document.
 
     Returns:
         The verified object, and whether S3 held it before.
@@ -103,7 +110,7 @@ def store(
     head = None if is_new else objects.head(document.s3_key)
     already_stored = head is not None
     if head is None:
-        head = _upload(source, document, objects, input_dir)
+        head = _upload(source, document, objects, input_dir, containers)
     elif source.kind == "s3":
         # The object may be a copy, and some endpoints give a copy the original's checksum unread.
         head = replace(head, sha256=None)
@@ -135,7 +142,13 @@ def _how(already_stored: bool, source: Source) -> str:
     return f"copied from {source.source_uri}, verified" if source.kind == "s3" else "now, verified"
 
 
-def _upload(source: Source, document: Document, objects: ObjectStore, input_dir: Path) -> ObjectHead:
+def _upload(
+    source: Source,
+    document: Document,
+    objects: ObjectStore,
+    input_dir: Path,
+    containers: Containers | None,
+) -> ObjectHead:
     failpoint("object.storing")
     copied: Copied | None = None
     metadata = _metadata(source, document)
@@ -150,7 +163,7 @@ def _upload(source: Source, document: Document, objects: ObjectStore, input_dir:
                 metadata=metadata,
             )
     else:
-        with open_source(source, objects, input_dir) as file:
+        with open_source(source, objects, input_dir, containers) as file:
             objects.put_new(
                 document.s3_key,
                 file,
@@ -177,8 +190,15 @@ def _metadata(source: Source, document: Document) -> dict[str, str]:
         "partition-key": source.partition_key,
         "source-version": source.source_version,
     }
-    # Everything but the URI takes at most 1.8 KB: each of a name's 255 bytes becomes at most six.
-    whole = {**metadata, "source-uri": source.source_uri}
+    if source.part_path is None:
+        uri = source.source_uri
+    else:
+        uri = metadata_value(source.source_uri)
+        metadata["parent-uuid"] = str(source.parent_uuid)
+        metadata["part-path"] = metadata_value(source.part_path)
+    # Everything but the URI takes at most 1.8 KB: each of a name's 255 bytes becomes at most six, of a
+    # part's 250 at most three.
+    whole = {**metadata, "source-uri": uri}
     return whole if sum(map(len, (*whole, *whole.values()))) <= _MOST_METADATA else metadata
 
 

@@ -5,6 +5,7 @@ Reads the source once. A source with the content of a known document stands for 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -16,16 +17,19 @@ from ingest_assets import formats
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.formats import Format
+from ingest_assets.markdown import partition_link
 from ingest_assets.stages.content import Content, examine
-from ingest_assets.stages.source import open_source
+from ingest_assets.stages.source import Containers, open_source
 from ingest_assets.stages.stage import (
     DOCUMENT_COLUMNS,
     Document,
     Known,
+    Markdown,
     Result,
     Services,
     Source,
     known_document,
+    load_document,
 )
 from ingest_assets.store.models import DocumentSource, SourceDocument
 from ingest_assets.store.names import object_name
@@ -39,6 +43,7 @@ class Registration:
     """A source whose content was examined, and which is to be registered.
 
     Attributes:
+        container: the document that the source is a part of.
         sightings: number of sources with that content, this one included.
     """
 
@@ -46,22 +51,28 @@ class Registration:
     content: Content
     bucket: str
     known: Known
+    container: Document | None = None
     sightings: int = 1
 
     def result(self) -> Result:
         """The document that the source was registered as."""
         assert self.known.document is not None  # noqa: S101  # `save` has set it.
-        return _result(self.source, self.known.document, self.sightings)
+        return _result(self.source, self.known.document, self.container, self.sightings)
 
 
 def work(source: Source, services: Services, known: Known) -> Result | Registration:
     """Examine the source's content, unless it was registered before."""
+    container = None
+    if source.parent_uuid is not None:
+        with services.database.engine.connect() as connection:
+            container = load_document(connection, source.parent_uuid)
     if source.document_uuid is None:
-        return Registration(source, _examine(source, services), services.objects.bucket, known)
+        content = _examine(source, services)
+        return Registration(source, content, services.objects.bucket, known, container)
     document = known_document(source, services, known)
     with services.database.engine.connect() as connection:
         sightings = _sightings(connection, [document.document_uuid])
-    return _result(source, document, sightings[document.document_uuid])
+    return _result(source, document, container, sightings[document.document_uuid])
 
 
 def save(connection: Connection, works: Sequence[Registration]) -> None:
@@ -120,11 +131,15 @@ def _examine(source: Source, services: Services) -> Content:
             f"{source.original_file_name!r} has {source.size_bytes:,} bytes; "
             f"at most {services.max_file_bytes:,} are taken.",
         )
-    with open_source(source, services.objects, services.input_dir) as file:
-        content = examine(file, source.size_bytes)
+    containers = Containers.of(services)
+    with open_source(source, services.objects, services.input_dir, containers) as file:
+        # Of a part the container decides: a later version may take out what an earlier one could not.
+        is_part = source.kind == "part"
+        size_bytes = os.fstat(file.fileno()).st_size if is_part else source.size_bytes
+        content = examine(file, size_bytes)
     if content.size_bytes == 0:
         raise PermanentError("empty", f"{source.original_file_name!r} is empty (0 bytes).")
-    if content.size_bytes != source.size_bytes:
+    if content.size_bytes != size_bytes:
         raise PermanentError(
             "content_changed", f"{source.original_file_name!r} changed while it was read."
         )
@@ -155,11 +170,14 @@ def _sightings(connection: Connection, document_uuids: Collection[UUID]) -> Mapp
     )
 
 
-def _result(source: Source, document: Document, sightings: int) -> Result:
+def _result(source: Source, document: Document, container: Document | None, sightings: int) -> Result:
     details: dict[str, str | int | float | None] = {
         "document_uuid": str(document.document_uuid),
         "file_name": source.original_file_name,
         "source_uri": source.source_uri,
+        "part_of": Markdown(partition_link(container.partition_key, container.original_file_name))
+        if container
+        else None,
         "sha256": document.sha256,
         "bytes": document.file_size_bytes,
         "mime_type": document.mime_type,

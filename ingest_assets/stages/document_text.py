@@ -1,4 +1,4 @@
-"""Stage `document_text`: the stored object is read, page by page, into text.
+"""Stage `document_text`: the stored object is read, page by page, into text; what is inside is found.
 
 Reads from S3, never from the input directory, so that the text is that of the stored bytes. A document
 that has a text keeps it, because recognition costs time and money; only a run that asks for it reads
@@ -11,7 +11,7 @@ import hashlib
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import fmean
 from typing import Any
@@ -22,11 +22,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
+from ingest_assets.formats import by_mime_type
 from ingest_assets.language import UNKNOWN
-from ingest_assets.markdown import table
+from ingest_assets.markdown import partition_link, table
 from ingest_assets.notes import Note
-from ingest_assets.ocr.engine import Recognition, StoredObject
-from ingest_assets.stages import document_object
+from ingest_assets.ocr.engine import Recognition
+from ingest_assets.stages import document_object, parts
+from ingest_assets.stages.source import stored_object
 from ingest_assets.stages.stage import (
     Document,
     Known,
@@ -38,7 +40,13 @@ from ingest_assets.stages.stage import (
     known_document,
     require_document,
 )
-from ingest_assets.store.models import DocumentNote, DocumentPage, DocumentText, SearchLanguage
+from ingest_assets.store.models import (
+    DocumentContainer,
+    DocumentNote,
+    DocumentPage,
+    DocumentText,
+    SearchLanguage,
+)
 
 NAME = "document_text"
 CODE_VERSION = "1"
@@ -46,6 +54,7 @@ CODE_VERSION = "1"
 PAGE_SEPARATOR = "\n\n"
 _PREVIEW_CHARACTERS = 600
 _NOTES_SHOWN = 20
+_PARTS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class _Facts:
     mean_confidence: float | None
     notes: Sequence[Any]
     thumbnail: bytes | None
+    parts: Sequence[parts.PartRow] | None
 
 
 @dataclass
@@ -70,6 +80,7 @@ class Reading:
 
     Attributes:
         replaced: when the text was made that this one replaces; None if it replaces none.
+        inside: what was found inside the document; None where it was not looked into.
         kept: the text that another run stored meanwhile, and that is kept instead.
     """
 
@@ -81,6 +92,7 @@ class Reading:
     replaced: datetime | None
     services: Services
     known: Known
+    inside: parts.Inside | None = None
     kept: _Facts | None = None
 
     def result(self) -> Result:
@@ -112,6 +124,7 @@ class Reading:
             mean_confidence=self.mean_confidence,
             notes=[(note.page, note.sentence, note.leaves_out) for note in self.notes],
             thumbnail=recognition.thumbnail,
+            parts=self.inside.parts if self.inside else None,
         )
 
 
@@ -133,7 +146,7 @@ def work(source: Source, services: Services, known: Known) -> Result | Reading:
             if row is not None and not _is_to_be_read_again(row, document, services):
                 return _result(source, document, services, _read(row, services, connection))
     failpoint("text.recognising")
-    recognition = services.engine.recognise(_stored_object(document, services))
+    recognition, inside = _recognise(document, services)
     failpoint("text.recognised")
     if recognition.thumbnail:
         services.objects.put_derived(
@@ -150,6 +163,7 @@ def work(source: Source, services: Services, known: Known) -> Result | Reading:
         row and row.recognised_at,
         services,
         known,
+        inside,
     )
 
 
@@ -187,6 +201,7 @@ def save(connection: Connection, works: Sequence[Reading]) -> None:
         connection.execute(insert(DocumentPage), pages)
     if notes := [row for one in stored for row in _note_rows(one)]:
         connection.execute(insert(DocumentNote), notes)
+    parts.save(connection, [one.inside for one in works if one.inside is not None])
     connection.execute(
         text("""
             UPDATE ingest.source_documents AS document SET page_count = found.page_count
@@ -247,8 +262,32 @@ def note_languages(connection: Connection, texts: Iterable[Text]) -> None:
         )
 
 
+def _recognise(document: Document, services: Services) -> tuple[Recognition, parts.Inside | None]:
+    """Read a document, and look into it if it may hold others. An archive is only looked into."""
+    if by_mime_type(document.mime_type).holds == "only":
+        inside, listing = parts.look_inside(document, services)
+        assert listing is not None  # noqa: S101  # Of such a type.
+        return listing, inside
+    recognition = services.engine.recognise(stored_object(document, services.objects))
+    if not parts.is_looked_into(document, recognition.notes):
+        return recognition, None
+    inside, _ = parts.look_inside(document, services)
+    notes = recognition.notes
+    if inside.rows:
+        notes = parts.without_readers_notes(notes)
+    return replace(recognition, notes=(*notes, *inside.notes)), inside
+
+
+def _reads_as(document: Document, services: Services) -> tuple[str, str]:
+    if by_mime_type(document.mime_type).holds == "only":
+        return parts.reads_as()
+    return services.engine.reads_as(document.mime_type)
+
+
 def _is_to_be_read_again(row: Row[Any], document: Document, services: Services) -> bool:
-    reads_as = services.engine.reads_as(document.mime_type)
+    if parts.is_out_of_date(document, row.unpacked_by):
+        return True
+    reads_as = _reads_as(document, services)
     if services.read_again == "other-engine":
         return bool(row.engine != reads_as[0])
     return services.read_again == "other-version" and not _is_by(reads_as, row)
@@ -262,17 +301,6 @@ def _is_by(reads_as: tuple[str, str], text: Row[Any] | _Facts) -> bool:
 
 def _thumbnail_key(document_uuid: UUID) -> str:
     return f"derived/{document_uuid}/thumbnail.jpg"
-
-
-def _stored_object(document: Document, services: Services) -> StoredObject:
-    return StoredObject(
-        document_uuid=document.document_uuid,
-        bucket=document.s3_bucket,
-        key=document.s3_key,
-        size_bytes=document.file_size_bytes,
-        mime_type=document.mime_type,
-        download=lambda target: services.objects.download(document.s3_key, target),
-    )
 
 
 def _joined(recognition: Recognition) -> tuple[Text, Sequence[int]]:
@@ -336,8 +364,13 @@ def _note_rows(one: Reading) -> Iterator[dict[str, Any]]:
 def _row(document_uuid: UUID, connection: Connection) -> Row[Any] | None:
     """The row of a text, without the text itself."""
     columns = DocumentText.__table__.columns
+    container = DocumentContainer.__table__.columns
     return connection.execute(
         select(
+            select(container.unpacked_by)
+            .where(container.document_uuid == columns.document_uuid)
+            .scalar_subquery()
+            .label("unpacked_by"),
             func.left(columns.text, _PREVIEW_CHARACTERS).label("beginning"),
             func.encode(func.sha256(func.convert_to(columns.text, "UTF8")), "hex").label("sha256"),
             *(column for column in columns if column.name != "text"),
@@ -369,6 +402,7 @@ def _read(row: Row[Any], services: Services, connection: Connection) -> _Facts:
         mean_confidence=row.mean_confidence,
         notes=noted,
         thumbnail=services.objects.get_derived(_thumbnail_key(row.document_uuid)),
+        parts=parts.recorded(connection, row.document_uuid) if row.unpacked_by else None,
     )
 
 
@@ -390,13 +424,15 @@ def _result(source: Source, document: Document, services: Services, facts: _Fact
             "engine": f"{facts.engine}: {facts.engine_version}",
             "complete": not any(leaves_out for _, _, leaves_out in facts.notes),
             "notes": _listed(facts.notes),
+            "parts": None if facts.parts is None else len(facts.parts),
+            "parts_listed": _parts_listed(facts.parts),
             "preview": Markdown(_fenced(facts.beginning)),
             "page_1": _picture(facts.thumbnail),
         },
         # The version that read the text, where it is not the engine's now: Dagit shows the text as out
         # of date then.
         None
-        if _is_by(services.engine.reads_as(document.mime_type), facts)
+        if _is_by(_reads_as(document, services), facts)
         else code_version(facts.engine, facts.engine_version),
     )
 
@@ -412,6 +448,19 @@ def _listed(notes: Sequence[Any]) -> Markdown | None:
     if len(notes) > _NOTES_SHOWN:
         rows.append(("…", f"and {len(notes) - _NOTES_SHOWN} more, in ingest.document_notes", ""))
     return Markdown(table(("page", "note", ""), rows))
+
+
+def _parts_listed(found: Sequence[parts.PartRow] | None) -> Markdown | None:
+    """The first parts as a table, each with a link to its partition."""
+    if not found:
+        return None
+    rows: list[tuple[object, ...]] = [
+        (part.part_path, f"{part.size_bytes:,}", partition_link(part.partition_key))
+        for part in found[:_PARTS_SHOWN]
+    ]
+    if len(found) > _PARTS_SHOWN:
+        rows.append(("…", "", f"and {len(found) - _PARTS_SHOWN} more, in ingest.document_sources"))
+    return Markdown(table(("part", "bytes", "partition"), rows))
 
 
 def _fenced(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Opening the bytes of a source: a file of the input directory, or an object uploaded without a row.
+"""Opening the bytes of a source: a file of the input directory, an upload, or a part of a document.
 
 Belongs here: what makes reading an untrusted directory safe. Does not belong here: finding files
-(`discovery`) and judging their content (`content`).
+(`discovery`), finding parts (`parts`) and judging their content (`content`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from ingest_assets.errors import PermanentError, TransientError
-from ingest_assets.stages.stage import Source
+from ingest_assets.ocr.engine import OcrEngine, StoredObject
+from ingest_assets.stages.stage import Document, Services, Source, load_document
+from ingest_assets.store.database import Database
 from ingest_assets.store.names import path_of, s3_location
 from ingest_assets.store.object_store import MissingObjectError, ObjectStore
 
@@ -31,16 +34,87 @@ _MAY_PASS = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFIL
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
+@dataclass(frozen=True)
+class Containers:
+    """What takes parts out of the stored objects of the documents that hold them."""
+
+    database: Database
+    objects: ObjectStore
+    engine: OcrEngine
+
+    @classmethod
+    def of(cls, services: Services) -> Containers:
+        """Those of a run."""
+        return cls(services.database, services.objects, services.engine)
+
+    @contextmanager
+    def open(self, source: Source) -> Iterator[BinaryIO]:
+        """Open a part.
+
+        Raises:
+            PermanentError: `part_missing`, or why it could not be taken out.
+        """
+        assert source.parent_uuid is not None  # noqa: S101  # A constraint says so.
+        with self.database.engine.connect() as connection:
+            container = load_document(connection, source.parent_uuid)
+        with self.engine.contents(stored_object(container, self.objects)) as contents:
+            part = next((part for part in contents.parts if part.path == source.part_path), None)
+            if part is None:
+                raise PermanentError(
+                    "part_missing",
+                    f"{source.part_path!r} was not found again in {container.original_file_name!r}.",
+                )
+            if part.problem is not None:
+                raise PermanentError(
+                    part.problem.code,
+                    f"{source.part_path!r} in {container.original_file_name!r}: "
+                    f"{part.problem.sentence}",
+                )
+            assert part.file is not None  # noqa: S101  # Where there is no problem.
+            with part.file.open("rb") as file:
+                yield file
+
+
+def stored_object(document: Document, objects: ObjectStore) -> StoredObject:
+    """A document as engines take it."""
+    return StoredObject(
+        document_uuid=document.document_uuid,
+        bucket=document.s3_bucket,
+        key=document.s3_key,
+        size_bytes=document.file_size_bytes,
+        mime_type=document.mime_type,
+        download=lambda target: objects.download(document.s3_key, target),
+        file_name=document.original_file_name,
+    )
+
+
 @contextmanager
-def open_source(source: Source, objects: ObjectStore, input_dir: Path) -> Iterator[BinaryIO]:
+def open_source(
+    source: Source, objects: ObjectStore, input_dir: Path, containers: Containers | None
+) -> Iterator[BinaryIO]:
     """Open a source for reading from beginning to end, if it is unchanged since it was discovered.
+
+    Args:
+        containers: what opens a part; without it none is opened.
 
     Raises:
         PermanentError: the source is gone, changed, unreadable, no regular file, or lies outside the
-            input directory, directly or by a link, or outside the bucket.
+            input directory, directly or by a link, or outside the bucket; a part cannot be taken out.
         TransientError: the disk, share or object store does not answer just now.
     """
-    opened = _open_object(source, objects) if source.kind == "s3" else _open_file(source, input_dir)
+    if source.kind == "s3":
+        opened = _open_object(source, objects)
+    elif source.kind == "file":
+        opened = _open_file(source, input_dir)
+    elif containers is not None:
+        opened = containers.open(source)
+    else:
+        raise PermanentError(
+            "source_missing",
+            f"{source.original_file_name!r} is part of document {source.parent_uuid}, and is taken out "
+            "of it only by a run.",
+            f"Materialise document_object of partition {source.partition_key}.",
+        )
     with opened as file:
         yield file
 

@@ -38,6 +38,7 @@ class Services:
 
     Attributes:
         max_file_bytes: larger files are rejected unread.
+        documents_per_run: parts are recorded in batches of at most so many.
         read_again: which documents that have a text are read again: those that another engine has
             read, those that another engine or another version of it has read, or none.
     """
@@ -49,12 +50,17 @@ class Services:
     chunker: Chunker
     entities: EntityEngine
     max_file_bytes: int = sys.maxsize
+    documents_per_run: int = 100
     read_again: Literal["", "other-engine", "other-version"] = ""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A row of `document_sources`: one sighting, one partition."""
+    """A row of `document_sources`: one sighting, one partition.
+
+    Attributes:
+        parent_uuid: of a part, the document that it is inside of; `part_path` is where.
+    """
 
     partition_key: str
     source_uri: str
@@ -63,6 +69,8 @@ class Source:
     size_bytes: int
     source_version: str
     document_uuid: UUID | None
+    parent_uuid: UUID | None = None
+    part_path: str | None = None
 
 
 @dataclass(frozen=True)

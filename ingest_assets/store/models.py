@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Computed,
@@ -60,7 +61,11 @@ class DocumentSource(Base):
     __tablename__ = "document_sources"
     __table_args__ = (
         CheckConstraint("partition_key ~ '^[a-z0-9-]{14,61}$'", name="partition_key"),
-        _one_of("kind", ("file", "s3")),
+        _one_of("kind", ("file", "s3", "part")),
+        CheckConstraint(
+            "(kind = 'part') = (parent_uuid IS NOT NULL) AND (kind = 'part') = (part_path IS NOT NULL)",
+            name="part",
+        ),
         CheckConstraint("size_bytes >= 0", name="size_bytes"),
         UniqueConstraint("source_uri", "size_bytes", "source_version"),
         Index(None, "document_uuid"),
@@ -69,6 +74,13 @@ class DocumentSource(Base):
             "ix_document_sources_unreported",
             "sequence_number",
             postgresql_where=text("reported_at IS NULL"),
+        ),
+        Index(
+            "uq_document_sources_parent_uuid_part_path",
+            "parent_uuid",
+            "part_path",
+            unique=True,
+            postgresql_where=text("parent_uuid IS NOT NULL"),
         ),
     )
 
@@ -94,6 +106,18 @@ class DocumentSource(Base):
     # When the last stage was in Dagster's event log. While it is null the sensor launches the source
     # again: a run that was killed between commit and event is followed by one that writes the event.
     reported_at: Mapped[datetime | None]
+    # Of a part: the document that it is inside of, and where it is inside, which names one part.
+    parent_uuid: Mapped[UUID | None] = mapped_column(
+        Uuid,
+        ForeignKey(
+            "ingest.source_documents.document_uuid",
+            name="fk_document_sources_parent_uuid",
+            use_alter=True,
+            deferrable=True,  # `rebuild-db` inserts sources before documents
+            initially="DEFERRED",
+        ),
+    )
+    part_path: Mapped[str | None]
 
 
 class SourceDocument(Base):
@@ -220,6 +244,47 @@ class DocumentNote(Base):
     # Whether text that a person sees may be missing or wrong; the note's kind decides when it is
     # written.
     leaves_out: Mapped[bool]
+
+
+class DocumentContainer(Base):
+    """The fact that a document was looked into, and how many parts were found."""
+
+    __tablename__ = "document_containers"
+    __table_args__ = (CheckConstraint("part_count >= 0", name="part_count"),)
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid,
+        ForeignKey("ingest.document_texts.document_uuid", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    part_count: Mapped[int]
+    # A container that another version looked into is looked into again by the next run.
+    unpacked_by: Mapped[str]
+    unpacked_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class Message(Base):
+    """The headers of a mail. Addresses are in lower case, without names."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        Index(None, "message_id", postgresql_using="hash"),
+        Index(None, "in_reply_to", postgresql_using="hash"),
+        Index(None, "from_address", postgresql_using="hash"),
+    )
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid,
+        ForeignKey("ingest.document_containers.document_uuid", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    message_id: Mapped[str | None]
+    in_reply_to: Mapped[str | None]
+    from_address: Mapped[str | None]
+    to_addresses: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    cc_addresses: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    sent_at: Mapped[datetime | None]
+    subject: Mapped[str | None]
 
 
 class DocumentPage(Base):

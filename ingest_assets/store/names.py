@@ -22,6 +22,8 @@ DIGEST_LENGTH = 12
 _UNSAFE_IN_KEYS = re.compile(r"[^0-9A-Za-z!\-_.*'()]+")
 # A key is at most 1,024 bytes; `documents/{uuid}/` takes 47 of them. 200 leaves room for `derived/`.
 _OBJECT_NAME_LENGTH = 200
+# Of the URI of a part: Postgres has it in an index, whose entries hold 2,704 bytes.
+_URI_BYTES = 1500
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}_")
 _DOCUMENT_KEY = re.compile(
     r"documents/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/[^/]+"
@@ -87,6 +89,22 @@ def partition_key(source_uri: str, size_bytes: int, source_version: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_stem)[:SLUG_LENGTH].strip("-") or "document"
     sighting = f"{source_uri}\n{size_bytes}\n{source_version}".encode()
     return f"{slug}-{hashlib.sha256(sighting).hexdigest()[:DIGEST_LENGTH]}"
+
+
+def part_uri(container_uri: str, part_path: str) -> str:
+    """Where a part is, for a person: its container's URI, an angle, its path; not too long."""
+    uri = f"{container_uri} \u203a {part_path}"
+    data = uri.encode()
+    if len(data) <= _URI_BYTES:
+        return uri
+    head = data[: _URI_BYTES // 2].decode(errors="ignore")
+    return f"{head}\u2026{data[-_URI_BYTES // 2 :].decode(errors='ignore')}"
+
+
+def part_key(container_sha256: str, part_path: str) -> tuple[str, str]:
+    """Partition key and version of a part: the same for the same path in the same bytes."""
+    version = hashlib.sha256(f"{container_sha256}\n{part_path}".encode()).hexdigest()
+    return partition_key(f"part:/{quote(part_path)}", 0, version), version
 
 
 def object_name(file_name: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import pytest
 from dagster import AssetKey
 
 from ingest_assets.notes import KINDS, Note
-from ingest_assets.ocr.engine import Page, Recognition, StoredObject
+from ingest_assets.ocr.engine import Contents, Page, Recognition, StoredObject
 from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
@@ -26,6 +27,9 @@ class Reader:
     def recognise(self, document: StoredObject) -> Recognition:
         pages = tuple(Page(number, f"as version {self.version} reads", "ocr") for number in (1, 2))
         return Recognition(pages, self.name, f"model 7; {self.version}", self.notes)
+
+    def contents(self, document: StoredObject) -> AbstractContextManager[Contents]:
+        return nullcontext(Contents(()))
 
     def reads_as(self, mime_type: str) -> tuple[str, str]:
         return self.name, self.version

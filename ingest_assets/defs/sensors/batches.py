@@ -51,7 +51,7 @@ class Batch:
 
 
 def unfinished(database: Database) -> list[Batch]:
-    """Batches with files that have no outcome yet, or one that is not in Dagster's event log."""
+    """Batches with files or parts that have no outcome yet, or one that is not in Dagster's event log."""
     with database.engine.connect() as connection:
         rows = connection.execute(
             text("""
@@ -64,7 +64,7 @@ def unfinished(database: Database) -> list[Batch]:
                     WHERE attempt.partition_key = source.partition_key
                     ORDER BY attempt.attempt_id DESC LIMIT 1
                 ) AS latest ON true
-                WHERE source.kind = 'file' AND source.reported_at IS NULL
+                WHERE source.kind IN ('file', 'part') AND source.reported_at IS NULL
                   AND latest.status IS DISTINCT FROM 'failed'
                 GROUP BY source.batch_id
                 ORDER BY min(source.sequence_number)

@@ -31,7 +31,7 @@ from ingest_assets.failpoints import failpoint
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
     description="Records new, settled files of the input directory as sources, adds their "
-    "partitions, and launches them in ranges.",
+    "partitions and those of parts that runs have found, and launches them in ranges.",
 )
 def input_directory(
     context: SensorEvaluationContext,

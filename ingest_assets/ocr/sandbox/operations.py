@@ -23,6 +23,7 @@ from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Document
 from ingest_assets.ocr.sandbox.formats import open_document
 from ingest_assets.ocr.sandbox.pdf import files
+from ingest_assets.ocr.sandbox.unpacking import unpack
 
 # A batch of pages ends after so many seconds, so that no document keeps a worker for long.
 _BATCH_SECONDS = 1.0
@@ -151,7 +152,7 @@ def thumbnail(path: str, mime_type: str) -> str | None:
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
-    for function in (versions, inspect, survey, split, read, recognise, thumbnail)
+    for function in (versions, inspect, survey, split, read, recognise, thumbnail, unpack)
 }
 
 

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from ingest_assets.errors import ConfigurationError, IngestError, PermanentError
 from ingest_assets.formats import by_mime_type
 from ingest_assets.log import get_logger
 from ingest_assets.notes import Note
-from ingest_assets.ocr.engine import Page, Recognition, StoredObject
+from ingest_assets.ocr.engine import Contents, Page, Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine, room_on_disk
 from ingest_assets.ocr.textract import blocks, faults
 from ingest_assets.ocr.textract.blocks import BlockReader
@@ -131,6 +132,10 @@ class TextractEngine:
             notes=tuple(notes),
             thumbnail=survey.thumbnail,
         )
+
+    def contents(self, document: StoredObject) -> AbstractContextManager[Contents]:
+        """Take out what is inside a document: that is done on this machine."""
+        return self._reader.contents(document)
 
     def reads_as(self, mime_type: str) -> tuple[str, str]:
         """Return name and version; what is text already is read by the local engine."""

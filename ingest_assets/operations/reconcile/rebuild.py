@@ -32,6 +32,7 @@ _CONTRADICTIONS_NAMED = 20
 _REQUIRED = ("sha256", "original-file-name", "partition-key")
 _FORMS = {
     "sha256": re.compile(r"[0-9a-f]{64}"),
+    "parent-uuid": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     "partition-key": re.compile(r"[a-z0-9-]{14,61}"),
 }
 
@@ -97,6 +98,7 @@ def rebuild(
         _refuse_contradictions(connection, objects.bucket)
         done.already_there = connection.execute(text(_FORGET_KNOWN)).rowcount
         done.not_restored += [tuple(row) for row in connection.execute(text(_FORGET_CLASHING))]
+        done.not_known += [tuple(row) for row in connection.execute(text(_FORGET_CONTAINERS))]
         parameters = {"bucket": objects.bucket, "batch_size": batch_size}
         done.partition_keys = list(connection.execute(text(_SOURCES), parameters).scalars())
         done.documents = connection.execute(text(_DOCUMENTS), parameters).rowcount
@@ -129,7 +131,9 @@ def _row(objects: ObjectStore, deep: bool, listed: ListedObject) -> Mapping[str,
     metadata = {name: unquote(value) for name, value in head.metadata.items()}
     if missing := [name for name in _REQUIRED if not metadata.get(name)]:
         raise _UnknownError(f"Its metadata lacks {', '.join(missing)}.")
-    if malformed := [name for name, form in _FORMS.items() if not form.fullmatch(metadata[name])]:
+    if malformed := [
+        name for name, form in _FORMS.items() if name in metadata and not form.fullmatch(metadata[name])
+    ]:
         raise _UnknownError(f"Its metadata is malformed: {', '.join(malformed)}.")
     if not by_mime_type(head.mime_type).read:
         raise _UnknownError(f"Its type, {head.mime_type or 'not given'}, is not an accepted one.")
@@ -138,8 +142,13 @@ def _row(objects: ObjectStore, deep: bool, listed: ListedObject) -> Mapping[str,
         digest = objects.sha256(listed.key)
     if digest != metadata["sha256"]:
         raise _UnknownError("Its bytes do not have the SHA-256 that its metadata says.")
-    # Rows hold the URI percent-encoded, as the metadata does: it is the one value not decoded.
+    # Rows hold the URI of a file or upload percent-encoded, as the metadata does: it is not decoded.
     uri, version = head.metadata.get("source-uri", ""), metadata.get("source-version", "")
+    container, part_path = metadata.get("parent-uuid"), metadata.get("part-path")
+    if container and part_path and version:
+        uri = unquote(uri) or objects.uri(listed.key)
+    else:
+        container = part_path = None
     unsaid = [name for name, value in (("source-uri", uri), ("source-version", version)) if not value]
     if unsaid:
         # The one place where these bytes were certainly seen is the bucket.
@@ -157,6 +166,9 @@ def _row(objects: ObjectStore, deep: bool, listed: ListedObject) -> Mapping[str,
         "partition_key": metadata["partition-key"],
         "source_uri": uri,
         "source_version": version,
+        "object_uri": objects.uri(listed.key),
+        "parent_uuid": container,
+        "part_path": part_path,
         "open": f"its metadata lacks {', '.join(unsaid)}: its row names the object as its source."
         if unsaid
         else "",
@@ -180,13 +192,15 @@ _FOUND = """
     CREATE TEMPORARY TABLE found (
         document_uuid uuid, s3_key text, object_name text, etag text, size_bytes bigint,
         mime_type text, last_modified timestamptz, sha256 text, original_file_name text,
-        partition_key text, source_uri text, source_version text
+        partition_key text, source_uri text, source_version text, object_uri text, parent_uuid uuid,
+        part_path text
     ) ON COMMIT DROP
 """
 _ADD = """
     INSERT INTO found VALUES (
         :document_uuid, :s3_key, :object_name, :etag, :size_bytes, :mime_type, :last_modified,
-        :sha256, :original_file_name, :partition_key, :source_uri, :source_version
+        :sha256, :original_file_name, :partition_key, :source_uri, :source_version, :object_uri,
+        CAST(:parent_uuid AS uuid), :part_path
     )
 """
 _CONTRADICTIONS = """
@@ -225,6 +239,17 @@ _FORGET_CLASHING = """
     WHERE found.s3_key = clashing.s3_key AND clashing.reason IS NOT NULL
     RETURNING found.s3_key, clashing.reason
 """
+# A part whose container is lost: the one place where its bytes are is the bucket.
+_FORGET_CONTAINERS = """
+    UPDATE found
+    SET source_uri = object_uri, source_version = etag, parent_uuid = NULL, part_path = NULL
+    WHERE parent_uuid IS NOT NULL
+      AND NOT EXISTS (SELECT FROM found AS container WHERE container.document_uuid = found.parent_uuid)
+      AND NOT EXISTS (SELECT FROM ingest.source_documents AS container
+                      WHERE container.document_uuid = found.parent_uuid)
+    RETURNING s3_key, 'the document that it is part of is not in the bucket: its row names the '
+        || 'object as its source.'
+"""
 # Sources are inserted in the order in which their objects were stored, because that is nearly the
 # order of their partitions in Dagster, and runs take ranges of partitions.
 _SOURCES = """
@@ -235,11 +260,13 @@ _SOURCES = """
         SELECT batch, gen_random_uuid() AS batch_id FROM ordered GROUP BY batch
     ), added AS (
         INSERT INTO ingest.document_sources (
-            partition_key, source_uri, kind, original_file_name, size_bytes, source_version, batch_id
+            partition_key, source_uri, kind, original_file_name, size_bytes, source_version, batch_id,
+            parent_uuid, part_path
         )
         SELECT partition_key, source_uri,
-               CASE WHEN starts_with(source_uri, 's3://') THEN 's3' ELSE 'file' END,
-               original_file_name, size_bytes, source_version, batch_id
+               CASE WHEN parent_uuid IS NOT NULL THEN 'part'
+                    WHEN starts_with(source_uri, 's3://') THEN 's3' ELSE 'file' END,
+               original_file_name, size_bytes, source_version, batch_id, parent_uuid, part_path
         FROM ordered JOIN batches USING (batch)
         ORDER BY last_modified, s3_key
         ON CONFLICT DO NOTHING

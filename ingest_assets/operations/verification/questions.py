@@ -275,6 +275,28 @@ _DISAGREEING = """
 """.replace(":stages", f"ARRAY{list(STAGES)}")
 
 
+# A part that was rejected for a stored reason has an outcome, too.
+_PARTS_WITHOUT_OUTCOME = f"""
+    SELECT partition_key, document_uuid, original_file_name,
+           format('It is part of %s. ', container_name) || {_HOW_FAR} AS why
+    FROM pg_temp.unfinished
+    JOIN (SELECT source.partition_key, container.original_file_name AS container_name
+          FROM ingest.document_sources AS source
+          JOIN ingest.source_documents AS container
+              ON container.document_uuid = source.parent_uuid) AS part USING (partition_key)
+    WHERE state IN ('discovered', 'in_progress') AND NOT in_flight
+    UNION ALL
+    SELECT document.partition_key, document_uuid, document.original_file_name,
+           format('%s parts were found in it, and %s are recorded.', container.part_count, found.parts)
+    FROM ingest.document_containers AS container
+    JOIN ingest.source_documents AS document USING (document_uuid)
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS parts FROM ingest.document_sources AS source
+        WHERE source.parent_uuid = container.document_uuid
+    ) AS found
+    WHERE found.parts < container.part_count
+"""  # noqa: S608 - constants of this module
+
 # Only the latest documents are looked at, because Postgres reads the whole text anew for each place
 # that is cut out of it. That is enough: a constraint refuses a row whose length is not that of its
 # place, so a fault in the code would show in each new document.
@@ -414,6 +436,13 @@ CHECKS: Sequence[Check] = (
         "Has every document passed every stage, or a stored reason why not?",
         "Launch a run of these partitions: what is done already is skipped.",
         _stages_passed,
+    ),
+    Check(
+        "parts_have_outcomes",
+        "Has every part of every document an outcome of its own?",
+        "Launch a run of these partitions. Where parts are not recorded, delete the document's row of "
+        "ingest.document_containers first, so that the run looks into it again.",
+        _ask(_PARTS_WITHOUT_OUTCOME),
     ),
     Check(
         "places_fit",

@@ -259,6 +259,17 @@ FAULTS = {
         "good.txt",
         "Attempt 1 at document_text names a document that has no row.",
     ),
+    "a part that is not recorded": Fault(
+        lambda pipeline: change(
+            pipeline,
+            """INSERT INTO ingest.document_containers (document_uuid, part_count, unpacked_by)
+               SELECT document_uuid, 1, '' FROM ingest.source_documents
+               WHERE original_file_name = 'other.txt'""",
+        ),
+        {"parts_have_outcomes"},
+        "other.txt",
+        "1 parts were found in it, and 0 are recorded",
+    ),
     "a text that is gone": Fault(
         lambda pipeline: change(
             pipeline,

@@ -1,0 +1,52 @@
+"""Taking out what is inside a document: parts of mails, members of archives, embedded files.
+
+One module a family of formats; each gives the parts in the order of the file, the same bytes each time.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ingest_assets import formats
+from ingest_assets.ocr.sandbox.unpacking.contents import Contents
+
+_UNPACKERS = {
+    formats.ZIP: ("archives", "unpack_zip"),
+    formats.SEVEN_ZIP: ("seven_zip", "unpack_7z"),
+    formats.TAR: ("archives", "unpack_tar"),
+    formats.GZIP: ("archives", "unpack_compressed"),
+    formats.BZIP2: ("archives", "unpack_compressed"),
+    formats.XZ: ("archives", "unpack_compressed"),
+    formats.MAIL: ("mail", "unpack_mail"),
+    formats.MBOX: ("mail", "unpack_mailbox"),
+    formats.PDF: ("embedded", "unpack_pdf"),
+    formats.DOCX: ("embedded", "unpack_office"),
+}
+_BY_TYPE = {format_.mime_type: unpacker for format_, unpacker in _UNPACKERS.items()}
+
+
+def unpack(path: str, mime_type: str, name: str, folder: str, limits: dict[str, int]) -> dict[str, Any]:
+    """Write each part of a document to a file of its own.
+
+    Args:
+        name: the document's file name; what is packed alone is called after it.
+        folder: an empty one, in which the parts are called `1`, `2`, …
+        limits: `parts` at most, and `bytes` of all of them.
+
+    Returns:
+        `parts`, in order: `path` inside the document, `size_bytes`, and `problem`: None, or code and
+        sentence, where there is no file. `notes`, kind and sentence of each. `message`: headers, where
+        it is a mail.
+
+    Raises:
+        PermanentError: `corrupt_document`, `encrypted`.
+    """
+    contents = Contents(Path(folder), limits["parts"], limits["bytes"])
+    if mime_type in _BY_TYPE:
+        # Imported when needed: most workers never open an archive.
+        module, unpacker = _BY_TYPE[mime_type]
+        function = getattr(import_module(f"{__name__}.{module}"), unpacker)
+        function(Path(path), contents, name)
+    return contents.found()

@@ -1,0 +1,121 @@
+"""Members of archives: ZIP, 7z, TAR, and files that are packed alone.
+
+Belongs here: opening archives member by member. Does not belong here: limits and names (`contents`).
+Names of members are names only: nothing is written where they say, and links are not followed.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.unpacking.contents import (
+    Contents,
+    TooManyPartsError,
+    blocks_of,
+    locked,
+    no_file,
+)
+
+_UTF8_NAME, _PASSWORD = 0x800, 0x1
+_BROKEN = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, tarfile.TarError)
+_OPENERS: Mapping[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
+
+
+def unpack_zip(path: Path, contents: Contents, name: str) -> None:
+    """Take the members out of a ZIP archive, in the order of its directory."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise corrupt(f"it is not a ZIP archive that can be opened ({error})") from error
+    with archive, suppress(TooManyPartsError):
+        for member in archive.infolist():
+            if member.is_dir():
+                continue
+            shown = _zip_name(member)
+            if stat.S_ISLNK(member.external_attr >> 16):
+                contents.refuse(shown, no_file("a link"))
+            elif member.flag_bits & _PASSWORD:
+                contents.refuse(shown, locked())
+            else:
+                contents.add(shown, _zip_blocks(archive, member), stated_bytes=member.file_size)
+
+
+def _zip_name(member: zipfile.ZipInfo) -> str:
+    """Return a member's name; many programs write UTF-8 and do not say so."""
+    if not member.flag_bits & _UTF8_NAME:
+        with suppress(UnicodeError):
+            return member.filename.encode("cp437").decode()
+    return member.filename
+
+
+def _zip_blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    with archive.open(member) as file:
+        yield from blocks_of(file)
+
+
+def unpack_tar(path: Path, contents: Contents, name: str) -> None:
+    """Take the files out of a TAR archive."""
+    with path.open("rb") as file:
+        _take_tar(file, contents)
+
+
+def unpack_compressed(path: Path, contents: Contents, name: str) -> None:
+    """Take the files out of a TAR archive packed with gzip, bzip2 or xz, or the one packed file."""
+    with path.open("rb") as file:
+        signature = file.read(6)
+    opener = next(opener for start, opener in _OPENERS.items() if signature.startswith(start))
+    with opener(path) as file:
+        try:
+            beginning = file.read(tarfile.BLOCKSIZE)
+        except _BROKEN as error:
+            raise corrupt(f"it cannot be unpacked ({error})") from error
+    with opener(path) as file:
+        if beginning[257:262] == b"ustar":
+            _take_tar(file, contents)
+            return
+        inner = PurePosixPath(name)
+        unpacked = inner.stem + {".tgz": ".tar"}.get(inner.suffix.lower(), "")
+        with suppress(TooManyPartsError):
+            contents.add(unpacked or "content", blocks_of(file))
+
+
+def _take_tar(file: IO[bytes], contents: Contents) -> None:
+    """Take files out in one pass. What stands before a damaged place is kept."""
+    count = 0
+    try:
+        # As a stream: an archive that is packed would be unpacked anew for each step back.
+        with tarfile.open(fileobj=file, mode="r|") as archive, suppress(TooManyPartsError):
+            for member in archive:
+                count += 1
+                if member.isfile():
+                    inner = archive.extractfile(member)
+                    contents.add(
+                        member.name, blocks_of(inner or io.BytesIO()), stated_bytes=member.size
+                    )
+                elif member.issym() or member.islnk():
+                    contents.refuse(member.name, no_file(f"a link to {member.linkname[:200]!r}"))
+                elif not member.isdir():
+                    contents.refuse(member.name, no_file("a device or a pipe"))
+    except _BROKEN as error:
+        if not count:
+            raise corrupt(f"it is not a TAR archive that can be opened ({error})") from error
+        contents.note(
+            "container_damaged",
+            f"it is damaged behind its entry {count}, and more may be in it ({error})",
+        )

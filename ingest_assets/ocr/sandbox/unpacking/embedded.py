@@ -1,0 +1,92 @@
+"""Files that are attached to a PDF or embedded in an Office document.
+
+Belongs here: finding them. Does not belong here: limits and names (`contents`).
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+import pikepdf
+
+from ingest_assets.errors import PermanentError
+from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError, blocks_of
+
+# Of a package: what other programs made, and documents that were put in whole.
+_EMBEDDED = re.compile(r"(?:word|xl|ppt)/(?:embeddings/.+|afchunk[^/]*)", re.IGNORECASE)
+
+
+def unpack_pdf(path: Path, contents: Contents, name: str) -> None:
+    """Take out the files that a PDF lists as attached, then those that are pinned to its pages."""
+    try:
+        with pikepdf.open(path) as pdf, suppress(TooManyPartsError):
+            seen = set()
+            for title, spec in _listed(pdf):
+                for stream in _streams(spec):
+                    if stream.is_indirect and stream.objgen in seen:
+                        continue
+                    seen.add(stream.objgen)
+                    contents.add(_file_name(spec) or title, _unpacked(stream))
+    except pikepdf.PasswordError as error:
+        raise PermanentError("encrypted", "It opens only with a password.") from error
+    except (pikepdf.PdfError, RuntimeError, ValueError) as error:
+        raise corrupt(f"what is attached to it cannot be listed ({error})") from error
+
+
+def _listed(pdf: pikepdf.Pdf) -> Iterator[tuple[str, pikepdf.Object]]:
+    names = pdf.Root.get("/Names", pikepdf.Dictionary()).get("/EmbeddedFiles")
+    if isinstance(names, pikepdf.Dictionary):
+        yield from ((str(title), spec) for title, spec in pikepdf.NameTree(names).items())
+    for page in pdf.pages:
+        for annotation in page.obj.get("/Annots", ()):
+            if (
+                isinstance(annotation, pikepdf.Dictionary)
+                and annotation.get("/Subtype") == "/FileAttachment"
+            ):
+                yield "attachment", annotation.get("/FS", pikepdf.Dictionary())
+
+
+def _streams(spec: object) -> Iterator[pikepdf.Stream]:
+    """Yield the one file of a file specification."""
+    if isinstance(spec, pikepdf.Dictionary) and isinstance(
+        files := spec.get("/EF"), pikepdf.Dictionary
+    ):
+        for key in ("/UF", "/F"):
+            if isinstance(stream := files.get(key), pikepdf.Stream):
+                yield stream
+                return
+
+
+def _file_name(spec: pikepdf.Object) -> str:
+    stated = spec.get("/UF") or spec.get("/F")
+    return PurePosixPath(str(stated).replace("\\", "/")).name if stated is not None else ""
+
+
+def _unpacked(stream: pikepdf.Stream) -> Iterator[bytes]:
+    yield stream.read_bytes()
+
+
+def unpack_office(path: Path, contents: Contents, name: str) -> None:
+    """Take out what a DOCX, XLSX or PPTX package holds of other documents."""
+    try:
+        package = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise corrupt(f"it is not a package that can be opened ({error})") from error
+    with package, suppress(TooManyPartsError):
+        for member in package.infolist():
+            if _EMBEDDED.fullmatch(member.filename) and not member.is_dir():
+                contents.add(
+                    PurePosixPath(member.filename).name,
+                    _member(package, member),
+                    stated_bytes=member.file_size,
+                )
+
+
+def _member(package: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    with package.open(member) as file:
+        yield from blocks_of(file)

@@ -1,0 +1,58 @@
+"""Containers that tests make: mails, mailboxes and archives, with what is inside."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+
+def mail(
+    subject: str, text: str = "See what is attached.", attached: Mapping[str, bytes] | None = None
+) -> bytes:
+    """A mail with attachments; what is called `.eml` is attached as a mail."""
+    message = EmailMessage()
+    message["From"] = "Ada Lovelace <Ada@Example.ORG>"
+    message["To"] = "Ben <ben@example.org>, Chris <chris@example.org>"
+    message["Cc"] = "dora@example.org"
+    message["Date"] = format_datetime(datetime(2024, 5, 3, 9, 41, tzinfo=timezone.utc))
+    message["Subject"] = subject
+    message["Message-ID"] = f"<{subject.replace(' ', '-')}@example.org>"
+    message.set_content(text)
+    for name, content in (attached or {}).items():
+        kind = ("application", "pdf") if name.endswith(".pdf") else ("application", "octet-stream")
+        message.add_attachment(content, *kind, filename=name)
+    return message.as_bytes()
+
+
+def zipped(members: Mapping[str, bytes]) -> bytes:
+    """A ZIP archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def tarred(members: Mapping[str, bytes], links: Mapping[str, str], mode: str = "w:gz") -> bytes:
+    """A TAR archive with files and symbolic links."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        for name, target in links.items():
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            archive.addfile(entry)
+    return buffer.getvalue()
+
+
+def mailbox(*messages: bytes) -> bytes:
+    """A mailbox of mails."""
+    return b"\n".join(b"From ada@example.org Fri May  3 09:41:00 2024\n" + one for one in messages)
