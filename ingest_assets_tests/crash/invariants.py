@@ -71,6 +71,12 @@ _QUERIES = {
         FROM ingest.document_extractions AS extraction
         JOIN ingest.document_chunkings USING (document_uuid) ORDER BY document_uuid
     """,
+    "containers": """
+        SELECT document_uuid, part_count,
+               (SELECT count(*) FROM ingest.document_sources AS source
+                WHERE source.parent_uuid = container.document_uuid) AS parts
+        FROM ingest.document_containers AS container ORDER BY document_uuid
+    """,
     "attempts": "SELECT * FROM ingest.stage_attempts ORDER BY attempt_id",
     "progress": "SELECT * FROM ingest.document_progress ORDER BY partition_key",
 }
@@ -105,6 +111,9 @@ def broken_at_any_instant(world: World) -> Iterator[str]:
     yield from _broken_objects(world)
     yield from _twice(world)
     yield from _broken_progress(world)
+    for row in world.rows["containers"]:
+        if row.parts != row.part_count:
+            yield f"G12: {row.document_uuid} holds {row.part_count} parts; {row.parts} are recorded."
     yield from _recognised_again(world)
 
 

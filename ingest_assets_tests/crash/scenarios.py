@@ -33,6 +33,7 @@ from ingest_assets_tests.support.bucket import (
     upload,
 )
 from ingest_assets_tests.support.documents import padded_pdf, pdf, picture
+from ingest_assets_tests.support.packages import mail, zipped
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
 from ingest_assets_tests.support.scans import scan_pdf
 
@@ -74,6 +75,15 @@ def _ingest_in_parts(pipeline: Pipeline) -> None:
     # Three parts, of the smallest size that S3 takes.
     object_store.PART_BYTES = 5 * MEBIBYTE
     pipeline.ingest()
+
+
+def _fill_containers(site: Site) -> None:
+    inside = {
+        "inside.txt": b"A text in an archive in a mail.",
+        "agreement.pdf": AGREEMENT,
+        "empty": b"",
+    }
+    site.put("outer.eml", mail("With an archive", attached={"documents.zip": zipped(inside)}))
 
 
 def _upload(site: Site) -> None:
@@ -182,6 +192,18 @@ class Scenario:
 SCENARIOS = {
     "files": Scenario("five files", _fill, _ingest, FILES),
     "scan": Scenario("a scan of two pages", _fill_scan, _ingest, {"scan.pdf": ["completed"]}),
+    "containers": Scenario(
+        "a mail with an archive",
+        _fill_containers,
+        _ingest,
+        {
+            "outer.eml": ["completed"],
+            "documents.zip": ["completed"],
+            "inside.txt": ["completed"],
+            "agreement.pdf": ["completed"],
+            "empty": ["rejected"],
+        },
+    ),
     "large": Scenario(
         "a file in three parts", _fill_large, _ingest_in_parts, {"large.pdf": ["completed"]}
     ),

@@ -21,7 +21,7 @@ def mail(
     message["Cc"] = "dora@example.org"
     message["Date"] = format_datetime(datetime(2024, 5, 3, 9, 41, tzinfo=timezone.utc))
     message["Subject"] = subject
-    message["Message-ID"] = f"<{subject.replace(' ', '-')}@example.org>"
+    message["Message-ID"] = f"<{subject.encode().hex()}@example.org>"
     message.set_content(text)
     for name, content in (attached or {}).items():
         kind = ("application", "pdf") if name.endswith(".pdf") else ("application", "octet-stream")

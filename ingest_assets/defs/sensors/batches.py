@@ -51,7 +51,7 @@ class Batch:
 
 
 def unfinished(database: Database) -> list[Batch]:
-    """Batches with files or parts that have no outcome yet, or one that is not in Dagster's event log."""
+    """Batches of files and parts without an outcome, or with one that Dagster's event log lacks."""
     with database.engine.connect() as connection:
         rows = connection.execute(
             text("""

@@ -1,7 +1,7 @@
 """Mail, mailboxes and web archives: what is packed for its way, as a person reads it.
 
 Belongs here: RFC 5322 and MIME. Does not belong here: Outlook's own files (`msg`), and what is
-attached: that is named only.
+attached: that is named only, and becomes documents of its own (`unpacking.mail`).
 """
 
 from __future__ import annotations
@@ -42,12 +42,13 @@ class Mail:
     Attributes:
         texts: its headers, then its body's parts.
         attachments: the parts of the mail that are files or mails of their own.
+        packed: files within its text: the name, and the text that they are packed as.
     """
 
     texts: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     attachments: list[Message] = field(default_factory=list)
-    packed: list[str] = field(default_factory=list)
+    packed: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -56,7 +57,7 @@ class Mail:
 
     def all_notes(self) -> tuple[Note, ...]:
         """What to know of how it was read, with the names of what is attached."""
-        names = [*map(attachment_name, self.attachments), *self.packed]
+        names = [*map(attachment_name, self.attachments), *(name for name, _ in self.packed)]
         return (*dict.fromkeys(self.notes), *attached(names))
 
 
@@ -145,6 +146,23 @@ def header(message: Message, name: str) -> str:
     return ", ".join(filter(None, (_unpacked(str(value)) for value in values)))
 
 
+def attachments(message: Message) -> tuple[list[Message], list[tuple[str, str]]]:
+    """Return what is attached to a mail, and what is packed in its text: see `Mail`."""
+    mail = Mail()
+    try:
+        _read_part(message, mail)
+    except RecursionError as error:
+        raise corrupt("the parts of the mail are nested too deeply") from error
+    return mail.attachments, mail.packed
+
+
+def file_name(part: Message) -> str:
+    """Return the file name of a part; empty where it states none."""
+    with contextlib.suppress(ValueError, TypeError, LookupError, AssertionError):
+        return _unpacked(str(part.get_filename() or ""))
+    return ""
+
+
 def payload(part: Message) -> bytes:
     """Return the bytes of a part, unpacked as far as they can be."""
     data = part.get_payload(decode=True)
@@ -217,7 +235,7 @@ def _read_text(part: Message, mail: Mail) -> None:
     else:
         decoded = _characters(part)
         text = decoded.text.replace("\r\n", "\n")
-        mail.packed += (found[1] for found in _UUENCODED.finditer(text))
+        mail.packed += ((found[1], found[0]) for found in _UUENCODED.finditer(text))
         mail.texts.append(_UUENCODED.sub("", text))
     mail.notes += decoded.notes
     if any("Base64" in type(defect).__name__ for defect in part.defects):
