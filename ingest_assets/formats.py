@@ -77,7 +77,12 @@ WEB_ARCHIVE = Format(
 PGP_MESSAGE = Format("application/pgp-encrypted", "a message encrypted with PGP", ".asc")
 
 XLSX = Format(
-    f"{_OFFICE}spreadsheetml.sheet", "an Excel workbook (XLSX)", ".xlsx", read=True, local=True
+    f"{_OFFICE}spreadsheetml.sheet",
+    "an Excel workbook (XLSX)",
+    ".xlsx",
+    read=True,
+    local=True,
+    holds="perhaps",
 )
 XLSB = Format(
     "application/vnd.ms-excel.sheet.binary.macroenabled.12", "an Excel workbook (XLSB)", ".xlsb"
@@ -88,6 +93,7 @@ PPTX = Format(
     ".pptx",
     read=True,
     local=True,
+    holds="perhaps",
 )
 VSDX = Format("application/vnd.ms-visio.drawing.main+xml", "a Visio drawing (VSDX)", ".vsdx")
 XPS = Format("application/vnd.ms-xpsdocument", "an XPS document", ".xps")

@@ -32,8 +32,9 @@ from ingest_assets_tests.support.bucket import (
     tables,
     upload,
 )
+from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.documents import padded_pdf, pdf, picture
-from ingest_assets_tests.support.packages import mail, zipped
+from ingest_assets_tests.support.packages import mail
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
 from ingest_assets_tests.support.scans import scan_pdf
 

@@ -31,8 +31,9 @@ from ingest_assets.stages.source import stored_object
 from ingest_assets.stages.stage import load_document
 from ingest_assets_tests.conftest import NewPipeline
 from ingest_assets_tests.support.bucket import execute
+from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.documents import pdf, picture
-from ingest_assets_tests.support.packages import mail, mailbox, tarred, zipped
+from ingest_assets_tests.support.packages import mail, mailbox, tarred
 from ingest_assets_tests.support.pipeline import Pipeline
 
 AGREEMENT = pdf("The lighthouse agreement lies deep inside.")

@@ -1,10 +1,9 @@
-"""Containers that tests make: mails, mailboxes and archives, with what is inside."""
+"""Mails, mailboxes and TAR archives that tests make; ZIP archives are made in `containers`."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-import zipfile
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.message import EmailMessage
@@ -27,15 +26,6 @@ def mail(
         kind = ("application", "pdf") if name.endswith(".pdf") else ("application", "octet-stream")
         message.add_attachment(content, *kind, filename=name)
     return message.as_bytes()
-
-
-def zipped(members: Mapping[str, bytes]) -> bytes:
-    """A ZIP archive."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
 
 
 def tarred(members: Mapping[str, bytes], links: Mapping[str, str], mode: str = "w:gz") -> bytes:

@@ -23,6 +23,8 @@ _UNPACKERS = {
     formats.MBOX: ("mail", "unpack_mailbox"),
     formats.PDF: ("embedded", "unpack_pdf"),
     formats.DOCX: ("embedded", "unpack_office"),
+    formats.XLSX: ("embedded", "unpack_office"),
+    formats.PPTX: ("embedded", "unpack_office"),
 }
 _BY_TYPE = {format_.mime_type: unpacker for format_, unpacker in _UNPACKERS.items()}
 
