@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-from zipfile import ZipFile
-
 from ingest_assets_tests.support.containers import ole
 from ingest_assets_tests.support.documents import picture
 from ingest_assets_tests.support.pipeline import Pipeline
-
-
-def zipped() -> bytes:
-    file = BytesIO()
-    with ZipFile(file, "w") as archive:
-        archive.writestr("readme.txt", "only a zip file")
-    return file.getvalue()
 
 
 def test_a_picture_called_pdf_is_a_picture(pipeline: Pipeline) -> None:
