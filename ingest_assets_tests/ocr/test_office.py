@@ -182,6 +182,11 @@ def test_the_parts_of_a_book_are_pages_in_reading_order() -> None:
     assert found.pages == ["Erstes Kapitel", "Zweites & letztes", None]
 
 
+def test_a_book_with_a_part_of_many_megabytes_is_too_much() -> None:
+    with pytest.raises(PermanentError, match="MB of text"):
+        read(epub({"a.xhtml": "a" * 33_000_000}))
+
+
 def test_a_book_that_is_protected_says_so() -> None:
     locked = "<encryption><CipherReference URI='OEBPS/a.xhtml'/></encryption>"
     with pytest.raises(PermanentError) as caught:

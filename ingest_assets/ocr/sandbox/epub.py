@@ -32,6 +32,8 @@ def read_epub(path: Path) -> IllustratedDocument:
         texts = []
         for part in parts:
             data = package.read(part, MAX_TEXT_BYTES) or b""
+            if len(data) > MAX_TEXT_BYTES:
+                raise too_much_text()
             texts.append(html_text(_SHORT.sub(r"<\1\2></\1>", decode_html(data).text)))
             if sum(map(len, texts)) > MAX_TEXT_BYTES:
                 raise too_much_text()

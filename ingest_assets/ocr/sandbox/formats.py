@@ -170,9 +170,9 @@ READERS = (
         (formats.XLS,),
         "xls.read_xls",
         _OLE,
-        f"{_SHEETS}; boxes on a page of their own",
-        {"object_unread": "charts", "image_unreadable": "pictures", **_FILES},
-        "xlrd, olefile",
+        f"{_SHEETS}; boxes on a page of their own; pictures are recognised",
+        {"object_unread": "charts", **_PICTURES, **_FILES},
+        "xlrd, olefile, Tesseract",
     ),
     Reader(
         (formats.PPTX,),

@@ -19,21 +19,19 @@ from xlrd.sheet import Sheet
 from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.flowing import FlowingDocument
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.number_format import shown
-from ingest_assets.ocr.sandbox.ole import OleFile
-from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
+from ingest_assets.ocr.sandbox.ole import OleFile, pictures_in
+from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
-_OBJECT, _TEXT = 0x5D, 0x1B6
-_COMMENT = 0x19
-_UNREAD = {
-    5: Note("object_unread", "a chart, whose words were not read"),
-    8: Note("image_unreadable", "a picture on a sheet was not looked at"),
-}
+# Numbers of records, and of kinds of objects: [MS-XLS].
+_OBJECT, _TEXT, _DRAWINGS, _MORE = 0x5D, 0x1B6, 0xEB, 0x3C
+_CHART_OBJECT, _PICTURE, _COMMENT = 5, 8, 0x19
+_CHART = Note("object_unread", "a chart, whose words were not read")
 
 
-def read_xls(path: Path) -> FlowingDocument:
-    """Read a workbook: a page for each sheet."""
+def read_xls(path: Path) -> IllustratedDocument:
+    """Read a workbook: a page for each sheet, then its pictures."""
     try:
         book = xlrd.open_workbook(path, formatting_info=True, logfile=io.StringIO())
     except (MemoryError, RecursionError):
@@ -52,11 +50,11 @@ def read_xls(path: Path) -> FlowingDocument:
             if size > MAX_TEXT_BYTES:
                 raise too_much_text()
             lines.append(line)
-        pages.append(clean_text("\n".join(lines)))
-    texts, notes = _beside(path)
+        pages.append("\n".join(lines))
+    texts, pictures, notes = _beside(path)
     if texts:  # Which sheet they stand on, they do not say.
-        pages.append(clean_text("\n".join(texts)))
-    return FlowingDocument(tuple(pages) or ("",), tuple(notes))
+        pages.append("\n".join(texts))
+    return IllustratedDocument(pages or [""], pictures, pictures.__getitem__, lambda: notes)
 
 
 def _lines(book: Book, sheet: Sheet) -> Iterator[str]:
@@ -86,24 +84,34 @@ def _cell(book: Book, sheet: Sheet, row: int, column: int) -> str:
     return shown(cell.value, code, since_1904=bool(book.datemode))
 
 
-def _beside(path: Path) -> tuple[list[str], list[Note]]:
-    """Return what stands in boxes, and notes of objects that are not read.
+def _beside(path: Path) -> tuple[list[str], dict[str, bytes], list[Note]]:
+    """Return what stands in boxes, the pictures, and notes of objects that are not read.
 
-    The library leaves both out.
+    The library leaves them out.
     """
+    drawings, last, shown = bytearray(), 0, 0
     texts: list[str] = []
     notes: list[Note] = []
     with OleFile(path) as file:
         kind = 0
         records = file.records("Workbook")
         for number, data in records:
+            if number == _DRAWINGS or (number == _MORE and last == _DRAWINGS):
+                drawings += data
+                last = _DRAWINGS
+                continue
+            last = number
             if number == _OBJECT and len(data) >= 6:
                 kind = struct.unpack_from("<H", data, 4)[0]
-                notes += [_UNREAD[kind]] if kind in _UNREAD else []
+                shown += kind == _PICTURE
+                notes += [_CHART] if kind == _CHART_OBJECT else []
             elif number == _TEXT and kind != _COMMENT and len(data) >= 12:
                 length = struct.unpack_from("<H", data, 10)[0]
                 _, text = next(records, (0, b"")) if length else (0, b"")
                 wide = text[:1] == b"\1"
                 texts.append(text[1:].decode("utf-16-le" if wide else "latin-1", "replace")[:length])
         notes += file.notes()
-    return texts, list(dict.fromkeys(notes))
+    pictures = pictures_in(bytes(drawings))
+    if shown and not pictures:
+        notes.append(Note("image_unreadable", "pictures on its sheets that were not looked at"))
+    return texts, pictures, list(dict.fromkeys(notes))

@@ -15,7 +15,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.document import MAX_DECODED_BYTES, corrupt
 from ingest_assets.ocr.sandbox.docx import drawings
 from ingest_assets.ocr.sandbox.docx.names import R
 from ingest_assets.ocr.sandbox.docx.package import Package
@@ -107,12 +107,18 @@ class _Workbook:
         margins: list[str] = []
         try:
             with self._package.open(name) as file:
-                for _, element in iterparse(file, forbid_dtd=True):
-                    if element.tag == f"{S}row":
+                rows: Element | None = None
+                for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+                    if event == "start":
+                        rows = element if element.tag == f"{S}sheetData" else rows
+                        continue
+                    if element.tag == f"{S}row" and rows is not None:
                         if row := self._row(element):
                             self._count(row)
                             yield row
-                        element.clear()
+                        rows.clear()  # Of a million rows only one is in memory.
+                        if file.tell() > MAX_DECODED_BYTES:
+                            raise too_much_text()
                     elif element.tag == f"{S}headerFooter":
                         margins = [_MARGIN_CODE.sub(" ", part.text or "") for part in element]
         except DefusedXmlException as error:
