@@ -8,7 +8,7 @@ from typing import Any
 import pypdfium2
 import pytest
 from fpdf import FPDF
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from ingest_assets.ocr.languages import find_languages
 from ingest_assets.ocr.local import LocalEngine
@@ -147,3 +147,9 @@ def test_page_without_text_is_read_seven_times_at_most(
     monkeypatch.setattr(tesseract, "_read", counted)
     tesseract.recognise(Picture(image, 200), find_languages("eng", None))
     assert 1 <= len(reads) <= 7
+
+
+def test_blurred_line_is_read_at_twice_its_size(engine: LocalEngine) -> None:
+    image = page_image(LINES[:6]).crop((0, 0, 1650, 900)).filter(ImageFilter.GaussianBlur(2))
+    result = engine.recognise(stored(encoded(image, "PNG", dpi=(200, 200)), PNG))
+    assert lines_found(result.pages[0].text, LINES[:6]) == 6

@@ -79,6 +79,9 @@ _HARDLY_READ = 0.25
 _SCRIPT_FOUND, _SCRIPT_SURE = 0.2, 1.0
 _SCRIPT_SURE_OF_LINES = 4.0
 
+# Pixels of paper around lines that are read alone.
+_MARGIN = 20
+
 # Pixels of a page, 500 of them wide, that have to differ from its paper: a letter has more, dust less.
 _FEWEST_INKED = 12
 
@@ -291,12 +294,39 @@ def _read_with_more_contrast(attempt: _Attempt, dpi: int, languages: Languages) 
 def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     """Take into a reading the words that page segmentation had dropped."""
     threshold = _otsu_threshold(attempt.image)
+    pictures = unread(attempt.image, attempt.layout, threshold)
     found = [
         word
-        for image in unread(attempt.image, attempt.layout, threshold)
+        for image in pictures
         for word in _read(image, dpi, languages, tesserocr.PSM.SINGLE_BLOCK).layout.words()
     ]
+    if pictures:
+        found += _read_closer(pictures[-1], threshold, dpi, languages)
     add_missing(attempt.layout, found)
+
+
+def _read_closer(image: Image.Image, threshold: int, dpi: int, languages: Languages) -> Iterator[Word]:
+    """Yield the words of a few lines on a page, read at twice their size.
+
+    Of a lone line that is blurred Tesseract sees nothing at its own size.
+    """
+    box = image.point(lambda value: 255 * (value <= threshold)).getbbox()
+    if box is None:
+        return
+    left, top, right, bottom = (box[0] - _MARGIN, box[1] - _MARGIN, box[2] + _MARGIN, box[3] + _MARGIN)
+    left, top = max(0, left), max(0, top)
+    width, height = 2 * (right - left), 2 * (bottom - top)
+    if width * height > image.width * image.height:
+        return  # It takes too long.
+    larger = image.crop((left, top, right, bottom)).resize((width, height), Image.Resampling.BICUBIC)
+    for word in _read(larger, 2 * dpi, languages, tesserocr.PSM.SINGLE_BLOCK).layout.words():
+        yield replace(
+            word,
+            left=left + word.left // 2,
+            top=top + word.top // 2,
+            right=left + word.right // 2,
+            bottom=top + word.bottom // 2,
+        )
 
 
 def _believed(
