@@ -36,7 +36,10 @@ from ingest_assets.defs._internals import (
     run_executor,
     serialize_value,
 )
+from ingest_assets.extraction import local as extraction
 from ingest_assets.log import get_logger
+from ingest_assets.ocr import local as ocr
+from ingest_assets.workers.nursery import nursery_of
 
 _log = get_logger(__name__)
 
@@ -185,6 +188,8 @@ def _preload() -> None:
     try:
         import_module(CODE_LOCATION).defs.resolve_all_job_defs()
         run_executor()
+        for operations in (ocr.OPERATIONS, extraction.OPERATIONS):
+            nursery_of(operations).start()
     except Exception:  # noqa: BLE001  # The run meets the same error, and stores it.
         _log.exception("The code location %s does not load.", CODE_LOCATION)
 

@@ -30,7 +30,7 @@ RULES_VERSION = f"rules 1, eyecite {version('eyecite')}, phonenumbers {version('
 VERSION = f"{RULES_VERSION}; names 1, pycountry {version('pycountry')}, cleanco {version('cleanco')}"
 
 # Loaded by the worker processes.
-_OPERATIONS = "ingest_assets.extraction.sandbox.operations"
+OPERATIONS = "ingest_assets.extraction.sandbox.operations"
 # Pieces end with a paragraph or sentence, so few names are cut in two. A rule that took quadratic time
 # would take it over one piece only.
 _PIECES = Chunker(characters=10_000, overlap=0)
@@ -52,7 +52,7 @@ class LocalEngine:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._pool = WorkerPool(workers, _LIMITS, _OPERATIONS, _explain)
+        self._pool = WorkerPool(workers, _LIMITS, OPERATIONS, _explain)
 
     def extract(self, text: str) -> tuple[Mention, ...]:
         """All mentions; see `EntityEngine`.

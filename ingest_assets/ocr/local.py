@@ -33,7 +33,7 @@ from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, W
 
 # Loaded by the worker processes. Of the 1 GiB that each may use its programs take 170 MB, the largest
 # page 630 MB and the largest image 870 MB; a repaired PDF is a file that a worker writes.
-_OPERATIONS = "ingest_assets.ocr.sandbox.operations"
+OPERATIONS = "ingest_assets.ocr.sandbox.operations"
 
 # Pages that one task reads at most; it also ends after one second, and another reads the rest.
 _BATCH_PAGES = 512
@@ -119,7 +119,7 @@ class LocalEngine:
 
     def start_pool(self, workers: int, limits: Limits) -> WorkerPool:
         """Return the pool that does all work on documents."""
-        return WorkerPool(workers, limits, _OPERATIONS, _explain)
+        return WorkerPool(workers, limits, OPERATIONS, _explain)
 
     def recognise(self, document: StoredObject) -> Recognition:
         """Read all pages of one document; see `OcrEngine`.

@@ -1,15 +1,13 @@
-"""The worker process: takes one request after the other from its input, until that ends.
+"""The nursery, and in each process that it forks a worker: takes one request after the other.
 
-Belongs here: the loop, and the limits set before anything is loaded. Does not belong here: what the
-requests do, and the form of a message (`protocol`).
+Belongs here: the worker's loop, and the limits set before its first task. Does not belong here: what
+the requests do, the form of a message (`protocol`), and how workers are forked (`nursery`).
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
-import signal
 import sys
 import time
 import traceback
@@ -19,27 +17,27 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from ingest_assets.errors import IngestError
-from ingest_assets.workers import limits, protocol
+from ingest_assets.workers import limits, nursery, protocol
 
 
 def main() -> None:
-    """Serve until the input ends or the address space is half used up."""
-    config = json.loads(sys.argv[1])
-    limits.die_with_parent(config["parent_pid"])
+    """Be the nursery until nobody asks it, or a worker until the input ends or memory is half used."""
+    life = nursery.serve(sys.argv[1])
+    if life is not None:
+        limits.end_with(life)
+        _work(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
+
+
+def _work(requests: BinaryIO, replies: BinaryIO) -> None:
+    os.dup2(2, 1)  # So that what a library prints does not get between the replies.
+    operations = import_module(sys.argv[1]).OPERATIONS
+    config = _receive(requests)
+    if config is None:
+        return
     limits.limit_process(config["memory_bytes"], config["file_bytes"])
     limits.allow_cpu(config["task_seconds"])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
-    # Before the libraries are loaded: two workers whose OpenMP starts two threads each run at half the
-    # speed.
-    os.environ["OMP_THREAD_LIMIT"] = "1"
-    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # So that what a library prints does not get between the replies.
-
-    operations = import_module(config["operations"]).OPERATIONS  # After the above.
-
     _send(replies, {"value": "ready"})
-    while header := requests.read(protocol.HEADER_BYTES):
-        request = protocol.decode(requests.read(protocol.length_of(header)))
+    while (request := _receive(requests)) is not None:
         limits.allow_cpu(config["task_seconds"])
         started = time.process_time()
         reply = _answer(partial(operations[request["do"]], **request["with"]))
@@ -64,6 +62,11 @@ def _answer(work: Callable[[], Any]) -> dict[str, Any]:
         return {"fault": traceback.format_exc(limit=-8)}
     except Exception:  # noqa: BLE001  # Reported to the parent, which raises it there.
         return {"fault": traceback.format_exc(limit=-8)}
+
+
+def _receive(requests: BinaryIO) -> Any:
+    header = requests.read(protocol.HEADER_BYTES)
+    return protocol.decode(requests.read(protocol.length_of(header))) if header else None
 
 
 def _send(replies: BinaryIO, reply: dict[str, Any]) -> None:

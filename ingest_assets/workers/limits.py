@@ -1,29 +1,32 @@
 """Limits that the operating system enforces on a worker process.
 
-Belongs here: limits on resources, and ending with the parent. Does not belong here: what follows when a
-limit is reached (`pool`).
+Belongs here: limits on resources, and ending with the process that asked for the worker. Does not
+belong here: what follows when a limit is reached (`pool`).
 """
 
 from __future__ import annotations
 
-import ctypes
+import fcntl
 import os
 import resource
+import select
 import signal
 import sys
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
 
+def end_with(life: int) -> None:
+    """Have this process end when the other end of that pipe is closed: by its holder, or with it.
 
-def die_with_parent(parent_pid: int) -> None:
-    """Have Linux kill this process when the thread of the parent that started it ends.
-
-    On other systems an orphan ends when it next reads from its closed input, or at its CPU limit.
+    Linux then kills it whatever it is doing; another system only between two of Python's own steps.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:  # It ended before the call above.
+        fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
+    else:
+        signal.signal(signal.SIGIO, lambda *_: os._exit(1))
+    fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([life], [], [], 0)[0]:  # It was closed before the call above.
         os._exit(1)
 
 

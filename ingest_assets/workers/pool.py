@@ -13,18 +13,14 @@ unpickle what a worker sends.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
 
@@ -33,12 +29,13 @@ import psutil
 from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text
 from ingest_assets.workers import protocol
-
-# Variables that a worker inherits. Credentials are not among them: no parser needs them.
-_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "TZ")
+from ingest_assets.workers.nursery import nursery_of
 
 # Seconds that a worker may take to start on a busy machine.
 _START_SECONDS = 60
+
+# Seconds in which a worker ends that has nothing more to read.
+_DYING_SECONDS = 0.5
 
 # Characters of a worker's message that are kept, because it may quote the document.
 _LONGEST_MESSAGE = 1000
@@ -249,30 +246,20 @@ class _Worker:
         self.was_slow = False
         self._computed = 0.0
         self._limits = limits
-        config = {
-            "operations": operations,
-            "parent_pid": os.getpid(),
+        self._config = {
             "memory_bytes": limits.memory_bytes,
             "file_bytes": limits.file_bytes,
             "task_seconds": limits.cpu_seconds,
         }
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        # The worker imports this package from where the parent did, whether it is installed or not.
-        environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
-        # Otherwise numpy reserves address space for a thread on each core.
-        environment["OPENBLAS_NUM_THREADS"] = "1"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "ingest_assets.workers", json.dumps(config)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            cwd=os.sep,
-            bufsize=0,
-        )
+        worker = nursery_of(operations).fork()
+        if worker is None:
+            raise WorkerError("does_not_start", "an error that the log of the service shows")
+        self._process = worker
 
     def await_start(self) -> None:
-        """Wait until the process has loaded its programs."""
+        """Give the process its limits, and wait until it has them."""
         try:
+            self._process.requests.write(protocol.encode(self._config))
             self._receive(time.monotonic() + _START_SECONDS)
         except (WorkerError, *_LOST) as error:
             self.end()
@@ -287,16 +274,15 @@ class _Worker:
         """
         started = time.monotonic()
         try:
-            assert self._process.stdin is not None  # noqa: S101  # For the type checker.
-            self._process.stdin.write(request)
+            self._process.requests.write(request)
             if not self._wait(started + self._limits.slow_seconds):
                 self.was_slow = True
                 self._computed = self._cpu_seconds()
                 when_slow()
             reply = self._receive(started + self._limits.wall_seconds)
         except _LOST as error:
-            self.end()
-            raise _cause_of_death(self._process.returncode, self._limits) from error
+            self.finished = True
+            raise _cause_of_death(self._process.end(_DYING_SECONDS), self._limits) from error
         except BaseException:
             self.end()
             raise
@@ -320,15 +306,8 @@ class _Worker:
     def end(self) -> None:
         """End the process, if it has not ended by itself, and release what it holds."""
         self.finished = True
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-        try:
-            # If it is dying, its exit code says why: wait for that for a moment.
-            self._process.wait(timeout=0.5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        # If it is dying, its exit code says why: wait for that for a moment.
+        self._process.end(_DYING_SECONDS)
 
     def _receive(self, deadline: float) -> dict[str, Any]:
         length = protocol.length_of(self._read(protocol.HEADER_BYTES, deadline))
@@ -351,14 +330,12 @@ class _Worker:
 
     def _wait(self, deadline: float) -> bool:
         """Wait until the worker writes something or ends; False if it does neither in time."""
-        assert self._process.stdout is not None  # noqa: S101  # For the type checker.
         poll = select.poll()
-        poll.register(self._process.stdout, select.POLLIN)
+        poll.register(self._process.replies, select.POLLIN)
         return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
     def _read(self, length: int, deadline: float) -> bytes:
-        assert self._process.stdout is not None  # noqa: S101  # For the type checker.
-        descriptor = self._process.stdout.fileno()
+        descriptor = self._process.replies.fileno()
         data = bytearray()
         while len(data) < length:
             while not self._wait(deadline):

@@ -25,6 +25,8 @@ from ingest_assets.ocr import local
 from ingest_assets.ocr.engine import Recognition
 from ingest_assets.ocr.languages import find_languages
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.workers import pool
+from ingest_assets.workers.nursery import Nursery
 from ingest_assets.workers.pool import FaultKind, Limits, WorkerError, WorkerPool
 from ingest_assets_tests.support.embedded import wait_until
 from ingest_assets_tests.support.evil import slow_drawing, tiff_of_many_large_pages
@@ -46,9 +48,13 @@ from ingest_assets_tests.support.scans import (
 
 
 def _workers(pid: int | None = None) -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process(pid).children() if "ingest_assets.workers" in child.cmdline()
+    """The workers below a process: the children of its nurseries."""
+    nurseries = [
+        child
+        for child in psutil.Process(pid).children()
+        if child.status() != psutil.STATUS_ZOMBIE and "ingest_assets.workers" in child.cmdline()
     ]
+    return [worker for nursery in nurseries for worker in nursery.children()]
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
@@ -104,7 +110,7 @@ def test_slow_pages_do_not_keep_others_waiting(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(text_pdf())
     before = set(_workers())
     limits = Limits(cpu_seconds=3, slow_seconds=0.5)
-    with closing(WorkerPool(1, limits, local._OPERATIONS, local._explain)) as pool:
+    with closing(WorkerPool(1, limits, local.OPERATIONS, local._explain)) as pool:
         languages = find_languages("eng", None).files
         pool.submit("versions", languages=languages).result()
         (worker,) = set(_workers()) - before
@@ -167,13 +173,36 @@ def test_memory_is_limited() -> None:
 def test_workers_hold_no_secrets(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "top-secret")
     monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://x:top-secret@localhost/x")
-    other = LocalEngine(workers=1)
+    known = set(_workers())
+    with closing(Nursery(local.OPERATIONS)) as nursery:  # One that starts now.
+        monkeypatch.setattr(pool, "nursery_of", lambda _operations: nursery)
+        other = LocalEngine(workers=1)
     try:
-        environments = [worker.environ() for worker in _workers()]
+        environments = [worker.environ() for worker in set(_workers()) - known]
         assert environments
         assert not any("top-secret" in str(environment) for environment in environments)
     finally:
         other.close()
+
+
+def test_workers_are_forked_from_one_process_which_is_replaced_when_it_is_killed() -> None:
+    with closing(Nursery(extraction_local.OPERATIONS)) as nursery:
+        first, second = nursery.fork(), nursery.fork()
+        assert first is not None
+        assert second is not None
+        parent = psutil.Process(first.pid).parent()
+        assert parent == psutil.Process(second.pid).parent()
+        assert parent is not None
+        parent.kill()
+        parent.wait()
+        third = nursery.fork()
+        assert third is not None
+        assert third.end(patience_seconds=30) == 0  # It has nothing more to read.
+        for orphan in (first, second):
+            process = psutil.Process(orphan.pid)
+            orphan.kill()
+            _wait_until(lambda process=process: not process.is_running())  # type: ignore[misc]
+            assert orphan.end(patience_seconds=30) == -signal.SIGKILL
 
 
 def test_close_ends_the_workers_and_what_they_do() -> None:

@@ -19,4 +19,9 @@ def entities(text: str) -> list[list[Any]]:
     return [list(vars(mention).values()) for mention in found]
 
 
+def warm_up() -> None:
+    """Compile the expressions that the libraries compile when they are first needed."""
+    entities("On May 5, 2001 John Smith of Acme, Inc. paid $5 (see 1 U.S. 1), 212-555-1234, a@b.com.")
+
+
 OPERATIONS: Mapping[str, Callable[..., Any]] = {"entities": entities}

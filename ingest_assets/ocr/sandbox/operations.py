@@ -150,6 +150,10 @@ def thumbnail(path: str, mime_type: str) -> str | None:
     return None
 
 
+def warm_up() -> None:
+    """Do nothing: what reads documents is loaded with this module."""
+
+
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (versions, inspect, survey, split, read, recognise, thumbnail, unpack)
