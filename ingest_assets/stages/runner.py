@@ -1,7 +1,7 @@
 """Takes the documents of a run through the stages, many at a time, and yields each outcome.
 
-Belongs here: order, concurrency, locks, attempts, trying again within a run, and whether an error stops
-one document or the run. Does not belong here: what a stage does, and Dagster.
+Belongs here: order, concurrency, locks, trying again within a run, and whether an error stops one
+document or the run. Does not belong here: what a stage does, writing it (`writer`), and Dagster.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -37,40 +37,15 @@ from ingest_assets.errors import (
 from ingest_assets.failpoints import failpoint
 from ingest_assets.log import get_logger
 from ingest_assets.stage_names import STAGES
-from ingest_assets.stages import (
-    document_chunks,
-    document_entities,
-    document_object,
-    document_row,
-    document_text,
-)
-from ingest_assets.stages.stage import (
-    Known,
-    Result,
-    Services,
-    Source,
-    Stage,
-    Work,
-    load_source,
-)
-from ingest_assets.store.attempts import (
-    Begin,
-    beat,
-    begin_attempts,
-    close_abandoned,
-    end_attempts,
-    fail_attempt,
-)
+from ingest_assets.stages import document_text
+from ingest_assets.stages.stage import Result, Services, load_source
+from ingest_assets.stages.writer import WORK, Passage, Writer
+from ingest_assets.store.attempts import beat, fail_attempt
 from ingest_assets.store.database import database_error
-from ingest_assets.store.locks import Held, Locks
+from ingest_assets.store.locks import Locks
 
 _log = get_logger(__name__)
 
-# What each stage does; `stage_names` has their order.
-WORK: Mapping[str, Stage] = {
-    module.NAME: Stage(module.work, module.save)
-    for module in (document_row, document_object, document_text, document_chunks, document_entities)
-}
 HEARTBEAT_SECONDS = 10.0
 # After a transient error the runner tries the document again, this often; what lasts longer is left to
 # the sensor `retry_failed`. Each try is an attempt of its own in the history.
@@ -96,20 +71,6 @@ class Outcome:
     details: str = ""
 
 
-@dataclass
-class _Passage:
-    """One document that a thread takes through the stages, under its locks.
-
-    Attributes:
-        attempt_id: the attempt that is running; None between two.
-    """
-
-    source: Source
-    held: Held
-    known: Known = field(default_factory=Known)
-    attempt_id: int | None = None
-
-
 class Runner:
     """One run over some documents.
 
@@ -127,7 +88,6 @@ class Runner:
     ) -> None:
         self._services = services
         self._stages = [name for name in STAGES if name in stages]
-        self._run_id = run_id
         working = threading.BoundedSemaphore(concurrency)
         self._slots = dict.fromkeys(self._stages, working)
         self._threads = concurrency
@@ -135,7 +95,7 @@ class Runner:
             self._slots[document_text.NAME] = threading.BoundedSemaphore(wanted)
             self._threads = concurrency + wanted
         self._locks = Locks(services.database)
-        self._running: dict[int, None] = {}
+        self._writer = Writer(services.database, run_id)
         self._stop = threading.Event()
         self._trying = Retrying(
             retry=retry_if_result(_may_pass),
@@ -170,6 +130,7 @@ class Runner:
         finally:
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+            self._writer.close()
             heart.join()
             self._locks.close()
 
@@ -193,7 +154,7 @@ class Runner:
         try:
             with self._locks.hold(partition_key) as held:
                 with self._services.database.engine.connect() as connection:
-                    passage = _Passage(load_source(connection, partition_key), held)
+                    passage = Passage(load_source(connection, partition_key), held)
                 while left:
                     if passage.source.document_uuid:
                         # Two sightings of one document must not be stored or recognised at the same
@@ -210,15 +171,15 @@ class Runner:
             return _failed(partition_key, left[0], 0.0, error)
         return None
 
-    def _pass_some(self, passage: _Passage, left: list[str]) -> Outcome | None:
+    def _pass_some(self, passage: Passage, left: list[str]) -> Outcome | None:
         """Pass stages as long as their slot and lock are free."""
-        self._begin(passage, left[0])
+        self._writer.begin(passage, left[0])
         while passage.attempt_id is not None:
             stage = left[0]
             started = time.monotonic()
             try:
                 work = WORK[stage].work(passage.source, self._services, passage.known)
-                result = self._write(passage, stage, work, self._next(left))
+                result = self._writer.store(passage, stage, work, self._next(left))
             except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
                 outcome = _failed(
                     passage.source.partition_key, stage, time.monotonic() - started, error
@@ -236,52 +197,7 @@ class Runner:
             return None
         return left[1]
 
-    def _begin(self, passage: _Passage, stage: str) -> None:
-        source = passage.source
-        passage.held.check()
-        with self._services.database.engine.begin() as connection:
-            close_abandoned(connection, [source.partition_key])
-            (passage.attempt_id,) = begin_attempts(
-                connection,
-                [Begin(source.partition_key, source.document_uuid, stage)],
-                self._run_id,
-            )
-            failpoint("attempt.inserted")
-        failpoint("attempt.committed")
-        self._running[passage.attempt_id] = None
-
-    def _write(
-        self, passage: _Passage, stage: str, work: Work | Result, following: str | None
-    ) -> Result:
-        """In one transaction, store what a stage made, end its attempt and begin the next one's."""
-        attempt_id = passage.attempt_id
-        assert attempt_id is not None  # noqa: S101  # For the type checker.
-        begun: int | None = None
-        failpoint("results.writing")
-        passage.held.check()
-        with self._services.database.engine.begin() as connection:
-            if isinstance(work, Result):
-                result = work
-            else:
-                WORK[stage].save(connection, [work])
-                result = work.result()
-            end_attempts(connection, {attempt_id: result.document_uuid})
-            # Before the commit shows a new document's row to other runs, so that none works on it.
-            if not passage.held.try_add(str(result.document_uuid)):
-                passage.known.is_new, following = False, None
-            if following:
-                begin = Begin(passage.source.partition_key, result.document_uuid, following)
-                (begun,) = begin_attempts(connection, [begin], self._run_id)
-            failpoint("results.written")
-        failpoint("results.committed")
-        if begun is not None:
-            self._running[begun] = None
-        self._running.pop(attempt_id, None)
-        passage.attempt_id = begun
-        passage.source = replace(passage.source, document_uuid=result.document_uuid)
-        return result
-
-    def _end_failed(self, passage: _Passage, outcome: Outcome) -> None:
+    def _end_failed(self, passage: Passage, outcome: Outcome) -> None:
         attempt_id = passage.attempt_id
         assert attempt_id is not None  # noqa: S101  # For the type checker.
         assert outcome.error is not None  # noqa: S101
@@ -297,7 +213,7 @@ class Runner:
                 outcome.partition_key,
                 database_error(error),
             )
-        self._running.pop(attempt_id, None)
+        self._writer.running.pop(attempt_id, None)
         failpoint("attempt.failed")
 
     def _report(self, outcome: Outcome) -> None:
@@ -313,7 +229,7 @@ class Runner:
             # with `lock_lost` at their next step.
             with suppress(SQLAlchemyError):
                 self._locks.check()
-            if running := list(self._running):
+            if running := list(self._writer.running):
                 try:
                     with self._services.database.engine.begin() as connection:
                         beat(connection, running)

@@ -223,7 +223,7 @@ def test_a_configuration_fault_is_tried_again_when_it_is_mended(
 
 def test_a_run_that_dagster_breaks_off_ends_and_holds_nothing(pipeline: Pipeline) -> None:
     """Its resources close while nobody listens to its outcomes any more; another run takes over."""
-    for number in range(20):
+    for number in range(40):
         pipeline.put(f"{number:02}.pdf", pdf(f"Page of document {number}."))
     pipeline.tick()
     keys = pipeline.instance.get_dynamic_partitions("documents")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ingest_assets.defs.documents import SPECS
 from ingest_assets.stage_names import STAGES
-from ingest_assets.stages.runner import WORK
+from ingest_assets.stages.writer import WORK
 from ingest_assets_tests.support.pipeline import Pipeline
 
 
