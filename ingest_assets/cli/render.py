@@ -154,8 +154,12 @@ def line(text: str) -> RenderableType:
 # --- status, dev --------------------------------------------------------------------------------
 
 
-def status(found: Status) -> RenderableType:
-    """How far all documents are: by state, by stage, and what failed last."""
+def status(found: Status, runs_not_started: int = 0) -> RenderableType:
+    """How far all documents are: by state, by stage, and what failed last.
+
+    Args:
+        runs_not_started: how many runs of the last hour failed before they had begun.
+    """
     states = _table("state", "documents", "")
     for state, count in found.by_state.items():
         style = _STATES.get(state, "") if count else _QUIET
@@ -173,6 +177,13 @@ def status(found: Status) -> RenderableType:
             "",
             Paragraph(f"{found.queued:,} wait for a run, {found.working:,} are worked on."),
         ]
+    if runs_not_started:
+        parts.append(
+            Paragraph(
+                (f"{_count(runs_not_started, 'run')} of the last hour did not start: ", _WARN),
+                "Dagit's page of each says why. The sensors launch others.",
+            )
+        )
     if found.stalled:
         parts.append(
             Paragraph(

@@ -17,7 +17,16 @@ def status(as_json: bool) -> None:
     """
     running.use_running_stack()
     found = read_status(running.database())
+    # Asked only where nothing goes on: Dagster takes seconds to load.
+    not_started = _runs_not_started() if found.queued and not found.working else 0
     if as_json:
-        render.show_json(found.as_json())
+        render.show_json({**found.as_json(), "runs_not_started": not_started})
     else:
-        render.show(render.status(found))
+        render.show(render.status(found, not_started))
+
+
+def _runs_not_started() -> int:
+    from ingest_assets.defs.instance import current_instance, runs_not_started
+
+    with current_instance() as instance:
+        return runs_not_started(instance)

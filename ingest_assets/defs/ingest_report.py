@@ -6,8 +6,9 @@ checks (`defs.checks`).
 
 from collections.abc import Mapping
 
-from dagster import MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
+from ingest_assets.defs.instance import runs_not_started
 from ingest_assets.defs.resources import PostgresResource
 from ingest_assets.markdown import table
 from ingest_assets.operations.status import Status, read_status
@@ -25,10 +26,14 @@ GROUP = "operations"
     description="How many documents are in which state and at which stage, how fast it goes, and what "
     "failed last. Its checks are the verification checklist, over all documents.",
 )
-def ingest_report(database: PostgresResource) -> MaterializeResult[None]:
+def ingest_report(
+    context: AssetExecutionContext, database: PostgresResource
+) -> MaterializeResult[None]:
     """Report the status as metadata; Dagit plots its numbers over time."""
     status = read_status(database.get())
-    return MaterializeResult(metadata=_metadata(status))
+    return MaterializeResult(
+        metadata={**_metadata(status), "runs_not_started": runs_not_started(context.instance)}
+    )
 
 
 def _metadata(status: Status) -> Mapping[str, MetadataValue | str | int | float]:

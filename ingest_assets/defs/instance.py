@@ -14,10 +14,19 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import psutil
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DefaultRunLauncher, EventLogEntry
+from dagster import (
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    DefaultRunLauncher,
+    EventLogEntry,
+    RunsFilter,
+)
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy.exc import SQLAlchemyError
@@ -53,6 +62,9 @@ _CLOCK_TOLERANCE_SECONDS = 5
 # Of a run that was forked: its machine, its process, and when that began.
 PROCESS_TAG = "ingest/process"
 _LOOK_SECONDS = 0.5
+# Runs that did not start are counted over this time, among so many that failed last.
+_NOT_STARTED_SINCE = timedelta(hours=1)
+_MOST_RUNS = 1_000
 _STORED_TOGETHER = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -306,6 +318,18 @@ def _process_of(run: DagsterRun) -> RunProcess | None:
 def current_instance() -> DagsterInstance:
     """The instance that DAGSTER_HOME names, for a command; close it, or use it in a `with` block."""
     return DagsterInstance.get()
+
+
+def runs_not_started(instance: DagsterInstance) -> int:
+    """How many runs failed in the last hour before they had begun: their pages in Dagit say why."""
+    records = instance.get_run_records(
+        RunsFilter(
+            statuses=[DagsterRunStatus.FAILURE],
+            created_after=datetime.now(timezone.utc) - _NOT_STARTED_SINCE,
+        ),
+        limit=_MOST_RUNS,
+    )
+    return sum(record.start_time is None for record in records)
 
 
 def _process_is_alive(pid: int, started_before: float) -> bool:

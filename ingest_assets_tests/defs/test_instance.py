@@ -15,6 +15,8 @@ from dagster import (
     AssetMaterialization,
     AssetSpec,
     BackfillPolicy,
+    DagsterEvent,
+    DagsterEventType,
     DagsterInstance,
     DagsterRun,
     Definitions,
@@ -27,7 +29,7 @@ from dagster._core.launcher import WorkerStatus
 from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import text
 
-from ingest_assets.defs.instance import WatchedRunLauncher
+from ingest_assets.defs.instance import WatchedRunLauncher, runs_not_started
 from ingest_assets.defs.partitions import range_tags
 from ingest_assets.embedded.stack import PROJECT
 from ingest_assets_tests.support.embedded import wait_until
@@ -110,6 +112,15 @@ def started_run(instance: DagsterInstance, pid: int) -> DagsterRun:
     instance.add_run(run)
     instance.report_engine_event("Started process", run, EngineEventData.in_process(pid))
     return run
+
+
+def test_runs_that_did_not_start_are_counted(instance: DagsterInstance) -> None:
+    before = runs_not_started(instance)
+    failed, begun = started_run(instance, os.getpid()), started_run(instance, os.getpid())
+    instance.report_run_failed(failed, "It did not start in time.")
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, "job"), begun.run_id)
+    instance.report_run_failed(begun, "It failed.")
+    assert runs_not_started(instance) - before == 1
 
 
 def test_a_started_run_is_healthy_as_long_as_its_process_lives(instance: DagsterInstance) -> None:
