@@ -74,7 +74,8 @@ class Meter:
         for process in (self._root, *self._root.children(recursive=True)):
             with suppress(psutil.NoSuchProcess), process.oneshot():
                 times, parent = process.cpu_times(), psutil.Process(process.ppid())
-                if process.status() != psutil.STATUS_ZOMBIE:  # One that has ended has no command line.
+                # One that has ended has no command line.
+                if process not in self._kind or process.status() != psutil.STATUS_ZOMBIE:
                     self._kind[process] = _kind(process, parent)
                 self._parent[process] = parent
                 self._own[process] = times.user + times.system
