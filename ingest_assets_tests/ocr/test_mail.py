@@ -1,4 +1,4 @@
-"""Mail, mailboxes and web archives, as they come from programs of all ages."""
+"""Mail and web archives, as they come from programs of all ages."""
 
 from __future__ import annotations
 
@@ -89,19 +89,6 @@ def test_an_emlx_is_a_mail_with_something_around_it() -> None:
     found = read(b"%-10d\n" % len(inner) + inner + b'<?xml version="1.0"?><plist>flags</plist>')
     assert "The keel is laid in May." in found.text
     assert "flags" not in found.text
-
-
-def test_each_mail_of_a_mailbox_is_a_page() -> None:
-    box = b"".join(
-        b"From ada@example.org Fri May  3 09:41:0%d 2024\n" % number
-        + HEAD.replace("\r", "").encode()
-        + b"Subject: Mail %d\n\n>From now on it is %d.\nFrom here on too.\n\n" % (number, number)
-        for number in range(3)
-    )
-    found = read(box)
-    assert len(found.pages) == 3
-    assert found.pages[2] is not None
-    assert "Subject: Mail 2\n\nFrom now on it is 2.\nFrom here on too." in found.pages[2]
 
 
 def test_a_file_within_the_text_is_named_and_its_bytes_are_no_text() -> None:

@@ -227,7 +227,6 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     formats.EPUB.mime_type: lambda: epub({"a.xhtml": "<p>One</p>"}),
     formats.SVG.mime_type: lambda: b"<svg><text>One</text></svg>",
     formats.MAIL.mime_type: lambda: b"From: a\nTo: b\nSubject: c\n\nOne",
-    formats.MBOX.mime_type: lambda: b"From a Fri May  3 09:41:00 2024\nFrom: a\n\nOne",
 }
 
 

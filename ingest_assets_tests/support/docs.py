@@ -111,6 +111,13 @@ set, it takes PDF, PNG, JPEG and TIFF; all other types are read on this machine.
 ## Read
 """
 
+_OPENED = """
+## Opened
+
+What is inside these becomes documents of their own; their text is the list of it. What is inside a type
+with “files in it” above becomes documents, too.
+"""
+
 _REFUSED = """
 ## Refused
 
@@ -130,16 +137,19 @@ def formats_page(_: str = "") -> str:
                 f"{what} (`{kind}`)" if kind else f"{what} (without a note)"
                 for kind, what in reader.leaves.items()
             ),
+            "yes" if any(format_.holds != "never" for format_ in reader.types) else "",
             reader.programs,
         )
         for reader in READERS
     )
-    table = _table(("type", "recognised by", "what is read", "what is not", "by"), rows)
+    table = _table(("type", "recognised by", "what is read", "what is not", "files in it", "by"), rows)
     refused = sorted(
         {_of_a_kind(format_) for format_ in FORMATS.values() if not format_.read},
         key=lambda name: name.casefold(),
     )
-    return "\n".join((_FORMATS, table, _REFUSED, *(f"- {name}" for name in refused), ""))
+    opened = (_of_a_kind(found) for found in FORMATS.values() if found.holds == "only")
+    lists = (_OPENED, *(f"- {name}" for name in opened), _REFUSED, *(f"- {name}" for name in refused))
+    return "\n".join((_FORMATS, table, *lists, ""))
 
 
 def _of_a_kind(format_: Format) -> str:

@@ -1,7 +1,8 @@
 """Which reader opens which type of document, and what it makes of it.
 
 Belongs here: the one place where a type meets its reader; `docs/formats.md` is made of it. Does not
-belong here: how a format is read, and how the type was found (`identification`).
+belong here: how a format is read, how the type was found (`identification`), and archives, which have
+no text of their own (`unpacking`).
 """
 
 from __future__ import annotations
@@ -96,14 +97,6 @@ READERS = (
         "mail.read_mail",
         "text that begins with headers of a mail, or with the length that EMLX has before them",
         "From, Sender, To, Cc, Bcc, Date, Subject, then the body, plain or HTML",
-        {"attachment_unread": "attachments", "content_unreadable": "encrypted or damaged parts"},
-        "lexbor (selectolax), chardet",
-    ),
-    Reader(
-        (formats.MBOX,),
-        "mail.read_mailbox",
-        "text that begins with `From`, an address and a time, then headers",
-        "a page for each mail, as above",
         {"attachment_unread": "attachments", "content_unreadable": "encrypted or damaged parts"},
         "lexbor (selectolax), chardet",
     ),

@@ -16,12 +16,12 @@ from email.message import Message
 from pathlib import Path
 
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.document import check_page_count, corrupt
+from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.encodings import Decoded, decode
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
-from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
+from ingest_assets.text import clean_text
 
 HEADERS = ("From", "Sender", "To", "Cc", "Bcc", "Date", "Subject")
 
@@ -65,23 +65,6 @@ def read_mail(path: Path) -> FlowingDocument:
     """Read a mail: EML or EMLX."""
     mail = _read_message(without_emlx(path.read_bytes()))
     return FlowingDocument((mail.text,), mail.all_notes())
-
-
-def read_mailbox(path: Path) -> FlowingDocument:
-    """Read a mailbox: a page for each mail."""
-    pages: list[str] = []
-    notes: list[Note] = []
-    size = 0
-    for data in messages(path):
-        mail = _read_message(data)
-        pages.append(mail.text)
-        notes += (Note(note.kind, f"mail {len(pages)}: {note.sentence}") for note in mail.all_notes())
-        check_page_count(len(pages))
-        size += len(pages[-1])
-        if size > MAX_TEXT_BYTES:
-            raise too_much_text()
-    check_page_count(len(pages))
-    return FlowingDocument(tuple(pages), tuple(notes))
 
 
 def read_web_archive(path: Path) -> IllustratedDocument:
