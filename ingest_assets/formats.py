@@ -134,7 +134,12 @@ PPT = Format(
     local=True,
 )
 MSG = Format(
-    "application/vnd.ms-outlook-message", "an Outlook message (MSG)", ".msg", read=True, local=True
+    "application/vnd.ms-outlook-message",
+    "an Outlook message (MSG)",
+    ".msg",
+    read=True,
+    local=True,
+    holds="perhaps",
 )
 VSD = Format("application/vnd.visio", "a Visio drawing of the old kind (VSD)", ".vsd")
 PUB = Format("application/vnd.ms-publisher", "a Publisher document", ".pub")

@@ -33,7 +33,7 @@ from ingest_assets.stages.source import stored_object
 from ingest_assets.stages.stage import load_document
 from ingest_assets_tests.conftest import NewPipeline
 from ingest_assets_tests.support.bucket import execute
-from ingest_assets_tests.support.containers import zipped
+from ingest_assets_tests.support.containers import ole_with, zipped
 from ingest_assets_tests.support.documents import pdf, picture
 from ingest_assets_tests.support.packages import mail, mailbox, tarred
 from ingest_assets_tests.support.pipeline import Pipeline
@@ -83,6 +83,20 @@ def seven_zipped() -> bytes:
     return buffer.getvalue()
 
 
+def outlook_message() -> bytes:
+    """An Outlook message with a file, and with another message that Outlook keeps inside it."""
+    file, message = "__attach_version1.0_#00000000", "__attach_version1.0_#00000001"
+    return ole_with(
+        {
+            "__properties_version1.0": bytes(32),
+            "__substg1.0_0037001F": "A subject".encode("utf-16-le"),
+            f"{file}/__substg1.0_3707001F": "note.pdf".encode("utf-16-le"),
+            f"{file}/__substg1.0_37010102": pdf("A note that Outlook sent."),
+            f"{message}/__substg1.0_3001001F": "inner".encode("utf-16-le"),
+        }
+    )
+
+
 def with_attachment() -> bytes:
     """A PDF with an attached file."""
     buffer = BytesIO()
@@ -118,6 +132,7 @@ def ingested(new_pipeline: NewPipeline, tmp_path_factory: pytest.TempPathFactory
         pipeline.put("members.7z", seven_zipped())
         pipeline.put("attached.pdf", with_attachment())
         pipeline.put("mails.mbox", mailbox(mail("First of the box"), mail("Second of the box")))
+        pipeline.put("message.msg", outlook_message())
         pipeline.put("deep.zip", archives_deep(DEPTH + 2))
         pipeline.put("links.tar.gz", tarred({"a/one.txt": b"One in a TAR."}, {"a/link": "/etc/passwd"}))
         pipeline.put("whole.txt.gz", gzip.compress(b"A text that is packed alone."))
@@ -177,6 +192,7 @@ def text_of(pipeline: Pipeline, name: str) -> str:
                 "00002 Second of the box.eml": "completed",
             },
         ),
+        ("message.msg", {"note.pdf": "completed", "inner": "part_damaged"}),
         ("links.tar.gz", {"a/one.txt": "completed", "a/link": "not_a_file"}),
         ("whole.txt.gz", {"whole.txt": "completed"}),
     ],
@@ -301,7 +317,10 @@ def test_lineage_links_a_container_with_its_parts(ingested: Pipeline) -> None:
     keys = dict(
         map(
             tuple,
-            ingested.rows("SELECT original_file_name, partition_key FROM ingest.document_sources"),
+            ingested.rows(
+                "SELECT coalesce(part_path, original_file_name), partition_key"
+                " FROM ingest.document_sources"
+            ),
         )
     )
 
@@ -313,7 +332,7 @@ def test_lineage_links_a_container_with_its_parts(ingested: Pipeline) -> None:
         assert found is not None
         return {name: str(value.value) for name, value in found.metadata.items()}
 
-    outer = metadata("document_text", keys["inner.eml"])
+    outer = metadata("document_text", keys["folder/inner.eml"])
     assert outer["parts"] == "2"
     assert f"partition={keys['agreement.pdf']}" in outer["parts_listed"]
     inner = metadata("document_row", keys["documents.zip"])

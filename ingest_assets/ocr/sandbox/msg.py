@@ -1,7 +1,7 @@
 """MSG: Outlook's messages.
 
 Belongs here: its properties ([MS-OXMSG], [MS-OXPROPS]). Does not belong here: the file's streams
-(`ole`), and what is attached: that is named only.
+(`ole`), and what is attached: that is named only, and becomes documents of its own.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _RECIPIENT, _ATTACHMENT = "__recip_version1.0_", "__attach_version1.0_"
 _SUBJECT, _BODY, _HTML, _RTF = "0037", "1000", "1013", "1009"
 _FROM_NAMES, _FROM_ADDRESSES = ("0C1A", "0042"), ("5D01", "5D02", "0C1F", "0065")
 _NAMES, _ADDRESSES, _FILES = ("3001",), ("39FE", "3003"), ("3707", "3704", "3001")
+_DATA = "3701"
 _SENT, _DELIVERED, _RECIPIENT_TYPE, _CODE_PAGES = 0x0039, 0x0E06, 0x0C15, (0x3FFD, 0x3FDE)
 _RECIPIENT_TYPES = {1: "To", 2: "Cc", 3: "Bcc"}
 _DISPLAYED = {"To": "0E04", "Cc": "0E03", "Bcc": "0E02"}
@@ -43,6 +44,16 @@ def read_msg(path: Path) -> FlowingDocument:
         except struct.error as error:
             raise corrupt(f"the MSG's properties cannot be read ({error})") from error
     return FlowingDocument((text,), tuple(dict.fromkeys(notes)))
+
+
+def attachments(path: Path) -> list[tuple[str, bytes | None]]:
+    """Return names and bytes of what is attached; None for a message that is stored in the message."""
+    with OleFile(path) as file:
+        try:
+            message = _Message(file)
+            return list(message.attachments())
+        except struct.error as error:
+            raise corrupt(f"the MSG's properties cannot be read ({error})") from error
 
 
 class _Message:
@@ -65,6 +76,15 @@ class _Message:
         names = (self._first(f"{folder}/", _FILES) for folder in self._folders(_ATTACHMENT))
         self.notes += attached(name or "a part without a name" for name in names)
         return clean_text(f"{head}\n\n{clean_text(self._body())}")
+
+    def attachments(self) -> Iterator[tuple[str, bytes | None]]:
+        """Yield names and bytes of what is attached."""
+        for folder in self._folders(_ATTACHMENT):
+            data = f"{folder}/__substg1.0_{_DATA}0102"
+            yield (
+                self._first(f"{folder}/", _FILES),
+                self._file.read(data) if data in self._file else None,
+            )
 
     def _body(self) -> str:
         if plain := self._string("", _BODY).strip():

@@ -20,6 +20,7 @@ _UNPACKERS = {
     formats.BZIP2: ("archives", "unpack_compressed"),
     formats.XZ: ("archives", "unpack_compressed"),
     formats.MAIL: ("mail", "unpack_mail"),
+    formats.MSG: ("outlook", "unpack_msg"),
     formats.MBOX: ("mail", "unpack_mailbox"),
     formats.PDF: ("embedded", "unpack_pdf"),
     formats.DOCX: ("embedded", "unpack_office"),
