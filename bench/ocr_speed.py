@@ -3,7 +3,8 @@
 Usage: python bench/ocr_speed.py CORPUS_DIR [--documents 20] [--pages 2]
 
 CORPUS_DIR holds `nda/*.pdf`, PDFs with a text layer. They are read as they are, and rendered to a
-scan without text. `ocrmypdf` takes part where it is installed.
+scan without text. `ocrmypdf` takes part where it is installed. A second table has what a page costs in
+CPU time by its class, that of starting a worker included.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pypdfium2
+from fpdf import FPDF
 from local_files import stored_file
 from PIL import Image
 
@@ -49,6 +51,20 @@ def main() -> None:
         _row(f"OCR, engine, {CORES} workers", plain, lambda: _engine(scans, CORES))
         if shutil.which("ocrmypdf"):
             _row(f"OCR, ocrmypdf --jobs {CORES}", plain, lambda: _ocrmypdf(scans, Path(folder)))
+        print("\n| class of page | pages | CPU ms a page |")
+        print("|---|---|---|")
+        layers = files[::step][: arguments.documents]
+        _cost("text layer", layers)
+        _cost("scan", scans)
+        for name, header, with_layer in (
+            ("scan with a header that is text", True, False),
+            ("scan with a layer of text", False, True),
+        ):
+            made = [
+                _overlaid(scan, layer, Path(folder, f"{name} {scan.name}"), header, with_layer)
+                for scan, layer in zip(scans, layers, strict=True)
+            ]
+            _cost(name, made)
 
 
 def _row(name: str, base: float | None, work: Callable[[], int]) -> float:
@@ -62,6 +78,44 @@ def _row(name: str, base: float | None, work: Callable[[], int]) -> float:
         flush=True,
     )
     return seconds
+
+
+def _cost(name: str, files: Sequence[Path]) -> None:
+    cpu = _cpu_seconds()
+    pages = _engine(files, 1)
+    print(f"| {name} | {pages} | {1000 * (_cpu_seconds() - cpu) / pages:.1f} |", flush=True)
+
+
+def _overlaid(scan: Path, layer: Path, path: Path, header: bool, with_layer: bool) -> Path:
+    """Write the pages of a scan under a header, or over the text that they show."""
+    pdf = pypdfium2.PdfDocument(scan)
+    text = pypdfium2.PdfDocument(layer)
+    pages = FPDF(unit="pt", format="letter")
+    pages.set_font("Helvetica", size=9)
+    for index in range(len(pdf)):
+        pages.add_page()
+        if with_layer:
+            _write_as_shown(pages, text[index])
+        image = pdf[index].render(scale=200 / 72, grayscale=True).to_pil()
+        pages.image(image, 0, 0, pages.w, pages.h)
+        if header:
+            pages.text(36, 12, f"Case 4:21-cv-00{index:03d}  Document 12  Filed 01/02/2021")
+    pages.output(str(path))
+    pdf.close()
+    text.close()
+    return path
+
+
+def _write_as_shown(pages: FPDF, page: pypdfium2.PdfPage) -> None:
+    """Write the lines of a page where they stand; an image that is drawn later covers them."""
+    textpage = page.get_textpage()
+    for number in range(textpage.count_rects()):
+        left, bottom, right, top = textpage.get_rect(number)
+        line = textpage.get_text_bounded(left, bottom, right, top)
+        pages.set_font_size(max(4, top - bottom))
+        shown = line.encode("latin-1", "ignore").decode("latin-1")
+        pages.text(left, page.get_height() - bottom, shown)
+    textpage.close()
 
 
 def _cpu_seconds() -> float:
