@@ -246,9 +246,9 @@ class ImageDocument:
                 notes.append(
                     Note("image_unreadable", f"the image is damaged: {share:.0%} of it was decoded")
                 )
-            frame = ImageOps.exif_transpose(frame)
             if max(frame.size) > max(width, height):
                 frame.thumbnail((max(width, height),) * 2, Image.Resampling.LANCZOS)
+            frame = ImageOps.exif_transpose(frame)  # Copies it, so it is made small before.
             if scale < 1 and dpi < 0.5 * _ASSUMED_DPI:
                 notes.append(Note("low_resolution", f"a huge image, recognised at {dpi} dpi"))
             return Picture(frame, dpi, tuple(notes))
