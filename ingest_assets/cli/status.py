@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
 from ingest_assets.cli import render, running
@@ -26,6 +29,9 @@ def status(as_json: bool) -> None:
 
 
 def _runs_not_started() -> int:
+    home = os.environ.get("DAGSTER_HOME")
+    if not home or not Path(home).is_dir():
+        return 0  # Dagster has never run here.
     from ingest_assets.defs.instance import current_instance, runs_not_started
 
     with current_instance() as instance:
