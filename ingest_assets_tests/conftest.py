@@ -43,6 +43,10 @@ NewPipeline = Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[Pipeli
 TakeSnapshot = Callable[[Path, Callable[[Pipeline], None]], AbstractContextManager[Snapshot]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_process_is_left() -> Iterator[None]:
     """However the session ends."""

@@ -70,6 +70,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
         process.kill()
 
 
+@pytest.mark.waits
 def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
     (directory / "input").mkdir()
     (directory / "input" / "note.txt").write_bytes(b"A note.")
@@ -135,6 +136,7 @@ def no_secret_shows(directory: Path, dev: Dev) -> None:
     assert any(b"corrupt_document" in content for content in shown.values())  # There is much to see.
 
 
+@pytest.mark.waits
 def test_after_kill_9_nothing_is_left_and_the_next_start_works(directory: Path) -> None:
     dev = Dev(directory)
     dev.wait_for_dagit()
