@@ -39,11 +39,7 @@ _OPENERS: Mapping[bytes, Callable[[Path], Any]] = {
 
 def unpack_zip(path: Path, contents: Contents, name: str) -> None:
     """Take the members out of a ZIP archive, in the order of its directory."""
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise corrupt(f"it is not a ZIP archive that can be opened ({error})") from error
-    with archive, suppress(TooManyPartsError):
+    with open_zip(path, "a ZIP archive") as archive, suppress(TooManyPartsError):
         for member in archive.infolist():
             if member.is_dir():
                 continue
@@ -53,7 +49,7 @@ def unpack_zip(path: Path, contents: Contents, name: str) -> None:
             elif member.flag_bits & _PASSWORD:
                 contents.refuse(shown, locked())
             else:
-                contents.add(shown, _zip_blocks(archive, member), stated_bytes=member.file_size)
+                contents.add(shown, zip_blocks(archive, member), stated_bytes=member.file_size)
 
 
 def _zip_name(member: zipfile.ZipInfo) -> str:
@@ -64,7 +60,20 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
     return member.filename
 
 
-def _zip_blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+def open_zip(path: Path, what: str) -> zipfile.ZipFile:
+    """Open a ZIP archive.
+
+    Raises:
+        PermanentError: `corrupt_document`: it is not `what` it should be.
+    """
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise corrupt(f"it is not {what} that can be opened ({error})") from error
+
+
+def zip_blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Unpack a member, block by block."""
     with archive.open(member) as file:
         yield from blocks_of(file)
 

@@ -6,7 +6,6 @@ Belongs here: finding them. Does not belong here: limits and names (`contents`).
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,8 @@ import pikepdf
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError, blocks_of
+from ingest_assets.ocr.sandbox.unpacking.archives import open_zip, zip_blocks
+from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError
 
 # Of a package: what other programs made, and documents that were put in whole.
 _EMBEDDED = re.compile(r"(?:word|xl|ppt)/(?:embeddings/.+|afchunk[^/]*)", re.IGNORECASE)
@@ -73,20 +73,11 @@ def _unpacked(stream: pikepdf.Stream) -> Iterator[bytes]:
 
 def unpack_office(path: Path, contents: Contents, name: str) -> None:
     """Take out what a DOCX, XLSX or PPTX package holds of other documents."""
-    try:
-        package = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise corrupt(f"it is not a package that can be opened ({error})") from error
-    with package, suppress(TooManyPartsError):
+    with open_zip(path, "a package") as package, suppress(TooManyPartsError):
         for member in package.infolist():
             if _EMBEDDED.fullmatch(member.filename) and not member.is_dir():
                 contents.add(
                     PurePosixPath(member.filename).name,
-                    _member(package, member),
+                    zip_blocks(package, member),
                     stated_bytes=member.file_size,
                 )
-
-
-def _member(package: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    with package.open(member) as file:
-        yield from blocks_of(file)
