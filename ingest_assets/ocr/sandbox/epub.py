@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
-from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
@@ -26,27 +26,20 @@ _SHORT = re.compile(r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|wbr)\
 
 def read_epub(path: Path) -> IllustratedDocument:
     """Open a book: a page for each of its parts, in the order of reading, then its pictures."""
-    package = Package(path, "EPUB")
-    try:
-        parts, pictures = _contents(package)
-        texts = []
-        for part in parts:
-            data = package.read(part, MAX_TEXT_BYTES) or b""
-            if len(data) > MAX_TEXT_BYTES:
-                raise too_much_text()
-            texts.append(html_text(_SHORT.sub(r"<\1\2></\1>", decode_html(data).text)))
-            if sum(map(len, texts)) > MAX_TEXT_BYTES:
-                raise too_much_text()
-    except BaseException:
-        package.close()
-        raise
-    return IllustratedDocument(
-        [text for text in texts if text] or [""],
-        pictures,
-        package.read,
-        lambda: package.notes,
-        package.close,
-    )
+    return read_package(Package(path, "EPUB"), _contents_of)
+
+
+def _contents_of(package: Package) -> Shown:
+    parts, pictures = _contents(package)
+    texts = []
+    for part in parts:
+        data = package.read(part, MAX_TEXT_BYTES) or b""
+        if len(data) > MAX_TEXT_BYTES:
+            raise too_much_text()
+        texts.append(html_text(_SHORT.sub(r"<\1\2></\1>", decode_html(data).text)))
+        if sum(map(len, texts)) > MAX_TEXT_BYTES:
+            raise too_much_text()
+    return Shown([text for text in texts if text] or [""], pictures)
 
 
 def _contents(package: Package) -> tuple[list[str], list[str]]:

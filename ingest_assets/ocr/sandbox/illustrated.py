@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from PIL import Image
 
 from ingest_assets.formats import PICTURES
 from ingest_assets.identification import identify
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count
+from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count, corrupt
 from ingest_assets.ocr.sandbox.images import ImageDocument, size_of
 from ingest_assets.text import clean_text
 
@@ -67,6 +68,56 @@ class IllustratedDocument:
 
     def _picture(self, name: str) -> Picture:
         return ImageDocument(io.BytesIO(self._read(name) or b"")).picture(1)
+
+
+class Shown(NamedTuple):
+    """What was found in a package.
+
+    Attributes:
+        texts: its pages of text.
+        pictures: names of parts that may be pictures, each once.
+        notes: beside those of the package itself.
+    """
+
+    texts: Sequence[str]
+    pictures: Iterable[str]
+    notes: Iterable[Note] = ()
+
+
+class _Package(Protocol):
+    """What text and pictures are read from, such as `docx.package.Package`."""
+
+    notes: list[Note]
+
+    def read(self, name: str, /) -> bytes | None: ...
+
+    def close(self) -> None: ...
+
+
+_AnyPackage = TypeVar("_AnyPackage", bound=_Package)
+
+
+def read_package(package: _AnyPackage, read: Callable[[_AnyPackage], Shown]) -> IllustratedDocument:
+    """Make a document of a package, which closes with it, or at once if it cannot be read.
+
+    Raises:
+        PermanentError: `corrupt_document`, and what `read` raises.
+    """
+    try:
+        shown = read(package)
+    except RecursionError as error:
+        package.close()
+        raise corrupt("its XML is nested too deeply") from error
+    except BaseException:
+        package.close()
+        raise
+    return IllustratedDocument(
+        shown.texts,
+        shown.pictures,
+        package.read,
+        lambda: (*package.notes, *shown.notes),
+        package.close,
+    )
 
 
 def _to_recognise(

@@ -15,7 +15,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
-from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
 _NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
@@ -54,23 +54,13 @@ _DEEPEST = 3
 
 def read_open_document(path: Path) -> IllustratedDocument:
     """Open an OpenDocument file: its sheets, its slides or all of its text, then its pictures."""
-    package = Package(path, "OpenDocument file")
-    try:
-        story = _Story(package)
-        story.read()
-    except RecursionError as error:
-        package.close()
-        raise corrupt("its XML is nested too deeply") from error
-    except BaseException:
-        package.close()
-        raise
-    return IllustratedDocument(
-        story.pages(),
-        story.pictures,
-        package.read,
-        lambda: (*package.notes, *dict.fromkeys(story.notes)),
-        package.close,
-    )
+    return read_package(Package(path, "OpenDocument file"), _contents_of)
+
+
+def _contents_of(package: Package) -> Shown:
+    story = _Story(package)
+    story.read()
+    return Shown(story.pages(), story.pictures, dict.fromkeys(story.notes))
 
 
 class _Story:

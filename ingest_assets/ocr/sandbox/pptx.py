@@ -15,7 +15,7 @@ from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx import drawings
 from ingest_assets.ocr.sandbox.docx.names import MC, A, M, R
 from ingest_assets.ocr.sandbox.docx.package import Package
-from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
 P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -33,23 +33,13 @@ _NO_NOTES = ("sldImg", "sldNum", "hdr", "dt")
 
 def read_pptx(path: Path) -> IllustratedDocument:
     """Open a presentation: a page for each slide, then its pictures."""
-    package = Package(path, "PPTX")
-    try:
-        story = _Story(package)
-        story.read()
-    except RecursionError as error:
-        package.close()
-        raise corrupt("its XML is nested too deeply") from error
-    except BaseException:
-        package.close()
-        raise
-    return IllustratedDocument(
-        story.pages or [""],
-        story.pictures,
-        package.read,
-        lambda: (*package.notes, *dict.fromkeys(story.notes)),
-        package.close,
-    )
+    return read_package(Package(path, "PPTX"), _contents_of)
+
+
+def _contents_of(package: Package) -> Shown:
+    story = _Story(package)
+    story.read()
+    return Shown(story.pages or [""], story.pictures, dict.fromkeys(story.notes))
 
 
 class _Story:

@@ -19,7 +19,7 @@ from ingest_assets.ocr.sandbox.document import MAX_DECODED_BYTES, corrupt
 from ingest_assets.ocr.sandbox.docx import drawings
 from ingest_assets.ocr.sandbox.docx.names import R
 from ingest_assets.ocr.sandbox.docx.package import Package
-from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 from ingest_assets.ocr.sandbox.number_format import BUILT_IN, shown
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
@@ -33,23 +33,13 @@ _MARGIN_CODE = re.compile(r'&(?:"[^"]*"|K[0-9A-F]{6}|\d+|[A-Z&])', re.IGNORECASE
 
 def read_xlsx(path: Path) -> IllustratedDocument:
     """Open a workbook: a page for each sheet, then its pictures."""
-    package = Package(path, "XLSX")
-    try:
-        workbook = _Workbook(package)
-        workbook.read()
-    except RecursionError as error:
-        package.close()
-        raise corrupt("its XML is nested too deeply") from error
-    except BaseException:
-        package.close()
-        raise
-    return IllustratedDocument(
-        workbook.pages or [""],
-        workbook.pictures,
-        package.read,
-        lambda: (*package.notes, *dict.fromkeys(workbook.notes)),
-        package.close,
-    )
+    return read_package(Package(path, "XLSX"), _contents_of)
+
+
+def _contents_of(package: Package) -> Shown:
+    workbook = _Workbook(package)
+    workbook.read()
+    return Shown(workbook.pages or [""], workbook.pictures, dict.fromkeys(workbook.notes))
 
 
 class _Workbook:

@@ -9,21 +9,14 @@ from pathlib import Path
 
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.docx.story import read_story
-from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 
 
 def read_docx(path: Path) -> IllustratedDocument:
     """Open a DOCX: one page of text, and a page for each picture in it."""
-    package = Package(path)
-    try:
-        shown = read_story(package)
-    except BaseException:
-        package.close()
-        raise
-    return IllustratedDocument(
-        ["\n".join(shown.lines)],
-        shown.pictures,
-        package.read,
-        lambda: (*package.notes, *shown.notes),
-        package.close,
-    )
+    return read_package(Package(path), _contents_of)
+
+
+def _contents_of(package: Package) -> Shown:
+    shown = read_story(package)
+    return Shown(["\n".join(shown.lines)], shown.pictures, shown.notes)
