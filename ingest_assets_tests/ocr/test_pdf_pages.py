@@ -55,6 +55,22 @@ def test_scan_below_a_long_header_is_recognised_between_header_and_footer(engine
     assert result.pages[0].origin == "ocr"
 
 
+def test_text_printed_over_the_lines_of_a_scan_hides_none_of_them(engine: LocalEngine) -> None:
+    stamps = [f"Case 4:21-cv-00{n:03d} Document {n} Filed 01/02/2021 Page {n} of 90" for n in range(3)]
+    page = Page().image(scan([*LINES[:8]])).text(stamps, at=(60, 785))
+    text = text_of(read(engine, page.saved()))
+    assert all(line in text for line in stamps)
+    assert lines_found(text) == 8
+
+
+def test_text_drawn_over_the_same_text_of_a_scan_is_not_doubled(engine: LocalEngine) -> None:
+    page = Page().image(scan())
+    for number, line in enumerate(LINES):  # Where the scan has them, in other letters.
+        page.text([line], at=(31, 842 - 2.835 * (16 + 9 * number)), size=11)
+    text = text_of(read(engine, page.saved()))
+    assert text.splitlines() == list(LINES)
+
+
 def test_scan_in_forms_within_forms_is_found(engine: LocalEngine) -> None:
     page = Page()
     drawn, instructions = image_object(page.pdf, scan()), f"q {A4[0]} 0 0 {A4[1]} 0 0 cm /X Do Q"

@@ -27,7 +27,7 @@ from ingest_assets.ocr.sandbox.pdf.instructions import Instructions, Survey, bre
 from ingest_assets.ocr.sandbox.pdf.judgement import FEW_CHARACTERS, Judgement, visible
 from ingest_assets.ocr.sandbox.pdf.layer import Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame
-from ingest_assets.ocr.sandbox.pdf.view import View
+from ingest_assets.ocr.sandbox.pdf.view import View, hide_text
 from ingest_assets.text import clean_text
 
 # Share of a page's characters that may stand for none: bullets.
@@ -227,9 +227,14 @@ class PdfDocument:
             notes.append(Note("image_unreadable", what))
         if not text.strip() and shown.survey.shows > _FEW_SHOWS and view.is_blank(shown.frame.box):
             notes.append(Note("content_unreadable", "its text can be neither read nor drawn"))
+        words = [word for line in (*lines, *added) for word in line.words]
+        is_layered = any(map(view.is_over_image, words))
+        beneath = view.without_text(shown.page) if is_layered else None
 
-        def draw(box: Box | None, without: Sequence[Word]) -> Picture:
+        def draw(box: Box | None, without: Sequence[Word], *, text: bool = True) -> Picture:
             with self._shown(number) as again:
+                if not text:
+                    hide_text(again.page)
                 return drawing.draw(again.page, number, view, box, without)
 
         return Judgement(
@@ -241,6 +246,7 @@ class PdfDocument:
             view=view,
             draw=draw,
             fonts_are_there=shown.survey.fonts_are_there,
+            beneath=beneath,
         ).content()
 
 

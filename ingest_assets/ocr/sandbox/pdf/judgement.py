@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal
+from typing import Literal, Protocol
 
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox import letters
@@ -37,8 +37,14 @@ _SURE = 0.7
 # A page with so few characters, and too few letters to judge, is let pass.
 FEW_CHARACTERS = 20
 
-Draw = Callable[[Box | None, Sequence[Word]], Picture]
-"""Draws a place on the page, or all of it, with some words painted over."""
+
+class Draw(Protocol):
+    """Draws a place on the page, or all of it, with some words painted over, or without its own text."""
+
+    def __call__(
+        self, box: Box | None, without: Sequence[Word], *, text: bool = True
+    ) -> Picture: ...
+
 
 
 _Part = str | Callable[[], Picture]
@@ -55,6 +61,7 @@ class Judgement:
         beside: text that goes at its end: form fields, comments.
         notes: what is known of it already.
         view: what it looks like.
+        beneath: what it looks like without the text that is drawn over its images; None where none is.
         fonts_are_there: whether all of its text can be drawn.
     """
 
@@ -66,6 +73,7 @@ class Judgement:
     view: View
     draw: Draw
     fonts_are_there: bool
+    beneath: View | None = None
 
     def content(self) -> PageContent:
         """Return what the page holds, or the doubt that has to be settled first."""
@@ -83,13 +91,39 @@ class Judgement:
             )
         seen = [kept for line in lines if (kept := line.without(unseen))]
         mapped = [line for line in seen if not line.is_lost]
+        printed = [line for line in mapped if any(map(self._is_overprint, line.words))]
+        if not printed:
+            return replace(self, beneath=None)._weighed(mapped, notes)
+
+        def settle(text: str, confidence: float | None) -> PageContent:
+            # The text that is drawn over a scan may be what the scan shows in these places.
+            is_same = _compare(_text(printed), text, confidence) == "same"
+            return replace(self, beneath=None if is_same else self.beneath)._weighed(mapped, notes)
+
+        sample = _sample(printed, self.view.frame.box)
+        content = self._weighed(mapped, notes)
+        return replace(content, doubt=Doubt(lambda: self.draw(sample, (), text=False), settle))
+
+    def _is_overprint(self, word: Word) -> bool:
+        """Tell whether a word is drawn over an image in a place where that shows something."""
+        return self._is_drawn_over(word) and self.beneath is not None and self.beneath.shows(word)
+
+    def _is_drawn_over(self, word: Word) -> bool:
+        return (
+            self.beneath is not None
+            and self.view.is_over_image(word)
+            and self.view.differs(self.beneath, word)
+        )
+
+    def _weighed(self, mapped: Sequence[Line], notes: Sequence[Note]) -> PageContent:
+        """Return the content of a page with these lines, or the doubt whether they are what it shows."""
         suspects, is_language = self._suspects(mapped)
         trusted = self._content(mapped, notes)
         if not suspects:
             return trusted
 
         def settle(text: str, confidence: float | None) -> PageContent:
-            verdict = _compare("\n".join(line.text for line in suspects), text, confidence)
+            verdict = _compare(_text(suspects), text, confidence)
             if verdict == "same" or (verdict == "unknown" and is_language is not False):
                 return trusted
             if verdict == "other" or all(map(self._is_layered, suspects)):
@@ -116,20 +150,27 @@ class Judgement:
 
     def _suspects(self, lines: Sequence[Line]) -> tuple[list[Line], bool | None]:
         """Return the lines that may not say what is seen, and whether all lines are a language's."""
-        text = "\n".join(line.text for line in lines)
+        text = _text(lines)
         is_language = letters.are_natural(text)
         if is_language is False or (is_language is None and visible(text) >= FEW_CHARACTERS):
             return list(lines), is_language
         suspects = [
-            line for line in lines if self._is_layered(line) or letters.are_unnatural(line.text)
+            line
+            for line in lines
+            if (self._is_layered(line) and not any(map(self._is_overprint, line.words)))
+            or letters.are_unnatural(line.text)
         ]
         return suspects, is_language
 
     def _content(self, lines: Sequence[Line], notes: Sequence[Note]) -> PageContent:
         """Return the content if these lines, and no others, can be trusted."""
         words = [word for line in lines for word in line.words]
-        places = self.view.unread(words)
-        if not words:
+        if self.beneath is None:
+            places = self.view.unread(words)
+        else:
+            words = [word for word in words if not self._is_drawn_over(word)]
+            places = self.beneath.unread(words)
+        if not lines:
             whole = (lambda: self.draw(None, ()),) if places else ()
             return PageContent((*whole, *self.beside), tuple(notes))
         if not places and not self.added and len(lines) == len(self.lines):
@@ -145,12 +186,16 @@ class Judgement:
         return PageContent((*_joined(part for _, part in items), *self.beside), tuple(notes))
 
     def _drawing(self, place: Box, words: Sequence[Word]) -> Callable[[], Picture]:
-        return lambda: self.draw(place, words)
+        return lambda: self.draw(place, words, text=self.beneath is None)
 
 
 def visible(text: str) -> int:
     """Return the number of characters of a text that are no white space."""
     return sum(map(len, text.split()))
+
+
+def _text(lines: Iterable[Line]) -> str:
+    return "\n".join(line.text for line in lines)
 
 
 def _insert(items: list[tuple[Box, _Part]], box: Box, part: _Part) -> None:

@@ -52,6 +52,9 @@ _MOST_PLACES = 12
 _MOST_OBJECTS = 50_000
 _MAX_DEPTH = 12
 
+# What is looked for among them, and the ways to show text that draw nothing.
+_LOOKED_AT = (pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_TEXT)
+_NOT_DRAWN = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
 
 _Matrix = tuple[float, float, float, float, float, float]
 _IDENTITY: _Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
@@ -101,6 +104,24 @@ class View:
         boxes += np.stack((across, down, -across, -down), axis=1)
         places = self._pixels(boxes).tolist()
         return [word for word, place in zip(words, places, strict=True) if not self._has_edges(*place)]
+
+    def without_text(self, page: pypdfium2.PdfPage) -> View | None:
+        """Return what the page looks like without the text that is drawn on it, which is then hidden.
+
+        Returns:
+            None where no text is drawn, so that nothing can be beneath it.
+        """
+        return View(page, self.frame) if hide_text(page) else None
+
+    def shows(self, word: Word) -> bool:
+        """Tell whether something stands out in the place of a word, the word itself or other."""
+        return not self.unseen([word])
+
+    def differs(self, other: View, word: Word) -> bool:
+        """Tell whether two views of one page differ in the place of a word."""
+        left, top, right, bottom = self._pixels(np.array([word.box]))[0].tolist()
+        ours, theirs = self._edges[top:bottom, left:right], other._edges[top:bottom, left:right]
+        return not np.array_equal(ours, theirs)
 
     def is_over_image(self, word: Word) -> bool:
         """Tell whether a word stands on an image, which may show it."""
@@ -155,23 +176,9 @@ class View:
 
     def _images(self, page: pypdfium2.PdfPage) -> Iterator[DrawnImage]:
         """Yield the images of a page, at every depth."""
-        stack = [
-            (pdfium.FPDFPage_GetObject(page, index), _IDENTITY, 0)
-            for index in range(min(pdfium.FPDFPage_CountObjects(page), _MOST_OBJECTS))
-        ]
-        seen = len(stack)
-        while stack:
-            item, matrix, depth = stack.pop()
-            kind = pdfium.FPDFPageObj_GetType(item)
+        for item, kind, matrix in _objects(page):
             if kind == pdfium.FPDF_PAGEOBJ_IMAGE:
                 yield self._image(item, _times(_matrix(item), matrix))
-            elif kind == pdfium.FPDF_PAGEOBJ_FORM and depth < _MAX_DEPTH:
-                count = min(pdfium.FPDFFormObj_CountObjects(item), _MOST_OBJECTS - seen)
-                seen += count
-                inner = _times(_matrix(item), matrix)
-                stack += [
-                    (pdfium.FPDFFormObj_GetObject(item, at), inner, depth + 1) for at in range(count)
-                ]
 
     def _image(self, item: object, matrix: _Matrix) -> DrawnImage:
         # An image fills the unit square of its matrix.
@@ -182,6 +189,36 @@ class View:
         pdfium.FPDFImageObj_GetImagePixelSize(item, width, height)
         decodes = not self.is_blank(box) or _decodes(item, width.value, height.value)
         return DrawnImage(box, width.value, height.value, decodes)
+
+
+def hide_text(page: pypdfium2.PdfPage) -> bool:
+    """Have PDFium draw a page without its text from now on; returns whether it drew any."""
+    was_drawn = False
+    for item, kind, _ in _objects(page):
+        if kind == pdfium.FPDF_PAGEOBJ_TEXT:
+            mode = pdfium.FPDFTextObj_GetTextRenderMode(item)
+            was_drawn |= mode not in _NOT_DRAWN
+            pdfium.FPDFPageObj_SetIsActive(item, 0)
+    return was_drawn
+
+
+def _objects(page: pypdfium2.PdfPage) -> Iterator[tuple[object, int, _Matrix]]:
+    """Yield what is drawn on a page, at every depth: the object, its kind, and what it is drawn in."""
+    stack = [
+        (pdfium.FPDFPage_GetObject(page, index), _IDENTITY, 0)
+        for index in range(min(pdfium.FPDFPage_CountObjects(page), _MOST_OBJECTS))
+    ]
+    seen = len(stack)
+    while stack:
+        item, outer, depth = stack.pop()
+        kind = pdfium.FPDFPageObj_GetType(item)
+        if kind in _LOOKED_AT:
+            yield item, kind, outer
+        elif kind == pdfium.FPDF_PAGEOBJ_FORM and depth < _MAX_DEPTH:
+            count = min(pdfium.FPDFFormObj_CountObjects(item), _MOST_OBJECTS - seen)
+            seen += count
+            inner = _times(_matrix(item), outer)
+            stack += [(pdfium.FPDFFormObj_GetObject(item, at), inner, depth + 1) for at in range(count)]
 
 
 def _edges_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
