@@ -39,12 +39,11 @@ FEW_CHARACTERS = 20
 
 
 class Draw(Protocol):
-    """Draws a place on the page, or all of it, with some words painted over, or without its own text."""
+    """Draws a page, or a place on it, for recognition."""
 
-    def __call__(
-        self, box: Box | None, without: Sequence[Word], *, text: bool = True
-    ) -> Picture: ...
-
+    def __call__(self, box: Box | None, without: Sequence[Word], *, text: bool = True) -> Picture:
+        """Draw a place, or all of the page, with some words painted over, or without all its text."""
+        ...
 
 
 _Part = str | Callable[[], Picture]
@@ -116,7 +115,7 @@ class Judgement:
         )
 
     def _weighed(self, mapped: Sequence[Line], notes: Sequence[Note]) -> PageContent:
-        """Return the content of a page with these lines, or the doubt whether they are what it shows."""
+        """Return the content if these lines are read, or the doubt whether they are what is seen."""
         suspects, is_language = self._suspects(mapped)
         trusted = self._content(mapped, notes)
         if not suspects:
