@@ -52,6 +52,12 @@ def test_a_text_box_without_appearance_is_read(engine: LocalEngine) -> None:
     assert text_of(read(engine, annotated(box))).endswith("Paid in full on 12 May")
 
 
+def test_a_text_box_that_has_only_formatted_text_is_read(engine: LocalEngine) -> None:
+    words = '<body xmlns="http://www.w3.org/1999/xhtml"><p>Paid <b>in full</b></p></body>'
+    box = annotation("FreeText", RC=String(words), DA=String("/Helv 12 Tf"))
+    assert text_of(read(engine, annotated(box))).endswith("Paid in full")
+
+
 def test_stamps_are_read(engine: LocalEngine) -> None:
     page = Page().text(LINES)
     drawn = annotation("Stamp", (300, 400, 540, 440), AP=appearance(page.pdf, "RECEIVED 3 JUNE"))

@@ -7,7 +7,7 @@ import random
 import pikepdf
 import pytest
 from pikepdf import Array, Dictionary, Name
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ingest_assets.ocr.engine import Recognition
 from ingest_assets.ocr.local import LocalEngine
@@ -104,6 +104,34 @@ def test_scan_that_fills_a_pattern_is_found(engine: LocalEngine) -> None:
         pdf.pages[0].obj.Resources.Pattern = Dictionary(P=pattern)
 
     assert lines_found(text_of(read(engine, page.saved(with_pattern)))) == 6
+
+
+def test_letters_in_the_mask_of_an_image_are_found(engine: LocalEngine) -> None:
+    page = Page().text(HEADER, at=(40, 820), size=8)
+    letters = ImageOps.invert(scan(LINES[:6]).crop((0, 0, 1654, 700)))
+    ink = image_object(page.pdf, Image.new("L", (1, 1)), SMask=image_object(page.pdf, letters))
+    page.draw(f"q 595 0 0 252 0 480 cm {page.add(ink)} Do Q")
+    assert lines_found(text_of(read(engine, page.saved()))) == 6
+
+
+def test_letters_in_the_mask_of_an_area_are_found(engine: LocalEngine) -> None:
+    page = Page().text(HEADER, at=(40, 820), size=8)
+    letters = image_object(page.pdf, ImageOps.invert(scan(LINES[:6]).crop((0, 0, 1654, 700))))
+    group = form(page.pdf, "q 595 0 0 252 0 480 cm /X Do Q", Dictionary(XObject=Dictionary(X=letters)))
+    group.Group = Dictionary(S=Name.Transparency, CS=Name.DeviceGray)
+    mask = Dictionary(Type=Name.Mask, S=Name.Luminosity, G=group)
+    page.draw("q /G gs 0 g 0 480 595 252 re f Q")
+
+    def with_mask(pdf: pikepdf.Pdf) -> None:
+        pdf.pages[0].obj.Resources.ExtGState = Dictionary(G=Dictionary(SMask=mask))
+
+    assert lines_found(text_of(read(engine, page.saved(with_mask)))) == 6
+
+
+def test_faint_print_below_a_header_is_found(engine: LocalEngine) -> None:
+    faint = scan(LINES[:6]).point(lambda grey: 255 - (255 - grey) // 12)
+    page = Page().image(faint, (0, 0, 595, 740)).text(HEADER, at=(40, 820), size=8)
+    assert lines_found(text_of(read(engine, page.saved()))) == 6
 
 
 def test_letters_drawn_as_outlines_are_recognised_beside_text(engine: LocalEngine) -> None:

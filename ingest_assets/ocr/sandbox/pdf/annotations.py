@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from xml.etree.ElementTree import ParseError
 
 import pikepdf
 import pypdfium2
 import pypdfium2.raw as pdfium
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 
 from ingest_assets.notes import Note
 from ingest_assets.text import clean_text
@@ -90,7 +93,7 @@ def merge(page: pypdfium2.PdfPage, without: list[int]) -> bool:
 
 
 def _add_markup(found: Annotations, entry: pikepdf.Object, kind: str) -> None:
-    contents = _string(entry.get("/Contents"))
+    contents = _string(entry.get("/Contents")) or _rich_text(entry.get("/RC"))
     if kind == "/FreeText":
         if contents:
             found.boxes.append(contents)
@@ -123,7 +126,9 @@ def _value(widget: pikepdf.Object) -> str:
     flags = _integer(_inherited(widget, "/Ff"))
     value = _inherited(widget, "/V")
     if kind == "/Tx":
-        return "" if flags & _PASSWORD else _string(value)
+        if flags & _PASSWORD:
+            return ""
+        return _string(value) or _rich_text(_inherited(widget, "/RV"))
     if kind == "/Ch":
         shown = _options(widget)
         chosen = map(_string, value if isinstance(value, pikepdf.Array) else [value])
@@ -185,3 +190,12 @@ def _string(entry: pikepdf.Object | None) -> str:
             return ""
         return clean_text(str(pikepdf.String(data)))
     return clean_text(str(entry)) if isinstance(entry, pikepdf.String) else ""
+
+
+def _rich_text(entry: pikepdf.Object | None) -> str:
+    """Return the words of a text with its looks, which is XHTML; nothing where it is something else."""
+    try:
+        paragraphs = fromstring(_string(entry))
+    except (ParseError, DefusedXmlException, ValueError, RecursionError):
+        return ""
+    return clean_text(" ".join(" ".join(paragraphs.itertext()).split()))

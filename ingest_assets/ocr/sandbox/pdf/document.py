@@ -23,7 +23,13 @@ from ingest_assets.ocr.sandbox import letters
 from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count, corrupt
 from ingest_assets.ocr.sandbox.pdf import drawing, files, layer, xfa
 from ingest_assets.ocr.sandbox.pdf.annotations import Annotations, annotations_of, merge
-from ingest_assets.ocr.sandbox.pdf.instructions import Instructions, Survey, breaks_off, mended
+from ingest_assets.ocr.sandbox.pdf.instructions import (
+    Instructions,
+    Survey,
+    breaks_off,
+    mended,
+    sizes_with_masks,
+)
 from ingest_assets.ocr.sandbox.pdf.judgement import FEW_CHARACTERS, Judgement, visible
 from ingest_assets.ocr.sandbox.pdf.layer import Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame
@@ -217,7 +223,7 @@ class PdfDocument:
             added = [] if own is None else layer.lines(textpage, shown.frame, own)
         finally:
             textpage.close()
-        view = View(shown.page, shown.frame)
+        view = View(shown.page, shown.frame, sizes_with_masks(shown.survey.images))
         if undecoded := sum(not image.decodes for image in view.images):
             notes.append(
                 Note("image_unreadable", f"{undecoded} pictures on the page cannot be decoded")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import mmap
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,9 @@ _SHORT_SIDE, _LONG_SIDE = 8, 32
 
 # Lower ones, stacked, do.
 _MANY_IMAGES = 12
+
+# What is taken for the size of an image that says none.
+_UNKNOWN_SIZE = (1 << 15, 1 << 15)
 
 # An area that is less high, in units of the page, covers no line; a frame that is less wide or high may
 # cut one off.
@@ -260,6 +263,11 @@ def breaks_off(image: pikepdf.Object) -> bool:
     return False
 
 
+def sizes_with_masks(images: Iterable[pikepdf.Object]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return for the size of an image that of its mask where this is finer: it decides what is seen."""
+    return {_size(image): max(map(_size, masks)) for image in images if (masks := _masks(image))}
+
+
 def mended(page: pikepdf.Page) -> pikepdf.Pdf:
     """Return a document of one page, its damaged instructions replaced by what there is of them."""
     pdf = pikepdf.new()
@@ -475,11 +483,24 @@ def _values(resources: pikepdf.Object | None, kind: str) -> list[pikepdf.Object]
 
 
 def _may_hold_letters(image: pikepdf.Object) -> bool:
+    return any(
+        min(size) >= _SHORT_SIDE and max(size) >= _LONG_SIDE
+        for size in map(_size, (image, *_masks(image)))
+    )
+
+
+def _masks(image: pikepdf.Object) -> list[pikepdf.Object]:
+    """Return the masks of an image, which may be what shows letters: the image is their ink."""
+    masks = (image.get(key) for key in ("/SMask", "/Mask"))
+    return [mask for mask in masks if isinstance(mask, pikepdf.Stream)]
+
+
+def _size(image: pikepdf.Object) -> tuple[int, int]:
+    """Return width and height in pixels, or a large size where they are no numbers."""
     try:
-        width, height = int(image.get("/Width", 0)), int(image.get("/Height", 0))
+        return int(image.get("/Width", 0)), int(image.get("/Height", 0))
     except (TypeError, ValueError):
-        return True
-    return min(width, height) >= _SHORT_SIDE and max(width, height) >= _LONG_SIDE
+        return _UNKNOWN_SIZE
 
 
 def _pattern(pattern: pikepdf.Object) -> Survey:
@@ -488,9 +509,10 @@ def _pattern(pattern: pikepdf.Object) -> Survey:
 
 
 def _state(state: pikepdf.Object) -> Survey:
-    """Look whether a state of graphics makes what is filled next to invisible."""
+    """Look whether a state of graphics hides what is filled or gives it another shape."""
     opacity = _get(state, "/ca")
-    return Survey(is_plain=opacity is None or float(opacity) >= 1 - _LIGHT)
+    is_opaque = opacity is None or float(opacity) >= 1 - _LIGHT
+    return Survey(is_opaque and not isinstance(_get(state, "/SMask"), pikepdf.Dictionary))
 
 
 def _font(font: pikepdf.Object) -> Survey:

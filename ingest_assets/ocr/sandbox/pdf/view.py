@@ -11,7 +11,7 @@ made of what was found.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,10 @@ _MOST_PIXELS, _FEWEST_PIXELS = 1200, 600
 
 # Grey values by which neighbours differ at an edge.
 _EDGE = 20
+
+# What stands out less is faint print, if nothing else is seen in the place of an image: at most this
+# share of its pixels.
+_FAINT_EDGE, _HARDLY_ANY = 8, 0.001
 
 # A straight line is at least so long, in pixels; letters are not.
 _RULE = 40
@@ -65,7 +69,7 @@ class DrawnImage:
     """An image, where it is drawn.
 
     Attributes:
-        width, height: of the image, in pixels.
+        width, height: of the image, or of its mask where that is finer, in pixels.
         decodes: whether PDFium can show it.
     """
 
@@ -81,18 +85,31 @@ class DrawnImage:
 
 
 class View:
-    """A page as it looks, small."""
+    """A page as it looks, small.
 
-    def __init__(self, page: pypdfium2.PdfPage, frame: Frame) -> None:
+    Args:
+        masked: for the size of an image that of its mask, which PDFium does not say.
+    """
+
+    def __init__(
+        self,
+        page: pypdfium2.PdfPage,
+        frame: Frame,
+        masked: Mapping[tuple[int, int], tuple[int, int]] | None = None,
+    ) -> None:
         longest = max(frame.width, frame.height)
         self._scale = min(max(1.0, _FEWEST_PIXELS / longest), _MOST_PIXELS / longest)
         bitmap = page.render(scale=self._scale, grayscale=True)
         try:
-            self._edges: npt.NDArray[np.bool_] = _edges_of(bitmap.to_numpy())
+            pixels = bitmap.to_numpy()
+            self._edges: npt.NDArray[np.bool_] = _edges_of(pixels, _EDGE)
+            self.frame = frame
+            self._masked = masked or {}
+            self.images = tuple(self._images(page))
+            for image in self.images:
+                self._look_closer(image.box, pixels)
         finally:
             bitmap.close()
-        self.frame = frame
-        self.images = tuple(self._images(page))
 
     def unseen(self, words: Sequence[Word]) -> list[Word]:
         """Return the words in whose places nothing stands out from the paper."""
@@ -111,7 +128,7 @@ class View:
         Returns:
             None where no text is drawn, so that nothing can be beneath it.
         """
-        return View(page, self.frame) if hide_text(page) else None
+        return View(page, self.frame, self._masked) if hide_text(page) else None
 
     def shows(self, word: Word) -> bool:
         """Tell whether something stands out in the place of a word, the word itself or other."""
@@ -171,6 +188,13 @@ class View:
         pixels: npt.NDArray[np.intp] = np.clip(scaled, 0, np.array([width, height] * 2)).astype(np.intp)
         return pixels
 
+    def _look_closer(self, box: Box, pixels: npt.NDArray[np.uint8]) -> None:
+        """Take what is faint for edges in a place where hardly anything stands out."""
+        left, top, right, bottom = self._pixels(np.array([box]))[0].tolist()
+        place = np.s_[top:bottom, left:right]
+        if self._edges[place].size and self._edges[place].mean() <= _HARDLY_ANY:
+            self._edges[place] |= _edges_of(pixels[place], _FAINT_EDGE)
+
     def _has_edges(self, left: int, top: int, right: int, bottom: int) -> bool:
         return bool(self._edges[top:bottom, left:right].any())
 
@@ -188,7 +212,9 @@ class View:
         width, height = ctypes.c_uint(), ctypes.c_uint()
         pdfium.FPDFImageObj_GetImagePixelSize(item, width, height)
         decodes = not self.is_blank(box) or _decodes(item, width.value, height.value)
-        return DrawnImage(box, width.value, height.value, decodes)
+        size = width.value, height.value
+        masked = self._masked.get(size, size)
+        return DrawnImage(box, max(size[0], masked[0]), max(size[1], masked[1]), decodes)
 
 
 def hide_text(page: pypdfium2.PdfPage) -> bool:
@@ -221,16 +247,16 @@ def _objects(page: pypdfium2.PdfPage) -> Iterator[tuple[object, int, _Matrix]]:
             stack += [(pdfium.FPDFFormObj_GetObject(item, at), inner, depth + 1) for at in range(count)]
 
 
-def _edges_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Return where a pixel differs from the next one, to the right or below."""
+def _edges_of(pixels: npt.NDArray[np.uint8], least: int) -> npt.NDArray[np.bool_]:
+    """Return where a pixel differs from the next one, to the right or below, by so much."""
     edges = np.zeros(pixels.shape, dtype=np.bool_)
-    edges[:, 1:] = _differ(pixels[:, :-1], pixels[:, 1:])
-    edges[1:] |= _differ(pixels[:-1], pixels[1:])
+    edges[:, 1:] = _difference(pixels[:, :-1], pixels[:, 1:]) >= least
+    edges[1:] |= _difference(pixels[:-1], pixels[1:]) >= least
     return edges
 
 
-def _differ(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    return np.maximum(one, other) - np.minimum(one, other) >= _EDGE
+def _difference(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.maximum(one, other) - np.minimum(one, other)
 
 
 def _rules(edges: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
