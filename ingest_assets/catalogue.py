@@ -47,7 +47,8 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         ),
         "link_loop": Fault(
             "permanent",
-            "The file is a symbolic link that leads to itself, or its directory became one.",
+            "The file is a symbolic link that leads to itself or to a directory that it lies in, or "
+            "its directory became one.",
             "Remove it, or put the file itself here.",
         ),
         "not_a_file": Fault(
@@ -84,7 +85,7 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         "source_unreadable": Fault(
             "permanent",
             "The user that runs the pipeline may not read the file.",
-            "Give the user that runs the pipeline the right to read it.",
+            "Give the user that runs the pipeline the right to read it; it is tried again by itself.",
         ),
         "too_large": Fault(
             "permanent",

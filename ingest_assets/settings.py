@@ -24,8 +24,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+# What programs leave beside documents, and no person put there. The copies that a synchronising program
+# makes of a conflict are documents.
 DEFAULT_IGNORE_PATTERNS = (
     ".*",
+    # Files that a program has open or has not finished.
     "~$*",
     "*~",
     "*.part",
@@ -36,8 +39,23 @@ DEFAULT_IGNORE_PATTERNS = (
     "*.crdownload",
     "*.download",
     "*.filepart",
+    "*.!ut",
+    "*.aria2*",
+    # What network storage keeps: previews, snapshots, what was deleted.
+    "@eaDir",
+    "#recycle",
+    "#snapshot",
+    "@Recycle",
+    "@Recently-Snapshot",
+    # What operating systems and archivers keep.
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    "__MACOSX",
     "Thumbs.db",
+    "ehthumbs.db",
     "desktop.ini",
+    "Icon\r",
 )
 
 
@@ -80,7 +98,7 @@ class InputSettings(BatchSettings):
     ignore_patterns: Annotated[list[str], NoDecode] = Field(
         list(DEFAULT_IGNORE_PATTERNS),
         description="Names of files and directories that are not looked at: shell patterns, "
-        "separated by commas.",
+        "separated by commas, whatever the case of letters. `status` says how many each passes over.",
     )
     max_file_mb: int = Field(
         2048, ge=1, description="Megabytes (2²⁰ bytes); larger files are rejected unread."

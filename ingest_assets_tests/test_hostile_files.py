@@ -16,10 +16,12 @@ from typing import BinaryIO, cast
 import pytest
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.operations.retry_policy import RetryRules, due, readable_again
 from ingest_assets.stages import document_row
 from ingest_assets.stages.content import examine
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.stages.stage import Known, load_source
+from ingest_assets.store.attempts import Begin, begin_attempts, fail_attempt
 from ingest_assets.store.database import Database
 from ingest_assets.store.names import path_of
 from ingest_assets_tests.support.documents import pdf, picture
@@ -155,6 +157,45 @@ def test_what_may_not_be_read_is_rejected_or_told(pipeline: Pipeline) -> None:
             ]
             outcomes = {register(pipeline, key, directory) for key in found.added}
         assert outcomes == {"source_unreadable", "registered"}
+
+
+def test_a_file_whose_rights_are_mended_is_tried_again_by_itself(pipeline: Pipeline) -> None:
+    rules = RetryRules(cool_down_seconds=0, limit=3)
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        path = directory / "closed.txt"
+        path.write_bytes(b"A note.")
+        path.chmod(0)
+        with unprivileged():
+            (key,) = look(pipeline.database, directory).added
+            with pipeline.database.engine.begin() as connection:
+                (attempt,) = begin_attempts(connection, [Begin(key, None, "document_row")], "run")
+                fault = PermanentError(register(pipeline, key, directory), "It cannot be opened.")
+                fail_attempt(connection, attempt, None, fault)
+            assert readable_again(pipeline.database, rules) == []
+        assert "waits for the right to read" in pipeline.why("closed.txt")
+        path.chmod(0o644)
+        with unprivileged():
+            again = readable_again(pipeline.database, rules)
+        assert [failure.partition_key for failure in again] == [key]
+        assert due(pipeline.database, rules) == []
+        assert "1 documents are tried again" in (
+            pipeline.tick(sensor="retry_failed").skip_message or ""
+        )
+
+
+def test_a_link_to_where_it_lies_ends_with_a_reason(pipeline: Pipeline) -> None:
+    (pipeline.input_dir / "sub").mkdir()
+    (pipeline.input_dir / "here").symlink_to(".")
+    (pipeline.input_dir / "sub" / "up").symlink_to("..")
+    (pipeline.input_dir / "sub" / "out").symlink_to("../..")
+    run_all(pipeline)
+    assert pipeline.errors() == {
+        "here": "link_loop",
+        "up": "link_loop",
+        "out": "outside_input_directory",
+    }
 
 
 def register(pipeline: Pipeline, partition_key: str, directory: Path) -> str:

@@ -200,6 +200,15 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
                 " (`ingest-assets verify` names them).",
             )
         )
+    if found.ignored:
+        # A name may end in a carriage return.
+        named = ", ".join(f"{_clean(name)} {count:,}" for name, count in found.ignored.items())
+        parts.append(
+            Paragraph(
+                f"{sum(found.ignored.values()):,} files and directories below the input directory are "
+                f"ignored, by pattern: {named}.",
+            )
+        )
     if found.latest_failures:
         parts += ["", Text("Latest failures", _HEADING)]
     for failed in found.latest_failures:

@@ -50,12 +50,14 @@ def _metadata(status: Status) -> Mapping[str, MetadataValue | str | int | float]
         "eta_seconds": status.eta_seconds,
         "incomplete": status.incomplete,
         "noted": status.noted,
+        "ignored": sum(status.ignored.values()),
         **{f"state_{state}": count for state, count in status.by_state.items()},
     }
     return {
         "summary": str(status),
         "by_state": MetadataValue.md(table(("state", "sources"), status.by_state.items())),
         "by_stage": MetadataValue.md(table(("furthest stage", "sources"), status.by_stage.items())),
+        "ignored_by_pattern": MetadataValue.md(table(("pattern", "ignored"), status.ignored.items())),
         "latest_failures": MetadataValue.md(
             table(("file", "state", "stage", "kind", "what happened", "when", "partition"), failures)
         ),

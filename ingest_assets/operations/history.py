@@ -16,7 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from ingest_assets.operations.retry_policy import Failure, RetryRules, failure_of
+from ingest_assets.operations.retry_policy import UNREADABLE, Failure, RetryRules, failure_of
 from ingest_assets.operations.status import SIGN_OF_LIFE_SECONDS
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
@@ -440,6 +440,8 @@ def _after_failure(sighting: Sighting, failure: Failure, launch: str) -> str:
             f"{left}the sensor `retry_failed` tries it again {when} (runs that failed: "
             f"{failure.runs}); or {launch}."
         )
+    if failure.error_code == UNREADABLE:
+        return "it waits for the right to read the file; then the sensor `retry_failed` tries it again."
     if failure.error_class == "permanent":
         leave = ", or leave it" if sighting.state == "rejected" else ""
         return f"it waits for a person: do what the last attempt says{leave}; then {launch}."

@@ -7,6 +7,7 @@ run (`stages.runner`), and requesting the backfill (`defs.backfills`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,10 @@ from sqlalchemy import Connection, text
 from ingest_assets.errors import ConfigurationError, ErrorClass
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
+from ingest_assets.store.names import path_of
 
+# The code of the fault that passes when a person changes a file's rights.
+UNREADABLE = "source_unreadable"
 # The most documents of one backfill, whose list of partitions Dagster keeps in a single row. The
 # sensor, or a second `ingest-assets retry`, finds the rest once these have been tried.
 _AT_A_TIME = 10_000
@@ -100,10 +104,46 @@ _FAILURES = """
 def due(database: Database, rules: RetryRules) -> Sequence[Failure]:
     """The documents that the sensor `retry_failed` has to try again now, in the order of registering.
 
-    Documents with a permanent fault are never among them: they wait for a person.
+    Documents with a permanent fault are never among them: they wait for a person, or for what
+    `readable_again` finds.
     """
     with database.engine.connect() as connection:
         return _find(connection, rules, "due_at <= now()")
+
+
+def readable_again(database: Database, rules: RetryRules) -> Sequence[Failure]:
+    """The files that could not be read for want of rights, and can be now.
+
+    One that a run still cannot read waits twice as long each time, as a transient fault does.
+    """
+    with database.engine.connect() as connection:
+        failures = _find(
+            connection,
+            rules,
+            """
+                error_code = :unreadable
+                AND since + make_interval(secs => :cool_down * 2 ^ (least(runs, 16) - 1)) <= now()
+            """,
+            unreadable=UNREADABLE,
+        )
+        places: dict[str, str] = dict(
+            connection.execute(
+                text("""
+                    SELECT partition_key, source_uri FROM ingest.document_sources
+                    WHERE kind = 'file' AND partition_key = ANY(:keys)
+                """),
+                {"keys": [failure.partition_key for failure in failures]},
+            ).all()
+        )
+    return [
+        failure
+        for failure in failures
+        if (uri := places.get(failure.partition_key)) and _may_read(path_of(uri))
+    ]
+
+
+def _may_read(path: str) -> bool:
+    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def chosen(

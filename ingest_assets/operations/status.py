@@ -72,6 +72,8 @@ class Status:
             one, None if the rate is 0.
         incomplete: documents with a note that something was left out of their text.
         noted: documents with any note of how they were read.
+        ignored: files and directories of the input directory that the latest walk passed over, by the
+            pattern that their name matches.
         latest_failures: the ten sources that failed or were rejected last, the latest first.
     """
 
@@ -86,6 +88,7 @@ class Status:
     eta_seconds: int | None
     incomplete: int
     noted: int
+    ignored: dict[str, int]
     latest_failures: list[FailedDocument]
 
     @property
@@ -155,6 +158,11 @@ def read_status(database: Database) -> Status:
         parts: int = reader.execute(
             text("SELECT count(*) FROM ingest.document_sources WHERE parent_uuid IS NOT NULL")
         ).scalar_one()
+        ignored: dict[str, int] = dict(
+            reader.execute(
+                text("SELECT pattern, count FROM ingest.ignored_names ORDER BY pattern")
+            ).all()
+        )
         notes = left_out(reader, most=0)
         latest_failures = [FailedDocument(**row._mapping) for row in failures]
     by_state = dict.fromkeys(STATES, 0)
@@ -177,5 +185,6 @@ def read_status(database: Database) -> Status:
         eta_seconds=eta if unfinished else 0,
         incomplete=notes.incomplete,
         noted=notes.noted,
+        ignored=ignored,
         latest_failures=latest_failures,
     )

@@ -12,24 +12,28 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Numeric, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.store.database import Database
-from ingest_assets.store.models import DocumentSource
+from ingest_assets.store.models import DocumentSource, IgnoredName
 from ingest_assets.store.names import display_name, file_uri, partition_key, path_of
 
 # How often the settle time of a file that keeps changing is doubled at most: from 5 s to 85 minutes.
 _MOST_DOUBLINGS = 10
+# A file that changed again after a pause of at most so many settle times waits for twice the pause next
+# time: a scanner that pauses between pages does so again. After a longer one a person has edited it.
+_LONGEST_PAUSE = 60
 # Paths in messages are shortened to this length.
 _TOLD_CHARACTERS = 300
 # Further new files are left to the next look, because recording them takes time, too.
@@ -60,24 +64,32 @@ class Discovery:
         unreadable: directories and files that could not be examined, each with the reason.
         resume_after: path, relative to the input directory, behind which the next look goes on because
             time ran out; None if the whole directory was looked at.
+        ignored: number of files and directories that this look passed over, by the pattern that their
+            name matches. What lies in an ignored directory is not counted.
     """
 
     added: Sequence[str]
     unsettled: int
     unreadable: Sequence[str]
     resume_after: str | None
+    ignored: Mapping[str, int]
 
 
 class KnownFiles:
-    """The sightings that `document_sources` holds, kept in memory between looks.
+    """What looks at the input directory know of earlier ones, kept in memory.
 
-    Each look reads only rows that were added since the last. If the number in memory then differs from
-    the table's, rows were removed, and all are read again.
+    The sightings that `document_sources` holds: each look reads only rows that were added since the
+    last. If the number in memory then differs from the table's, rows were removed, and all are read
+    again. And files that cannot be judged by their times, with the look that first saw them so.
     """
 
     def __init__(self) -> None:
         self._versions: set[tuple[str, int, int]] = set()
         self._newest = 0
+        self._watched: dict[str, tuple[Sighting, float]] = {}
+        self._ignored: Counter[str] = Counter()
+        self._ignored_of_all = False
+        self._ignored_stored: Mapping[str, int] | None = None
 
     def __contains__(self, sighting: Sighting) -> bool:
         return sighting[:3] in self._versions
@@ -90,6 +102,42 @@ class KnownFiles:
         """
         status = entry.stat(follow_symlinks=False)
         return (entry.path, status.st_size, status.st_mtime_ns) in self._versions
+
+    def seconds_unchanged(self, sighting: Sighting) -> float:
+        """For how long looks have seen the file as it is now, by this machine's clock."""
+        seen, since = self._watched.get(sighting.path, (None, 0.0))
+        if seen != sighting:
+            since = time.monotonic()
+            self._watched[sighting.path] = sighting, since
+        return time.monotonic() - since
+
+    def forget_watched(self, sightings: Sequence[Sighting]) -> None:
+        """These were recorded."""
+        for sighting in sightings:
+            self._watched.pop(sighting.path, None)
+
+    def store_ignored(
+        self, database: Database, ignored: Mapping[str, int], *, is_first: bool, is_last: bool
+    ) -> None:
+        """Store what all looks that one walk took have passed over, once it ends, and where it changed.
+
+        Args:
+            is_first: the look began the walk.
+            is_last: the look ended it.
+        """
+        if is_first:
+            self._ignored, self._ignored_of_all = Counter(), True
+        self._ignored += Counter(ignored)
+        if not (is_last and self._ignored_of_all and self._ignored != self._ignored_stored):
+            return
+        with database.engine.begin() as connection:
+            connection.execute(delete(IgnoredName))
+            if self._ignored:
+                connection.execute(
+                    insert(IgnoredName).on_conflict_do_nothing(),
+                    [{"pattern": pattern, "count": count} for pattern, count in self._ignored.items()],
+                )
+        self._ignored_stored = dict(self._ignored)
 
     def refresh(self, database: Database) -> None:
         """Read the rows that were added to the table."""
@@ -131,9 +179,10 @@ def discover(  # noqa: PLR0913  # Each is a choice of its own, given by name.
     """Record the files that are new and settled, in batches of at most `batch_size`.
 
     A file has settled when neither its content nor its attributes changed for `settle_seconds`, and
-    when it is the same at a second look. A file that changes after it was recorded becomes a new
-    source, and its settle time doubles each time: a file that grows for ever becomes few sources, not
-    one a minute.
+    when it is the same at a second look. Where those times lie in the future (a share whose clock runs
+    ahead), it has settled when looks have seen it unchanged for as long. A file that changes after it
+    was recorded becomes a new source, and waits longer each time: twice as long, and twice the pause
+    after which it changed. So a file that grows for ever becomes few sources, not one a minute.
 
     Args:
         second_look_seconds: least time between the two looks at a file.
@@ -164,17 +213,21 @@ def discover(  # noqa: PLR0913  # Each is a choice of its own, given by name.
             walk.pass_over(entry.path, error)
             sighting = None
         if sighting and sighting not in known:
-            if _is_young(sighting, settle_seconds):
+            if _seconds_unchanged(sighting, known) < settle_seconds:
                 unsettled += 1
             else:
                 new.append(sighting)
         if time.monotonic() > deadline or len(new) >= _NEW_FILES_PER_LOOK:
             reached = os.path.relpath(entry.path, root)
             break
-    new, restless = _less_restless(database, new, settle_seconds)
+    new, restless = _less_restless(database, known, new, settle_seconds)
     settled = list(_seen_again(new, first_look + second_look_seconds))
     added = _record(database, settled, batch_size)
-    return Discovery(added, unsettled + restless + len(new) - len(settled), walk.unreadable, reached)
+    known.forget_watched(settled)
+    known.store_ignored(database, walk.ignored, is_first=resume_after is None, is_last=reached is None)
+    return Discovery(
+        added, unsettled + restless + len(new) - len(settled), walk.unreadable, reached, walk.ignored
+    )
 
 
 class _Walk:
@@ -187,7 +240,15 @@ class _Walk:
     def __init__(self, root: Path, ignore_patterns: Sequence[str], after: tuple[str, ...]) -> None:
         self._root = root
         self._after = after
-        self._ignored = re.compile("|".join(map(fnmatch.translate, ignore_patterns)) or r"(?!)")
+        self._patterns = [
+            (pattern, re.compile(fnmatch.translate(pattern), re.IGNORECASE))
+            for pattern in ignore_patterns
+        ]
+        # One expression for all, because most names match none.
+        self._any = re.compile(
+            "|".join(map(fnmatch.translate, ignore_patterns)) or r"(?!)", re.IGNORECASE
+        )
+        self.ignored: Counter[str] = Counter()
         self.unreadable: list[str] = []
 
     def __iter__(self) -> Iterator[os.DirEntry[str]]:
@@ -214,7 +275,7 @@ class _Walk:
         """The directory's entries, from the place on where the last walk stopped."""
         try:
             with os.scandir(directory) as listing:
-                entries = [entry for entry in listing if not self._ignored.match(entry.name)]
+                entries = [entry for entry in listing if not self._is_ignored(entry.name, after)]
         except OSError as error:
             self.pass_over(directory, error)
             return
@@ -227,6 +288,13 @@ class _Walk:
                     yield entry, after[1:]
                 continue
             yield entry, ()
+
+    def _is_ignored(self, name: str, after: tuple[str, ...]) -> bool:
+        if not self._any.match(name):
+            return False
+        if not after:  # Of a directory that two looks list, the first has counted.
+            self.ignored[next(p for p, expression in self._patterns if expression.match(name))] += 1
+        return True
 
 
 def _look(file: os.DirEntry[str] | Path) -> Sighting:
@@ -252,9 +320,10 @@ def _target(path: Path) -> os.stat_result | None:
     return status if stat.S_ISREG(status.st_mode) else None
 
 
-def _is_young(sighting: Sighting, settle_seconds: float) -> bool:
-    # A time in the future says nothing about the file's age. Only the second look protects then.
-    return 0 <= time.time() - sighting.changed_at < settle_seconds
+def _seconds_unchanged(sighting: Sighting, known: KnownFiles) -> float:
+    age = time.time() - sighting.changed_at
+    # A time in the future says nothing about the file's age.
+    return age if age >= 0 else known.seconds_unchanged(sighting)
 
 
 def _seen_again(sightings: Sequence[Sighting], second_look: float) -> Iterator[Sighting]:
@@ -269,24 +338,30 @@ def _seen_again(sightings: Sequence[Sighting], second_look: float) -> Iterator[S
 
 
 def _less_restless(
-    database: Database, sightings: Sequence[Sighting], settle_seconds: float
+    database: Database, known: KnownFiles, sightings: Sequence[Sighting], settle_seconds: float
 ) -> tuple[list[Sighting], int]:
-    """Files whose settle time, doubled for each earlier version, is over; number of the others."""
+    """Files that have waited for as long as their earlier versions ask for; number of the others."""
     columns = DocumentSource.__table__.columns
     with database.engine.connect() as connection:
-        versions: dict[str, int] = dict(
-            connection.execute(
-                select(columns.source_uri, func.count())
-                .where(columns.source_uri.in_([file_uri(sighting.path) for sighting in sightings]))
-                .group_by(columns.source_uri)
-            ).all()
+        rows = connection.execute(
+            select(
+                columns.source_uri,
+                func.count(),
+                func.max(cast(columns.source_version, Numeric)),
+            )
+            .where(columns.source_uri.in_([file_uri(sighting.path) for sighting in sightings]))
+            .group_by(columns.source_uri)
         )
+        earlier: dict[str, tuple[int, int]] = {uri: (count, int(latest)) for uri, count, latest in rows}
 
     def patience(sighting: Sighting) -> float:
-        seen = min(versions.get(file_uri(sighting.path), 0), _MOST_DOUBLINGS)
-        return settle_seconds * (1 << seen)
+        count, modified_ns = earlier.get(file_uri(sighting.path), (0, 0))
+        pause = (sighting.modified_ns - modified_ns) / 1e9
+        doubled = settle_seconds * (1 << min(count, _MOST_DOUBLINGS))
+        paused = count and pause <= _LONGEST_PAUSE * settle_seconds
+        return max(doubled, 2 * pause) if paused else doubled
 
-    settled = [sighting for sighting in sightings if not _is_young(sighting, patience(sighting))]
+    settled = [one for one in sightings if _seconds_unchanged(one, known) >= patience(one)]
     return settled, len(sightings) - len(settled)
 
 

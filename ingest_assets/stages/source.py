@@ -179,9 +179,7 @@ def _open_file(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
                 "source_unavailable", f"{name} cannot be read just now: {error.strerror}."
             ) from error
         if error.errno == errno.ELOOP:
-            raise PermanentError(
-                "link_loop", f"{name} is a link that leads to itself, or its directory became one."
-            ) from error
+            raise _link_loop(name) from error
         raise PermanentError(
             "source_unreadable", f"{name} cannot be opened: {error.strerror}."
         ) from error
@@ -194,13 +192,16 @@ def _open_inside(path: Path, input_dir: Path) -> int:
     that a link which is put there meanwhile is not followed.
     """
     root = Path(os.path.realpath(input_dir, strict=True))
+    real = Path(os.path.realpath(path, strict=True))
     try:
-        steps = Path(os.path.realpath(path, strict=True)).relative_to(root).parts
+        steps = real.relative_to(root).parts
     except ValueError as error:
         raise PermanentError(
             "outside_input_directory",
             f"{path.name!r} lies outside the input directory, or is a link that leads out of it.",
         ) from error
+    if real in path.parents:
+        raise _link_loop(repr(path.name))
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for step in steps[:-1]:
@@ -214,6 +215,14 @@ def _open_inside(path: Path, input_dir: Path) -> int:
         return os.open(steps[-1], _OPEN, dir_fd=directory)
     finally:
         os.close(directory)
+
+
+def _link_loop(name: str) -> PermanentError:
+    return PermanentError(
+        "link_loop",
+        f"{name} is a link that leads to itself or to a directory that it lies in, or its directory "
+        "became one.",
+    )
 
 
 def _not_a_file(name: str, mode: int) -> PermanentError:

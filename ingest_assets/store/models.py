@@ -120,6 +120,19 @@ class DocumentSource(Base):
     part_path: Mapped[str | None]
 
 
+class IgnoredName(Base):
+    """One pattern of INGEST_IGNORE_PATTERNS, and what the latest walk passed over because of it."""
+
+    __tablename__ = "ignored_names"
+    __table_args__ = (CheckConstraint("count >= 1", name="count"),)
+
+    pattern: Mapped[str] = mapped_column(primary_key=True)
+    # Files and directories; what lies in an ignored directory is not counted.
+    count: Mapped[int]
+    # When the count changed last.
+    looked_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
 class SourceDocument(Base):
     """One content. Postgres gives it the UUID and computes its S3 key from the UUID."""
 

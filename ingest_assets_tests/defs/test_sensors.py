@@ -14,9 +14,11 @@ from dagster import DagsterRunStatus, RunRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest_assets.cli import render
 from ingest_assets.defs.partitions import add_partitions
 from ingest_assets.defs.sensors import batches
 from ingest_assets.errors import ConfigurationError
+from ingest_assets.operations.status import read_status
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.store.attempts import Begin, begin_attempts
 from ingest_assets.store.names import path_of
@@ -48,7 +50,8 @@ def look(pipeline: Pipeline, **options: object) -> Discovery:
         "batch_size": 100,
         **options,
     }
-    return discover(pipeline.database, KnownFiles(), pipeline.input_dir, **arguments)  # type: ignore[arg-type]
+    known = arguments.pop("known", None) or KnownFiles()
+    return discover(pipeline.database, known, pipeline.input_dir, **arguments)  # type: ignore[arg-type]
 
 
 def test_a_second_tick_asks_for_nothing_new(pipeline: Pipeline) -> None:
@@ -222,9 +225,43 @@ def test_files_that_may_still_change_wait(pipeline: Pipeline) -> None:
     os.utime(path, (0, 0))
     assert look(pipeline, settle_seconds=60).unsettled == 1
     assert pipeline.rows("SELECT 1 FROM ingest.document_sources") == []
-    # A time in the future does not keep a file waiting for ever.
-    os.utime(path, (time.time() + 1e6, time.time() + 1e6))
-    assert look(pipeline, settle_seconds=0.01).added
+
+
+def test_a_file_from_the_future_is_judged_by_what_two_looks_see(pipeline: Pipeline) -> None:
+    """As on a share whose clock runs ahead."""
+    path = pipeline.put("growing.txt", b"first line\n")
+    future = time.time() + 1e6
+    known = KnownFiles()
+
+    def settled() -> bool:
+        os.utime(path, (future, future))
+        return bool(look(pipeline, known=known, settle_seconds=0.2).added)
+
+    assert not settled()
+    time.sleep(0.3)
+    path.write_bytes(b"first line\nsecond line\n")
+    assert not settled()  # It has changed since the first look.
+    assert not settled()
+    time.sleep(0.3)
+    assert settled()
+
+
+def test_a_file_that_went_on_after_a_pause_waits_for_twice_the_pause(pipeline: Pipeline) -> None:
+    """A scanner that pauses between pages is not taken for done at its next pause."""
+    path = pipeline.put("scan.txt", b"page 1\n")
+    now = time.time()
+    known = KnownFiles()
+    os.utime(path, (now - 100, now - 100))
+    assert look(pipeline, known=known).added
+    path.write_bytes(b"page 1\npage 2\n")
+    os.utime(path, (now - 60, now - 60))  # 40 s later: it waits for 80 s.
+    # The change time is now.
+    assert look(pipeline, known=known, settle_seconds=1).unsettled == 1
+    # A person who edits a file a day later does not have to wait for two days.
+    os.utime(path, (now + 86_400, now + 86_400))
+    look(pipeline, known=known, settle_seconds=0.01)
+    time.sleep(0.05)
+    assert look(pipeline, known=known, settle_seconds=0.01).added
 
 
 def test_a_file_that_changes_between_two_looks_waits(
@@ -239,12 +276,42 @@ def test_a_file_that_changes_between_two_looks_waits(
 
 
 def test_hidden_temporary_and_partial_files_are_passed_over(pipeline: Pipeline) -> None:
-    for name in (".hidden", "a.pdf.part", ".git/config", "~$open.docx", "x.crdownload", "Thumbs.db"):
+    for name in (
+        ".hidden", "a.pdf.part", ".git/config", "~$open.docx", "x.CRDownload", "THUMBS.DB",
+        "@eadir/a.pdf", "@eaDir/b.pdf", "#Recycle/a.pdf", "@Recycle/a.pdf", "$recycle.bin/a.pdf",
+        "System Volume Information/a", ".Trash-1000/a.pdf", "LOST+FOUND/a", "__MACOSX/a.pdf",
+        "Desktop.ini", "Icon\r", ".DS_Store", "a.!ut", "a.aria2__temp", ".stfolder/a",
+    ):  # fmt: skip
         pipeline.put(name, b"content")
-    pipeline.put("sub/directory/kept.txt", b"content")
-    pipeline.requests()
-    (row,) = pipeline.rows("SELECT original_file_name FROM ingest.document_sources")
-    assert row.original_file_name == "kept.txt"
+    kept = {"kept.txt", "Icons.txt", "kept.sync-conflict-20260101-101010-ABCDEFG.txt"}
+    for name in kept:
+        pipeline.put(f"sub/directory/{name}", name.encode())
+    tick = pipeline.tick()
+    rows = pipeline.rows("SELECT original_file_name FROM ingest.document_sources")
+    assert {row.original_file_name for row in rows} == kept
+    assert "20 ignored (" in (tick.skip_message or "") or tick.run_requests
+    ignored = read_status(pipeline.database).ignored
+    # Both are one directory where the file system does not tell letters' cases apart.
+    assert ignored["@eaDir"] in (1, 2)
+    assert (ignored[".*"], ignored["Thumbs.db"], ignored["Icon\r"], ignored["*.aria2*"]) == (5, 1, 1, 1)
+    (pipeline.input_dir / "Icon\r").unlink()
+    tick = pipeline.tick()
+    assert "Icon\r" not in read_status(pipeline.database).ignored
+    assert "THUMBS" not in render.plain(render.status(read_status(pipeline.database)))
+    assert "Thumbs.db 1" in render.plain(render.status(read_status(pipeline.database)))
+
+
+def test_what_a_walk_of_several_looks_ignores_is_counted_together(pipeline: Pipeline) -> None:
+    for name in ("a/x.part", "a/1.txt", "b/x.part", "b/2.txt", "c.part", "d.txt"):
+        pipeline.put(name, name.encode())
+    known = KnownFiles()
+    resume: str | None = None
+    for _ in range(9):
+        resume = look(pipeline, known=known, seconds=0.0, resume_after=resume).resume_after
+        if resume is None:
+            break
+        assert read_status(pipeline.database).ignored == {}
+    assert read_status(pipeline.database).ignored == {"*.part": 3}
 
 
 def test_what_is_no_file_is_rejected_with_a_reason(

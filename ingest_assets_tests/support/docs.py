@@ -170,7 +170,7 @@ def _default(field: FieldInfo) -> str:
     if value is None or value is PydanticUndefined:
         return ""  # The description says what holds where it is not set.
     if isinstance(value, list):
-        value = ",".join(value)
+        value = ",".join(value).replace("\r", "\\r")
     return f"`./{value}`" if isinstance(value, Path) else f"`{value}`"
 
 

@@ -54,6 +54,9 @@ def input_directory(
     summary = (
         f"{len(found.added)} new, {found.unsettled} still changing, {len(batches)} batches unfinished"
     )
+    if found.ignored:
+        named = ", ".join(f"{pattern} {count:,}" for pattern, count in sorted(found.ignored.items()))
+        summary += f", {sum(found.ignored.values()):,} ignored ({named})"
     if found.unreadable:
         summary += f", {len(found.unreadable)} cannot be looked at (the tick's log names them)"
     for place in found.unreadable:

@@ -14,14 +14,15 @@ from ingest_assets.defs.resources import (
     RetryResource,
 )
 from ingest_assets.defs.sensors.held import reason_to_hold
-from ingest_assets.operations.retry_policy import due
+from ingest_assets.operations.retry_policy import due, readable_again
 
 
 @sensor(
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
     description="Tries documents again whose fault may pass, after a cool-down that grows, and those "
-    "that a run left unfinished. After a set number of failed runs they wait for a person.",
+    "that a run left unfinished, and files whose rights were mended. After a set number of "
+    "failed runs they wait for a person.",
 )
 def retry_failed(
     context: SensorEvaluationContext,
@@ -31,7 +32,10 @@ def retry_failed(
     retries: RetryResource,
 ) -> SkipReason:
     """Request a backfill of what is due, one at a time: what fails again is due again later."""
-    failures = due(database.get(), retries.rules)
+    failures = [
+        *due(database.get(), retries.rules),
+        *readable_again(database.get(), retries.rules),
+    ]
     if not failures:
         return SkipReason("Nothing is due to be tried again.")
     if running := unfinished_retry(context.instance):
