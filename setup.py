@@ -52,6 +52,7 @@ setup(
         "defusedxml>=0.7",
         "olefile>=0.47",
         "compressed-rtf>=1.0.6",
+        "libpff-python>=20260926",
         "xlrd>=2.0.1",
         # Archives of the type 7z; the others are opened by Python itself.
         "py7zr>=1.0,<2",

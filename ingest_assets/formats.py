@@ -54,7 +54,7 @@ DOCX = Format(
     holds="perhaps",
 )
 
-RTF = Format("text/rtf", "an RTF document", ".rtf", read=True, local=True)
+RTF = Format("text/rtf", "an RTF document", ".rtf", read=True, local=True, holds="perhaps")
 POSTSCRIPT = Format("application/postscript", "a PostScript document", ".ps")
 SVG = Format("image/svg+xml", "an SVG drawing", ".svg", read=True, local=True)
 NETPBM = Format("image/x-portable-anymap", "a PPM, PGM or PBM image", ".ppm", read=True, local=True)
@@ -97,15 +97,32 @@ PPTX = Format(
 )
 VSDX = Format("application/vnd.ms-visio.drawing.main+xml", "a Visio drawing (VSDX)", ".vsdx")
 XPS = Format("application/vnd.ms-xpsdocument", "an XPS document", ".xps")
-ODT = Format(f"{_OPEN_DOCUMENT}text", "an OpenDocument text (ODT)", ".odt", read=True, local=True)
+ODT = Format(
+    f"{_OPEN_DOCUMENT}text",
+    "an OpenDocument text (ODT)",
+    ".odt",
+    read=True,
+    local=True,
+    holds="perhaps",
+)
 ODS = Format(
-    f"{_OPEN_DOCUMENT}spreadsheet", "an OpenDocument spreadsheet (ODS)", ".ods", read=True, local=True
+    f"{_OPEN_DOCUMENT}spreadsheet",
+    "an OpenDocument spreadsheet (ODS)",
+    ".ods",
+    read=True,
+    local=True,
+    holds="perhaps",
 )
 ODP = Format(
-    f"{_OPEN_DOCUMENT}presentation", "an OpenDocument presentation (ODP)", ".odp", read=True, local=True
+    f"{_OPEN_DOCUMENT}presentation",
+    "an OpenDocument presentation (ODP)",
+    ".odp",
+    read=True,
+    local=True,
+    holds="perhaps",
 )
 ODG = Format(f"{_OPEN_DOCUMENT}graphics", "an OpenDocument drawing (ODG)", ".odg")
-EPUB = Format("application/epub+zip", "an EPUB book", ".epub", read=True, local=True)
+EPUB = Format("application/epub+zip", "an EPUB book", ".epub", read=True, local=True, holds="perhaps")
 IWORK = Format("application/vnd.apple.iwork", "a Pages, Numbers or Keynote document", ".pages")
 JAR = Format("application/java-archive", "a Java archive", ".jar")
 APK = Format("application/vnd.android.package-archive", "an Android package", ".apk")
@@ -121,10 +138,20 @@ XZ = Format("application/x-xz", "an xz archive", ".xz", read=True, local=True, h
 PKCS7 = Format("application/pkcs7-mime", "a signed or encrypted message (PKCS #7, S/MIME)", ".p7m")
 
 DOC = Format(
-    "application/msword", "a Word document of the old kind (DOC)", ".doc", read=True, local=True
+    "application/msword",
+    "a Word document of the old kind (DOC)",
+    ".doc",
+    read=True,
+    local=True,
+    holds="perhaps",
 )
 XLS = Format(
-    "application/vnd.ms-excel", "an Excel workbook of the old kind (XLS)", ".xls", read=True, local=True
+    "application/vnd.ms-excel",
+    "an Excel workbook of the old kind (XLS)",
+    ".xls",
+    read=True,
+    local=True,
+    holds="perhaps",
 )
 PPT = Format(
     "application/vnd.ms-powerpoint",
@@ -132,6 +159,7 @@ PPT = Format(
     ".ppt",
     read=True,
     local=True,
+    holds="perhaps",
 )
 MSG = Format(
     "application/vnd.ms-outlook-message",
@@ -139,7 +167,15 @@ MSG = Format(
     ".msg",
     read=True,
     local=True,
-    holds="perhaps",
+    holds="always",
+)
+PST = Format(
+    "application/vnd.ms-outlook",
+    "an Outlook mail store (PST)",
+    ".pst",
+    read=True,
+    local=True,
+    holds="only",
 )
 VSD = Format("application/vnd.visio", "a Visio drawing of the old kind (VSD)", ".vsd")
 PUB = Format("application/vnd.ms-publisher", "a Publisher document", ".pub")
@@ -161,7 +197,7 @@ FORMATS: Mapping[str, Format] = {
         *(RTF, POSTSCRIPT, SVG, WEB_ARCHIVE, PGP_MESSAGE),
         *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, EPUB, IWORK, JAR, APK),
         *(ZIP, SEVEN_ZIP, TAR, GZIP, BZIP2, XZ, PKCS7),
-        *(DOC, XLS, PPT, MSG, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),
+        *(DOC, XLS, PPT, MSG, PST, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),
         Format("image/jxl", "a JPEG XL image", ".jxl"),
         Format("image/x-canon-cr2", "a raw photograph of a Canon camera", ".cr2"),
         Format("image/vnd.adobe.photoshop", "a Photoshop image", ".psd"),
@@ -208,7 +244,6 @@ FORMATS: Mapping[str, Format] = {
         Format("application/vnd.apache.parquet", "a Parquet table", ".parquet"),
         Format("application/vnd.lotus-1-2-3", "a Lotus 1-2-3 worksheet", ".wk1"),
         Format("application/vnd.ms-htmlhelp", "a Windows help file (CHM)", ".chm"),
-        Format("application/vnd.ms-outlook", "an Outlook mail store (PST)", ".pst"),
         Format("application/vnd.ms-tnef", "an Outlook attachment (winmail.dat)", ".dat"),
         Format("application/vnd.sqlite3", "an SQLite database", ".sqlite"),
         Format("application/vnd.wordperfect", "a WordPerfect document", ".wpd"),

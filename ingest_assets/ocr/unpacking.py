@@ -24,7 +24,9 @@ from ingest_assets.workers.pool import WorkerError, WorkerPool
 
 NAME = "unpacking"
 # Raise this with a change that finds other parts: the next run looks into containers again.
-VERSION = f"unpacking 1; py7zr {metadata.version('py7zr')}"
+VERSION = "unpacking 2; " + ", ".join(
+    f"{program} {metadata.version(program)}" for program in ("libpff-python", "py7zr")
+)
 
 MOST_PARTS = 10_000
 # Bytes of all parts of one container: as many as it may unpack to at an honest ratio, and some more for

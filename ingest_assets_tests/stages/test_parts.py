@@ -25,6 +25,7 @@ from ingest_assets.defs.inventory import restore_rows
 from ingest_assets.defs.partitions import shown_partitions
 from ingest_assets.ocr.engine import Contents, StoredObject
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.ocr.sandbox.unpacking.ole_file import ole_file
 from ingest_assets.operations.search import search
 from ingest_assets.operations.status import read_status
 from ingest_assets.operations.verification.engine import verify
@@ -33,10 +34,11 @@ from ingest_assets.stages.source import stored_object
 from ingest_assets.stages.stage import load_document
 from ingest_assets_tests.conftest import NewPipeline
 from ingest_assets_tests.support.bucket import execute
-from ingest_assets_tests.support.containers import ole_with, zipped
+from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.documents import pdf, picture
 from ingest_assets_tests.support.packages import mail, mailbox, tarred
 from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.pst import StoredMail, pst
 
 AGREEMENT = pdf("The lighthouse agreement lies deep inside.")
 PICTURE = picture("A PICTURE IN A MAIL")
@@ -85,14 +87,28 @@ def seven_zipped() -> bytes:
 
 def outlook_message() -> bytes:
     """An Outlook message with a file, and with another message that Outlook keeps inside it."""
-    file, message = "__attach_version1.0_#00000000", "__attach_version1.0_#00000001"
-    return ole_with(
+
+    def wide(text: str) -> bytes:
+        return text.encode("utf-16-le")
+
+    inner: dict[str, bytes] = {
+        "__properties_version1.0": bytes(24),
+        "__substg1.0_0037001F": wide("Inner of Outlook"),
+        "__substg1.0_1000001F": wide("A message that Outlook kept in another one."),
+    }
+    return ole_file(
         {
             "__properties_version1.0": bytes(32),
-            "__substg1.0_0037001F": "A subject".encode("utf-16-le"),
-            f"{file}/__substg1.0_3707001F": "note.pdf".encode("utf-16-le"),
-            f"{file}/__substg1.0_37010102": pdf("A note that Outlook sent."),
-            f"{message}/__substg1.0_3001001F": "inner".encode("utf-16-le"),
+            "__substg1.0_0037001F": wide("A subject"),
+            "__substg1.0_0C1F001F": wide("Outlook@Example.org"),
+            "__attach_version1.0_#00000000": {
+                "__substg1.0_3707001F": wide("note.pdf"),
+                "__substg1.0_37010102": pdf("A note that Outlook sent."),
+            },
+            "__attach_version1.0_#00000001": {
+                "__substg1.0_3001001F": wide("inner"),
+                "__substg1.0_3701000D": inner,
+            },
         }
     )
 
@@ -133,6 +149,7 @@ def ingested(new_pipeline: NewPipeline, tmp_path_factory: pytest.TempPathFactory
         pipeline.put("attached.pdf", with_attachment())
         pipeline.put("mails.mbox", mailbox(mail("First of the box"), mail("Second of the box")))
         pipeline.put("message.msg", outlook_message())
+        pipeline.put("store.pst", pst({"Inbox": [StoredMail("The lease", "It ends in May.")]}))
         pipeline.put("deep.zip", archives_deep(DEPTH + 2))
         pipeline.put("links.tar.gz", tarred({"a/one.txt": b"One in a TAR."}, {"a/link": "/etc/passwd"}))
         pipeline.put("whole.txt.gz", gzip.compress(b"A text that is packed alone."))
@@ -192,7 +209,8 @@ def text_of(pipeline: Pipeline, name: str) -> str:
                 "00002 Second of the box.eml": "completed",
             },
         ),
-        ("message.msg", {"note.pdf": "completed", "inner": "part_damaged"}),
+        ("message.msg", {"note.pdf": "completed", "inner.msg": "completed"}),
+        ("store.pst", {"Inbox/00001 The lease.msg": "completed"}),
         ("links.tar.gz", {"a/one.txt": "completed", "a/link": "not_a_file"}),
         ("whole.txt.gz", {"whole.txt": "completed"}),
     ],
@@ -310,7 +328,9 @@ def test_mails_are_rows(ingested: Pipeline) -> None:
     )
     assert (sent_at.isoformat(), subject) == ("2024-05-03T09:41:00", "Größe & Prüfung")
     ((count,),) = ingested.rows("SELECT count(*) FROM ingest.messages")
-    assert count == 2 + MAILS_WITH_SAME + 2
+    assert count == 2 + MAILS_WITH_SAME + 2 + 3
+    rows = ingested.rows("SELECT from_address FROM ingest.messages WHERE subject = 'A subject'")
+    assert rows == [("outlook@example.org",)]
 
 
 def test_lineage_links_a_container_with_its_parts(ingested: Pipeline) -> None:

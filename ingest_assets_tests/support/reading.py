@@ -1,4 +1,4 @@
-"""Reads a document in the test's own process: for what needs no recognition, and no servers."""
+"""Reads and unpacks documents in the test's own process: what needs no recognition and no servers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from ingest_assets.identification import identify
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.formats import open_document
+from ingest_assets.ocr.sandbox.unpacking import unpack
 
 
 @dataclass
@@ -27,6 +29,37 @@ class Read:
     @property
     def kinds(self) -> set[str]:
         return {note.kind for note in self.notes}
+
+
+@dataclass
+class Unpacked:
+    """What was found inside a file: bytes by path, or the error for which there are none."""
+
+    parts: dict[str, bytes]
+    problems: dict[str, list[str]]
+    notes: list[list[str]]
+    message: dict[str, Any] | None
+
+
+def unpacked(data: bytes, name: str = "document", **limits: int) -> Unpacked:
+    """Take out what is inside a file, which is recognised by its content."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "document")
+        path.write_bytes(data)
+        found = unpack(
+            str(path),
+            identify(io.BytesIO(data)).mime_type,
+            name,
+            folder,
+            {"parts": 1000, "bytes": 1 << 30, **limits},
+        )
+        taken = {
+            part["path"]: Path(folder, str(number)).read_bytes()
+            for number, part in enumerate(found["parts"], 1)
+            if part["problem"] is None
+        }
+    problems = {part["path"]: part["problem"] for part in found["parts"] if part["problem"]}
+    return Unpacked(taken, problems, found["notes"], found["message"])
 
 
 def read(data: bytes, mime_type: str | None = None) -> Read:

@@ -15,6 +15,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
+from ingest_assets.ocr.sandbox.mail import attached
 from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
@@ -22,6 +23,17 @@ _CONTAINER = "META-INF/container.xml"
 _ENCRYPTED = "META-INF/encryption.xml"
 # XML's short form of an element that is empty, which in HTML opens one.
 _SHORT = re.compile(r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|wbr)\b)(\w+)([^<>]*?)/>")
+# What pages are made of, and what says how they show.
+_OF_PAGES = re.compile(
+    r"mimetype|META-INF/.*|.*\.(?:x?html?|xht|xml|opf|ncx|css|js|smil|pls|json|otf|ttf|woff2?|png|jpe?g"
+    r"|gif|svg|webp|bmp|tiff?|xpgt|plist|txt|DS_Store)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_file_of_its_own(name: str) -> bool:
+    """Tell whether a member of the archive is no part of a page: a film, a sound, another document."""
+    return _OF_PAGES.fullmatch(name) is None
 
 
 def read_epub(path: Path) -> IllustratedDocument:
@@ -39,7 +51,8 @@ def _contents_of(package: Package) -> Shown:
         texts.append(html_text(_SHORT.sub(r"<\1\2></\1>", decode_html(data).text)))
         if sum(map(len, texts)) > MAX_TEXT_BYTES:
             raise too_much_text()
-    return Shown([text for text in texts if text] or [""], pictures)
+    files = [posixpath.basename(name) for name in package.names() if is_file_of_its_own(name)]
+    return Shown([text for text in texts if text] or [""], pictures, attached(files))
 
 
 def _contents(package: Package) -> tuple[list[str], list[str]]:

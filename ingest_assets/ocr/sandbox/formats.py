@@ -104,8 +104,12 @@ READERS = (
         (formats.MSG,),
         "msg.read_msg",
         _OLE,
-        "From, To, Cc, Bcc, Date, Subject, then the body: text, HTML or RTF",
-        {"attachment_unread": "attachments", "content_unreadable": "a body that cannot be unpacked"},
+        "From, To, Cc, Bcc, Date, Subject, fields of appointments, tasks and contacts, then the body: "
+        "text, HTML or RTF",
+        {
+            "attachment_unread": "attachments",
+            "content_unreadable": "a body that cannot be unpacked; members of a list of addresses",
+        },
         "olefile, compressed-rtf, lexbor (selectolax)",
     ),
     Reader(

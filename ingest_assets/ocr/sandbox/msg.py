@@ -6,8 +6,11 @@ Belongs here: its properties ([MS-OXMSG], [MS-OXPROPS]). Does not belong here: t
 
 from __future__ import annotations
 
+import email.message
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,86 +18,218 @@ from pathlib import Path
 import compressed_rtf
 
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox import mail
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.encodings import decode
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
 from ingest_assets.ocr.sandbox.mail import attached
-from ingest_assets.ocr.sandbox.ole import OleFile
+from ingest_assets.ocr.sandbox.ole import OleFile, Storage
 from ingest_assets.ocr.sandbox.rtf import parse_rtf
 from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
 from ingest_assets.text import clean_text
 
-_PROPERTIES = "__properties_version1.0"
-_RECIPIENT, _ATTACHMENT = "__recip_version1.0_", "__attach_version1.0_"
-_SUBJECT, _BODY, _HTML, _RTF = "0037", "1000", "1013", "1009"
+PROPERTIES, NAMED = "__properties_version1.0", "__nameid_version1.0"
+RECIPIENT, ATTACHMENT, STREAM = "__recip_version1.0_", "__attach_version1.0_", "__substg1.0_"
+# Of an attachment: its bytes, or the storage of a message or of another program's object.
+DATA, OBJECT = "37010102", "3701000D"
+_SUBJECT, _BODY, _HTML, _RTF, _CLASS = "0037", "1000", "1013", "1009", "001A"
 _FROM_NAMES, _FROM_ADDRESSES = ("0C1A", "0042"), ("5D01", "5D02", "0C1F", "0065")
 _NAMES, _ADDRESSES, _FILES = ("3001",), ("39FE", "3003"), ("3707", "3704", "3001")
-_DATA = "3701"
+_PLACES = ("370D", "3708")
+_METHOD, _A_MESSAGE = 0x3705, 5  # How an attachment is kept.
+_IDENTIFIER, _IN_REPLY_TO, _TRANSPORT_HEADERS = "1035", "1042", "007D"
 _SENT, _DELIVERED, _RECIPIENT_TYPE, _CODE_PAGES = 0x0039, 0x0E06, 0x0C15, (0x3FFD, 0x3FDE)
 _RECIPIENT_TYPES = {1: "To", 2: "Cc", 3: "Bcc"}
 _DISPLAYED = {"To": "0E04", "Cc": "0E03", "Bcc": "0E02"}
+# Before the properties of a message that is a file stand so many bytes, before those in it fewer.
+_HEAD, _HEAD_INSIDE, _HEAD_OF_PART = 32, 24, 8
+_FIRST_NAMED = 0x8000
+
+# What Outlook's other items say in fields of their own, by the class of the item: number and label of
+# each; numbers from 0x8000 on are names in the message's own list ([MS-OXPROPS]).
+_FIELDS = {
+    "IPM.APPOINTMENT": ((0x820D, "Start"), (0x820E, "End"), (0x8208, "Location")),
+    "IPM.SCHEDULE": ((0x820D, "Start"), (0x820E, "End"), (0x8208, "Location")),
+    "IPM.TASK": ((0x8104, "Start"), (0x8105, "Due")),
+    "IPM.CONTACT": (
+        *((0x3001, "Name"), (0x3A16, "Company"), (0x3A18, "Department"), (0x3A17, "Title")),
+        *((0x3A08, "Business phone"), (0x3A1B, "Business phone"), (0x3A09, "Home phone")),
+        *((0x3A1C, "Mobile phone"), (0x3A24, "Fax"), (0x8083, "E-mail"), (0x8093, "E-mail")),
+        *((0x80A3, "E-mail"), (0x801B, "Business address"), (0x801A, "Home address")),
+        *((0x801C, "Other address"), (0x3A15, "Address"), (0x3A51, "Web page")),
+    ),
+}
+_UNREAD = {"IPM.DISTLIST": Note("content_unreadable", "the members of a list of addresses")}
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What is attached to a message; of what it is one at most is set.
+
+    Attributes:
+        name: its file name, or what it is called; may be empty.
+        data: the bytes of a file.
+        message: the streams of a message, as they are in a file of its own.
+        storage: what another program keeps in an OLE storage.
+        reason: why there is nothing of it.
+    """
+
+    name: str
+    data: bytes | None = None
+    message: Storage | None = None
+    storage: Storage | None = None
+    reason: str = ""
 
 
 def read_msg(path: Path) -> FlowingDocument:
     """Read an Outlook message."""
-    with OleFile(path) as file:
-        message = _Message(file)
-        try:
-            text, notes = message.text(), message.notes
-        except struct.error as error:
-            raise corrupt(f"the MSG's properties cannot be read ({error})") from error
+    with opened(path) as message:
+        text, notes = message.text(), message.notes
     return FlowingDocument((text,), tuple(dict.fromkeys(notes)))
 
 
-def attachments(path: Path) -> list[tuple[str, bytes | None]]:
-    """Return names and bytes of what is attached; None for a message that is stored in the message."""
+@contextmanager
+def opened(path: Path) -> Iterator[Message]:
+    """Open a message.
+
+    Raises:
+        PermanentError: `corrupt_document`, in the block, too.
+    """
     with OleFile(path) as file:
         try:
-            message = _Message(file)
-            return list(message.attachments())
+            yield Message(file)
         except struct.error as error:
             raise corrupt(f"the MSG's properties cannot be read ({error})") from error
 
 
-class _Message:
-    """A message that is being read."""
+def plain_subject(subject: str) -> str:
+    """Return a subject without what a mail store writes before it: a mark, and a length."""
+    return subject[2:] if subject.startswith("\1") else subject
+
+
+class Message:
+    """An open message.
+
+    Attributes:
+        notes: what to know of how it was read; `text` adds to them.
+    """
 
     def __init__(self, file: OleFile) -> None:
         self._file = file
         self.notes: list[Note] = []
-        self._top = dict(self._fixed("", 32))
+        self._top = dict(self._fixed("", _HEAD))
         pages = (self._number(page) for page in _CODE_PAGES)
         self._encoding = next((f"cp{page}" for page in pages if page), "")
 
     def text(self) -> str:
         """Return the headers, then the body."""
-        recipients = self._recipients()
-        sent = self._time(_SENT) or self._time(_DELIVERED)
-        sender = _address(self._first("", _FROM_NAMES), self._first("", _FROM_ADDRESSES))
-        headers = {"From": sender, **recipients, "Date": sent, "Subject": self._string("", _SUBJECT)}
-        head = "\n".join(f"{name}: {value}" for name, value in headers.items() if value)
-        names = (self._first(f"{folder}/", _FILES) for folder in self._folders(_ATTACHMENT))
+        headers = {
+            "From": self.sender(),
+            **self.recipients(),
+            "Date": self._shown_time(self._sent()),
+            "Subject": self.subject(),
+        }
+        lines = [f"{name}: {value}" for name, value in headers.items() if value]
+        lines += self._fields()
+        names = (self._first(f"{folder}/", _FILES) for folder in self._folders(ATTACHMENT))
         self.notes += attached(name or "a part without a name" for name in names)
-        return clean_text(f"{head}\n\n{clean_text(self._body())}")
+        return clean_text("\n".join(lines) + f"\n\n{clean_text(self._body())}")
 
-    def attachments(self) -> Iterator[tuple[str, bytes | None]]:
-        """Yield names and bytes of what is attached."""
-        for folder in self._folders(_ATTACHMENT):
-            data = f"{folder}/__substg1.0_{_DATA}0102"
-            yield (
-                self._first(f"{folder}/", _FILES),
-                self._file.read(data) if data in self._file else None,
-            )
+    def subject(self) -> str:
+        """Return the subject."""
+        return plain_subject(self._string("", _SUBJECT))
+
+    def sender(self) -> str:
+        """Return who sent it, as a header says it."""
+        return _address(self._first("", _FROM_NAMES), self._address_of("", _FROM_ADDRESSES))
+
+    def addresses(self, kind: str) -> list[str]:
+        """Return the addresses of a kind of people: `From`, `To`, `Cc` or `Bcc`."""
+        if kind == "From":
+            found = [self._address_of("", _FROM_ADDRESSES)]
+        else:
+            found = [
+                self._address_of(f"{folder}/", _ADDRESSES)
+                for folder, stated in self._people()
+                if stated == kind
+            ]
+        return list(dict.fromkeys(one.strip().lower() for one in found if "@" in one))
+
+    def sent_at(self) -> str | None:
+        """Return when it was sent, in ISO 8601; None where it does not say."""
+        moment = self._sent()
+        return moment.isoformat() if moment else None
+
+    def identifier(self) -> str:
+        """Return its `Message-ID`."""
+        return self._string("", _IDENTIFIER)
+
+    def in_reply_to(self) -> str:
+        """Return the `Message-ID` of the message that it answers."""
+        return self._string("", _IN_REPLY_TO)
+
+    def transport_headers(self) -> email.message.Message:
+        """Return the headers with which it was delivered; of one that was not, there are none."""
+        return mail.parse(self._string("", _TRANSPORT_HEADERS).encode("utf-8", "surrogateescape"))
+
+    def attachments(self) -> Iterator[Attachment]:
+        """Yield what is attached, in the order of the message."""
+        for folder in self._folders(ATTACHMENT):
+            name = self._first(f"{folder}/", _FILES)
+            data, inside = f"{folder}/{STREAM}{DATA}", f"{folder}/{STREAM}{OBJECT}"
+            if data in self._file:
+                yield Attachment(name, data=self._file.read(data))
+            elif f"{inside}/{PROPERTIES}" in self._file:
+                yield Attachment(name, message=self._as_file(self._file.storage(inside)))
+            elif inside in self._file:
+                yield Attachment(name, storage=self._file.storage(inside))
+            else:
+                yield Attachment(name, reason=self._why_empty(folder))
+
+    def _why_empty(self, folder: str) -> str:
+        method = dict(self._fixed(f"{folder}/", _HEAD_OF_PART)).get(_METHOD, b"\0")[0]
+        if method == _A_MESSAGE:
+            return "It is a message that was kept within this one, and that is not there"
+        if place := self._first(f"{folder}/", _PLACES):
+            return f"The message only says where it is: {place[:300]}"
+        return "The message holds nothing of it but its name"
+
+    def _as_file(self, message: Storage) -> Storage:
+        """Return a message within this one as it is in a file of its own."""
+        properties = message[PROPERTIES]
+        assert isinstance(properties, bytes)  # noqa: S101  # It is a stream.
+        head = properties[:_HEAD_INSIDE].ljust(_HEAD, b"\0")
+        names = self._file.storage(NAMED)  # They stand once, for all messages in the file.
+        own = {PROPERTIES: head + properties[_HEAD_INSIDE:]}
+        return {**({NAMED: names} if names else {}), **message, **own}
+
+    def _fields(self) -> Iterator[str]:
+        """Yield what an appointment or a contact says in its fields."""
+        kind = self._string("", _CLASS).upper()
+        self.notes += (note for start, note in _UNREAD.items() if kind.startswith(start))
+        fields = next((fields for start, fields in _FIELDS.items() if kind.startswith(start)), ())
+        names = self._named() if fields else {}
+        for number, label in fields:
+            place = names.get(number, 0) if number >= _FIRST_NAMED else number
+            value = self._string("", f"{place:04X}") or self._shown_time(self._time(place))
+            if value := " ".join(value.split()):
+                yield f"{label}: {value}"
+
+    def _named(self) -> dict[int, int]:
+        """Return the numbers of properties that have a name which is a number."""
+        data = self._file.read(f"{NAMED}/{STREAM}00030102")
+        entries = (struct.unpack_from("<IHH", data, place) for place in range(0, len(data) - 7, 8))
+        return {name: _FIRST_NAMED + number for name, kind, number in entries if not kind & 1}
 
     def _body(self) -> str:
         if plain := self._string("", _BODY).strip():
             return plain
-        html = self._file.read(f"__substg1.0_{_HTML}0102")
+        html = self._file.read(f"{STREAM}{_HTML}0102")
         if html:
             return html_text(decode_html(html).text)
         if html_string := self._string("", _HTML):
             return html_text(html_string)
-        packed = self._file.read(f"__substg1.0_{_RTF}0102")
+        packed = self._file.read(f"{STREAM}{_RTF}0102")
         if not packed:
             return ""
         try:
@@ -104,18 +239,23 @@ class _Message:
             self.notes.append(Note("content_unreadable", sentence))
             return ""
 
-    def _recipients(self) -> dict[str, str]:
-        """Return the recipients of each kind."""
+    def recipients(self) -> dict[str, str]:
+        """Return the recipients of each kind, as headers say them."""
         found: dict[str, list[str]] = {kind: [] for kind in _DISPLAYED}
-        for folder in self._folders(_RECIPIENT):
-            kinds = dict(self._fixed(f"{folder}/", 8))
-            kind = struct.unpack_from("<i", kinds.get(_RECIPIENT_TYPE, b"\1\0\0\0"))[0] & 0xF
-            name, address = (self._first(f"{folder}/", one) for one in (_NAMES, _ADDRESSES))
-            found[_RECIPIENT_TYPES.get(kind, "To")].append(_address(name, address))
+        for folder, kind in self._people():
+            address = self._address_of(f"{folder}/", _ADDRESSES)
+            found[kind].append(_address(self._first(f"{folder}/", _NAMES), address))
         return {
             kind: ", ".join(filter(None, people)) or self._string("", _DISPLAYED[kind]).strip("\0")
             for kind, people in found.items()
         }
+
+    def _people(self) -> Iterator[tuple[str, str]]:
+        """Yield the recipients: where each is, and its kind."""
+        for folder in self._folders(RECIPIENT):
+            kinds = dict(self._fixed(f"{folder}/", _HEAD_OF_PART))
+            kind = struct.unpack_from("<i", kinds.get(_RECIPIENT_TYPE, b"\1\0\0\0"))[0] & 0xF
+            yield folder, _RECIPIENT_TYPES.get(kind, "To")
 
     def _folders(self, prefix: str) -> list[str]:
         return sorted({path[0] for path in self._file.names() if path[0].startswith(prefix)})
@@ -126,28 +266,39 @@ class _Message:
         Args:
             head: bytes before the first of them.
         """
-        data = self._file.read(f"{folder}{_PROPERTIES}")
+        data = self._file.read(f"{folder}{PROPERTIES}")
         for place in range(head, len(data) - 15, 16):
             yield struct.unpack_from("<H", data, place + 2)[0], data[place + 8 : place + 16]
 
     def _number(self, number: int) -> int:
         return int.from_bytes(self._top.get(number, b"")[:4], "little")
 
-    def _time(self, number: int) -> str:
+    def _sent(self) -> datetime | None:
+        return self._time(_SENT) or self._time(_DELIVERED)
+
+    def _time(self, number: int) -> datetime | None:
         ticks = int.from_bytes(self._top.get(number, b""), "little")  # Of 100 ns, since 1601.
         if not ticks:
-            return ""
+            return None
         try:
             moment = datetime(1601, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=ticks // 10)
         except OverflowError:
-            return ""
-        return format_datetime(moment.replace(microsecond=0))
+            return None
+        return moment.replace(microsecond=0)
+
+    def _shown_time(self, moment: datetime | None) -> str:
+        return format_datetime(moment) if moment else ""
+
+    def _address_of(self, folder: str, numbers: tuple[str, ...]) -> str:
+        """Return the address of a person, that of the internet before that of Exchange."""
+        found = list(filter(None, (self._string(folder, number) for number in numbers)))
+        return next((address for address in found if "@" in address), found[0] if found else "")
 
     def _first(self, folder: str, numbers: tuple[str, ...]) -> str:
         return next(filter(None, (self._string(folder, number) for number in numbers)), "")
 
     def _string(self, folder: str, number: str) -> str:
-        name = f"{folder}__substg1.0_{number}"
+        name = f"{folder}{STREAM}{number}"
         if wide := self._file.read(f"{name}001F"):
             return wide.decode("utf-16-le", "replace").strip("\0")
         data = self._file.read(f"{name}001E").strip(b"\0")

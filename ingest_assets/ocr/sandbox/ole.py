@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any, BinaryIO, TypeAlias, Union
 
 import olefile
 
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import MAX_DECODED_BYTES, corrupt
 
+Storage: TypeAlias = Mapping[str, Union[bytes, "Storage"]]
+
 _MACROS = ("_VBA_PROJECT_CUR", "Macros", "VBA")
-_EMBEDDED = ("ObjectPool", "MBD")
+_POOL, _OF_A_SHEET = "ObjectPool", "MBD"
 # The head of a picture as programs of Office store it: [MS-ODRAW], 2.2.23.
 _PICTURE = re.compile(rb"..[\x1d\x1e\x2a]\xf0(....)", re.DOTALL)
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -40,15 +44,15 @@ def pictures_in(data: bytes) -> dict[str, bytes]:
 
 
 class OleFile:
-    """An open file.
+    """An open file, given by its path or its bytes.
 
     Raises:
         PermanentError: `corrupt_document`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: Path | BinaryIO) -> None:
         try:
-            self._file = olefile.OleFileIO(path)
+            self._file = olefile.OleFileIO(file)
         except (MemoryError, RecursionError):
             raise
         except Exception as error:  # It raises any kind on bad bytes.
@@ -82,6 +86,34 @@ class OleFile:
         except (OSError, ValueError, IndexError, struct.error, TypeError) as error:
             raise corrupt(f"its stream {name} cannot be read ({str(error)[:100]})") from error
 
+    def storage(self, name: str) -> Storage:
+        """Return all streams and storages in a storage, by their names; none where there is none."""
+        root: dict[str, Any] = {}
+        steps = name.split("/") if name else []
+        for path in self.names():
+            if [step.casefold() for step in path[: len(steps)]] == [step.casefold() for step in steps]:
+                inside = root
+                for step in path[len(steps) : -1]:
+                    inside = inside.setdefault(step, {})
+                if len(path) > len(steps):
+                    inside[path[-1]] = self.read("/".join(path))
+        return root
+
+    def objects(self) -> list[str]:
+        """Return the storages in which other programs keep what is embedded in the document."""
+        found: dict[str, None] = {}
+        for path in self.names():
+            if len(path) > 2 and path[0] == _POOL:
+                found[f"{path[0]}/{path[1]}"] = None
+            elif len(path) > 1 and path[0].startswith(_OF_A_SHEET):
+                found[path[0]] = None
+        return list(found)
+
+    def class_id(self, name: str) -> bytes:
+        """Return which program a storage is of; empty where it does not say."""
+        stated = self._file.getclsid(name)
+        return uuid.UUID(stated).bytes_le if stated else b""
+
     def records(self, name: str) -> Iterator[tuple[int, bytes]]:
         """Yield the records of a stream of Excel's: number and content."""
         data = self.read(name)
@@ -96,5 +128,5 @@ class OleFile:
         tops = {path[0] for path in self.names() if len(path) > 1}
         if any(top in _MACROS for top in tops):
             yield Note("not_shown", "macros, which were not read")
-        if any(top.startswith(_EMBEDDED) for top in tops):
+        if self.objects():
             yield Note("attachment_unread", "a file of another program is embedded in it")

@@ -228,6 +228,8 @@ class _Story:
             self._show("".join(math.itertext()))
         elif f"{folder}/content.xml" in self._package and self._depth < _DEEPEST:
             self._embedded(folder)
+        elif folder in self._package:
+            self.notes.append(Note("attachment_unread", "a file of another program is embedded in it"))
         else:
             self.notes.append(Note("object_unread", "an embedded object of another program"))
 

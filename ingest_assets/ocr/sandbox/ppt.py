@@ -19,6 +19,7 @@ from ingest_assets.ocr.sandbox.ole import OleFile, pictures_in
 # Types of records, and the two lists of slides that the document has.
 _SLIDE, _SLIDE_ATOM, _NOTES, _LIST, _PERSIST, _DIRECTORY = 1006, 1007, 1008, 4080, 1011, 6002
 _WIDE, _NARROW, _STRING, _COMMENT, _TAGS = 4000, 4008, 4026, 12000, 5003
+_OBJECT, _PACKED = 0x1011, 1
 _SHAPE, _PLACEHOLDER = 0xF004, 3011
 _SLIDES, _MASTERS, _NOTES_LIST = 0, 1, 2
 _ENCRYPTED = 0xF3D1C4DF
@@ -42,6 +43,8 @@ def read_ppt(path: Path) -> IllustratedDocument:
         notes = list(file.notes())
         stored = file.read("Pictures")
     pictures = pictures_in(stored)
+    if any(stored_objects(data)):
+        notes.append(Note("attachment_unread", "a file of another program is embedded in it"))
     if stored.strip(b"\0") and not pictures:
         notes.append(Note("image_unreadable", "pictures that were not looked at"))
     try:
@@ -53,6 +56,16 @@ def read_ppt(path: Path) -> IllustratedDocument:
         raise corrupt(f"the PPT's records cannot be read ({error!r:.100})") from error
     check_page_count(len(pages))
     return IllustratedDocument(pages, pictures, pictures.__getitem__, lambda: dict.fromkeys(notes))
+
+
+def stored_objects(data: bytes) -> Iterator[tuple[bool, bytes]]:
+    """Yield what other programs keep in a presentation: whether it is packed, and its bytes."""
+    place = 0
+    while place + 8 <= len(data):
+        head, kind, length = struct.unpack_from("<HHI", data, place)
+        if kind == _OBJECT and length:
+            yield head >> 4 == _PACKED, data[place + 8 : place + 8 + length]
+        place += 8 + length
 
 
 class _Show:

@@ -34,7 +34,7 @@ _CONTROL_SYMBOLS = {b"~": " ", b"_": "-", b"\n": "\n", b"\r": "\n", b"\\": "\\",
 # Places in a file that say how, not what. Others that begin with `\*` are passed over as well.
 _NOT_SHOWN = frozenset(
     (
-        *("colortbl", "stylesheet", "info", "fldinst", "objdata", "objclass", "nonshppict", "xe", "tc"),
+        *("colortbl", "stylesheet", "info", "fldinst", "objclass", "nonshppict", "xe", "tc"),
         *("filetbl", "rxe", "txe", "pntxta", "pntxtb", "template", "listname", "themedata", "comment"),
     )
 )
@@ -56,15 +56,20 @@ class _State:
     skipped: int = 1
     encoding: str = ""
     place: str = ""
-    picture: bytearray | None = None
+    packed: bytearray | None = None
 
 
 @dataclass
 class Rtf:
-    """What was read."""
+    """What was read.
+
+    Attributes:
+        objects: of other programs, as OLE 1 packs them ([MS-OLEDS], 2.2.5).
+    """
 
     text: str = ""
     pictures: list[bytes] = field(default_factory=list)
+    objects: list[bytes] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
 
@@ -82,7 +87,10 @@ def parse_rtf(data: bytes) -> Rtf:
     reader = _Reader()
     place = 0
     while (token := _TOKEN.match(data, place)) is not None:
-        place = token.end() + reader.take(token)
+        place = token.end()
+        if count := reader.take(token):
+            reader.raw(data[place : place + count])
+            place += count
     return reader.result()
 
 
@@ -112,7 +120,7 @@ class _Reader:
         return self._found
 
     def take(self, token: re.Match[bytes]) -> int:
-        """Take one piece; return how many bytes of data follow it that are none."""
+        """Take one piece; return how many bytes of data follow it, for `raw`."""
         word, number, hexadecimal, symbol, brace, text = token.groups()
         if word is not None:
             return self._word(word.decode().casefold() if word.isupper() else word.decode(), number)
@@ -133,13 +141,21 @@ class _Reader:
             self._characters(text)
         return 0
 
+    def raw(self, data: bytes) -> None:
+        """Take bytes that stand in the file as they are."""
+        if self._state.packed is not None:
+            self._state.packed += data.hex().encode()
+
     def _close(self) -> None:
         self._flush()
-        if self._state.place == "pict" and self._state.picture is not None:
-            digits = re.sub(rb"[^0-9a-fA-F]", b"", self._state.picture)
-            outer = self._stack[-1].place if self._stack else ""
-            if outer != "pict" and digits and self._state.shown:
-                self._found.pictures.append(bytes.fromhex(digits[: len(digits) & ~1].decode()))
+        outer = self._stack[-1].place if self._stack else ""
+        if self._state.packed is not None and outer != self._state.place:
+            digits = re.sub(rb"[^0-9a-fA-F]", b"", self._state.packed)
+            data = bytes.fromhex(digits[: len(digits) & ~1].decode())
+            if data and self._state.place == "objdata":
+                self._found.objects.append(data)
+            elif data and self._state.shown:
+                self._found.pictures.append(data)
         if self._stack:
             self._state = self._stack.pop()
         self._to_skip = 0
@@ -154,11 +170,13 @@ class _Reader:
             self._to_skip = self._state.skipped
         elif word in _SYMBOLS:
             self._show(_SYMBOLS[word])
-        elif word in _NOT_SHOWN or (is_optional and word not in _SHOWN):
+        elif word in _NOT_SHOWN or (is_optional and word not in (*_SHOWN, "objdata")):
             self._flush()
             self._state.shown = False
         elif word == "pict":
-            self._state.place, self._state.picture = "pict", bytearray()
+            self._state.place, self._state.packed = "pict", bytearray()
+        elif word == "objdata":
+            self._state.place, self._state.packed, self._state.shown = "objdata", bytearray(), False
         elif word == "fonttbl":
             self._state.place, self._state.shown = "fonttbl", False
         elif word == "object":
@@ -193,8 +211,8 @@ class _Reader:
             self._fonts[self._font] = _CODE_PAGES[value]
 
     def _characters(self, data: bytes) -> None:
-        if self._state.picture is not None:
-            self._state.picture += data
+        if self._state.packed is not None:
+            self._state.packed += data
             return
         skipped = min(self._to_skip, len(data))
         self._to_skip -= skipped
@@ -205,7 +223,7 @@ class _Reader:
 
     def _show(self, text: str) -> None:
         self._flush()
-        if self._state.shown and not self._state.hidden and self._state.picture is None:
+        if self._state.shown and not self._state.hidden and self._state.packed is None:
             self._pieces.append(text)
 
     def _flush(self) -> None:

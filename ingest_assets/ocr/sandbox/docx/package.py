@@ -101,6 +101,10 @@ class Package:
         """Tell whether there is a part of that name."""
         return _normal(name) in self._names
 
+    def names(self) -> list[str]:
+        """Return the names of all parts that are files, as the archive says them."""
+        return [name for name in self._names.values() if not name.endswith("/")]
+
     def has_folder(self, name: str) -> bool:
         """Tell whether there are parts in a folder."""
         return any(part.startswith(f"{name}/") for part in self._names)

@@ -21,11 +21,20 @@ _UNPACKERS = {
     formats.XZ: ("archives", "unpack_compressed"),
     formats.MAIL: ("mail", "unpack_mail"),
     formats.MSG: ("outlook", "unpack_msg"),
+    formats.PST: ("pst", "unpack_pst"),
     formats.MBOX: ("mail", "unpack_mailbox"),
     formats.PDF: ("embedded", "unpack_pdf"),
     formats.DOCX: ("embedded", "unpack_office"),
     formats.XLSX: ("embedded", "unpack_office"),
     formats.PPTX: ("embedded", "unpack_office"),
+    formats.ODT: ("embedded", "unpack_open_document"),
+    formats.ODS: ("embedded", "unpack_open_document"),
+    formats.ODP: ("embedded", "unpack_open_document"),
+    formats.EPUB: ("embedded", "unpack_epub"),
+    formats.DOC: ("old_office", "unpack_storages"),
+    formats.XLS: ("old_office", "unpack_storages"),
+    formats.PPT: ("old_office", "unpack_ppt"),
+    formats.RTF: ("old_office", "unpack_rtf"),
 }
 _BY_TYPE = {format_.mime_type: unpacker for format_, unpacker in _UNPACKERS.items()}
 

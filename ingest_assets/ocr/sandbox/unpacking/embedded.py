@@ -6,19 +6,29 @@ Belongs here: finding them. Does not belong here: limits and names (`contents`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pikepdf
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.epub import is_file_of_its_own
 from ingest_assets.ocr.sandbox.unpacking.archives import open_zip, zip_blocks
 from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError
+from ingest_assets.ocr.sandbox.unpacking.objects import add_object
 
 # Of a package: what other programs made, and documents that were put in whole.
 _EMBEDDED = re.compile(r"(?:word|xl|ppt)/(?:embeddings/.+|afchunk[^/]*)", re.IGNORECASE)
+# Of an OpenDocument file: its own parts. A folder with a content of its own is shown in the document.
+_PARTS = re.compile(
+    r"mimetype|[^/]+\.(?:xml|rdf|rels)$|layout-cache|(?:META-INF|Thumbnails|Pictures|Configurations2"
+    r"|ObjectReplacements|Basic|Dialogs|Scripts|Fonts)/",
+    re.IGNORECASE,
+)
+_SHOWN = ("content.xml", "settings.xml")
 
 
 def unpack_pdf(path: Path, contents: Contents, name: str) -> None:
@@ -73,11 +83,36 @@ def _unpacked(stream: pikepdf.Stream) -> Iterator[bytes]:
 
 def unpack_office(path: Path, contents: Contents, name: str) -> None:
     """Take out what a DOCX, XLSX or PPTX package holds of other documents."""
+    _unpack_package(path, contents, lambda member: _EMBEDDED.fullmatch(member) is not None)
+
+
+def unpack_open_document(path: Path, contents: Contents, name: str) -> None:
+    """Take out what an OpenDocument file holds of other documents; what is shown in it stays."""
+    with open_zip(path, "a package") as package:
+        names = package.namelist()
+    inner = tuple(
+        {f"{folder}/" for folder, _, base in (one.rpartition("/") for one in names) if base in _SHOWN}
+        - {"/"}
+    )
+    _unpack_package(
+        path,
+        contents,
+        lambda member: _PARTS.match(member) is None and not member.startswith(inner),
+    )
+
+
+def unpack_epub(path: Path, contents: Contents, name: str) -> None:
+    """Take out what a book holds besides its pages: films, sounds, documents."""
+    _unpack_package(path, contents, is_file_of_its_own)
+
+
+def _unpack_package(path: Path, contents: Contents, is_part: Callable[[str], bool]) -> None:
     with open_zip(path, "a package") as package, suppress(TooManyPartsError):
         for member in package.infolist():
-            if _EMBEDDED.fullmatch(member.filename) and not member.is_dir():
-                contents.add(
-                    PurePosixPath(member.filename).name,
-                    zip_blocks(package, member),
-                    stated_bytes=member.file_size,
-                )
+            if member.is_dir() or not is_part(member.filename):
+                continue
+            add_object(
+                contents,
+                PurePosixPath(member.filename).name,
+                partial(zip_blocks, package, member),
+            )

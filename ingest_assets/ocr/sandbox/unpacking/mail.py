@@ -55,7 +55,7 @@ _EXTENSIONS = {
 def unpack_mail(path: Path, contents: Contents, name: str) -> None:
     """Take the attachments out of a mail, pictures in its text included, and read its headers."""
     message = parse(without_emlx(path.read_bytes()))
-    contents.message = _headers(message)
+    contents.message = headers(message)
     parts, packed = attachments(message)
     with suppress(TooManyPartsError):
         for number, part in enumerate(parts, 1):
@@ -111,21 +111,22 @@ def _extension(kind: str) -> str:
     return _EXTENSIONS.get(kind) or mimetypes.guess_extension(kind) or ".dat"
 
 
-def _headers(mail: Message) -> dict[str, Any]:
+def headers(mail: Message) -> dict[str, Any]:
+    """Return the headers of a mail, by the names of the columns of `messages`."""
     return {
         "message_id": header(mail, "Message-ID") or None,
         "in_reply_to": header(mail, "In-Reply-To") or None,
-        "from_address": next(iter(_addresses(mail, "From")), None),
-        "to_addresses": _addresses(mail, "To"),
-        "cc_addresses": _addresses(mail, "Cc"),
+        "from_address": next(iter(addresses(header(mail, "From"))), None),
+        "to_addresses": addresses(header(mail, "To")),
+        "cc_addresses": addresses(header(mail, "Cc")),
         "sent_at": _sent_at(mail),
         "subject": header(mail, "Subject") or None,
     }
 
 
-def _addresses(mail: Message, name: str) -> list[str]:
-    """Return the addresses in a header, in lower case, each once."""
-    found = (address.strip().lower() for _, address in email.utils.getaddresses([header(mail, name)]))
+def addresses(stated: str) -> list[str]:
+    """Return the addresses in a header's value, in lower case, each once."""
+    found = (address.strip().lower() for _, address in email.utils.getaddresses([stated]))
     return list(dict.fromkeys(address for address in found if address))[:_ADDRESSES_KEPT]
 
 

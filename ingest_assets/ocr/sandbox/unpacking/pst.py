@@ -1,0 +1,167 @@
+"""Messages of Outlook's mail stores (PST, OST), each as the MSG that Outlook would save.
+
+Belongs here: folders, and properties from one container to another ([MS-OXMSG]). Does not belong here:
+the format of the store, which libpff reads, and what the properties mean (`ocr.sandbox.msg`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pypff
+
+from ingest_assets.errors import PermanentError
+from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.msg import (
+    ATTACHMENT,
+    NAMED,
+    PROPERTIES,
+    RECIPIENT,
+    STREAM,
+    plain_subject,
+)
+from ingest_assets.ocr.sandbox.ole import Storage
+from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError
+from ingest_assets.ocr.sandbox.unpacking.ole_file import ole_file
+
+# Types of values that stand in the list of properties, by their size; others are streams of their own.
+_FIXED = {0x2: 2, 0x3: 4, 0x4: 4, 0x5: 8, 0x6: 8, 0x7: 8, 0xA: 4, 0xB: 2, 0x14: 8, 0x40: 8}
+_TEXT, _TEXT_OF_8_BITS, _BINARY, _CLASS_ID = 0x1F, 0x1E, 0x102, 0x48
+_STREAMS = (_TEXT, _TEXT_OF_8_BITS, _BINARY, _CLASS_ID)
+_OF_BOTH = 6  # Flags of a property: it may be read, and written.
+# Bytes before the properties of a message, and of its recipients and attachments.
+_IN_MESSAGE, _IN_PART = 32, 8
+_SUBJECT_CHARACTERS = 80
+_DEEPEST_FOLDER = 40
+_NAME_STREAMS = (2, 3, 4)
+
+
+def unpack_pst(path: Path, contents: Contents, name: str) -> None:
+    """Take the messages out of a mail store, in the order of its folders."""
+    store = pypff.file()
+    try:
+        store.open(str(path))
+        root = store.get_root_folder()
+    except (OSError, MemoryError) as error:
+        raise corrupt(f"it is not a mail store that can be opened ({error})") from error
+    if root is None:
+        raise corrupt("the mail store has no folders")
+    names = _names(store)
+    with suppress(TooManyPartsError):
+        for folder, number, message in _messages(root, contents):
+            title = f"{number:05} {_subject(message)}".strip()
+            contents.add(f"{folder}{title.replace('/', '_')}.msg", _packed(message, names))
+        for number in range(_count(store, "number_of_orphan_items")):
+            with suppress(OSError):
+                item = store.get_orphan_item(number)
+                if isinstance(item, pypff.message):
+                    title = f"{number + 1:05} {_subject(item)}".strip()
+                    contents.add(f"lost/{title.replace('/', '_')}.msg", _packed(item, names))
+
+
+def _messages(root: Any, contents: Contents) -> Iterator[tuple[str, int, Any]]:
+    """Yield the messages of all folders: the folder's path, the number in it, and the message."""
+    waiting = [("", root, 0)]
+    while waiting:
+        path, folder, depth = waiting.pop()
+        for number in range(_count(folder, "number_of_sub_messages")):
+            try:
+                yield path, number + 1, folder.get_sub_message(number)
+            except OSError as error:
+                contents.refuse(f"{path}{number + 1:05}.msg", _damaged(error))
+        inner = []
+        for number in range(_count(folder, "number_of_sub_folders")):
+            try:
+                found = folder.get_sub_folder(number)
+                title = (found.get_name() or f"folder {number + 1}").replace("/", "_")
+            except OSError as error:
+                contents.note(
+                    "container_damaged", f"a folder in {path or 'it'} cannot be read ({error})"
+                )
+            else:
+                inner.append((f"{path}{title}/", found, depth + 1))
+        if depth < _DEEPEST_FOLDER:
+            waiting += reversed(inner)
+
+
+def _packed(message: Any, names: Storage) -> Iterator[bytes]:
+    """Yield a message as MSG; it is made when the one before it was written."""
+    yield ole_file({**_message(message), **names})
+
+
+def _message(message: Any) -> Storage:
+    """Return the storage of a message: its properties, those of its recipients, its attachments."""
+    storage: dict[str, Any] = dict(_properties(_entries(message), _IN_MESSAGE))
+    for number, entries in enumerate(_sets(message.recipients)):
+        storage[f"{RECIPIENT}#{number:08X}"] = _properties(entries, _IN_PART)
+    for number in range(_count(message, "number_of_attachments")):
+        attachment = message.get_attachment(number)
+        # Of a message within a message libpff gives Python the name alone.
+        storage[f"{ATTACHMENT}#{number:08X}"] = _properties(_entries(attachment), _IN_PART)
+    return storage
+
+
+def _properties(entries: Iterable[Any], head: int) -> Storage:
+    """Return the list of properties, and the streams of those that are long."""
+    listed = bytearray(head)
+    storage: dict[str, bytes] = {}
+    for entry in entries:
+        number, kind = entry.entry_type, entry.value_type
+        if not number or kind is None:
+            continue
+        data = entry.data or b""
+        if size := _FIXED.get(kind):
+            value = data[:size].ljust(8, b"\0")
+        elif kind in _STREAMS and data:
+            value = struct.pack("<II", len(data), 0)
+            storage[f"{STREAM}{number:04X}{kind:04X}"] = data
+        else:
+            continue
+        listed += struct.pack("<HHI", kind, number, _OF_BOTH) + value
+    storage[PROPERTIES] = bytes(listed)
+    return storage
+
+
+def _names(store: Any) -> Storage:
+    """Return the names of properties that programs have added; they are the same for all messages."""
+    streams: dict[str, bytes] = {}
+    with suppress(OSError):
+        for entry in _entries(store.get_name_to_id_map()):
+            if entry.entry_type in _NAME_STREAMS and entry.value_type == _BINARY:
+                streams[f"{STREAM}{entry.entry_type:04X}{_BINARY:04X}"] = entry.data or b""
+    return {NAMED: streams} if streams else {}
+
+
+def _entries(item: Any) -> Iterator[Any]:
+    for entries in _sets(item):
+        yield from entries
+        return  # An item has one set; recipients have one each.
+
+
+def _sets(item: Any) -> Iterator[list[Any]]:
+    if item is None:
+        return
+    for number in range(_count(item, "number_of_record_sets")):
+        found = item.get_record_set(number)
+        yield [found.get_entry(place) for place in range(found.number_of_entries)]
+
+
+def _count(item: Any, name: str) -> int:
+    """Return a count; libpff raises where the item does not say it."""
+    with suppress(OSError):
+        return int(getattr(item, name))
+    return 0
+
+
+def _subject(message: Any) -> str:
+    with suppress(OSError):
+        return plain_subject(message.get_subject() or "")[:_SUBJECT_CHARACTERS]
+    return ""
+
+
+def _damaged(error: OSError) -> PermanentError:
+    return PermanentError("part_damaged", f"It cannot be read: {error}.")
