@@ -37,6 +37,7 @@ setup(
         "alembic>=1.14",
         # S3.
         "boto3>=1.40",
+        "obstore>=0.8",
         # Documents and optical character recognition.
         "pypdfium2>=5.0,<6",
         "pikepdf>=9.4",

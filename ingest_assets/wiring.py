@@ -65,7 +65,7 @@ def object_store(settings: BucketSettings) -> ObjectStore:
         region_name=settings.aws_region,
         config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
     )
-    return ObjectStore(client, settings.s3_bucket)
+    return ObjectStore(client, settings.s3_bucket, session.get_credentials())
 
 
 @cache

@@ -15,7 +15,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import psutil
 from dagster import (
@@ -29,6 +30,7 @@ from dagster import (
 )
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import pg_url_from_config
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_assets.defs._internals import (
@@ -48,12 +50,11 @@ from ingest_assets.log import get_logger
 
 _log = get_logger(__name__)
 
-# 0 means no limit to Postgres: daemon and runs have statements that rightly take long.
-_NO_STATEMENT_TIMEOUT_MS = 0
 # A connection is replaced at this age, before a firewall or a pooler drops it as idle.
 _POOL_RECYCLE_SECONDS = 600
-# Connections that each of the three storages may open under load, besides the one that stays open.
-_MAX_OVERFLOW = 20
+# Connections that stay open, and those that may be opened beside them under load.
+_CONNECTIONS_KEPT = 3
+_MAX_OVERFLOW = 60
 # Materialisations are stored together when this many wait, or when the first has waited this long.
 _MOST_WAITING_EVENTS = 100
 _WAITING_SECONDS = 0.1
@@ -84,17 +85,19 @@ class _EventLog(PostgresEventLogStorage):
     killed loses those that it has collected.
     """
 
+    _tables: ClassVar[dict[str, set[str]]] = {}  # Those that this process has seen, by database.
+
     def __init__(self, postgres_url: str, should_autocreate_tables: bool) -> None:
         super().__init__(postgres_url, should_autocreate_tables)
-        self._tables: set[str] = set()
         self._waiting: list[EventLogEntry] = []
         self._storing = threading.RLock()  # Guards `_waiting`, and keeps events in their order.
 
     def has_table(self, table_name: str) -> bool:
         """Whether the table exists. Remembers a yes, because no table is dropped while Dagster runs."""
-        if table_name not in self._tables and super().has_table(table_name):
-            self._tables.add(table_name)
-        return table_name in self._tables
+        known = self._tables.setdefault(self.postgres_url, set())
+        if table_name not in known and super().has_table(table_name):
+            known.add(table_name)
+        return table_name in known
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store one event; a materialisation waits for others."""
@@ -176,13 +179,34 @@ def store_waiting_events(instance: DagsterInstance) -> None:
         storage.store_waiting()
 
 
-class PooledPostgresStorage(DagsterPostgresStorage):
-    """Dagster's Postgres storage, but connections stay open.
+@lru_cache(maxsize=1)
+def _connections(postgres_url: str) -> Engine:
+    """The pool of connections to a database, which all instances of this process share.
 
-    Dagster's own class opens a connection for each statement, except in the web server, which calls
-    `optimize_for_webserver` to give each storage a pool. Here each process calls it. No pool is shared
-    between processes: what forks the runs (`run_server`) has no instance.
+    Dagster makes an instance for each tick of each sensor: with a pool of its own each would open three
+    connections, and each connection is a new process of Postgres.
     """
+    return create_engine(
+        postgres_url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=_CONNECTIONS_KEPT,
+        max_overflow=_MAX_OVERFLOW,
+        pool_recycle=_POOL_RECYCLE_SECONDS,
+        # After a restart of Postgres the connections that were kept are dead.
+        pool_pre_ping=True,
+    )
+
+
+class PooledPostgresStorage(DagsterPostgresStorage):
+    """Dagster's Postgres storage, but connections stay open, and are shared within the process.
+
+    Dagster's own class opens a connection for each statement, except in the web server, which gives
+    each storage a pool (`optimize_for_webserver`). And with each instance it asks three times which
+    tables there are. No pool is shared between processes: what forks the runs (`run_server`) has no
+    instance.
+    """
+
+    _with_tables: ClassVar[set[str]] = set()  # Databases whose tables this process has seen.
 
     def __init__(
         self,
@@ -190,14 +214,14 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         should_autocreate_tables: bool = True,
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
-        super().__init__(postgres_url, should_autocreate_tables, inst_data)
-        self._event_log_storage = _EventLog(postgres_url, should_autocreate_tables)
-        for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
-            storage.optimize_for_webserver(
-                statement_timeout=_NO_STATEMENT_TIMEOUT_MS,
-                pool_recycle=_POOL_RECYCLE_SECONDS,
-                max_overflow=_MAX_OVERFLOW,
-            )
+        create = should_autocreate_tables and postgres_url not in self._with_tables
+        super().__init__(postgres_url, create, inst_data)
+        if create:
+            self._with_tables.add(postgres_url)
+        self._event_log_storage = _EventLog(postgres_url, should_autocreate_tables=False)
+        storages: tuple[Any, ...] = (self.run_storage, self.event_log_storage, self.schedule_storage)
+        for storage in storages:
+            storage._engine = _connections(postgres_url)
 
     @classmethod
     def from_config_value(

@@ -28,8 +28,10 @@ from ingest_assets.failpoints import failpoint
 from ingest_assets.log import get_logger
 from ingest_assets.store import aws_faults
 from ingest_assets.store.names import s3_uri
+from ingest_assets.store.small_objects import SmallObjects
 
 if TYPE_CHECKING:
+    from botocore.credentials import Credentials
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import (
@@ -117,13 +119,18 @@ class Copied(NamedTuple):
 class ObjectStore:
     """One bucket of any S3. Safe to share between threads.
 
+    Args:
+        client: boto3's client.
+        credentials: those of the client; with them small objects take less computing.
+
     All methods raise `TransientError` if S3 or the network fails in a way that may pass, and
     `ConfigurationError` if credentials, bucket or rights are wrong.
     """
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, credentials: Credentials | None = None) -> None:
         self.client = client
         self.bucket = bucket
+        self._small = SmallObjects(client, bucket, credentials, PART_BYTES) if credentials else None
 
     def uri(self, key: str) -> str:
         """`s3://bucket/key`, the key percent-encoded."""
@@ -209,7 +216,10 @@ class ObjectStore:
                 yield block
 
     def download(self, key: str, target: BinaryIO) -> None:
-        """Write the object's bytes to an open file, streaming."""
+        """Write the object's bytes to an open file; those of a large object piece by piece."""
+        if self._small and (body := self._small.get(key)) is not None:
+            target.write(body)
+            return
         for block in self.stream(key):
             target.write(block)
 
@@ -308,6 +318,8 @@ class ObjectStore:
         """Write or overwrite an object under `derived/`, which holds results that can be made again."""
         if not key.startswith("derived/"):
             raise ValueError(f"{key} is not under derived/")
+        if self._small and self._small.put(key, body, mime_type, overwrite=True):
+            return
         with _typed(f"writing {self.uri(key)}"):
             self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=mime_type)
 
@@ -430,6 +442,11 @@ class ObjectStore:
     def _put(
         self, key: str, body: bytes, sha256: str, mime_type: str, metadata: Mapping[str, str]
     ) -> bool:
+        if self._small:
+            # S3 is given the SHA-256 of these bytes; `put_new` has compared it.
+            written = self._small.put(key, body, mime_type, metadata, overwrite=False)
+            if written is not None:
+                return written
         try:
             with _typed(f"writing {self.uri(key)}"):
                 self.client.put_object(

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 from ingest_assets.errors import ConfigurationError, PermanentError, TransientError
 from ingest_assets.store.object_store import PART_BYTES, ObjectStore
@@ -20,7 +21,12 @@ from ingest_assets_tests.support.servers import Services
 
 @pytest.fixture
 def objects(services: Services, bucket: str) -> ObjectStore:
-    return ObjectStore(services.s3_client(), bucket)
+    return ObjectStore(services.s3_client(), bucket, credentials_of(services))
+
+
+def credentials_of(services: Services, secret: str | None = None) -> Credentials:
+    environment = services.environment
+    return Credentials(environment["AWS_ACCESS_KEY_ID"], secret or environment["AWS_SECRET_ACCESS_KEY"])
 
 
 def announce(content: bytes) -> dict[str, Any]:
