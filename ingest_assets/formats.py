@@ -85,7 +85,12 @@ XLSX = Format(
     holds="perhaps",
 )
 XLSB = Format(
-    "application/vnd.ms-excel.sheet.binary.macroenabled.12", "an Excel workbook (XLSB)", ".xlsb"
+    "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+    "an Excel workbook (XLSB)",
+    ".xlsb",
+    read=True,
+    local=True,
+    holds="perhaps",
 )
 PPTX = Format(
     f"{_OFFICE}presentationml.presentation",

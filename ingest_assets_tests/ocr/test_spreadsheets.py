@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from contextlib import suppress
 from datetime import date
 from functools import cache
@@ -166,3 +167,89 @@ def read_parts(data: bytes) -> dict[str, bytes | str]:
 
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+def record(number: int, data: bytes = b"") -> bytes:
+    """A record of a binary workbook."""
+    head = bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80, number >> 7])
+    length, size = b"", len(data)
+    while size >= 0x80:
+        length, size = length + bytes([size & 0x7F | 0x80]), size >> 7
+    return head + length + bytes([size]) + data
+
+
+def words(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+
+
+def cell(kind: int, column: int, value: bytes, style: int = 0) -> bytes:
+    return record(kind, struct.pack("<II", column, style) + value)
+
+
+@cache
+def xlsb() -> bytes:
+    """A binary workbook with a sheet, its styles, its shared strings, a comment and a footer."""
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+    def relations(**targets: str) -> str:
+        listed = "".join(
+            f'<Relationship Id="r{number}" Type="{office}/{kind}" Target="{target}"/>'
+            for number, (kind, target) in enumerate(targets.items())
+        )
+        return (
+            '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+            f"{listed}</Relationships>"
+        )
+
+    dates = struct.pack("<HH", 0, 164) + bytes(12)
+    rows = (
+        record(0, struct.pack("<I", 0) + bytes(13))
+        + cell(7, 0, struct.pack("<I", 0))
+        + cell(6, 2, words("Grüße\nzwei"))
+        + record(0, struct.pack("<I", 4) + bytes(13))
+        + cell(2, 0, struct.pack("<I", 1234 << 2 | 3))
+        + cell(5, 1, struct.pack("<d", 45415.0), style=1)
+        + cell(4, 2, b"\1")
+        + cell(3, 3, b"\x07")
+        + cell(9, 4, struct.pack("<d", 0.5) + bytes(8))
+        + cell(8, 5, words("made") + bytes(8))
+        + cell(1, 6, b"")
+        + record(479, bytes(2) + words("&CPage &P of the harbour") + b"\xff\xff\xff\xff" * 5)
+    )
+    return zipped(
+        {
+            "[Content_Types].xml": (
+                '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+                f'<Override PartName="/xl/workbook.bin" ContentType="{formats.XLSB.mime_type}.main"/>'
+                "</Types>"
+            ),
+            "_rels/.rels": relations(officeDocument="xl/workbook.bin"),
+            "xl/workbook.bin": record(156, bytes(8) + words("r0") + words("Dues")),
+            "xl/_rels/workbook.bin.rels": relations(
+                worksheet="sheet1.bin", styles="styles.bin", sharedStrings="strings.bin"
+            ),
+            "xl/strings.bin": record(19, b"\0" + words("Ship")),
+            "xl/styles.bin": record(44, struct.pack("<H", 164) + words("dd.mm.yyyy"))
+            + record(617)
+            + record(47, bytes(16))
+            + record(47, dates)
+            + record(618),
+            "xl/sheet1.bin": rows,
+            "xl/_rels/sheet1.bin.rels": relations(comments="comments.bin"),
+            "xl/comments.bin": record(637, b"\0" + words("Look at this.")),
+        }
+    )
+
+
+def test_a_binary_workbook_shows_its_cells_as_its_styles_say_comments_and_margins() -> None:
+    found = read(xlsb())
+    assert (found.mime_type, found.kinds) == (formats.XLSB.mime_type, set())
+    assert found.pages == [
+        "Dues\nShip\t\tGrüße zwei\n12.34\t03.05.2024\tTRUE\t#DIV/0!\t0.5\tmade\n"
+        "Page of the harbour\nLook at this."
+    ]
+
+
+def test_a_damaged_sheet_of_a_binary_workbook_is_read_as_far_as_it_goes() -> None:
+    cut = xlsb().replace(b"sheet1.bin", b"sheet9.bin")
+    assert "page_unreadable" in read(cut).kinds

@@ -164,6 +164,14 @@ READERS = (
         "defusedxml, Tesseract",
     ),
     Reader(
+        (formats.XLSB,),
+        "xlsb.read_xlsb",
+        _OOXML,
+        f"{_SHEETS}, headers, footers, boxes, charts, diagrams; pictures are recognised",
+        {**_OFFICE, "page_unreadable": "a damaged sheet from the damage on"},
+        "defusedxml, Tesseract",
+    ),
+    Reader(
         (formats.XLS,),
         "xls.read_xls",
         _OLE,

@@ -7,8 +7,10 @@ Belongs here: SpreadsheetML. Does not belong here: how numbers show (`number_for
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -37,13 +39,14 @@ def read_xlsx(path: Path) -> IllustratedDocument:
 
 
 def _contents_of(package: Package) -> Shown:
-    workbook = _Workbook(package)
-    workbook.read()
-    return Shown(workbook.pages or [""], workbook.pictures, dict.fromkeys(workbook.notes))
+    return Workbook(package).read()
 
 
-class _Workbook:
-    """What is shown."""
+class Workbook:
+    """What is shown.
+
+    Where the parts that hold cells are not XML, another class reads those: `xlsb`.
+    """
 
     def __init__(self, package: Package) -> None:
         self.pages: list[str] = []
@@ -53,30 +56,39 @@ class _Workbook:
         self._main = package.main_part()
         self._size = 0
 
-    def read(self) -> None:
+    def read(self) -> Shown:
         """Read all sheets, in their order."""
         package, main = self._package, self._main
-        root = package.xml(main)
+        sheets = self._sheets()
+        self._strings = self._shared_strings()
+        self._formats = self._styles()
+        relations = package.relations(main)
+        for name, identifier in sheets:
+            relation = relations.get(identifier)
+            if relation is None or relation.target not in package:
+                self.notes.append(Note("page_unreadable", "a sheet that the file does not hold"))
+                continue
+            lines = [name, *self._sheet(relation.target)]
+            self.pages.append("\n".join(lines))
+        if any(package.related(main, "vbaProject")):
+            self.notes.append(Note("not_shown", "macros, which were not read"))
+        return Shown(self.pages or [""], self.pictures, dict.fromkeys(self.notes))
+
+    def _sheets(self) -> list[tuple[str, str]]:
+        """Return name and relation of each sheet, and note from when its dates count."""
+        root = self._package.xml(self._main)
         if root is None:
             raise corrupt("the XLSX has no main part that can be read")
         about = root.find(f"{S}workbookPr")
         self._since_1904 = about is not None and about.get("date1904") in ("1", "true")
-        self._strings = [
+        return [(one.get("name", ""), one.get(f"{R}id", "")) for one in root.iter(f"{S}sheet")]
+
+    def _shared_strings(self) -> list[str]:
+        return [
             _string(item)
-            for name in package.related(main, "sharedStrings")
+            for name in self._package.related(self._main, "sharedStrings")
             for item in self._all(name, "si")
         ]
-        self._formats = self._styles()
-        relations = package.relations(main)
-        for sheet in root.iter(f"{S}sheet"):
-            relation = relations.get(sheet.get(f"{R}id", ""))
-            if relation is None or relation.target not in package:
-                self.notes.append(Note("page_unreadable", "a sheet that the file does not hold"))
-                continue
-            lines = [sheet.get("name", ""), *self._sheet(relation.target)]
-            self.pages.append("\n".join(lines))
-        if any(package.related(main, "vbaProject")):
-            self.notes.append(Note("not_shown", "macros, which were not read"))
 
     def _all(self, name: str, tag: str) -> Iterator[Element]:
         root = self._package.xml(name)
@@ -97,27 +109,36 @@ class _Workbook:
         margins: list[str] = []
         try:
             with self._package.open(name) as file:
-                rows: Element | None = None
-                for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
-                    if event == "start":
-                        rows = element if element.tag == f"{S}sheetData" else rows
-                        continue
-                    if element.tag == f"{S}row" and rows is not None:
-                        if row := self._row(element):
-                            self._count(row)
-                            yield row
-                        rows.clear()  # Of a million rows only one is in memory.
-                        if file.tell() > MAX_DECODED_BYTES:
-                            raise too_much_text()
-                    elif element.tag == f"{S}headerFooter":
-                        margins = [_MARGIN_CODE.sub(" ", part.text or "") for part in element]
+                for row in self._rows(file, margins):
+                    self._count(row)
+                    yield row
         except DefusedXmlException as error:
             raise corrupt("the XML in the XLSX declares entities") from error
-        except (ParseError, ValueError, LookupError, *self._package.damaged) as error:
+        except (ParseError, ValueError, LookupError, struct.error, *self._package.damaged) as error:
             sentence = f"a sheet is damaged and was read as far as it goes ({str(error)[:100]})"
             self.notes.append(Note("page_unreadable", sentence))
-        yield from (" ".join(margin.split()) for margin in margins if margin.strip())
+        shown = (_MARGIN_CODE.sub(" ", margin) for margin in margins)
+        yield from (" ".join(margin.split()) for margin in shown if margin.strip())
         yield from self._beside(name)
+
+    def _rows(self, file: BinaryIO, margins: list[str]) -> Iterator[str]:
+        """Yield the rows that show something, and add what stands in the margins.
+
+        Raises:
+            PermanentError: `too_much_text`.
+        """
+        rows: Element | None = None
+        for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+            if event == "start":
+                rows = element if element.tag == f"{S}sheetData" else rows
+            elif element.tag == f"{S}row" and rows is not None:
+                if row := self._row(element):
+                    yield row
+                rows.clear()  # Of a million rows only one is in memory.
+                if file.tell() > MAX_DECODED_BYTES:
+                    raise too_much_text()
+            elif element.tag == f"{S}headerFooter":
+                margins += (part.text or "" for part in element)
 
     def _row(self, row: Element) -> str:
         cells: dict[int, str] = {}
@@ -126,10 +147,10 @@ class _Workbook:
             if cell.tag != f"{S}c":
                 continue
             place = _COLUMN.match(cell.get("r", ""))
-            column = column + 1 if place is None else _number(place[0])
+            column = column + 1 if place is None else _column(place[0])
             if column < _MOST_COLUMNS and (text := self._cell(cell)):
                 cells[column] = text
-        return "\t".join(cells.get(place, "") for place in range(max(cells, default=-1) + 1))
+        return joined(cells)
 
     def _cell(self, cell: Element) -> str:
         kind = cell.get("t", "n")
@@ -143,28 +164,30 @@ class _Workbook:
             number = int(value)
             return self._strings[number].replace("\n", " ") if number < len(self._strings) else ""
         if kind == "n":
-            return self._shown(value, int(cell.get("s", "0")))
+            return self._number(value, int(cell.get("s", "0")))
         if kind == "b":
             return "TRUE" if value.strip() == "1" else "FALSE"
         return value.replace("\n", " ")
 
-    def _shown(self, value: str, style: int) -> str:
+    def _number(self, value: str | float, style: int) -> str:
+        """Return a number as its style shows it."""
         code = self._formats[style] if style < len(self._formats) else ""
         try:
             return shown(float(value), code, since_1904=self._since_1904)
         except ValueError:
-            return value
+            return str(value)
 
     def _beside(self, name: str) -> Iterator[str]:
         """Yield comments, shapes, charts and diagrams of a sheet, and find its pictures."""
         for kind in ("comments", "threadedComment", "drawing", "diagramData", "chart", "chartEx"):
             for part in self._package.related(name, kind):
+                if kind == "comments":
+                    yield from self._comments(part)
+                    continue
                 root = self._package.xml(part)
                 if root is None:
                     continue
-                if kind == "comments":
-                    yield from (_string(text) for text in root.iter(f"{S}text"))
-                elif kind == "threadedComment":
+                if kind == "threadedComment":
                     yield from (text.text or "" for text in root.iter(f"{_THREADED}text"))
                 elif kind == "drawing":
                     yield from drawings.paragraphs(root)
@@ -178,10 +201,18 @@ class _Workbook:
         if any(self._package.related(name, "oleObject")) or any(self._package.related(name, "package")):
             self.notes.append(Note("attachment_unread", "a file of another program is embedded in it"))
 
+    def _comments(self, part: str) -> Iterator[str]:
+        return (_string(text) for text in self._all(part, "text"))
+
     def _count(self, row: str) -> None:
         self._size += len(row)
         if self._size > MAX_TEXT_BYTES:
             raise too_much_text()
+
+
+def joined(cells: Mapping[int, str]) -> str:
+    """Return a row, a tab between its cells."""
+    return "\t".join(cells.get(place, "") for place in range(max(cells, default=-1) + 1))
 
 
 def _string(item: Element) -> str:
@@ -191,7 +222,7 @@ def _string(item: Element) -> str:
     return "".join(pieces)
 
 
-def _number(letters: str) -> int:
+def _column(letters: str) -> int:
     """Return the number of a column, from 0 on, of its letters."""
     number = 0
     for letter in letters:

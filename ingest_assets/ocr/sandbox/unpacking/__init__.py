@@ -26,6 +26,7 @@ _UNPACKERS = {
     formats.PDF: ("embedded", "unpack_pdf"),
     formats.DOCX: ("embedded", "unpack_office"),
     formats.XLSX: ("embedded", "unpack_office"),
+    formats.XLSB: ("embedded", "unpack_office"),
     formats.PPTX: ("embedded", "unpack_office"),
     formats.ODT: ("embedded", "unpack_open_document"),
     formats.ODS: ("embedded", "unpack_open_document"),
