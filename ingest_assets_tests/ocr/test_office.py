@@ -126,6 +126,61 @@ def test_an_open_document_text_shows_its_margins_notes_tables_and_pictures() -> 
     assert found.kinds == {"object_unread", "not_shown"}
 
 
+def test_an_open_document_shows_the_numbers_of_its_lists_and_headings() -> None:
+    def level(depth: int, form: str, **more: str) -> str:
+        said = "".join(
+            f' {key.replace("_", ":", 1).replace("_", "-")}="{value}"' for key, value in more.items()
+        )
+        return f'<text:list-level-style-number text:level="{depth}" style:num-format="{form}"{said}/>'
+
+    styles = (
+        '<office:styles><text:outline-style><text:outline-level-style text:level="1" style:num-format="I" '
+        'style:num-suffix="."/></text:outline-style><style:style style:name="Bare" style:list-style-name=""/>'
+        '<text:list-style style:name="L">'
+        + level(1, "1", style_num_suffix=".", text_start_value="3")
+        + level(2, "a", style_num_suffix=")", text_display_levels="2")
+        + '<text:list-level-style-bullet text:level="3" text:bullet-char="o"/></text:list-style></office:styles>'
+    )
+
+    def item(*inner: str, start: str = "") -> str:
+        return f"<text:list-item{start}>{''.join(inner)}</text:list-item>"
+
+    inner = f"<text:list>{item(paragraph('deep'), '<text:list>' + item(paragraph('bullet')) + '</text:list>')}</text:list>"
+    body = (
+        '<text:h text:outline-level="1">Part</text:h>'
+        '<text:list xml:id="a" text:style-name="L">'
+        + item(paragraph("one"), paragraph("more of one"), inner)
+        + item(paragraph("two"))
+        + "</text:list>"
+        + paragraph("between")
+        + f'<text:list text:continue-list="a" text:style-name="L">{item(paragraph("three"))}</text:list>'
+        + f'<text:list text:style-name="L">{item(paragraph("anew"), start=" text:start-value=" + chr(34) + "9" + chr(34))}</text:list>'
+        + '<text:h text:outline-level="1" text:style-name="Bare">No number</text:h>'
+        + '<text:h text:outline-level="1"><text:number>II.</text:number>Stored</text:h>'
+    )
+    assert read(open_document("text", body, styles=styles)).pages == [
+        "I. Part\n3. one\nmore of one\n3.a) deep\nbullet\n4. two\nbetween\n5. three\n9. anew\nNo number\nII. Stored"
+    ]
+
+
+def test_slides_show_the_numbers_of_their_lists() -> None:
+    def line(text: str, kind: str = "", depth: int = 0, start: str = "") -> str:
+        number = f'<a:buAutoNum type="{kind}"{start}/>' if kind else ""
+        return f'<a:p><a:pPr lvl="{depth}">{number}</a:pPr><a:r><a:t>{text}</a:t></a:r></a:p>'
+
+    lines = (
+        line("one", "arabicPeriod")
+        + line("under", "alphaLcParenBoth", 1)
+        + line("two", "arabicPeriod")
+        + line("plain")
+        + line("anew", "romanUcPeriod", start=' startAt="4"')
+        + "<a:p><a:pPr><a:buAutoNum type='romanUcPeriod'/></a:pPr></a:p>"
+        + line("next", "romanUcPeriod")
+    )
+    box = f"<p:sp><p:nvSpPr><p:nvPr/></p:nvSpPr><p:txBody>{lines}</p:txBody></p:sp>"
+    assert read(pptx(slide(box))).pages == ["1. one\n(a) under\n2. two\nplain\nIV. anew\nV. next"]
+
+
 def test_a_sheet_is_its_cells_as_they_show_without_the_empty_ones() -> None:
     row = (
         '<table:table-row><table:table-cell office:value="0.25"><text:p>25 %</text:p></table:table-cell>'

@@ -56,6 +56,77 @@ def test_a_word_document_shows_its_fields_results_tables_notes_and_margins() -> 
     assert found.notes == ()
 
 
+def test_a_word_document_shows_the_numbers_of_its_lists_and_not_what_was_deleted() -> None:
+    text = "Dues\rFirst\rSecond DELETED stays\rUnder it\rPlain HIDDEN\rThird\r"
+
+    def runs(marks: list[int], said: list[bytes], size: int) -> bytes:
+        """A page of the file: where each run ends, and what is said of it."""
+        page = bytearray(512)
+        struct.pack_into(f"<{len(marks)}I", page, 0, *(2048 + mark for mark in marks))
+        place = 510
+        for number, one in enumerate(said):
+            if one:
+                place = (place - len(one)) & ~1
+                page[place : place + len(one)] = one
+                page[4 * len(marks) + size * number] = place // 2
+        page[511] = len(said)
+        return bytes(page)
+
+    deleted, hidden = (text.index(word) for word in ("DELETED ", " HIDDEN"))
+    characters = runs(
+        [0, deleted, deleted + 8, hidden, hidden + 7, len(text)],
+        [b"", b"\3\0\x08\1", b"", b"\3\x3c\x08\1", b""],
+        1,
+    )
+    ends = [0, *(place + 1 for place, character in enumerate(text) if character == "\r")]
+    in_list = [struct.pack("<BHHHHB", 5, 0, 0x460B, 1, 0x260A, depth) for depth in (0, 1)]
+    of_style = struct.pack("<BH", 2, 1) + b"\0"  # Its style has the list.
+    said = [b"\1\0\0", in_list[0], in_list[0], in_list[1], b"\1\0\0", of_style]
+    paragraphs = runs(ends, said, 13)
+    levels = b"".join(
+        struct.pack("<iBB9xBII", start, form, 0, 0, 0, 0)
+        + bytes(4)
+        + struct.pack("<H", len(label))
+        + label.encode("utf-16-le")
+        for start, form, label in ((1, 0, "§ \0."), (1, 4, "(\0\1)"), *([(1, 23, "o")] * 7))
+    )
+    style = (
+        struct.pack("<HHHHH", 0, 1 | 0xFFF << 4, 2, 0, 0) + struct.pack("<HH", 1, ord("L")) + bytes(2)
+    )
+    style += struct.pack("<HHHH", 6, 0, 0x460B, 1)
+    table = bytearray()
+    head = bytearray(4096)
+    struct.pack_into("<HH6xH", head, 0, 0xA5EC, 193, 0)
+    struct.pack_into("<8i", head, 0x4C, len(text), *([0] * 7))
+    head[2048 : 2048 + len(text)] = text.encode("cp1252")
+    head[3072:3584], head[3584:4096] = characters, paragraphs
+    lists = struct.pack("<Hii18xBB", 1, 77, 0, 0, 0)
+    for where, data, behind in (
+        (
+            0x1A2,
+            struct.pack("<BIII", 2, 16, 0, len(text))
+            + struct.pack("<HIH", 0, 2 * 2048 | 0x4000_0000, 0),
+            b"",
+        ),
+        (0xFA, struct.pack("<III", 2048, 2048 + len(text), 6), b""),
+        (0x102, struct.pack("<III", 2048, 2048 + len(text), 7), b""),
+        (
+            0xA2,
+            struct.pack("<HHH", 4, 2, 10)
+            + struct.pack("<H", 0)
+            + struct.pack("<H", len(style))
+            + style,
+            b"",
+        ),
+        (0x2E2, lists, levels),
+        (0x2EA, struct.pack("<Ii12x", 1, 77), b""),
+    ):
+        struct.pack_into("<II", head, where, len(table), len(data))
+        table += data + behind
+    found = read(ole_with({"WordDocument": bytes(head), "0Table": bytes(table)}))
+    assert found.pages == ["Dues\n§ 1. First\n§ 2. Second stays\n(2a) Under it\nPlain\n§ 3. Third"]
+
+
 def test_pictures_of_a_word_document_are_pages_or_noted() -> None:
     assert read(doc("See \x01\r", data=blip(PICTURE))).pages == ["See", None]
     assert read(doc("See \x01\r")).kinds == {"image_unreadable"}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.doc_formatting import Formatting, Piece
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.ole import OleFile, pictures_in
@@ -58,17 +59,20 @@ def _text(file: OleFile) -> str:
         table = file.read("1Table" if flags & _OTHER_TABLE else "0Table")
         lengths = struct.unpack_from(f"<{_TEXTS}i", head, _LENGTHS)
         place, length = struct.unpack_from("<II", head, _PIECES)
-        raw = "".join(_pieces(head, table[place : place + length]))
+        pieces = list(_pieces(head, table[place : place + length]))
     except (struct.error, IndexError) as error:
         raise corrupt(f"the DOC's tables cannot be read ({error})") from error
+    raw = "".join(characters.ljust(piece.end - piece.start, "\0") for piece, characters in pieces)
+    formatting = Formatting(head, table, [piece for piece, _ in pieces])
     texts, start = [], 0
     for length in lengths:
-        texts.append(raw[start : start + max(0, length)])
-        start += max(0, length)
+        end = min(start + max(0, length), len(raw))
+        texts.append(formatting.shown(raw, start, end))
+        start = end
     return "\r".join(filter(None, texts))
 
 
-def _pieces(head: bytes, pieces: bytes) -> Iterator[str]:
+def _pieces(head: bytes, pieces: bytes) -> Iterator[tuple[Piece, str]]:
     """Yield the pieces of the text in their order (a Clx: properties, then the table of pieces)."""
     place, size = 0, 0
     while pieces[place] == 1:
@@ -83,11 +87,16 @@ def _pieces(head: bytes, pieces: bytes) -> Iterator[str]:
         size += characters
         if size > MAX_TEXT_BYTES:
             raise too_much_text()
-        if offset & _COMPRESSED:
-            begin = (offset & ~_COMPRESSED) // 2
-            yield head[begin : begin + characters].decode("cp1252", "replace")
-        else:
-            yield head[offset : offset + 2 * characters].decode("utf-16-le", "replace")
+        width = 1 if offset & _COMPRESSED else 2
+        begin = (offset & ~_COMPRESSED) // 2 if offset & _COMPRESSED else offset
+        data = head[begin : begin + width * characters]
+        # Each half of a character beyond U+FFFF counts; they are put together at the end.
+        text = (
+            data.decode("cp1252", "replace")
+            if width == 1
+            else data.decode("utf-16-le", "surrogatepass")
+        )
+        yield Piece(size - characters, size, begin, width), text
 
 
 def _before_97(head: bytes) -> str:

@@ -133,8 +133,8 @@ READERS = (
         (formats.DOC,),
         "doc.read_doc",
         _OLE,
-        "text, tables, results of fields, notes, headers, footers, comments, boxes; pictures are "
-        "recognised. Deleted text of tracked changes is read as well",
+        "text with its numbers, tables, results of fields, notes, headers, footers, comments, boxes; "
+        "pictures are recognised",
         {**_PICTURES, **_FILES},
         "olefile, Tesseract",
     ),
@@ -150,8 +150,8 @@ READERS = (
         (formats.ODT, formats.ODS, formats.ODP),
         "open_document.read_open_document",
         "ZIP archive; its member `mimetype`",
-        "text, tables, notes, comments, headers, footers, embedded charts and equations; a page for "
-        "each sheet and slide; pictures are recognised. Numbers of lists are not made",
+        "text with its numbers, tables, notes, comments, headers, footers, embedded charts and "
+        "equations; a page for each sheet and slide; pictures are recognised",
         {**_OFFICE, "object_unread": "objects of other programs"},
         "defusedxml, Tesseract",
     ),
@@ -183,8 +183,8 @@ READERS = (
         (formats.PPTX,),
         "pptx.read_pptx",
         f"{_OOXML}; PPTM, PPSX and POTX too",
-        "a page for each slide: its text, tables, charts, diagrams, what stands behind it (once), the "
-        "speaker's notes, comments; pictures are recognised",
+        "a page for each slide: its text with its numbers, tables, charts, diagrams, what stands behind "
+        "it (once), the speaker's notes, comments; pictures are recognised",
         {**_OFFICE, "object_unread": "films and sounds", "page_unreadable": "lost and damaged slides"},
         "defusedxml, Tesseract",
     ),

@@ -16,6 +16,7 @@ from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
+from ingest_assets.ocr.sandbox.open_document_lists import Lists
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
 _NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
@@ -83,9 +84,10 @@ class _Story:
         if root is None:
             raise corrupt("the OpenDocument file has no content that can be read")
         body = root.find(f"{OFFICE}body")
+        styles = self._package.xml(posixpath.join(self._folder, "styles.xml"))
+        self._lists = Lists((styles, root))
         self._sheets = root.findall(f"{OFFICE}body/{OFFICE}spreadsheet/{TABLE}table")
         self._element(body if body is not None else root)
-        styles = self._package.xml(posixpath.join(self._folder, "styles.xml"))
         for master in styles.iter(f"{STYLE}master-page") if styles is not None else ():
             self._margins(master)
         if self._package.has_folder("basic"):
@@ -123,9 +125,11 @@ class _Story:
             return
         if tag in _LINES:
             aside: list[Element] = []
-            self._show(self._line(element, aside))
+            self._show(self._lists.label(element) + self._line(element, aside))
             for one in aside:
                 self._element(one)
+        elif tag == f"{TEXT}list":
+            self._list(element)
         elif tag == f"{TABLE}table":
             self._table(element)
         elif tag == f"{DRAW}page":
@@ -144,6 +148,13 @@ class _Story:
         for child in element:
             self._element(child)
 
+    def _list(self, element: Element) -> None:
+        self._lists.begin(element)
+        for item in element:
+            self._lists.item(item)
+            self._element(item)
+        self._lists.end()
+
     def _line(self, element: Element, aside: list[Element]) -> str:
         """Return the text of a paragraph; what has lines of its own goes aside."""
         pieces = [element.text or ""]
@@ -152,6 +163,8 @@ class _Story:
                 pieces.append(_CHARACTERS[child.tag])
             elif child.tag == f"{TEXT}s":
                 pieces.append(" " * _count(child, f"{TEXT}c", _MOST_SPACES))
+            elif child.tag == f"{TEXT}number":
+                pieces.append(f"{self._line(child, aside)} ")
             elif child.tag in _ASIDE or child.tag.startswith(DRAW):
                 aside.append(child)
             elif child.tag == f"{TEXT}ruby":
@@ -190,13 +203,27 @@ class _Story:
     def _cell(self, cell: Element, aside: list[Element]) -> str:
         lines: list[str] = []
         for part in cell:
-            if part.tag in _LINES:
+            if part.tag == f"{TEXT}list":
+                lines += self._listed(part, aside)
+            elif part.tag in _LINES:
                 lines.append(self._line(part, aside))
             elif part.tag == f"{TABLE}table" or part.tag in _ASIDE or part.tag.startswith(DRAW):
                 aside.append(part)
             else:
                 lines += (self._line(line, aside) for line in part.iter() if line.tag in _LINES)
         return " ".join(lines)
+
+    def _listed(self, element: Element, aside: list[Element]) -> Iterator[str]:
+        """Yield the lines of a list within a cell."""
+        self._lists.begin(element)
+        for item in element:
+            self._lists.item(item)
+            for part in item:
+                if part.tag in _LINES:
+                    yield self._lists.label(part) + self._line(part, aside)
+                elif part.tag == f"{TEXT}list":
+                    yield from self._listed(part, aside)
+        self._lists.end()
 
     def _frame(self, frame: Element) -> None:
         """Show one of a frame's forms of the same: a picture only where there is no other."""

@@ -23,10 +23,14 @@ from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Document
 from ingest_assets.ocr.sandbox.formats import open_document
 from ingest_assets.ocr.sandbox.pdf import files
+from ingest_assets.ocr.sandbox.pdf.document import PdfDocument
 from ingest_assets.ocr.sandbox.unpacking import unpack
 
 # A batch of pages ends after so many seconds, so that no document keeps a worker for long.
 _BATCH_SECONDS = 1.0
+
+# Notes on what a service that reads pages does not see.
+_BESIDE_PAGES = ("attachment_unread", "form_unread")
 
 # Errors of a PDF that a copy of it, written anew, may not have.
 _MENDABLE = ("corrupt_document", "no_pages", "encrypted")
@@ -80,9 +84,20 @@ def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
 
 
 def survey(path: str, mime_type: str) -> dict[str, Any]:
-    """Open a document and count its pages, without reading any: `page_count`, `pictured`."""
+    """Open a document and count its pages, without reading any.
+
+    Returns:
+        `page_count`, `pictured`, and `notes`: kind and sentence of what it holds beside its pages.
+    """
     with _opened(path, mime_type) as document:
-        return {"page_count": document.page_count, "pictured": document.pictured}
+        notes = [note for note in document.notes if note.kind in _BESIDE_PAGES]
+        if isinstance(document, PdfDocument):
+            notes += document.pinned()
+        return {
+            "page_count": document.page_count,
+            "pictured": document.pictured,
+            "notes": _plain(notes),
+        }
 
 
 def split(path: str, first: int, last: int, part: str) -> None:

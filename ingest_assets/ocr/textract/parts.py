@@ -117,12 +117,14 @@ class Surveyor:
                 raise
             uncounted = f"its pages could not be counted beforehand: {error.message}"
             return None, None, (Note("no_thumbnail", uncounted),)
+        notes = tuple(Note(kind, sentence) for kind, sentence in found["notes"])
         try:
             jpeg = self._reader.ask("thumbnail", **arguments) if found["pictured"] else None
         except IngestError as error:
             # A document does not fail because it has no thumbnail.
-            return found["page_count"], None, (Note("no_thumbnail", f"no thumbnail: {error.message}"),)
-        return found["page_count"], base64.b64decode(jpeg) if jpeg else None, ()
+            none = Note("no_thumbnail", f"no thumbnail: {error.message}")
+            return found["page_count"], None, (*notes, none)
+        return found["page_count"], base64.b64decode(jpeg) if jpeg else None, notes
 
     def _parts(self, document: StoredObject, path: Path, pages: int) -> tuple[Part, ...]:
         """The parts of a document. Parts of an earlier try are used again, because jobs may read them.

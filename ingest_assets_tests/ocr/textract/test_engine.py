@@ -55,6 +55,24 @@ def test_pages_are_read_and_the_answers_kept(runs: Runs, textract: StandIn) -> N
         assert kinds == {"PAGE", "LINE", "WORD"}
 
 
+def test_files_attached_to_a_pdf_become_parts_whoever_reads_its_pages(runs: Runs) -> None:
+    attached, pinned = io.BytesIO(), io.BytesIO()
+    with pikepdf.open(io.BytesIO(pdf("A page with a file attached."))) as document:
+        document.attachments["table.txt"] = pikepdf.AttachedFileSpec(document, b"A table.")
+        document.save(attached)
+    with pikepdf.open(io.BytesIO(pdf("A page with a file pinned to it."))) as document:
+        spec = pikepdf.AttachedFileSpec(document, b"A pin.", filename="pin.txt")
+        pin = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Rect=[0, 0, 9, 9], FS=spec.obj)
+        pin.Subtype = pikepdf.Name.FileAttachment
+        document.pages[0].Annots = [document.make_indirect(pin)]
+        document.save(pinned)
+    runs.pipeline.put("attached.pdf", attached.getvalue())
+    runs.pipeline.put("pinned.pdf", pinned.getvalue())
+    runs.run()
+    rows = runs.pipeline.rows("SELECT part_path FROM ingest.document_sources WHERE kind = 'part'")
+    assert sorted(path for (path,) in rows) == ["pin.txt", "table.txt"]
+
+
 def test_the_version_is_read_that_was_stored(runs: Runs, textract: StandIn) -> None:
     client, bucket = runs.pipeline.objects.client, runs.pipeline.objects.bucket
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

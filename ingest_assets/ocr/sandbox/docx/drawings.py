@@ -10,18 +10,50 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from ingest_assets.ocr.sandbox.docx.names import CX, DGM, A, C
+from ingest_assets.ocr.sandbox.docx.numbering import written
+
+_MOST_LEVELS = 9
+_HIGHEST_START = 32_767
+# Kinds of numbers (ST_TextAutonumberScheme): how they are written, and what stands around them.
+_FORMS = {
+    **{"alphaLc": "lowerLetter", "alphaUc": "upperLetter"},
+    **{"romanLc": "lowerRoman", "romanUc": "upperRoman"},
+}
+_ENDS = {"ParenBoth": ("(", ")"), "ParenR": ("", ")"), "Period": ("", "."), "Minus": ("", "-")}
 
 
 def paragraphs(element: Element) -> Iterator[str]:
-    """Yield the paragraphs of DrawingML text in an element."""
+    """Yield the paragraphs of DrawingML text in an element, with the numbers that programs count."""
+    counts: list[tuple[str, int] | None] = [None] * _MOST_LEVELS
     for paragraph in element.iter(f"{A}p"):
+        number = _number(paragraph, counts)
         text = "".join(
             piece.text or "" if piece.tag == f"{A}t" else "\n"
             for piece in paragraph.iter()
             if piece.tag in (f"{A}t", f"{A}br")
         )
         if text.strip():
-            yield text
+            yield number + text
+
+
+def _number(paragraph: Element, counts: list[tuple[str, int] | None]) -> str:
+    """Return the number before a paragraph, with a space; `counts` has kind and last of each depth."""
+    properties = paragraph.find(f"{A}pPr")
+    stated = properties.get("lvl", "0") if properties is not None else "0"
+    depth = min(int(stated), _MOST_LEVELS - 1) if stated.isdecimal() else 0
+    counts[depth + 1 :] = [None] * (_MOST_LEVELS - depth - 1)
+    numbered = properties.find(f"{A}buAutoNum") if properties is not None else None
+    if numbered is None or not "".join(text.text or "" for text in paragraph.iter(f"{A}t")).strip():
+        counts[depth] = None if numbered is None else counts[depth]
+        return ""
+    kind, start = numbered.get("type", ""), numbered.get("startAt", "1")
+    before = counts[depth]
+    first = min(int(start), _HIGHEST_START) if start.isdecimal() else 1
+    count = before[1] + 1 if before is not None and before[0] == kind else first
+    counts[depth] = kind, count
+    form = next((form for word, form in _FORMS.items() if kind.startswith(word)), "")
+    ends = next((ends for word, ends in _ENDS.items() if kind.endswith(word)), ("", ""))
+    return f"{ends[0]}{written(form, count)}{ends[1]} "
 
 
 def chart(root: Element) -> list[str]:

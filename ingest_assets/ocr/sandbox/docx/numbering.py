@@ -115,7 +115,7 @@ class Numbering:
             if other is None:
                 return ""
             form = "decimal" if level.is_legal else other.form
-            return _written(form, other.start if count is None else count)
+            return written(form, other.start if count is None else count)
 
         text = _PLACE.sub(one, level.text)
         return f"{text} " if text.strip() else ""
@@ -174,5 +174,6 @@ _FORMS: dict[str, Callable[[int], str]] = {
 }
 
 
-def _written(form: str, count: int) -> str:
+def written(form: str, count: int) -> str:
+    """Return a number in one of the forms that Word names; in digits where there is no such form."""
     return _FORMS.get(form, str)(count)

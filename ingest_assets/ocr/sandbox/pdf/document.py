@@ -121,6 +121,17 @@ class PdfDocument:
             )
         return tuple(notes)
 
+    def pinned(self) -> Iterator[Note]:
+        """Yield a note if files are pinned to pages; reading these pages notes each file."""
+        if self._structure is None:
+            return
+        for number, page in enumerate(self._structure.pages, 1):
+            annotations = page.obj.get("/Annots")
+            for one in annotations if isinstance(annotations, pikepdf.Array) else ():
+                if isinstance(one, pikepdf.Dictionary) and one.get("/Subtype") == "/FileAttachment":
+                    yield Note("attachment_unread", f"a file attached to page {number} was not read")
+                    return
+
     def thumbnail(self, longest_side: int) -> Image.Image:
         """Draw page 1, small."""
         try:
