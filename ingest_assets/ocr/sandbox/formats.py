@@ -183,8 +183,8 @@ READERS = (
         (formats.PPTX,),
         "pptx.read_pptx",
         f"{_OOXML}; PPTM, PPSX and POTX too",
-        "a page for each slide: its text with its numbers, tables, charts, diagrams, what stands behind "
-        "it (once), the speaker's notes, comments; pictures are recognised",
+        "a page for each slide: its text with its numbers, tables, charts, diagrams, what stands "
+        "behind it (once), the speaker's notes, comments; pictures are recognised",
         {**_OFFICE, "object_unread": "films and sounds", "page_unreadable": "lost and damaged slides"},
         "defusedxml, Tesseract",
     ),
