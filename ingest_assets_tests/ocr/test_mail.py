@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import time
 from email.message import EmailMessage
 
 import pytest
 
 from ingest_assets.errors import PermanentError
-from ingest_assets_tests.support.reading import read
+from ingest_assets_tests.support.reading import read, unpacked
 from ingest_assets_tests.support.scans import encoded, page_image
 
 HEAD = (
@@ -135,3 +136,146 @@ def test_a_web_archive_is_its_pages_and_its_pictures() -> None:
     found = read(archive)
     assert found.mime_type == "application/x-mimearchive"
     assert found.pages == ["Tide tables für May", None]
+
+
+def raw(kind: str, body: bytes | str, head: str = HEAD) -> bytes:
+    body = body if isinstance(body, bytes) else body.replace("\n", "\r\n").encode()
+    return f"{head}Content-Type: {kind}\r\n\r\n".encode() + body
+
+
+def parts(*inner: str) -> str:
+    return "".join(f"--B\n{one}\n" for one in inner) + "--B--\n"
+
+
+@pytest.mark.parametrize(
+    ("stated", "written", "text"),
+    [
+        ("gb2312", "gb18030", "镕基 合同已签署 瞭望"),
+        ("iso-8859-1", "cp1252", "“Quoted” – €5"),
+        ("x-sjis", "cp932", "契約書①を添付します。"),
+        ("ks_c_5601-1987", "cp949", "계약서를 첨부합니다. 똠방"),
+        ("iso-8859-8-i", "cp1255", "חוזה שכירות"),
+        ("us-ascii", "utf-8", "Größe „Müller“"),
+        ("iso-2022-jp", "iso-2022-jp", "契約書を添付します。"),
+    ],
+)
+def test_what_programs_write_under_the_name_of_another_encoding_is_read(
+    stated: str, written: str, text: str
+) -> None:
+    found = read(raw(f"text/plain; charset={stated}", text.encode(written)))
+    assert found.text.partition("\n\n")[2] == text
+
+
+def test_japanese_with_the_characters_of_windows_is_read() -> None:
+    body = b"\x1b$B-!7@Ls=q-j\x1b(B No. 1"
+    assert read(raw("text/plain; charset=iso-2022-jp", body)).text.endswith("①契約書㈱ No. 1")
+
+
+def test_forms_of_a_body_that_say_different_things_are_both_read() -> None:
+    def both(plain: str, html: str) -> str:
+        kind = 'multipart/alternative; boundary="B"'
+        text = "Content-Type: text/plain\n\n" + plain
+        return read(raw(kind, parts(text, "Content-Type: text/html\n\n" + html))).text
+
+    plain = "Your program does not show this. Open it in a browser to see the offer that we made."
+    found = both(plain, "<p>Lot 12 costs 4,400 EUR.</p>")
+    assert plain in found
+    assert "Lot 12 costs 4,400 EUR." in found
+    assert both("Lot 12 costs 4,400 EUR.", "<p>Lot <b>12</b> costs 4,400 EUR.</p>").count("Lot") == 1
+
+
+def test_lines_that_were_broken_to_send_them_are_joined() -> None:
+    body = "A lea \nse that flows \n\n> quoted \n> text\n-- \nAda\n"
+    found = read(raw("text/plain; format=flowed; delsp=yes", body)).text
+    assert found.partition("\n\n")[2] == "A lease that flows\n> quotedtext\n--\nAda"
+    assert "A lea se" in read(raw("text/plain; format=flowed", body)).text
+
+
+def test_reports_of_servers_and_bodies_in_rich_text_are_read() -> None:
+    notification = parts(
+        "Content-Type: text/plain\n\nIt was read.",
+        "Content-Type: message/disposition-notification\n\nFinal-Recipient: rfc822; carl@example.org\n"
+        "Disposition: manual-action; displayed\n",
+    )
+    found = read(raw('multipart/report; boundary="B"', notification)).text
+    assert "It was read." in found
+    assert "Disposition: manual-action; displayed" in found
+    assert read(raw("text/enriched", "<bold>Due</bold> in <<May>")).text.endswith("Due in <May>")
+    assert read(raw("text/rtf", "{\\rtf1 Due \\b now\\b0 .}")).text.endswith("Due now.")
+    assert "content_unreadable" in read(raw("message/partial; number=1", "From: a@b\n\nHalf.")).kinds
+
+
+def test_the_part_that_shows_the_others_is_the_body_wherever_it_stands() -> None:
+    body = parts(
+        "Content-Type: image/png; name=a.png\nContent-ID: <a>\n\nPNG",
+        "Content-Type: text/html\nContent-ID: <page>\n\n<p>The page.</p>",
+    )
+    for kind in ('multipart/related; start="<page>"', "multipart/related"):
+        assert read(raw(f'{kind}; boundary="B"', body)).text.endswith("The page.")
+
+
+def test_a_sealed_mail_says_so_and_names_what_it_is() -> None:
+    found = read(raw("application/pkcs7-mime; name=smime.p7m", "MIAG"))
+    assert found.kinds == {"content_unreadable", "attachment_unread"}
+
+
+def test_a_file_in_yenc_comes_out_of_the_text() -> None:
+    packed = bytes((byte + 42) % 256 for byte in b"Forty herrings").replace(b"=", b"=}")
+    body = b"Before.\r\n=ybegin line=128 size=14 name=list.txt\r\n" + packed + b"\r\n=yend size=14\r\n"
+    data = raw("text/plain", body + b"After.")
+    assert read(data).text.partition("\n\n")[2].split() == ["Before.", "After."]
+    assert unpacked(data).parts == {"list.txt": b"Forty herrings"}
+
+
+def test_names_of_attachments_are_read_in_all_their_ways() -> None:
+    names = (
+        "filename*0*=UTF-8''Vertrag%20%E2%80%93%20;\n filename*1=Sohn.txt",
+        "filename*=iso-8859-1'de'Stra%DFe.txt",
+        'filename="=?iso-8859-1?Q?K=FCndigung?= =?iso-8859-1?Q?_neu.txt?="',
+        "filename=über.txt",
+        "",
+    )
+    body = parts(
+        *(
+            "Content-Type: application/octet-stream\n"
+            f"Content-Disposition: attachment; {name}\n\n{number}"
+            for number, name in enumerate(names)
+        )
+    )
+    found = unpacked(raw('multipart/mixed; boundary="B"', body)).parts
+    assert list(found) == [
+        "Vertrag – Sohn.txt",
+        "Straße.txt",
+        "Kündigung neu.txt",
+        "über.txt",
+        "part 5.bin",
+    ]
+
+
+def test_what_is_only_said_to_be_attached_is_named_with_its_reason() -> None:
+    body = parts(
+        'Content-Type: message/external-body; access-type=URL; URL="http://x"\n\n'
+        "Content-Type: image/png\n\n",
+        "Content-Type: application/pdf; name=a.pdf\nX-Apple-Content-Length: 48220\n\n",
+    )
+    problems = unpacked(raw('multipart/mixed; boundary="B"', body)).problems
+    assert [code for code, _ in problems.values()] == ["part_damaged"] * 2
+    assert "Apple" in problems["a.pdf"][1]
+
+
+@pytest.mark.parametrize("between", ["", "\n"])
+def test_a_mailbox_parts_its_mails_and_not_their_texts(between: str) -> None:
+    first = "From a@b Fri May  3 09:41:00 2024\nSubject: one\n\nFrom Monday 09:41 on\n>From here.\n"
+    found = unpacked((first + between + first.replace("one", "two")).encode()).parts
+    assert list(found) == ["00001 one.eml", "00002 two.eml"]
+    assert found["00001 one.eml"].endswith(b"From Monday 09:41 on\nFrom here.\n")
+
+
+def test_headers_without_end_are_cut_and_noted() -> None:
+    words = "=?utf-8?B?R3LDtsOfZSA=?=\n " * 400_000
+    started = time.process_time()
+    found = read(f"From: a@b.c\nMIME-Version: 1.0\nSubject: {words}\n\nThe body.\n".encode())
+    assert time.process_time() - started < 5
+    assert found.text.endswith("The body.")
+    assert "Größe Größe" in found.text
+    assert found.kinds == {"content_unreadable"}

@@ -7,6 +7,7 @@ say.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from dataclasses import dataclass
 
@@ -32,6 +33,21 @@ _WIDER = {
     "ascii": "cp1252",
     "iso2022_jp": "iso2022_jp_3",
 }
+# Names of encodings that mails and pages state, and Python does not know.
+_NAMES = {
+    **{"x-sjis": "cp932", "windows-31j": "cp932", "ks_c_5601-1987": "cp949", "ks_c_5601": "cp949"},
+    **{"iso-8859-8-i": "cp1255", "iso-8859-8-e": "cp1255", "iso-8859-6-i": "iso8859-6"},
+    **{"x-gbk": "gb18030", "gb_2312-80": "gb18030", "x-euc-jp": "euc_jp", "x-euc-kr": "cp949"},
+    **{"x-mac-roman": "mac_roman", "x-mac-cyrillic": "mac_cyrillic", "macintosh": "mac_roman"},
+    **{
+        "unicode-1-1-utf-7": "utf-7",
+        "x-big5": "big5hkscs",
+        "x-x-big5": "big5hkscs",
+        "tis-620": "cp874",
+    },
+    **{"dos-720": "cp720", "dos-862": "cp862", "x-user-defined": "cp1252", "cn-gb": "gb18030"},
+}
+_SHIFTS = re.compile(rb"\x1b(\$[@B]|\([BIJ])")
 _NEAR = 0.6
 _RARE = ("MacTurkish", "MacIceland", "MacLatin2", "MacCyrillic", "hp-roman8", "cp720", "cp858")
 _UNGUESSED = "cp1252"
@@ -71,6 +87,38 @@ def decode(data: bytes) -> Decoded:
         if encoding not in ("ascii", "utf-8", _UNGUESSED):
             return _decoded(data, encoding)
     return Decoded(text)
+
+
+def decode_stated(data: bytes, stated: str) -> str | None:
+    """Decode a text in the encoding that is stated for it; None where that is not true of its bytes.
+
+    What programs write under the name of a smaller encoding is read: cp1252 where ISO-8859-1 is stated.
+    """
+    name = stated.strip().strip("\"'").lower()
+    try:
+        codec = codecs.lookup(_NAMES.get(name, name)).name
+        for encoding in dict.fromkeys((codec, _WIDER.get(codec, codec))):
+            if encoding != "iso8859-1" and (codec != "ascii" or encoding == "ascii"):
+                with contextlib.suppress(UnicodeDecodeError):
+                    return data.decode(encoding)
+        if codec == "iso8859-1":
+            return data.decode("iso8859-1")
+        return _iso_2022_jp(data) if codec == "iso2022_jp" else None
+    except (LookupError, ValueError):  # Some codecs are none of text.
+        return None
+
+
+def _iso_2022_jp(data: bytes) -> str:
+    """Decode Japanese with the characters that Windows has added to the standard."""
+    start, *pieces = _SHIFTS.split(data)
+    text = start.decode("ascii")
+    for shift, piece in zip(pieces[::2], pieces[1::2], strict=True):
+        high = bytes(byte | 0x80 if byte > 0x20 else byte for byte in piece)
+        if shift.startswith(b"$"):
+            text += high.decode("euc_jis_2004")
+        else:
+            text += high.decode("cp932") if shift == b"(I" else piece.decode("ascii")
+    return text
 
 
 def _not_quite_utf_8(data: bytes) -> Decoded:

@@ -96,8 +96,12 @@ READERS = (
         (formats.MAIL,),
         "mail.read_mail",
         "text that begins with headers of a mail, or with the length that EMLX has before them",
-        "From, Sender, To, Cc, Bcc, Date, Subject, then the body, plain or HTML",
-        {"attachment_unread": "attachments", "content_unreadable": "encrypted or damaged parts"},
+        "From, Sender, Reply-To, To, Cc, Bcc, Date, Subject, then the body: plain, or HTML where it says "
+        "more; reports of servers",
+        {
+            "attachment_unread": "attachments",
+            "content_unreadable": "encrypted or damaged parts; headers behind their 100,000th character",
+        },
         "lexbor (selectolax), chardet",
     ),
     Reader(

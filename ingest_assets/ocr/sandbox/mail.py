@@ -17,22 +17,35 @@ from pathlib import Path
 
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.encodings import Decoded, decode
+from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.ocr.sandbox.rtf import parse_rtf
 from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
 from ingest_assets.text import clean_text
 
-HEADERS = ("From", "Sender", "To", "Cc", "Bcc", "Date", "Subject")
+HEADERS = ("From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Date", "Subject")
 
 # Apple's EMLX: the mail's length before it, a property list behind it.
 _EMLX_LENGTH = re.compile(rb"\s*(\d{1,10})\s*\r?\n")
 _SEPARATOR = re.compile(rb"From \S+.*\d\d:\d\d.*")
+_HEADER_LINE = re.compile(rb"[A-Za-z][!-9;-~]*:")
 _QUOTED_SEPARATOR = re.compile(rb"^>(>*From )", re.MULTILINE)
 # A file within a text, as programs packed it before there was MIME.
 _UUENCODED = re.compile(r"^begin [0-7]{3,4} (.+)\n(?:[!-`].*\n)+`?\s*\nend$", re.MULTILINE)
-# Of two forms of a body the plain one is read, unless it says less than this share of the other.
-_LEAST_PLAIN = 0.5
+# The same for news (http://www.yenc.org): one byte of the file is one or two of the text.
+_YENC = re.compile(
+    rb"^=ybegin [^\r\n]*?name=([^\r\n]+)\r?\n.*?^=yend[^\r\n]*", re.MULTILINE | re.DOTALL
+)
+_ENRICHED = re.compile(r"<<|<param>.*?</param>|</?[a-z-]{1,60}>", re.IGNORECASE | re.DOTALL)
+_WORD = re.compile(r"\w+")
+# Of two forms of a body both are read where more than this share of the words of each is missing in the
+# other; the words of links and fields of a form make some difference.
+_MOST_OF_LAYOUT = 0.05
+_WHOLE_MESSAGES = ("message/rfc822", "message/global", "message/news", "message/external-body")
+_SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
+# Of a header's value. A header that is as long as a book is an attack, or a list that nobody reads.
+_LONGEST_HEADER = 100_000
 
 
 @dataclass
@@ -42,13 +55,13 @@ class Mail:
     Attributes:
         texts: its headers, then its body's parts.
         attachments: the parts of the mail that are files or mails of their own.
-        packed: files within its text: the name, and the text that they are packed as.
+        packed: files within its text: the name, and what they are packed as.
     """
 
     texts: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     attachments: list[Message] = field(default_factory=list)
-    packed: list[tuple[str, str]] = field(default_factory=list)
+    packed: list[tuple[str, bytes]] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -75,7 +88,7 @@ def read_web_archive(path: Path) -> IllustratedDocument:
     ]
     if not pages:
         raise corrupt("the web archive holds no web page")
-    texts = [_characters(page, is_html=True) for page in pages]
+    texts = [_characters(page, payload(page), is_html=True) for page in pages]
     pictures = {
         f"{number}": part for number, part in enumerate(parts) if part.get_content_maintype() == "image"
     }
@@ -109,16 +122,18 @@ def without_emlx(data: bytes) -> bytes:
 def messages(path: Path) -> Iterator[bytes]:
     """Yield the mails of a mailbox."""
     lines: list[bytes] = []
-    before = b"\n"
+    separator = b""
     with path.open("rb") as file:
         for line in file:
-            if not before.strip() and _SEPARATOR.match(line):
+            if separator and _HEADER_LINE.match(line):
                 if lines:
                     yield _QUOTED_SEPARATOR.sub(rb"\1", b"".join(lines))
                 lines = []
-            else:
+            elif separator:  # It is part of a text.
+                lines.append(separator)
+            separator = line if _SEPARATOR.match(line) else b""
+            if not separator:
                 lines.append(line)
-            before = line
     if lines:
         yield _QUOTED_SEPARATOR.sub(rb"\1", b"".join(lines))
 
@@ -129,7 +144,7 @@ def header(message: Message, name: str) -> str:
     return ", ".join(filter(None, (_unpacked(str(value)) for value in values)))
 
 
-def attachments(message: Message) -> tuple[list[Message], list[tuple[str, str]]]:
+def attachments(message: Message) -> tuple[list[Message], list[tuple[str, bytes]]]:
     """Return what is attached to a mail, and what is packed in its text: see `Mail`."""
     mail = Mail()
     try:
@@ -141,6 +156,12 @@ def attachments(message: Message) -> tuple[list[Message], list[tuple[str, str]]]
 
 def file_name(part: Message) -> str:
     """Return the file name of a part; empty where it states none."""
+    for header_name in ("Content-Disposition", "Content-Type"):
+        raw = next((str(v) for key, v in part.raw_items() if key.lower() == header_name.lower()), "")
+        if not raw.isascii():  # Not as it should be written; as characters it is read all the same.
+            part = Message()
+            part[header_name] = " ".join(_unpacked(raw).split())
+            break
     with contextlib.suppress(ValueError, TypeError, LookupError, AssertionError):
         return _unpacked(str(part.get_filename() or ""))
     return ""
@@ -154,10 +175,9 @@ def payload(part: Message) -> bytes:
 
 def attachment_name(part: Message) -> str:
     """Return what a person calls an attachment: its file name, or its subject or type."""
-    name = part.get_filename()
-    if name:
-        return _unpacked(str(name))
-    if part.get_content_type() == "message/rfc822" and part.is_multipart():
+    if name := file_name(part):
+        return name
+    if part.get_content_type() in _WHOLE_MESSAGES and part.is_multipart():
         inner = part.get_payload(0)
         if isinstance(inner, Message) and (subject := header(inner, "Subject")):
             return f"the mail “{subject}”"
@@ -176,7 +196,11 @@ def _read_message(data: bytes) -> Mail:
     try:
         message = parse(data)
         mail = Mail()
-        stated = ((name, header(message, name)) for name in HEADERS)
+        stated = [(name, header(message, name)) for name in HEADERS]
+        if any(len(str(value)) > _LONGEST_HEADER for _, value in message.raw_items()):
+            mail.notes.append(
+                Note("content_unreadable", f"a header was read to its {_LONGEST_HEADER:,}th character")
+            )
         mail.texts.append("\n".join(f"{name}: {value}" for name, value in stated if value))
         _read_part(message, mail)
     except RecursionError as error:
@@ -187,21 +211,24 @@ def _read_message(data: bytes) -> Mail:
 def _read_part(part: Message, mail: Mail) -> None:
     """Read one part into a mail, and those in it."""
     kind = part.get_content_type()
-    if part.get_content_disposition() == "attachment" or kind == "message/rfc822":
+    if part.get_content_disposition() == "attachment" or kind in _WHOLE_MESSAGES:
         mail.attachments.append(part)
     elif kind == "multipart/alternative":
         _read_alternatives(_children(part), mail)
     elif kind == "multipart/related":
-        for child in _children(part)[:1]:
-            _read_part(child, mail)
-        mail.attachments += _children(part)[1:]
-    elif kind == "multipart/encrypted":
-        mail.notes.append(Note("content_unreadable", "the mail is encrypted"))
-    elif kind == "message/delivery-status":
-        mail.texts += (
-            "\n".join(f"{key}: {_unpacked(str(value))}" for key, value in block.raw_items())
-            for block in _children(part)
+        root = _root_of(part)
+        for child in _children(part):
+            if child is root:
+                _read_part(child, mail)
+            else:
+                mail.attachments.append(child)
+    elif kind == "multipart/encrypted" or kind in _SEALED:
+        mail.notes.append(
+            Note("content_unreadable", "the mail is encrypted, or sealed by its signature")
         )
+        mail.attachments += [part] if kind in _SEALED else []
+    elif kind.startswith("message/"):
+        _read_report(part, mail)
     elif part.is_multipart():
         for child in _children(part):
             _read_part(child, mail)
@@ -211,22 +238,82 @@ def _read_part(part: Message, mail: Mail) -> None:
         _read_text(part, mail)
 
 
+def _root_of(related: Message) -> Message | None:
+    """Return which of several parts shows the others: the one that is stated, or the first of text."""
+    parts = _children(related)
+    start = related.get_param("start")
+    stated = (part for part in parts if start and part.get("Content-ID", "").strip() == start)
+    shown = (part for part in parts if part.get_content_maintype() in ("text", "multipart"))
+    return next(stated, None) or next(shown, None) or next(iter(parts), None)
+
+
+def _read_report(part: Message, mail: Mail) -> None:
+    """Read what servers say of a delivery, in blocks of headers, and parts of mails that were cut."""
+    if part.get_content_type() == "message/partial":
+        mail.notes.append(
+            Note("content_unreadable", "only one part of a mail that was sent in several")
+        )
+    for block in _children(part):
+        mail.texts.append(
+            "\n".join(
+                f"{key}: {_unpacked(str(value))}"
+                for key, value in block.raw_items()
+                if not key.lower().startswith(("content-", "mime-"))
+            )
+        )
+        if block.get_payload():
+            _read_part(block, mail)
+
+
 def _read_text(part: Message, mail: Mail) -> None:
-    if part.get_content_type() == "text/html":
-        decoded = _characters(part, is_html=True)
+    kind, data = part.get_content_type(), payload(part)
+    if kind == "text/html":
+        decoded = _characters(part, data, is_html=True)
         mail.texts.append(html_text(decoded.text))
+    elif kind in ("text/rtf", "text/richtext") and data.lstrip().startswith(b"{\\rtf"):
+        found = parse_rtf(data)
+        decoded = Decoded(found.text, tuple(found.notes))
+        mail.texts.append(decoded.text)
     else:
-        decoded = _characters(part)
+        mail.packed += (
+            (found[1].decode("utf-8", "replace"), found[0]) for found in _YENC.finditer(data)
+        )
+        decoded = _characters(part, _YENC.sub(b"", data))
         text = decoded.text.replace("\r\n", "\n")
-        mail.packed += ((found[1], found[0]) for found in _UUENCODED.finditer(text))
-        mail.texts.append(_UUENCODED.sub("", text))
+        mail.packed += ((found[1], found[0].encode()) for found in _UUENCODED.finditer(text))
+        text = _UUENCODED.sub("", text)
+        if kind == "text/enriched":
+            text = _ENRICHED.sub(lambda tag: "<" if tag[0] == "<<" else "", text)
+        elif str(part.get_param("format", "")).lower() == "flowed":
+            text = _unfolded(text, is_glued=str(part.get_param("delsp", "")).lower() == "yes")
+        mail.texts.append(text)
     mail.notes += decoded.notes
     if any("Base64" in type(defect).__name__ for defect in part.defects):
         mail.notes.append(Note("content_unreadable", "part of it is damaged: its Base64 is not whole"))
 
 
+def _unfolded(text: str, *, is_glued: bool) -> str:
+    """Join the lines of paragraphs that were broken to send them (RFC 3676).
+
+    Args:
+        is_glued: whether the space at which a line was broken was put there to break it.
+    """
+    lines: list[str] = []
+    depth_before, flows = 0, False
+    for line in text.split("\n"):
+        content = line.lstrip(">")
+        depth = len(line) - len(content)
+        content = content[1:] if content.startswith(" ") else content
+        if flows and depth == depth_before and content != "-- ":
+            lines[-1] = (lines[-1][:-1] if is_glued else lines[-1]) + content
+        else:
+            lines.append(f"{'>' * depth} {content}" if depth else content)
+        depth_before, flows = depth, content.endswith(" ") and content != "-- "
+    return "\n".join(lines)
+
+
 def _read_alternatives(parts: list[Message], mail: Mail) -> None:
-    """Read one of several forms of the same: the plain one, unless another says much more."""
+    """Read one of several forms of the same, the plain one, and others that say what it does not."""
     forms: list[tuple[Message, Mail]] = []
     for part in parts:
         form = Mail()
@@ -234,10 +321,14 @@ def _read_alternatives(parts: list[Message], mail: Mail) -> None:
         if form.text or form.attachments:
             forms.append((part, form))
     invitations = [form for part, form in forms if part.get_content_type() == "text/calendar"]
-    bodies = [form for _, form in forms if form not in invitations]
-    enough = _LEAST_PLAIN * max((len(form.text) for form in bodies), default=0)
-    body = [form for form in bodies if len(form.text) >= enough][:1]
-    for form in (*body, *invitations):
+    shown: list[Mail] = []
+    for _, form in forms:
+        if form in invitations or not form.text:
+            continue
+        if all(_says_more(form, other) for other in shown):
+            shown = [other for other in shown if _says_more(other, form)]
+            shown.append(form)
+    for form in (*shown, *invitations):
         mail.texts += form.texts
         mail.notes += form.notes
     for _, form in forms:
@@ -245,19 +336,25 @@ def _read_alternatives(parts: list[Message], mail: Mail) -> None:
         mail.packed += form.packed
 
 
-def _characters(part: Message, *, is_html: bool = False) -> Decoded:
+def _says_more(form: Mail, other: Mail) -> bool:
+    """Tell whether a form of a mail has words that another lacks, beyond those of its layout."""
+    words, known = set(_WORD.findall(form.text.casefold())), set(_WORD.findall(other.text.casefold()))
+    return len(words - known) > _MOST_OF_LAYOUT * len(words)
+
+
+def _characters(part: Message, data: bytes, *, is_html: bool = False) -> Decoded:
     """Return the text of a part in the encoding that it states, where that is true of its bytes."""
-    data = payload(part)
     stated = part.get_content_charset()
-    if stated:
-        with contextlib.suppress(LookupError, UnicodeDecodeError, ValueError):
-            return Decoded(data.decode(stated))
+    text = decode_stated(data, stated) if stated else None
+    if text is not None:
+        return Decoded(text)
     return decode_html(data) if is_html else decode(data)
 
 
 def _unpacked(value: str) -> str:
     """Return a header's value with its encoded words (RFC 2047) and its raw bytes as characters."""
-    raw = value.encode("utf-8", "surrogateescape")
+    raw = value[:_LONGEST_HEADER].encode("utf-8", "surrogateescape")
+    value = value[:_LONGEST_HEADER]
     value = decode(raw).text if not raw.isascii() else value
     pieces: list[str] = []
     try:

@@ -16,7 +16,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from ingest_assets.identification.characters import PROLOGUE
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.encodings import Decoded, decode
+from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
@@ -87,8 +87,9 @@ def decode_html(data: bytes) -> Decoded:
     """Decode a page: as it says itself, where that is true of all its bytes."""
     stated = _CHARSET.search(data[:4096])
     if stated is not None:
-        with contextlib.suppress(LookupError, UnicodeDecodeError):
-            return Decoded(data.decode(stated[1].decode()))
+        text = decode_stated(data, stated[1].decode())
+        if text is not None:
+            return Decoded(text)
     return decode(data)
 
 
@@ -126,6 +127,9 @@ class _Page:
             self._text(node.text_content or "")
         elif tag == "br":
             self._show("\n")
+        elif tag == "iframe" and (inner := node.attributes.get("srcdoc")):
+            self._new_line()
+            self._show(html_text(inner) + "\n")
         elif tag in ("input", "img"):
             if said := _said(node, tag):
                 self._text(f" {said} ")

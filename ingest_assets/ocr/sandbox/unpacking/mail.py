@@ -20,6 +20,7 @@ from typing import Any
 
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.mail import (
+    attachment_name,
     attachments,
     file_name,
     header,
@@ -28,11 +29,13 @@ from ingest_assets.ocr.sandbox.mail import (
     payload,
     without_emlx,
 )
-from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError
+from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError, damaged
 
 _ADDRESSES_KEPT = 1000
 _HEADERS_BYTES = 1 << 20
 _TITLE_CHARACTERS = 100
+_YENC = bytes((byte - 42) % 256 for byte in range(256))
+_YENC_ESCAPED = bytes((byte - 64 - 42) % 256 for byte in range(256))
 # Types that the system's list may lack, so that a name does not depend on the machine.
 _EXTENSIONS = {
     "message/rfc822": ".eml",
@@ -60,15 +63,25 @@ def unpack_mail(path: Path, contents: Contents, name: str) -> None:
     with suppress(TooManyPartsError):
         for number, part in enumerate(parts, 1):
             kind = part.get_content_type()
-            if kind == "message/rfc822":
+            if kind == "message/external-body":
+                contents.refuse(
+                    attachment_name(part),
+                    damaged("The mail only says where it is, and does not hold it."),
+                )
+            elif part.get("X-Apple-Content-Length") and not payload(part):
+                contents.refuse(
+                    attachment_name(part),
+                    damaged("Apple's Mail kept it in a file beside that of the mail."),
+                )
+            elif kind.startswith("message/"):
                 inner = _forwarded(part)
                 contents.add(file_name(part) or f"{_title(inner) or f'message {number}'}.eml", [inner])
             elif part.is_multipart():
                 contents.add(f"part {number}.eml", [part.as_bytes(policy=email.policy.compat32)])
             else:
                 contents.add(file_name(part) or f"part {number}{_extension(kind)}", [payload(part)])
-        for title, text in packed:
-            contents.add(title, _uudecoded(text))
+        for title, data in packed:
+            contents.add(title, _ydecoded(data) if data.startswith(b"=ybegin") else _uudecoded(data))
 
 
 def unpack_mailbox(path: Path, contents: Contents, name: str) -> None:
@@ -101,10 +114,20 @@ def _forwarded(part: Message) -> bytes:
     return message.as_bytes(policy=email.policy.compat32)
 
 
-def _uudecoded(text: str) -> Iterator[bytes]:
+def _uudecoded(packed: bytes) -> Iterator[bytes]:
     """Unpack a file that stands in a text: each line begins with its length."""
-    for line in text.splitlines()[1:-1]:
+    for line in packed.splitlines()[1:-1]:
         yield binascii.a2b_uu(line)
+
+
+def _ydecoded(packed: bytes) -> Iterator[bytes]:
+    """Unpack a file that stands in a text as yEnc has it, byte by byte."""
+    lines = (line for line in packed.splitlines() if not line.startswith(b"=y"))
+    for line in lines:
+        head, *escaped = line.split(b"=")
+        yield head.translate(_YENC)
+        for piece in escaped:
+            yield piece[:1].translate(_YENC_ESCAPED) + piece[1:].translate(_YENC)
 
 
 def _extension(kind: str) -> str:
