@@ -96,11 +96,11 @@ READERS = (
         (formats.MAIL,),
         "mail.read_mail",
         "text that begins with headers of a mail, or with the length that EMLX has before them",
-        "From, Sender, Reply-To, To, Cc, Bcc, Date, Subject, then the body: plain, or HTML where it says "
-        "more; reports of servers",
+        "From, Sender, Reply-To, To, Cc, Bcc, Date, Subject, then the body: plain, or HTML where that "
+        "says more; reports of servers",
         {
             "attachment_unread": "attachments",
-            "content_unreadable": "encrypted or damaged parts; headers behind their 100,000th character",
+            "content_unreadable": "encrypted or damaged parts; headers after 100,000 characters",
         },
         "lexbor (selectolax), chardet",
     ),
