@@ -87,6 +87,12 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "The user that runs the pipeline may not read the file.",
             "Give the user that runs the pipeline the right to read it; it is tried again by itself.",
         ),
+        "superseded": Fault(
+            "permanent",
+            "The file was replaced or went on growing after it was found, and what was found of it "
+            "could not be read.",
+            "Nothing: the file as it is now is found as a new source.",
+        ),
         "too_large": Fault(
             "permanent",
             "The file is larger than INGEST_MAX_FILE_MB.",
@@ -244,6 +250,18 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "transient",
             "The disk for temporary files is full.",
             "Make room for temporary files, or set TMPDIR to a larger disk; it is tried again.",
+        ),
+        "forbidden_access": Fault(
+            "permanent",
+            "What read the document tried to open a file or a connection that no document needs: the "
+            "document may be an attack.",
+            "Do not open the document elsewhere; report it, or have it examined.",
+        ),
+        "sandbox_unavailable": Fault(
+            "configuration",
+            "INGEST_SANDBOX is `required`, and the system cannot isolate the processes that read "
+            "documents.",
+            "Use Linux 5.13 or newer with Landlock and seccomp, or set INGEST_SANDBOX=auto.",
         ),
         "ocr_does_not_start": Fault(
             "configuration",
@@ -612,3 +630,16 @@ SECTIONS: dict[str, dict[str, Fault]] = {
 FAULTS: dict[str, Fault] = {
     code: fault for section in SECTIONS.values() for code, fault in section.items()
 }
+
+# Codes that say how a source ended and ask nothing of a person: it is no document, or it is another one
+# now. Dagster shows these outcomes green. The view `document_progress` has the codes once more.
+Outcome = Literal["rejected", "superseded"]
+NO_DOCUMENT = ("empty", "forgotten", "link_loop", "not_a_file", "unsupported_type")
+SUPERSEDED = "superseded"
+
+
+def outcome_of(code: str) -> Outcome | None:
+    """The outcome that an error's code stands for; None where the document failed."""
+    if code == SUPERSEDED:
+        return "superseded"
+    return "rejected" if code in NO_DOCUMENT else None

@@ -47,6 +47,11 @@ class Scratch:
             _remove_left(parent)
             self._make(parent)
 
+    @property
+    def path(self) -> Path:
+        """This process's own directory."""
+        return self._path
+
     def _make(self, parent: Path) -> None:
         self._path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         self._lock = (self._path / "lock").open("w")

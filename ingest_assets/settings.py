@@ -148,6 +148,12 @@ class WorkerSettings(BaseModel):
         description="Processes that parse and recognise documents in each run, and as many that find "
         "entities; one a core where not set.",
     )
+    sandbox: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="Whether these processes are kept from the network and from all files but their "
+        "document and their programs. `auto`: as far as the system can, which `verify --engine` says; "
+        "`required`: nothing is read where it cannot; `off`.",
+    )
 
 
 class OcrSettings(RegionSettings, WorkerSettings):

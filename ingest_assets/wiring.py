@@ -98,6 +98,7 @@ def local_reader(settings: OcrSettings) -> LocalEngine:
         Path(settings.scratch_dir) if settings.scratch_dir else None,
         languages=settings.ocr_languages,
         tessdata_dir=settings.tessdata_dir,
+        sandbox=settings.sandbox,
     )
 
 
@@ -182,7 +183,7 @@ def entity_engine(settings: EntitySettings) -> EntityEngine:
     """The engine that INGEST_ENTITY_ENGINE names; the caller closes it."""
     from ingest_assets.extraction.local import LocalEngine
 
-    rules = LocalEngine(settings.ocr_workers)
+    rules = LocalEngine(settings.ocr_workers, settings.sandbox)
     if settings.entity_engine == "local":
         return rules
     from ingest_assets.extraction.comprehend import ComprehendEngine

@@ -67,7 +67,8 @@ _STATES = {
     "in_progress": _WARN,
     "discovered": _WARN,
     "failed": _BAD,
-    "rejected": _BAD,
+    "rejected": "",
+    "superseded": _GOOD,
 }
 _ATTEMPTS = {"succeeded": _GOOD, "running": _WARN, "failed": _BAD}
 
@@ -200,6 +201,13 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
                 " (`ingest-assets verify` names them).",
             )
         )
+    if found.no_documents:
+        reasons = ", ".join(f"{count:,} {code}" for code, count in found.no_documents.items())
+        parts.append(
+            Paragraph(
+                f"{sum(found.no_documents.values()):,} files and parts are no documents: {reasons}.",
+            )
+        )
     if found.ignored:
         # A name may end in a carriage return.
         named = ", ".join(f"{_clean(name)} {count:,}" for name, count in found.ignored.items())
@@ -209,10 +217,11 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
                 f"ignored, by pattern: {named}.",
             )
         )
-    if found.latest_failures:
-        parts += ["", Text("Latest failures", _HEADING)]
-    for failed in found.latest_failures:
-        parts += _failed_document(failed)
+    for heading, state in (("Latest failures", "failed"), ("Latest that are no documents", "rejected")):
+        if latest := [failed for failed in found.latest_failures if failed.state == state]:
+            parts += ["", Text(heading, _HEADING)]
+        for failed in latest:
+            parts += _failed_document(failed)
     return Group(*parts)
 
 

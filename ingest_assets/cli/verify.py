@@ -76,4 +76,8 @@ def _probe(settings: Settings) -> list[str]:
     if settings.ocr_engine == "textract":
         return wiring.probe_ocr(settings, wiring.object_store(settings))
     with closing(wiring.local_reader(settings)) as reader:
-        return [f"The local engine starts: {reader.version}."]
+        return [
+            f"The local engine starts: {reader.version}.",
+            "Processes that read documents are kept from the network and from other files by: "
+            f"{reader.isolation}.",
+        ]

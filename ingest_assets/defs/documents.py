@@ -22,7 +22,9 @@ from dagster import (
     multi_asset,
 )
 
+from ingest_assets.catalogue import outcome_of
 from ingest_assets.defs.instance import store_waiting_events
+from ingest_assets.defs.outcomes import materializations
 from ingest_assets.defs.partitions import DOCUMENTS
 from ingest_assets.defs.resources import (
     ExtractionResource,
@@ -36,6 +38,8 @@ from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.markdown import table
 from ingest_assets.operations.left_out import left_out
+from ingest_assets.operations.outcomes import no_documents
+from ingest_assets.stage_names import STAGES
 from ingest_assets.stages import (
     document_chunks,
     document_entities,
@@ -61,8 +65,8 @@ SPECS = (
     AssetSpec(
         document_row.NAME,
         description="The database's row of the document: Postgres gives the document its UUID. "
-        "What is no document (empty, unreadable, of an unsupported type, outside the input "
-        "directory) ends here, with its reason.",
+        "What is no document (empty, of an unsupported type, no regular file) is green and says "
+        "`rejected` with the reason; a file that was replaced while it was read says `superseded`.",
         kinds={"postgres"},
         code_version=document_row.CODE_VERSION,
     ),
@@ -114,6 +118,14 @@ LEFT_OUT = AssetCheckSpec(
 )
 
 
+NO_DOCUMENTS = AssetCheckSpec(
+    "files_are_documents",
+    asset=document_row.NAME,
+    description="Whether all files and parts are documents. Warns, counts those that are none by the "
+    "reason (empty, of an unsupported type, no regular file), and names the latest. None is a failure.",
+)
+
+
 def document_assets(
     documents_per_run: int, code_versions: Mapping[str, str] | None = None
 ) -> AssetsDefinition:
@@ -139,7 +151,7 @@ def document_assets(
     @multi_asset(
         name="documents",
         specs=specs,
-        check_specs=[LEFT_OUT],
+        check_specs=[LEFT_OUT, NO_DOCUMENTS],
         can_subset=True,
         backfill_policy=BackfillPolicy.multi_run(documents_per_run),
     )
@@ -170,7 +182,14 @@ def document_assets(
         runner = Runner(services, stages, context.run.run_id, DOCUMENTS_AT_A_TIME)
         with package_lines(context.log):
             for outcome in runner.run(keys):
-                if outcome.result is None:
+                error = outcome.error
+                if error is not None and (kind := outcome_of(error.code)):
+                    context.log.info("%s: %s", kind, _sentence(outcome))
+                    ended = _stages_from(outcome.stage, stages)
+                    yield from materializations(outcome.partition_key, kind, error, ended)
+                    if SPECS[-1].key.to_user_string() in ended:
+                        finished.append(outcome.partition_key)
+                elif outcome.result is None:
                     failed.append(outcome)
                     context.log.error("%s", _sentence(outcome) + outcome.details)
                 else:
@@ -184,8 +203,10 @@ def document_assets(
         store_waiting_events(context.instance)
         with services.database.engine.begin() as connection:
             mark_reported(connection, finished)
-        if context.selected_asset_check_keys:
+        if LEFT_OUT.key in context.selected_asset_check_keys:
             yield _left_out(services)
+        if NO_DOCUMENTS.key in context.selected_asset_check_keys:
+            yield _no_documents(services)
         failpoint("run.ending")
         if failed:
             raise _failure(failed, len(keys))
@@ -229,6 +250,35 @@ def _left_out(services: Services) -> AssetCheckResult:
             ),
         },
     )
+
+
+def _no_documents(services: Services) -> AssetCheckResult:
+    with services.database.engine.connect() as connection:
+        found = no_documents(connection, _NAMED_FAILURES)
+    count = sum(found.by_code.values())
+    latest = [
+        (one.original_file_name, one.error_code, one.error_message, one.partition_key)
+        for one in found.latest
+    ]
+    return AssetCheckResult(
+        asset_key=NO_DOCUMENTS.asset_key,
+        check_name=NO_DOCUMENTS.name,
+        passed=not count,
+        severity=AssetCheckSeverity.WARN,
+        description=f"{count:,} files and parts are no documents."
+        if count
+        else "All files and parts are documents.",
+        metadata={
+            "no_documents": count,
+            "by_reason": MetadataValue.md(table(("reason", "count"), found.by_code.items())),
+            "latest": MetadataValue.md(table(("file", "reason", "what it is", "partition"), latest)),
+        },
+    )
+
+
+def _stages_from(stage: str, stages: Sequence[str]) -> list[str]:
+    """Those of some stages that a document passes from one stage on, in their order."""
+    return [name for name in STAGES[STAGES.index(stage) :] if name in stages]
 
 
 def _materialization(outcome: Outcome, result: Result, code_version: str) -> AssetMaterialization:

@@ -57,6 +57,9 @@ def _metadata(status: Status) -> Mapping[str, MetadataValue | str | int | float]
         "summary": str(status),
         "by_state": MetadataValue.md(table(("state", "sources"), status.by_state.items())),
         "by_stage": MetadataValue.md(table(("furthest stage", "sources"), status.by_stage.items())),
+        "no_documents_by_reason": MetadataValue.md(
+            table(("reason", "no documents"), status.no_documents.items())
+        ),
         "ignored_by_pattern": MetadataValue.md(table(("pattern", "ignored"), status.ignored.items())),
         "latest_failures": MetadataValue.md(
             table(("file", "state", "stage", "kind", "what happened", "when", "partition"), failures)

@@ -20,6 +20,7 @@ from ingest_assets.errors import (
 )
 from ingest_assets.extraction.chunks import Chunk, Chunker
 from ingest_assets.extraction.engine import Mention
+from ingest_assets.workers.isolation import Mode, Reach
 from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, WorkerPool
 
 NAME = "local"
@@ -45,14 +46,15 @@ class LocalEngine:
 
     Args:
         workers: number of processes; they start with the first text.
+        sandbox: whether they are held to what they need; see `Reach`.
     """
 
     name = NAME
     version = VERSION
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, sandbox: Mode = "auto") -> None:
         self._workers = workers
-        self._pool = WorkerPool(workers, _LIMITS, OPERATIONS, _explain)
+        self._pool = WorkerPool(workers, _LIMITS, OPERATIONS, _explain, Reach(sandbox))
 
     def extract(self, text: str) -> tuple[Mention, ...]:
         """All mentions; see `EntityEngine`.
@@ -115,6 +117,13 @@ def _explain(fault: WorkerError) -> IngestError:
             "extraction_does_not_start", "The process that finds entities ended at its start."
         ),
         "timed_out": _timeout(),
+        "refused": PermanentError(
+            "forbidden_access",
+            f"Searching the text tried to do what no text needs: {fault.detail}.",
+        ),
+        "not_isolated": ConfigurationError(
+            "sandbox_unavailable", f"Processes that search texts cannot be isolated: {fault.detail}."
+        ),
         "stalled": stalled,
         "killed": stalled,
         "disk_full": stalled,

@@ -29,6 +29,7 @@ from ingest_assets.ocr.languages import describe, find_languages
 from ingest_assets.ocr.unpacking import Unpacker
 from ingest_assets.scratch import Scratch
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
+from ingest_assets.workers.isolation import Mode, Reach
 from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, WorkerPool
 
 # Loaded by the worker processes. Of the 1 GiB that each may use its programs take 170 MB, the largest
@@ -86,6 +87,7 @@ class LocalEngine:
         scratch: directory for documents while they are read; see `Scratch`.
         languages: Tesseract's names of those that are recognised, such as `eng+deu`.
         tessdata_dir: where to look for their data before the installed packages.
+        sandbox: whether worker processes are held to their documents; see `Reach`.
 
     Raises:
         ConfigurationError: `ocr_language_missing` when there are no data of a language;
@@ -103,13 +105,16 @@ class LocalEngine:
         *,
         languages: str = DEFAULT_LANGUAGES,
         tessdata_dir: str | None = None,
+        sandbox: Mode = "auto",
     ) -> None:
         self._workers = workers
         self._languages = find_languages(languages, tessdata_dir).files
         self.version = version(languages, tessdata_dir)
         with room_on_disk():
             self._scratch = Scratch(scratch)
-        self._pool = self.start_pool(workers, limits or Limits())
+        data = {str(Path(file).parent) for file in self._languages}
+        reach = Reach(sandbox, (str(self._scratch.path),), tuple(data))
+        self._pool = self.start_pool(workers, limits or Limits(), reach)
         self._unpacker = Unpacker(self._pool, self.scratch_folder, room_on_disk)
         try:
             self._pool.submit("versions", languages=self._languages).result()
@@ -117,9 +122,14 @@ class LocalEngine:
             self.close()
             raise
 
-    def start_pool(self, workers: int, limits: Limits) -> WorkerPool:
+    def start_pool(self, workers: int, limits: Limits, reach: Reach) -> WorkerPool:
         """Return the pool that does all work on documents."""
-        return WorkerPool(workers, limits, OPERATIONS, _explain)
+        return WorkerPool(workers, limits, OPERATIONS, _explain, reach)
+
+    @property
+    def isolation(self) -> str:
+        """What holds the worker processes to their documents, for a person."""
+        return self._pool.isolation
 
     def recognise(self, document: StoredObject) -> Recognition:
         """Read all pages of one document; see `OcrEngine`.
@@ -220,6 +230,13 @@ def _explain(fault: WorkerError) -> IngestError:
         "answer_too_long": too_much_text(),
         "failed": PermanentError(
             "reader_failed", f"The program that reads documents failed on this one: {detail}"
+        ),
+        "refused": PermanentError(
+            "forbidden_access",
+            f"Reading the document tried to do what no document needs: {detail}.",
+        ),
+        "not_isolated": ConfigurationError(
+            "sandbox_unavailable", f"Processes that read documents cannot be isolated: {detail}."
         ),
         "closed": RunEndedError(
             "engine_closed", "Reading the document was broken off, because its run ended."

@@ -30,6 +30,7 @@ class Sighting(NamedTuple):
 
     Attributes:
         state: a state of `document_progress`.
+        superseded_by: the partition of the file's next version, where this one has no result.
         container_key: of a part, the partition of the document that holds it; `container_name` is that
             document's file name.
         document_uuid: None until the sighting is registered.
@@ -43,6 +44,7 @@ class Sighting(NamedTuple):
     state: str
     kind: str
     source_uri: str
+    superseded_by: str | None
     container_key: str | None
     container_name: str | None
     size_bytes: int
@@ -271,7 +273,7 @@ def _history(partition_key: str, rules: RetryRules, connection: Connection) -> H
         *connection.execute(
             text("""
                 SELECT source.partition_key, progress.original_file_name, state, kind, source_uri,
-                       container.partition_key, container.original_file_name, size_bytes,
+                       superseded_by, container.partition_key, container.original_file_name, size_bytes,
                        progress.discovered_at, progress.document_uuid, latest_stage, heartbeat_at,
                        finished_at, now()
                 FROM ingest.document_progress AS progress
@@ -405,10 +407,16 @@ _DONE = {
 }
 
 
-def _next_step(sighting: Sighting, failure: Failure | None) -> str:
+def _next_step(  # noqa: PLR0911  # One sentence each.
+    sighting: Sighting, failure: Failure | None
+) -> str:
     launch = f"materialise partition {sighting.partition_key} in Dagit"
     if sighting.state in _DONE:
         return _DONE[sighting.state]
+    if sighting.state == "superseded":
+        later = sighting.superseded_by
+        found = f"is partition {later}" if later else "is found as a new source when it has settled"
+        return f"nothing; the file as it is now {found}."
     if failure is not None:
         return _after_failure(sighting, failure, launch)
     if sighting.latest_stage is None or sighting.heartbeat_at is None:
@@ -442,9 +450,13 @@ def _after_failure(sighting: Sighting, failure: Failure, launch: str) -> str:
         )
     if failure.error_code == UNREADABLE:
         return "it waits for the right to read the file; then the sensor `retry_failed` tries it again."
+    if sighting.state == "rejected":
+        return (
+            "nothing; it is no document. If it should be one, do what the last attempt says; then "
+            f"{launch}."
+        )
     if failure.error_class == "permanent":
-        leave = ", or leave it" if sighting.state == "rejected" else ""
-        return f"it waits for a person: do what the last attempt says{leave}; then {launch}."
+        return f"it waits for a person: do what the last attempt says; then {launch}."
     return (
         f"{left}it waits for a person: {failure.runs} runs failed at its {failure.stage}, and no "
         f"sensor launches another. When the cause is mended, {launch}, or use `ingest-assets retry`."

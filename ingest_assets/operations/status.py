@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import text
 
 from ingest_assets.operations.left_out import left_out
+from ingest_assets.operations.outcomes import no_documents
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
 
@@ -31,6 +32,7 @@ STATES = (
     "duplicate",
     "failed",
     "rejected",
+    "superseded",
 )
 _UNFINISHED = ("discovered", "in_progress")
 
@@ -74,7 +76,9 @@ class Status:
         noted: documents with any note of how they were read.
         ignored: files and directories of the input directory that the latest walk passed over, by the
             pattern that their name matches.
-        latest_failures: the ten sources that failed or were rejected last, the latest first.
+        no_documents: files and parts that are no documents, by the reason's code.
+        latest_failures: the ten sources that failed or were rejected last, the latest first, those that
+            failed before the others.
     """
 
     total: int
@@ -89,6 +93,7 @@ class Status:
     incomplete: int
     noted: int
     ignored: dict[str, int]
+    no_documents: dict[str, int]
     latest_failures: list[FailedDocument]
 
     @property
@@ -103,7 +108,7 @@ class Status:
             parts.append(f"{self.parts:,} of them inside others")
         parts += [
             f"{self.by_state[state]:,} {state}"
-            for state in ("no_text", "duplicate", "failed", "rejected")
+            for state in ("no_text", "duplicate", "failed", "rejected", "superseded")
             if self.by_state[state]
         ]
         if self.incomplete:
@@ -151,7 +156,7 @@ def read_status(database: Database) -> Status:
                        error_code, error_message, error_remedy, finished_at
                 FROM ingest.document_progress
                 WHERE state IN ('failed', 'rejected')
-                ORDER BY finished_at DESC LIMIT :latest
+                ORDER BY state = 'rejected', finished_at DESC LIMIT :latest
             """),
             {"latest": _LATEST_FAILURES},
         )
@@ -163,6 +168,7 @@ def read_status(database: Database) -> Status:
                 text("SELECT pattern, count FROM ingest.ignored_names ORDER BY pattern")
             ).all()
         )
+        rejected = no_documents(reader, most=0)
         notes = left_out(reader, most=0)
         latest_failures = [FailedDocument(**row._mapping) for row in failures]
     by_state = dict.fromkeys(STATES, 0)
@@ -186,5 +192,6 @@ def read_status(database: Database) -> Status:
         incomplete=notes.incomplete,
         noted=notes.noted,
         ignored=ignored,
+        no_documents=rejected.by_code,
         latest_failures=latest_failures,
     )

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from tenacity import (
     Retrying,
@@ -27,6 +28,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from ingest_assets.catalogue import outcome_of
 from ingest_assets.errors import (
     ConfigurationError,
     IngestError,
@@ -38,9 +40,10 @@ from ingest_assets.failpoints import failpoint
 from ingest_assets.log import get_logger
 from ingest_assets.stage_names import STAGES
 from ingest_assets.stages import document_text
-from ingest_assets.stages.stage import Result, Services, load_source
+from ingest_assets.stages.source import judged
+from ingest_assets.stages.stage import Result, Services, Source, load_source
 from ingest_assets.stages.writer import WORK, Passage, Writer
-from ingest_assets.store.attempts import beat, fail_attempt
+from ingest_assets.store.attempts import beat, fail_attempt, latest_error
 from ingest_assets.store.database import database_error
 from ingest_assets.store.locks import Locks
 
@@ -155,6 +158,8 @@ class Runner:
             with self._locks.hold(partition_key) as held:
                 with self._services.database.engine.connect() as connection:
                     passage = Passage(load_source(connection, partition_key), held)
+                    if ended := self._ended(connection, passage.source, left):
+                        return ended
                 while left:
                     if passage.source.document_uuid:
                         # Two sightings of one document must not be stored or recognised at the same
@@ -171,6 +176,15 @@ class Runner:
             return _failed(partition_key, left[0], 0.0, error)
         return None
 
+    def _ended(self, connection: Connection, source: Source, left: Sequence[str]) -> Outcome | None:
+        """The outcome of a source that is no document, where a run has its later stages only."""
+        if source.document_uuid is not None or left[0] == STAGES[0]:
+            return None
+        error = latest_error(connection, source.partition_key)
+        if error is None or outcome_of(error.code) is None:
+            return None
+        return Outcome(source.partition_key, left[0], 0.0, error=error)
+
     def _pass_some(self, passage: Passage, left: list[str]) -> Outcome | None:
         """Pass stages as long as their slot and lock are free."""
         self._writer.begin(passage, left[0])
@@ -182,7 +196,10 @@ class Runner:
                 result = self._writer.store(passage, stage, work, self._next(left))
             except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
                 outcome = _failed(
-                    passage.source.partition_key, stage, time.monotonic() - started, error
+                    passage.source.partition_key,
+                    stage,
+                    time.monotonic() - started,
+                    judged(passage.source, error),
                 )
                 self._end_failed(passage, outcome)
                 return outcome

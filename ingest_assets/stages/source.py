@@ -75,6 +75,30 @@ class Containers:
                 yield file
 
 
+def judged(source: Source, error: Exception) -> Exception:
+    """The error of a source as it has to be told: that the file is another one now, where it is.
+
+    What was found of a file that was still being written is damaged more often than not. That is no
+    fault of the document, which is read when the file has settled.
+    """
+    if source.kind != "file" or not isinstance(error, PermanentError):
+        return error
+    try:
+        status = Path(path_of(source.source_uri)).stat()
+    except OSError:
+        return error
+    known = source.size_bytes, source.source_version
+    if not stat.S_ISREG(status.st_mode) or (status.st_size, str(status.st_mtime_ns)) == known:
+        return error
+    read = "" if error.code == "content_changed" else f" What was found of it: {error.message}"
+    superseded = PermanentError(
+        "superseded",
+        f"{source.original_file_name!r} was replaced or went on growing after it was found.{read}",
+    )
+    superseded.__cause__ = error
+    return superseded
+
+
 def stored_object(document: Document, objects: ObjectStore) -> StoredObject:
     """A document as engines take it."""
     return StoredObject(

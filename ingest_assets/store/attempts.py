@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, func, text, update
+from sqlalchemy import Connection, func, select, text, update
 
-from ingest_assets.errors import IngestError
+from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.log import get_logger
 from ingest_assets.store.models import StageAttempt
 
@@ -127,6 +127,24 @@ def fail_attempt(
     )
     if closed.rowcount == 0:
         _log.warning(_CLOSED_BEFORE, attempt_id)
+
+
+def latest_error(connection: Connection, partition_key: str) -> IngestError | None:
+    """The permanent fault that the latest attempt of a partition ended with, if it ended with one."""
+    row = connection.execute(
+        select(
+            _ATTEMPTS.error_class,
+            _ATTEMPTS.error_code,
+            _ATTEMPTS.error_message,
+            _ATTEMPTS.error_remedy,
+        )
+        .where(_ATTEMPTS.partition_key == partition_key)
+        .order_by(_ATTEMPTS.attempt_id.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None or row.error_class != PermanentError.error_class:
+        return None
+    return PermanentError(*(value or "" for value in row[1:]))
 
 
 def beat(connection: Connection, attempt_ids: Collection[int]) -> None:

@@ -182,6 +182,13 @@ class StageAttempt(Base):
         UniqueConstraint("partition_key", "stage", "attempt"),
         Index("ix_stage_attempts_latest", "partition_key", text("attempt_id DESC")),
         Index(
+            "ix_stage_attempts_no_document",
+            "partition_key",
+            postgresql_where=text(
+                "error_code IN ('empty', 'forgotten', 'link_loop', 'not_a_file', 'unsupported_type')"
+            ),
+        ),
+        Index(
             "ix_stage_attempts_running",
             "heartbeat_at",
             postgresql_where=text("status = 'running'"),

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from ingest_assets.errors import IngestError
-from ingest_assets.workers import limits, nursery, protocol
+from ingest_assets.workers import isolation, limits, nursery, protocol
 
 
 def main() -> None:
@@ -36,7 +36,12 @@ def _work(requests: BinaryIO, replies: BinaryIO) -> None:
         return
     limits.limit_process(config["memory_bytes"], config["file_bytes"])
     limits.allow_cpu(config["task_seconds"])
-    _send(replies, {"value": "ready"})
+    try:
+        held = isolation.isolate(**config["reach"])
+    except isolation.NotIsolatedError as error:
+        _send(replies, {"not_isolated": str(error)})
+        return
+    _send(replies, {"value": held, "cpu_seconds": time.process_time()})
     while (request := _receive(requests)) is not None:
         limits.allow_cpu(config["task_seconds"])
         started = time.process_time()
@@ -49,13 +54,16 @@ def _work(requests: BinaryIO, replies: BinaryIO) -> None:
             return
 
 
-def _answer(work: Callable[[], Any]) -> dict[str, Any]:
+def _answer(work: Callable[[], Any]) -> dict[str, Any]:  # noqa: PLR0911  # One for each kind.
     try:
         return {"value": work()}
     except IngestError as error:
         return {"error": [error.code, error.message, error.remedy]}
     except MemoryError:
         return {"out_of_memory": True}
+    except PermissionError as error:
+        # The worker is held to its document and its programs: `isolation`.
+        return {"refused": f"{error.strerror}{f': {error.filename}' if error.filename else ''}"}
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return {"disk_full": error.strerror}

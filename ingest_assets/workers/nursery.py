@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import IO
 
 from ingest_assets.log import get_logger
+from ingest_assets.workers import isolation
 
 _log = get_logger(__name__)
 
@@ -202,6 +203,7 @@ def serve(operations: str) -> int | None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
     module = import_module(operations)
     module.warm_up()
+    isolation.programs()
     gc.freeze()  # So that memory of what is loaded stays shared with the forks.
     ended, wake = os.pipe()
     os.set_blocking(wake, False)

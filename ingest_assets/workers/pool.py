@@ -29,6 +29,7 @@ import psutil
 from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text
 from ingest_assets.workers import protocol
+from ingest_assets.workers.isolation import Reach
 from ingest_assets.workers.nursery import nursery_of
 
 # Seconds that a worker may take to start on a busy machine.
@@ -40,6 +41,8 @@ _DYING_SECONDS = 0.5
 # Characters of a worker's message that are kept, because it may quote the document.
 _LONGEST_MESSAGE = 1000
 
+_ANYTHING = Reach()
+
 _LOST = (BrokenPipeError, ConnectionResetError, EOFError)
 
 
@@ -47,7 +50,9 @@ _LOST = (BrokenPipeError, ConnectionResetError, EOFError)
 # stalled: it neither answered nor computed. killed: by SIGKILL, from outside. crashed: by another
 # signal, or it exited. out_of_memory: it reached the limit, and lives. disk_full: there was no room for
 # a file. answer_too_long: longer than `reply_bytes`. failed: the operation raised what it should not.
-# closed: the pool was, before there was an answer.
+# closed: the pool was, before there was an answer. refused: the operation asked the system for a file,
+# a socket or a program that the worker may not have. not_isolated: the system cannot hold workers to
+# that.
 FaultKind = Literal[
     "does_not_start",
     "timed_out",
@@ -59,6 +64,8 @@ FaultKind = Literal[
     "answer_too_long",
     "failed",
     "closed",
+    "refused",
+    "not_isolated",
 ]
 
 
@@ -133,6 +140,10 @@ class WorkerPool:
         limits: what one task may use.
         operations: name of the module whose `OPERATIONS` the processes are asked for.
         explain: the error that a task fails with where its worker did not answer.
+        reach: what workers are held to; by default, to nothing.
+
+    Attributes:
+        isolation: what holds them to it, for a person; empty until the first has started.
     """
 
     def __init__(
@@ -141,7 +152,10 @@ class WorkerPool:
         limits: Limits,
         operations: str,
         explain: Callable[[WorkerError], IngestError],
+        reach: Reach = _ANYTHING,
     ) -> None:
+        self.isolation = ""
+        self._reach = reach
         self._limits = limits
         self._operations = operations
         self._explain = explain
@@ -224,12 +238,13 @@ class WorkerPool:
         return explained
 
     def _hire(self) -> _Worker:
-        worker = _Worker(self._limits, self._operations)
+        worker = _Worker(self._limits, self._operations, self._reach)
         with self._lock:
             self._live.add(worker)
             if self._closed:
                 worker.kill()
         worker.await_start()
+        self.isolation = worker.isolation
         return worker
 
     def _dismiss(self, worker: _Worker) -> None:
@@ -241,7 +256,8 @@ class WorkerPool:
 class _Worker:
     """One worker process, used by one thread."""
 
-    def __init__(self, limits: Limits, operations: str) -> None:
+    def __init__(self, limits: Limits, operations: str, reach: Reach) -> None:
+        self.isolation = ""
         self.finished = False
         self.was_slow = False
         self._computed = 0.0
@@ -250,6 +266,7 @@ class _Worker:
             "memory_bytes": limits.memory_bytes,
             "file_bytes": limits.file_bytes,
             "task_seconds": limits.cpu_seconds,
+            "reach": reach.as_message(),
         }
         worker = nursery_of(operations).fork()
         if worker is None:
@@ -260,10 +277,14 @@ class _Worker:
         """Give the process its limits, and wait until it has them."""
         try:
             self._process.requests.write(protocol.encode(self._config))
-            self._receive(time.monotonic() + _START_SECONDS)
+            reply = self._receive(time.monotonic() + _START_SECONDS)
         except (WorkerError, *_LOST) as error:
             self.end()
             raise WorkerError("does_not_start", f"code {self._process.returncode}") from error
+        if "not_isolated" in reply:
+            self.end()
+            raise WorkerError("not_isolated", _presentable(reply["not_isolated"]))
+        self.isolation = _presentable(reply["value"])
 
     def ask(self, request: bytes, when_slow: Callable[[], None]) -> Answer:
         """Return what the worker answers; calls `when_slow` once if that takes over `slow_seconds`.
@@ -290,6 +311,8 @@ class _Worker:
             self.end()
         if "error" in reply:
             raise PermanentError(*map(_presentable, reply["error"]))
+        if "refused" in reply:
+            raise WorkerError("refused", _presentable(reply["refused"]))
         if "out_of_memory" in reply:
             raise WorkerError("out_of_memory", _gibibytes(self._limits.memory_bytes))
         if "disk_full" in reply:

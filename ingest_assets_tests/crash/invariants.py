@@ -19,7 +19,7 @@ from sqlalchemy import Engine, text
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-OUTCOMES = {"completed", "no_text", "duplicate", "failed", "rejected"}
+OUTCOMES = {"completed", "no_text", "duplicate", "failed", "rejected", "superseded"}
 _OURS = re.compile(r"documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[^/]+")
 
 

@@ -85,7 +85,7 @@ def test_a_rejected_document(pipeline: Pipeline) -> None:
     assert "document   none yet" in told
     assert "failed (permanent, empty)" in told
     assert "'empty.pdf' is empty (0 bytes)." in told
-    assert "it waits for a person" in told
+    assert "What happens next: nothing; it is no document." in told
 
 
 def test_a_document_that_may_pass_later(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ def test_a_refusal_names_the_type(pipeline: Pipeline) -> None:
     pipeline.put("holiday.pdf", b"Rar!\x1a\x07\x01\x00" + bytes(range(256)))
     pipeline.put("secret.docx", ole("EncryptedPackage", "EncryptionInfo"))
     pipeline.ingest()
+    assert pipeline.states() == {"holiday.pdf": "rejected", "secret.docx": "failed"}
     rows = pipeline.rows(
         "SELECT original_file_name AS name, error_code, error_message FROM ingest.document_progress"
     )
@@ -53,6 +54,8 @@ def test_a_file_that_goes_or_changes_before_it_is_read_says_so(pipeline: Pipelin
     changed.write_bytes(b"after, and longer")
     for request in requests:
         pipeline.launch(request)
-    assert pipeline.errors() == {"gone.txt": "source_missing", "changed.txt": "content_changed"}
+    assert pipeline.errors() == {"gone.txt": "source_missing"}
+    assert pipeline.states() == {"gone.txt": "failed", "changed.txt": "superseded"}
+    assert "found as a new source when it has settled" in pipeline.why("changed.txt")
     pipeline.ingest()  # what it changed into is a document
     assert len(pipeline.object_keys()) == 1

@@ -21,6 +21,7 @@ from ingest_assets.extraction.engine import EntityEngine, Mention
 from ingest_assets.extraction.sandbox.operations import entities
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.workers.isolation import Reach
 from ingest_assets.workers.pool import Answer, Limits, WorkerPool
 
 PAGE_SECONDS = 10
@@ -89,7 +90,7 @@ class _ThisProcess(WorkerPool):
 
 
 class _Reader(LocalEngine):
-    def start_pool(self, workers: int, limits: Limits) -> WorkerPool:
+    def start_pool(self, workers: int, limits: Limits, reach: Reach) -> WorkerPool:
         return _ThisProcess("ingest_assets.ocr.sandbox.operations")
 
 

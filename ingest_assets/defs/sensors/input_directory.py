@@ -13,6 +13,7 @@ from dagster import (
 )
 
 from ingest_assets.defs.jobs import ingest_documents
+from ingest_assets.defs.outcomes import report_outcomes
 from ingest_assets.defs.partitions import add_partitions
 from ingest_assets.defs.resources import (
     InputDirectoryResource,
@@ -45,6 +46,7 @@ def input_directory(
         found = input_files.discover(database, context.cursor or None)
     except ConfigurationError as error:
         return SkipReason(str(error))
+    report_outcomes(context.instance, database.get())
     batches = unfinished(database.get())
     add_partitions(context.instance, (key for batch in batches for key in batch.partition_keys))
     launcher = Launcher(

@@ -219,7 +219,9 @@ _STAGE_NOT_PASSED = f"""
     WHERE document.upload_timestamp IS NULL
 """  # noqa: S608 - constants of this module
 
-_HAS_A_REASON = "state IN ('failed', 'rejected') AND error_code > '' AND error_message > ''"
+_HAS_A_REASON = (
+    "state IN ('failed', 'rejected', 'superseded') AND error_code > '' AND error_message > ''"
+)
 
 _WITH_A_REASON = f"""
     SELECT partition_key, document_uuid, original_file_name,
@@ -230,12 +232,12 @@ _WITH_A_REASON = f"""
 
 _WITHOUT_A_REASON = f"""
     SELECT partition_key, document_uuid, original_file_name,
-           CASE WHEN state IN ('failed', 'rejected')
+           CASE WHEN state IN ('failed', 'rejected', 'superseded')
                THEN format('Its attempt at %s failed without a code and a sentence.', latest_stage)
                ELSE format('Dagster shows it failed at %s; the database knows no reason.', failed_at)
            END AS why
     FROM pg_temp.unfinished LEFT JOIN pg_temp.shown USING (partition_key)
-    WHERE state IN ('failed', 'rejected') AND NOT coalesce({_HAS_A_REASON}, false)
+    WHERE state IN ('failed', 'rejected', 'superseded') AND NOT coalesce({_HAS_A_REASON}, false)
        OR state IN ('discovered', 'in_progress') AND NOT in_flight AND failed_at IS NOT NULL
 """  # noqa: S608 - constants of this module
 
@@ -248,6 +250,8 @@ _DISAGREEING = """
                CASE
                    WHEN shown.partition_key IS NULL AND source.discovered_at > :cutoff THEN NULL
                    WHEN shown.partition_key IS NULL THEN 'It has no partition.'
+                   -- An outcome without results is materialised at all assets.
+                   WHEN ended.state IN ('rejected', 'superseded') THEN NULL
                    WHEN shown.furthest > reached.stages THEN
                        format('Dagster calls its %s materialised; the database does not hold it.',
                               (:stages)[shown.furthest])
@@ -260,6 +264,7 @@ _DISAGREEING = """
                END AS why
         FROM ingest.document_sources AS source
         LEFT JOIN pg_temp.shown USING (partition_key)
+        LEFT JOIN pg_temp.unfinished AS ended USING (partition_key)
         LEFT JOIN ingest.document_stages AS passed
             ON passed.document_uuid = source.document_uuid
         CROSS JOIN LATERAL (SELECT coalesce(passed.stages, 0) AS stages) AS reached

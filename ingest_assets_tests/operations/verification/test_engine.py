@@ -324,11 +324,19 @@ FAULTS = {
     ),
     "a failure that only Dagster knows": Fault(
         lambda pipeline: change(
+            pipeline, "DELETE FROM ingest.stage_attempts WHERE error_code = 'corrupt_document'"
+        ),
+        {"failures_have_reasons", "stages_passed"},
+        "broken.pdf",
+        "Dagster shows it failed at document_text; the database knows no reason.",
+    ),
+    "an outcome that only Dagster knows": Fault(
+        lambda pipeline: change(
             pipeline, "DELETE FROM ingest.stage_attempts WHERE error_code = 'empty'"
         ),
-        {"failures_have_reasons", "sources_have_rows"},
+        {"partitions_agree", "sources_have_rows"},
         "empty.txt",
-        "Dagster shows it failed at document_row; the database knows no reason.",
+        "Dagster calls its document_entities materialised; the database does not hold it.",
     ),
     "a partition without a source": Fault(
         lambda pipeline: pipeline.instance.add_dynamic_partitions("documents", ["by hand, 'odd'\t"]),
