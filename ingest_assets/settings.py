@@ -276,6 +276,19 @@ class Settings(
         description="`aws`: Amazon's own endpoint and credentials; `auto`: `AWS_ENDPOINT_URL_S3` "
         "where it is set, else embedded.",
     )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="The message broker through which runs over documents go to workers "
+        "(`ingest-assets worker`), as `redis://:password@host:6379/0` (Redis or Valkey; `rediss://` "
+        "with TLS); needs `pip install ingest_assets[celery]`. Where not set, runs are processes of "
+        "this machine.",
+    )
+    max_concurrent_runs: int | None = Field(
+        None,
+        ge=1,
+        description="Runs at a time, at most. Where not set: 2 on one machine, and as many as all "
+        "workers together take where INGEST_BROKER_URL is set.",
+    )
     dagit_port: int = Field(3000, ge=0, le=65535, description="The port of Dagit on 127.0.0.1.")
     aws_endpoint_url_s3: str | None = Field(
         None,

@@ -29,6 +29,9 @@ class _Command(NamedTuple):
 _COMMANDS = {
     "dev": _Command("services", "dev", "Run services, Dagit and daemon; Ctrl-C stops them all."),
     "env": _Command("services", "env", "Print the running stack's variables, for a shell to evaluate."),
+    "migrate": _Command(
+        "workers", "migrate", "Bring databases and schema to this version; check the bucket."
+    ),
     "rebuild-db": _Command("rebuild", "rebuild_db", "Restore documents' rows from the bucket alone."),
     "reconcile": _Command("reconcile", "reconcile", "Compare bucket and database, and mend them."),
     "retry": _Command("documents", "retry", "Try documents that failed again."),
@@ -37,6 +40,11 @@ _COMMANDS = {
     "status": _Command("status", "status", "Print how far all documents are."),
     "verify": _Command("verify", "verify", "Ask whether rows, objects and partitions agree."),
     "why": _Command("documents", "why", "Print the history of one document."),
+    "worker": _Command(
+        "workers",
+        "worker",
+        "Take runs from the broker that INGEST_BROKER_URL names, until a signal comes.",
+    ),
 }
 
 

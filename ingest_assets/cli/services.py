@@ -17,7 +17,13 @@ from ingest_assets.operations.status import read_status
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of Dagit on 127.0.0.1.")
-def dev(port: int | None) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    help="Workers that runs over documents go to, with a broker of their own: as on other machines.",
+)
+def dev(port: int | None, workers: int) -> None:
     """Run services, Dagit and daemon; Ctrl-C stops them all."""
     from ingest_assets.embedded import dev as stack
 
@@ -29,7 +35,7 @@ def dev(port: int | None) -> None:
         except SQLAlchemyError:
             return render.line("The database does not answer; trying again.")
 
-    sys.exit(stack.dev(running.load_settings(), render.Screen(progress), port=port))
+    sys.exit(stack.dev(running.load_settings(), render.Screen(progress), port=port, workers=workers))
 
 
 @click.command()

@@ -6,8 +6,10 @@ belong here: anything that `dagster` exports.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from dagster import DagsterInstance, DagsterRun
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.errors import DagsterLaunchFailedError
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
@@ -19,10 +21,21 @@ from dagster._core.execution.backfill import (
 )
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.run_coordinator.queued_run_coordinator import (
+    QueuedRunCoordinator,
+    RunQueueConfig,
+)
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.utils import make_new_backfill_id
-from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import (
+    ConfigurableClassData,
+    deserialize_value,
+    pack_value,
+    serialize_value,
+    unpack_value,
+)
 from dagster._utils.interrupts import capture_interrupts
 
 __all__ = [
@@ -39,14 +52,29 @@ __all__ = [
     "InstanceRef",
     "LaunchRunContext",
     "PartitionBackfill",
+    "QueuedRunCoordinator",
+    "RunQueueConfig",
     "SqlEventLogStorageTable",
     "WorkerStatus",
     "capture_interrupts",
     "deserialize_value",
     "make_new_backfill_id",
+    "packed_run",
     "run_executor",
     "serialize_value",
+    "unpack_run_id",
 ]
+
+
+def packed_run(run: DagsterRun, instance: DagsterInstance) -> object:
+    """What dagster-celery's launcher says of a run to the worker that executes it."""
+    assert run.job_code_origin is not None  # noqa: S101  # Each run that is launched has one.
+    return pack_value(ExecuteRunArgs(run.job_code_origin, run.run_id, instance.get_ref(), True))
+
+
+def unpack_run_id(execute_job_args: Mapping[str, Any]) -> str:
+    """The run that a message of dagster-celery's launcher is about."""
+    return unpack_value(execute_job_args, ExecuteRunArgs).run_id
 
 
 def run_executor() -> Callable[..., int]:

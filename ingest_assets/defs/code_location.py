@@ -40,6 +40,7 @@ from ingest_assets.defs.sensors import (
     orphaned_uploads,
     retry_failed,
     verify_after_backfill,
+    worker_runs,
 )
 from ingest_assets.settings import Settings
 from ingest_assets.stages import document_chunks, document_entities, document_text
@@ -77,7 +78,7 @@ def build_defs(
             verify_documents,
         ],
         schedules=[verify_hourly],
-        sensors=[input_directory, orphaned_uploads, retry_failed, verify_after_backfill],
+        sensors=[input_directory, orphaned_uploads, retry_failed, verify_after_backfill, worker_runs],
         executor=in_process_executor,
         resources={
             "database": database,

@@ -34,6 +34,7 @@ from ingest_assets.defs.resources import (
     PostgresResource,
 )
 from ingest_assets.defs.run_log import package_lines
+from ingest_assets.defs.worker_runs import QUEUE_TAG
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.markdown import table
@@ -49,6 +50,7 @@ from ingest_assets.stages import (
 )
 from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.stages.stage import Markdown, Result, Services, mark_reported
+from ingest_assets.store.database import require_schema
 
 GROUP = "documents"
 # Documents that have a text keep it, except in runs with this tag, which a person gives to a backfill.
@@ -178,8 +180,15 @@ def document_assets(
         keys = context.partition_keys
         failed: list[Outcome] = []
         finished: list[str] = []
+        require_schema(services.database)
         failpoint("run.started")
-        runner = Runner(services, stages, context.run.run_id, DOCUMENTS_AT_A_TIME)
+        runner = Runner(
+            services,
+            stages,
+            context.run.run_id,
+            DOCUMENTS_AT_A_TIME,
+            leased=QUEUE_TAG in context.run.tags,
+        )
         with package_lines(context.log):
             for outcome in runner.run(keys):
                 error = outcome.error

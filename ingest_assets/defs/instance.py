@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import psutil
@@ -33,6 +33,7 @@ from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from ingest_assets import wiring
 from ingest_assets.defs._internals import (
     ASSET_CHECK_EVENTS,
     ASSET_EVENTS,
@@ -41,12 +42,18 @@ from ingest_assets.defs._internals import (
     ConfigurableClassData,
     DagsterLaunchFailedError,
     LaunchRunContext,
+    QueuedRunCoordinator,
+    RunQueueConfig,
     SqlEventLogStorageTable,
     WorkerStatus,
 )
 from ingest_assets.defs.run_server import CODE_LOCATION, RunProcess, RunServer
+from ingest_assets.defs.worker_runs import QUEUE_TAG, WorkerRuns, goes_to_workers, has_broker
 from ingest_assets.failpoints import failpoint
 from ingest_assets.log import get_logger
+from ingest_assets.settings import Settings
+from ingest_assets.store.database import Database, database_error
+from ingest_assets.store.leases import slots
 
 _log = get_logger(__name__)
 
@@ -248,9 +255,20 @@ class WatchedRunLauncher(DefaultRunLauncher):
         super().__init__(inst_data)
         self._server = RunServer()
 
+    @cached_property
+    def workers(self) -> WorkerRuns:
+        """What is done with runs that go to workers."""
+        return WorkerRuns(self._instance)
+
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Start the run's process; one of another code location is started as Dagster does it."""
+        """Start the run's process; one of another code location is started as Dagster does it.
+
+        Where a broker is set, runs over documents go to workers.
+        """
         run = context.dagster_run
+        if has_broker() and goes_to_workers(run):
+            self.workers.launch(run)
+            return
         if not _is_ours(run):
             super().launch_run(context)
             return
@@ -263,12 +281,17 @@ class WatchedRunLauncher(DefaultRunLauncher):
         tag = f"{socket.gethostname()} {process.pid} {process.created}"
         self._instance.add_run_tags(run.run_id, {PROCESS_TAG: tag})
         threading.Thread(
-            target=self._await_end, args=(run.run_id, process), name=f"run {run.run_id}", daemon=True
+            target=await_end,
+            args=(self._instance, run.run_id, process),
+            name=f"run {run.run_id}",
+            daemon=True,
         ).start()
 
     def terminate(self, run_id: str) -> bool:
         """Interrupt the run's process, which then reports that it was cancelled."""
         run = self._instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished and QUEUE_TAG in run.tags:
+            return self.workers.terminate(run)
         if run is None or run.is_finished or PROCESS_TAG not in run.tags:
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
@@ -285,12 +308,17 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Look for the process of a started run, if it was started on this machine."""
+        """Look for the process of a started run, or for its lease if a worker has it."""
+        if QUEUE_TAG in run.tags:
+            return self.workers.health(run)
         if PROCESS_TAG in run.tags:
             process = _process_of(run)
             if process is not None and not process.is_alive():
                 return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {process.pid} has ended")
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return self._health_of_dagsters_own(run)
+
+    def _health_of_dagsters_own(self, run: DagsterRun) -> CheckRunHealthResult:
         if "socket" not in json.loads(run.tags.get(GRPC_INFO_TAG, "{}")):
             return CheckRunHealthResult(
                 WorkerStatus.RUNNING, "on another machine, whose processes cannot be seen"
@@ -307,20 +335,47 @@ class WatchedRunLauncher(DefaultRunLauncher):
     def dispose(self) -> None:
         """End the server; the runs go on."""
         self._server.close()
+        if "workers" in self.__dict__:
+            self.workers.close()
         super().dispose()
 
-    def _await_end(self, run_id: str, process: RunProcess) -> None:
-        """Say of a run whose process has ended without a word that it failed."""
-        while process.is_alive():
-            time.sleep(_LOOK_SECONDS)
-        run = self._instance.get_run_by_id(run_id)
-        if run is not None and not run.is_finished:
-            message = (
-                f"The run's process {process.pid} has ended before the run had: it was killed, or "
-                "could not begin."
-            )
-            self._instance.report_engine_event(message, run)
-            self._instance.report_run_failed(run)
+
+class FollowingRunCoordinator(QueuedRunCoordinator):
+    """Dagster's queue of runs, which lets as many begin as INGEST_MAX_CONCURRENT_RUNS says, or as the
+    workers that are there take: a run that waits in the broker could not give way to an urgent one.
+    """
+
+    def get_run_queue_config(self) -> RunQueueConfig:
+        """The limits of now; the daemon asks before each look at the queue."""
+        settings = Settings()
+        limit = settings.max_concurrent_runs
+        if settings.broker_url is not None:
+            try:
+                there = slots(self._database).runs
+            except SQLAlchemyError as error:
+                _log.warning("No run begins: %s", database_error(error))
+                there = 0
+            limit = there if limit is None else min(limit, there)
+        config = super().get_run_queue_config()
+        return config if limit is None else config._replace(max_concurrent_runs=limit)
+
+    @cached_property
+    def _database(self) -> Database:
+        return wiring.database(os.environ["INGEST_DATABASE_URL"], connections=1)
+
+
+def await_end(instance: DagsterInstance, run_id: str, process: RunProcess) -> None:
+    """Wait until a run's process has ended, and say of a run that has not ended that it failed."""
+    while process.is_alive():
+        time.sleep(_LOOK_SECONDS)
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        message = (
+            f"The run's process {process.pid} has ended before the run had: it was killed, or "
+            "could not begin."
+        )
+        instance.report_engine_event(message, run)
+        instance.report_run_failed(run)
 
 
 def _is_ours(run: DagsterRun) -> bool:

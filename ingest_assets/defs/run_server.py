@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -39,6 +40,7 @@ from ingest_assets.defs._internals import (
 from ingest_assets.extraction import local as extraction
 from ingest_assets.log import get_logger
 from ingest_assets.ocr import local as ocr
+from ingest_assets.store import leases
 from ingest_assets.workers.nursery import nursery_of
 
 _log = get_logger(__name__)
@@ -65,6 +67,19 @@ class RunProcess(NamedTuple):
             return False
 
 
+class Request(NamedTuple):
+    """A run that is to be executed.
+
+    Attributes:
+        instance: the serialised reference of Dagster's instance.
+        leased: whether the run has a lease, which its process renews.
+    """
+
+    instance: str
+    run_id: str
+    leased: bool
+
+
 class RunServer:
     """The client of the server, in the process that launches runs. Thread-safe.
 
@@ -77,30 +92,45 @@ class RunServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._code: object = None
 
-    def start_run(self, instance: DagsterInstance, run_id: str) -> RunProcess:
+    def start(self) -> None:
+        """Start the server, and wait until it has the code loaded.
+
+        Raises:
+            OSError: it does not start.
+        """
+        with self._lock:
+            self._request("")
+
+    def start_run(self, instance: DagsterInstance, run_id: str, *, leased: bool = False) -> RunProcess:
         """Start the process of a run.
+
+        Args:
+            leased: whether the run has a lease, which its process renews.
 
         Raises:
             OSError: the server does not start, or does not answer.
         """
-        request = json.dumps({"instance": serialize_value(instance.get_ref()), "run_id": run_id})
+        request = {"instance": serialize_value(instance.get_ref()), "run_id": run_id, "leased": leased}
         with self._lock:
-            code = _code_on_disk()
-            if self._process is None or self._process.poll() is not None or code != self._code:
-                self._replace(code)
-            try:
-                pid = self._ask(request)
-            except OSError as error:
-                # It was killed since the last run.
-                _log.warning("The server of runs does not answer and is started again: %s", error)
-                self._replace(code)
-                pid = self._ask(request)
+            pid = self._request(json.dumps(request))
             return RunProcess(pid, psutil.Process(pid).create_time())
 
     def close(self) -> None:
         """End the server; runs that it has started go on."""
         with self._lock:
             self._end()
+
+    def _request(self, request: str) -> int:
+        code = _code_on_disk()
+        if self._process is None or self._process.poll() is not None or code != self._code:
+            self._replace(code)
+        try:
+            return self._ask(request)
+        except OSError as error:
+            # It was killed since the last run.
+            _log.warning("The server of runs does not answer and is started again: %s", error)
+            self._replace(code)
+            return self._ask(request)
 
     def _replace(self, code: object) -> None:
         self._end()
@@ -137,18 +167,16 @@ def _code_on_disk() -> object:
     return {path: path.stat().st_mtime_ns for path in files if path.exists()}
 
 
-def serve(requests: IO[str], replies: IO[str]) -> tuple[str, str] | None:
-    """Fork a process for each request; returns in the new process.
+def serve(requests: IO[str], replies: IO[str]) -> Request | None:
+    """Fork a process for each request, none for an empty one; returns in the new process.
 
     Returns:
-        In the new process, the instance and the run's id; in the server, None when its client has
-        ended.
+        In the new process, what was asked for; in the server, None when its client has ended.
     """
     for line in requests:
-        pid = os.fork()
+        pid = os.fork() if line.strip() else -1
         if pid == 0:
-            request = json.loads(line)
-            return request["instance"], request["run_id"]
+            return Request(**json.loads(line))
         replies.write(f"{pid}\n")
         replies.flush()
     return None
@@ -171,16 +199,21 @@ def main() -> None:
     replies.close()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    execute(*request)
+    execute(request)
 
 
-def execute(instance_ref: str, run_id: str) -> None:
+def execute(request: Request) -> None:
     """Execute a run in this process."""
-    with (
-        capture_interrupts(),
-        DagsterInstance.from_ref(deserialize_value(instance_ref, InstanceRef)) as instance,
-    ):
-        run_executor()(run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
+    with ExitStack() as stack:
+        stack.enter_context(capture_interrupts())
+        if request.leased:
+            # libpq reads it: by this name the run's sessions are found and ended if its lease is lost.
+            os.environ["PGAPPNAME"] = leases.session_name(request.run_id)
+            stack.enter_context(leases.kept(os.environ["INGEST_DATABASE_URL"], request.run_id))
+        instance = stack.enter_context(
+            DagsterInstance.from_ref(deserialize_value(request.instance, InstanceRef))
+        )
+        run_executor()(request.run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
 
 
 def _preload() -> None:

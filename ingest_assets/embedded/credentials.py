@@ -56,11 +56,28 @@ class S3Credentials(BaseModel):
         return f"http://127.0.0.1:{self.ports.s3}"
 
 
+class BrokerCredentials(BaseModel):
+    """The password of the embedded broker, and its port."""
+
+    password: str = Field(default_factory=lambda: secrets.token_hex(24))
+    port: int = Field(default_factory=lambda: lasting_ports(1)[0])
+
+    @property
+    def url(self) -> str:
+        """The address, for INGEST_BROKER_URL."""
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+
 class Credentials(BaseModel):
-    """What `credentials.json` holds."""
+    """What `credentials.json` holds.
+
+    Attributes:
+        broker: None where no broker is embedded.
+    """
 
     postgres: PostgresCredentials = Field(default_factory=PostgresCredentials)
     s3: S3Credentials = Field(default_factory=S3Credentials)
+    broker: BrokerCredentials | None = None
 
     @classmethod
     def path(cls, data_dir: Path) -> Path:

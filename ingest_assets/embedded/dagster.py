@@ -1,4 +1,4 @@
-"""Dagster's processes, seen from outside: web server, daemon, code server, runs.
+"""Dagster's processes, seen from outside: web server, daemon, code server, runs, workers.
 
 Belongs here: starting `dagster dev`, and ending all that it started, even if `ingest-assets dev` is
 killed. A guard process, the parent of `dagster dev`, does that: `dagster dev` leaves runs behind when
@@ -14,7 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,27 +30,24 @@ _START_SECONDS = 300
 _STOP_SECONDS = 30
 _RUNS_STOP_SECONDS = 10
 _WATCH_SECONDS = 0.2
+_START_WORKERS_SECONDS = 10
 
 
-class Dagster:
-    """`dagster dev` and all that it starts, under a guard process that ends with this process.
+class Guarded:
+    """A command and all that it starts, under a guard process that ends with this process.
 
     Args:
+        name: that of its log, and of the file that its session is noted in.
         data_dir: INGEST_DATA_DIR, absolute.
         home: DAGSTER_HOME, absolute.
-        workspace: the workspace file.
-        port: where Dagit listens on 127.0.0.1.
     """
 
-    def __init__(self, data_dir: Path, home: Path, workspace: Path, port: int) -> None:
+    def __init__(self, name: str, data_dir: Path, home: Path) -> None:
         self._home = home
-        self._workspace = workspace
-        self._port = port
         # The guard leads a session. Its number in a file lets the next start find processes that lived
         # on after the guard was killed.
-        self._session_file = data_dir / "dagster.session"
-        self._guard = Child(signal.SIGTERM, data_dir / "logs" / "dagster.log")
-        self.url = f"http://127.0.0.1:{port}"
+        self._session_file = data_dir / f"{name}.session"
+        self._guard = Child(signal.SIGTERM, data_dir / "logs" / f"{name}.log")
         self.log = self._guard.log
 
     @property
@@ -57,33 +55,17 @@ class Dagster:
         """Whether the guard was started and has not ended."""
         return self._guard.running
 
-    def start(self, environment: Mapping[str, str]) -> None:
-        """Start the guard and return at once. The log before is kept as `dagster.log.1`."""
+    def start(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
+        """Start the guard and return at once. The log before is kept as `NAME.log.1`."""
         self._end_leftovers()
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         self._guard.start(
-            [
-                *(sys.executable, "-m", "ingest_assets.embedded.dagster"),
-                *(sys.executable, "-m", "dagster", "dev"),
-                *("--workspace", self._workspace),
-                *("--host", "127.0.0.1", "--port", str(self._port)),
-            ],
+            [sys.executable, "-m", "ingest_assets.embedded.dagster", *command],
             directory=Path.cwd(),
             environment=environment,
         )
         self._session_file.write_text(str(self._guard.pid))
-
-    def wait_until_ready(self) -> bool:
-        """Wait until Dagit answers; False if its process ended instead, or five minutes have passed."""
-        deadline = time.monotonic() + _START_SECONDS
-        while self.running and time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(f"{self.url}/server_info", timeout=5):  # noqa: S310
-                    return True
-            except (urllib.error.URLError, OSError):
-                time.sleep(_WATCH_SECONDS)
-        return False
 
     def last_words(self) -> str:
         """Return the last lines of the log."""
@@ -99,6 +81,64 @@ class Dagster:
         if self._session_file.exists():
             end_session(int(self._session_file.read_text()), self._home)
             self._session_file.unlink()
+
+
+class Dagster(Guarded):
+    """`dagster dev` and all that it starts.
+
+    Args:
+        data_dir: INGEST_DATA_DIR, absolute.
+        home: DAGSTER_HOME, absolute.
+        workspace: the workspace file.
+        port: where Dagit listens on 127.0.0.1.
+    """
+
+    def __init__(self, data_dir: Path, home: Path, workspace: Path, port: int) -> None:
+        super().__init__("dagster", data_dir, home)
+        self._command: Sequence[str | Path] = [
+            *(sys.executable, "-m", "dagster", "dev"),
+            *("--workspace", workspace),
+            *("--host", "127.0.0.1", "--port", str(port)),
+        ]
+        self.url = f"http://127.0.0.1:{port}"
+
+    def start_dagster(self, environment: Mapping[str, str]) -> None:
+        """Start it and return at once."""
+        self.start(self._command, environment)
+
+    def wait_until_ready(self) -> bool:
+        """Wait until Dagit answers; False if its process ended instead, or five minutes have passed."""
+        deadline = time.monotonic() + _START_SECONDS
+        while self.running and time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.url}/server_info", timeout=5):  # noqa: S310
+                    return True
+            except (urllib.error.URLError, OSError):
+                time.sleep(_WATCH_SECONDS)
+        return False
+
+
+class Workers:
+    """Workers of this machine, each as if it were on another: `ingest-assets worker`."""
+
+    def __init__(self, data_dir: Path, home: Path, count: int) -> None:
+        self._workers = [Guarded(f"worker-{number}", data_dir, home) for number in range(1, count + 1)]
+        self._next_start = 0.0
+
+    def mend(self, environment: Mapping[str, str]) -> None:
+        """Start those that do not run; not at once, because one that cannot begin ends at once."""
+        if time.monotonic() < self._next_start or all(worker.running for worker in self._workers):
+            return
+        self._next_start = time.monotonic() + _START_WORKERS_SECONDS
+        for worker in self._workers:
+            if not worker.running:
+                command = (sys.executable, "-m", "ingest_assets.cli", "worker", "--grace", "5")
+                worker.start(command, environment)
+
+    def stop(self) -> None:
+        """Stop all of them, at the same time."""
+        with ThreadPoolExecutor(max(1, len(self._workers))) as pool:
+            list(pool.map(Guarded.stop, self._workers))
 
 
 def end_session(session: int, home: Path) -> None:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from ingest_assets.embedded.dagster import Dagster
+from ingest_assets.embedded.dagster import Dagster, Workers
 from ingest_assets.embedded.environment import (
     dagster_home,
     data_directory,
@@ -73,6 +73,7 @@ def dev(
     screen: Screen,
     *,
     port: int | None = None,
+    workers: int = 0,
     workspace: Path = PROJECT / "workspace.yaml",
 ) -> int:
     """Run everything until a signal stops it.
@@ -81,6 +82,7 @@ def dev(
         settings: as the user gave them.
         screen: shows what happens.
         port: port of Dagit; goes before INGEST_DAGIT_PORT.
+        workers: workers that runs over documents go to; with none they are processes of Dagster.
         workspace: what Dagster loads.
 
     Returns:
@@ -100,6 +102,7 @@ def dev(
         )
     dagster: Dagster | None = None
     stack: Stack | None = None
+    staff = Workers(data_dir, dagster_home(settings), workers)
     say = screen.say
     with StopSignals() as signals:
         try:
@@ -110,19 +113,18 @@ def dev(
                 say(f"Using the services that process {holder['pid']} runs.")
             else:
                 say("Starting the services …")
-                stack = Stack(settings, "dev", say)
+                stack = Stack(settings, "dev", say, broker=workers > 0)
                 stack.start()
             os.environ.update(prepare(settings))
+            if workers and "INGEST_BROKER_URL" not in os.environ:
+                raise ConfigurationError("broker_missing", "These services have no broker.")
             say("Starting Dagster …")
-            dagster.start(os.environ)
+            dagster.start_dagster(os.environ)
+            staff.mend(os.environ)
             if dagster.wait_until_ready():
                 lock.announce_ready(dagit_port)
                 _introduce(settings, dagster, say)
-                while dagster.running:
-                    if stack is not None:
-                        stack.mend()
-                    screen.tick()
-                    time.sleep(_WATCH_SECONDS)
+                _watch(dagster, stack, staff, screen)
             signals.hold()
             screen.close()
             say(f"Dagster has ended by itself. Its log {dagster.log} ends:")
@@ -137,11 +139,21 @@ def dev(
             signals.hold()
             if dagster is not None:
                 dagster.stop()
+            staff.stop()
             if stack is not None:
                 stack.stop()
             lock.release()
             screen.close()
             say("Stopped.")
+
+
+def _watch(dagster: Dagster, stack: Stack | None, staff: Workers, screen: Screen) -> None:
+    while dagster.running:
+        if stack is not None:
+            stack.mend()
+        staff.mend(os.environ)
+        screen.tick()
+        time.sleep(_WATCH_SECONDS)
 
 
 def _introduce(settings: Settings, dagster: Dagster, say: Say) -> None:

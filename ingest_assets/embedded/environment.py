@@ -73,6 +73,14 @@ def embeds_s3(settings: Settings, credentials: Credentials | None) -> bool:
     )
 
 
+def embeds_broker(settings: Settings, credentials: Credentials | None) -> bool:
+    """Tell whether INGEST_BROKER_URL is not set, or names the embedded broker."""
+    if settings.broker_url is None:
+        return True
+    broker = None if credentials is None else credentials.broker
+    return broker is not None and f":{broker.password}@" in settings.broker_url.get_secret_value()
+
+
 def stack_environment(settings: Settings) -> dict[str, str]:
     """Return the variables with which a process finds the running stack.
 
@@ -172,6 +180,11 @@ def _environment(settings: Settings, credentials: Credentials | None) -> dict[st
         # When a run is created Dagster writes an event for each document and stage: this many together.
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
     }
+    if not embeds_broker(settings, credentials):
+        assert settings.broker_url is not None  # noqa: S101  (else it is embedded)
+        environment["INGEST_BROKER_URL"] = settings.broker_url.get_secret_value()
+    elif credentials is not None and credentials.broker is not None:
+        environment["INGEST_BROKER_URL"] = credentials.broker.url
     libpq = {
         "PGHOST": documents.host,
         "PGPORT": documents.port,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
-from ingest_assets.embedded import postgres, seaweedfs
+from ingest_assets.embedded import postgres, seaweedfs, valkey
 from ingest_assets.embedded.configured import check_bucket, check_database, ensure_database
 from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.embedded.environment import (
@@ -22,6 +22,7 @@ from ingest_assets.embedded.environment import (
     data_directory,
     dev_lock,
     documents_url,
+    embeds_broker,
     embeds_database,
     embeds_s3,
     services_lock,
@@ -89,10 +90,19 @@ class Stack:
         settings: as the user gave them.
         command: the command that starts them, which another process finds in the lock's note.
         say: writes a line for the user.
+        broker: whether workers need one.
     """
 
-    def __init__(self, settings: Settings, command: Literal["dev", "services"], say: Say) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        command: Literal["dev", "services"],
+        say: Say,
+        *,
+        broker: bool = False,
+    ) -> None:
         self._settings = settings
+        self._broker = broker
         self._command = command
         self._say = say
         self._lock = services_lock(settings)
@@ -117,6 +127,12 @@ class Stack:
                 self._services.append(postgres.EmbeddedPostgres(data_dir, credentials))
             if embeds_s3(self._settings, credentials):
                 self._services.append(seaweedfs.EmbeddedS3(data_dir, credentials))
+            if embeds_broker(self._settings, credentials):
+                # Where the file names one, every process of the stack uses it.
+                credentials.broker = None
+                credentials.write(data_dir)
+                if self._broker:
+                    self._services.append(valkey.EmbeddedBroker(data_dir, credentials))
             for service in self._services:
                 service.start()
             self._lock.announce_ready()

@@ -81,13 +81,20 @@ class Runner:
         services: what the stages work with.
         stages: names of the stages to pass, in any order.
         run_id: the run that the attempts are recorded under.
+        leased: whether the run is a worker's, which may write only as long as it holds its lease.
         concurrency: documents worked on at a time. More than there are cores, because a document mostly
             waits for a worker process or a service. An engine outside this machine may get more at a
             time (`OcrEngine.documents_at_a_time`): those wait there without a core or a connection.
     """
 
     def __init__(
-        self, services: Services, stages: Sequence[str], run_id: str, concurrency: int
+        self,
+        services: Services,
+        stages: Sequence[str],
+        run_id: str,
+        concurrency: int,
+        *,
+        leased: bool = False,
     ) -> None:
         self._services = services
         self._stages = [name for name in STAGES if name in stages]
@@ -98,7 +105,7 @@ class Runner:
             self._slots[document_text.NAME] = threading.BoundedSemaphore(wanted)
             self._threads = concurrency + wanted
         self._locks = Locks(services.database)
-        self._writer = Writer(services.database, run_id)
+        self._writer = Writer(services.database, run_id, leased=leased)
         self._stop = threading.Event()
         self._trying = Retrying(
             retry=retry_if_result(_may_pass),

@@ -19,6 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 
+from sqlalchemy import Connection
+
 from ingest_assets.failpoints import failpoint
 from ingest_assets.log import get_logger
 from ingest_assets.stages import (
@@ -29,6 +31,7 @@ from ingest_assets.stages import (
     document_text,
 )
 from ingest_assets.stages.stage import Known, Result, Source, Stage, Work
+from ingest_assets.store import leases
 from ingest_assets.store.attempts import Begin, begin_attempts, close_abandoned, end_attempts
 from ingest_assets.store.database import Database
 from ingest_assets.store.locks import Held
@@ -80,12 +83,16 @@ class Step:
 class Writer:
     """The one thread of a run that writes results. Ends with `close`.
 
+    Args:
+        leased: whether the run has a lease, without which nothing is written.
+
     Attributes:
         running: the attempts that are running, by id.
     """
 
-    def __init__(self, database: Database, run_id: str) -> None:
+    def __init__(self, database: Database, run_id: str, *, leased: bool = False) -> None:
         self.running: dict[int, None] = {}
+        self._leased = leased
         self._database = database
         self._run_id = run_id
         self._steps: SimpleQueue[Step | None] = SimpleQueue()
@@ -161,13 +168,9 @@ class Writer:
             step.passage.held.check()
             step.result = step.begun = None
         with self._database.engine.begin() as connection:
-            for stage in WORK:
-                made = [step for step in group if step.stage == stage]
-                if works := [step.work for step in made if not isinstance(step.work, Result)]:
-                    WORK[stage].save(connection, works)
-                for step in made:
-                    assert step.work is not None  # noqa: S101  # For the type checker.
-                    step.result = step.work if isinstance(step.work, Result) else step.work.result()
+            if self._leased:
+                leases.require(connection, self._run_id)
+            _save(connection, group)
             if begins:
                 close_abandoned(connection, [step.passage.source.partition_key for step in begins])
             end_attempts(
@@ -209,6 +212,16 @@ class Writer:
         passage.attempt_id = step.begun
         if step.result is not None:
             passage.source = replace(passage.source, document_uuid=step.result.document_uuid)
+
+
+def _save(connection: Connection, group: Sequence[Step]) -> None:
+    for stage in WORK:
+        made = [step for step in group if step.stage == stage]
+        if works := [step.work for step in made if not isinstance(step.work, Result)]:
+            WORK[stage].save(connection, works)
+        for step in made:
+            assert step.work is not None  # noqa: S101  # For the type checker.
+            step.result = step.work if isinstance(step.work, Result) else step.work.result()
 
 
 def _begin(step: Step) -> Begin:

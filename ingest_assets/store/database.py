@@ -5,11 +5,12 @@ Belongs here: what every query needs. Does not belong here: queries; those of a 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, func, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -34,6 +35,16 @@ _REFUSED_AT_CONNECT = (
     "could not translate host name",
     "permission denied",
 )
+
+
+# A machine that is cut off gets no answer and no error: after these times, in seconds (the last in ms),
+# a statement that waits for Postgres fails; the system would have it wait for 15 minutes, or for ever.
+_NOTICE_LOSS = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -70,7 +81,12 @@ class Database:
             pool_size=connections,
             max_overflow=2 * connections,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 10, "application_name": "ingest_assets"},
+            connect_args={
+                "connect_timeout": 10,
+                # A run on another machine has a name of its own there (`leases`).
+                "application_name": os.environ.get("PGAPPNAME", "ingest_assets"),
+                **_NOTICE_LOSS,
+            },
         )
 
     @contextmanager
@@ -128,6 +144,32 @@ def migrate(url: str) -> None:
         raise ConfigurationError(typed.code, typed.message, typed.remedy) from error
     finally:
         database.close()
+
+
+def newest_schema() -> str:
+    """The version of the schema that this program was written for."""
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def require_schema(database: Database) -> None:
+    """Make sure that the database has the schema that this program was written for.
+
+    `dev` and `migrate` bring it there. A worker does not: others may be older than it, or newer.
+
+    Raises:
+        ConfigurationError: it has another: `schema_newer`, `schema_older`.
+    """
+    with database.engine.connect() as connection:
+        found = connection.execute(text("SELECT version_num FROM ingest.alembic_version")).scalar_one()
+    known = newest_schema()
+    if found == known:
+        return
+    newer = found > known
+    raise ConfigurationError(
+        "schema_newer" if newer else "schema_older",
+        f"The database has version {found} of the schema, and this program, which knows {known}, is "
+        f"{'older' if newer else 'newer'}.",
+    )
 
 
 def database_error(error: SQLAlchemyError) -> IngestError:

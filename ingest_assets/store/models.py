@@ -544,6 +544,44 @@ class TextractJob(Base):
     finished_at: Mapped[datetime | None]
 
 
+class Worker(Base):
+    """One `ingest-assets worker` that is there, or was a short time ago."""
+
+    __tablename__ = "workers"
+    __table_args__ = (CheckConstraint("slots >= 1", name="slots"),)
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    queues: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    # Runs that it takes at a time.
+    slots: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    # The worker is gone where it has not put this off in time.
+    expires_at: Mapped[datetime]
+
+
+class RunLease(Base):
+    """Which worker has a run. A run has one lease, ever; a run on this machine has none."""
+
+    __tablename__ = "run_leases"
+    __table_args__ = (
+        Index(
+            "ix_run_leases_open",
+            "worker",
+            postgresql_where=text("ended_at IS NULL AND lost_at IS NULL"),
+        ),
+    )
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    worker: Mapped[str]
+    claimed_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    expires_at: Mapped[datetime]
+    cancel_requested_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    # From then on the run can store nothing.
+    lost_at: Mapped[datetime | None]
+
+
 class TextractPace(Base):
     """How fast all runs together call one of Textract's operations, and how many jobs they have."""
 

@@ -3,77 +3,26 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import psutil
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
-from dagster._core.code_pointer import CodePointer
-from dagster._core.definitions.reconstruct import ReconstructableRepository
-from dagster._core.launcher import LaunchRunContext, WorkerStatus
-from sqlalchemy import make_url
+from dagster._core.launcher import WorkerStatus
 
 from ingest_assets.defs import instance as instance_module
 from ingest_assets.defs import run_server
 from ingest_assets.defs.instance import PROCESS_TAG, WatchedRunLauncher
-from ingest_assets.defs.partitions import range_tags
-from ingest_assets.embedded.configured import ensure_database
-from ingest_assets.embedded.stack import PROJECT
 from ingest_assets.store.locks import Locks
 from ingest_assets_tests.support.embedded import wait_until
-from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.pipeline import Pipeline, status_of
 
 
 @pytest.fixture
-def instance(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pipeline: Pipeline
-) -> Iterator[DagsterInstance]:
-    """The instance that the shipped `dagster.yaml` makes, for processes that are started too."""
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
-    documents = make_url(os.environ["INGEST_DATABASE_URL"])
-    dagster = documents.set(database=f"{documents.database}_dagster")
-    ensure_database(dagster, "INGEST_DAGSTER_DATABASE_URL", through=documents)
-    url = dagster.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
-    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
-    monkeypatch.setenv("INGEST_INPUT_DIR", str(pipeline.input_dir))
-    monkeypatch.setenv("INGEST_S3_BUCKET", pipeline.objects.bucket)
-    monkeypatch.setenv("INGEST_DATA_DIR", str(tmp_path / "data"))
-    with DagsterInstance.from_config(str(home)) as instance:
-        yield instance
-
-
-@pytest.fixture
-def launch(instance: DagsterInstance, pipeline: Pipeline) -> Callable[[], DagsterRun]:
-    """Launches a run over one document, as the daemon does."""
-    pipeline.put("note.txt", b"A note.")
-    pipeline.requests()
-    (key,) = pipeline.instance.get_dynamic_partitions("documents")
-    instance.add_dynamic_partitions("documents", [key])
-    pointer = CodePointer.from_module(run_server.CODE_LOCATION, "defs", str(PROJECT))
-    job = ReconstructableRepository(pointer).get_reconstructable_job("ingest_documents")
-
-    def run() -> DagsterRun:
-        created = instance.create_run_for_job(
-            job.get_definition(), job_code_origin=job.get_python_origin(), tags=range_tags(key, key)
-        )
-        instance.run_launcher.launch_run(LaunchRunContext(created, None))
-        found = instance.get_run_by_id(created.run_id)
-        assert found is not None
-        return found
-
-    return run
-
-
-def status(instance: DagsterInstance, run: DagsterRun) -> DagsterRunStatus:
-    found = instance.get_run_by_id(run.run_id)
-    assert found is not None
-    return found.status
+def instance(deployed: DagsterInstance) -> DagsterInstance:
+    return deployed
 
 
 def test_a_run_is_forked_and_does_its_work(
@@ -82,8 +31,8 @@ def test_a_run_is_forked_and_does_its_work(
     launcher = instance.run_launcher
     assert isinstance(launcher, WatchedRunLauncher)
     run = launch()
-    assert wait_until(lambda: status(instance, run).value in ("SUCCESS", "FAILURE"), 120)
-    assert status(instance, run) == DagsterRunStatus.SUCCESS
+    assert wait_until(lambda: status_of(instance, run).value in ("SUCCESS", "FAILURE"), 120)
+    assert status_of(instance, run) == DagsterRunStatus.SUCCESS
     assert pipeline.states() == {"note.txt": "completed"}
     # What is forked from has nothing that does not bear a fork.
     assert launcher._server._process is not None
@@ -103,7 +52,7 @@ def waiting(
         stack.callback(locks.close)
         stack.enter_context(locks.hold(key))
         run = launch()
-        assert wait_until(lambda: status(instance, run) == DagsterRunStatus.STARTED, 120)
+        assert wait_until(lambda: status_of(instance, run) == DagsterRunStatus.STARTED, 120)
         yield run, stack.close
 
 
@@ -116,7 +65,7 @@ def test_a_run_that_is_terminated_says_that_it_was_cancelled(
     assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
     assert launcher.terminate(run.run_id)
     let_go()
-    assert wait_until(lambda: status(instance, run) == DagsterRunStatus.CANCELED, 60)
+    assert wait_until(lambda: status_of(instance, run) == DagsterRunStatus.CANCELED, 60)
 
 
 def test_a_run_whose_process_is_killed_has_failed_at_once(
@@ -124,7 +73,7 @@ def test_a_run_whose_process_is_killed_has_failed_at_once(
 ) -> None:
     run, _ = waiting
     os.kill(int(run.tags[PROCESS_TAG].split()[1]), signal.SIGKILL)
-    assert wait_until(lambda: status(instance, run) == DagsterRunStatus.FAILURE, 20)
+    assert wait_until(lambda: status_of(instance, run) == DagsterRunStatus.FAILURE, 20)
     launcher = instance.run_launcher
     assert isinstance(launcher, WatchedRunLauncher)
     assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
@@ -140,7 +89,7 @@ def test_the_server_is_killed_and_the_run_goes_on(
     assert launcher._server._process is not None
     launcher._server._process.kill()
     another = launch()
-    assert wait_until(lambda: status(instance, another) == DagsterRunStatus.STARTED, 120)
+    assert wait_until(lambda: status_of(instance, another) == DagsterRunStatus.STARTED, 120)
     assert launcher.check_run_worker_health(first).status == WorkerStatus.RUNNING
     for run in (first, another):
         os.kill(int(run.tags[PROCESS_TAG].split()[1]), signal.SIGKILL)

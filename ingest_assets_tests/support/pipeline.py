@@ -13,6 +13,8 @@ import pytest
 from dagster import (
     AssetKey,
     DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
     Definitions,
     ExecuteInProcessResult,
     RunRequest,
@@ -214,6 +216,13 @@ class Pipeline:
             Bucket=self.objects.bucket, Prefix="documents/"
         )
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+
+def status_of(instance: DagsterInstance, run: DagsterRun) -> DagsterRunStatus:
+    """What Dagster says of a run now."""
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status
 
 
 @contextmanager

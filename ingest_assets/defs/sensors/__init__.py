@@ -8,5 +8,12 @@ from ingest_assets.defs.sensors.input_directory import input_directory
 from ingest_assets.defs.sensors.orphaned_uploads import orphaned_uploads
 from ingest_assets.defs.sensors.retry_failed import retry_failed
 from ingest_assets.defs.sensors.verify_after_backfill import verify_after_backfill
+from ingest_assets.defs.sensors.worker_runs import worker_runs
 
-__all__ = ["input_directory", "orphaned_uploads", "retry_failed", "verify_after_backfill"]
+__all__ = [
+    "input_directory",
+    "orphaned_uploads",
+    "retry_failed",
+    "verify_after_backfill",
+    "worker_runs",
+]

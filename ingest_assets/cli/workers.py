@@ -1,0 +1,50 @@
+"""`worker` and `migrate`: what runs on machines that have no stack of their own."""
+
+from __future__ import annotations
+
+import click
+
+from ingest_assets.cli import running
+
+
+@click.command()
+@click.option("--concurrency", type=click.IntRange(1), default=1, help="Runs at a time.")
+@click.option(
+    "--queues",
+    default="",
+    help="Queues that it takes runs from, separated by commas: `input`, for runs that read the input "
+    "directory, and `dagster`, for all others. Without it both, or the second where INGEST_INPUT_DIR "
+    "is no directory here.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    default=30.0,
+    help="Seconds that runs get to end after SIGTERM; then they are interrupted, and others take up "
+    "their documents.",
+)
+def worker(concurrency: int, queues: str, grace: float) -> None:
+    """Take runs from the broker that INGEST_BROKER_URL names, until a signal comes."""
+    from ingest_assets.defs.worker import Worker
+    from ingest_assets.embedded.stack import make_dagster_home, make_data_directory
+
+    settings = running.use_running_stack()
+    make_data_directory(settings)
+    make_dagster_home(settings)
+    names = [name.strip() for name in queues.split(",") if name.strip()]
+    Worker(settings, concurrency, names, grace, click.echo).work()
+
+
+@click.command()
+def migrate() -> None:
+    """Bring databases and schema to this version; check the bucket.
+
+    `dev` and `services start` do it by themselves.
+    """
+    from ingest_assets.embedded.stack import make_data_directory, prepare
+    from ingest_assets.store.database import newest_schema
+
+    settings = running.load_settings()
+    make_data_directory(settings)
+    prepare(settings)
+    click.echo(f"The database has version {newest_schema()} of the schema.")
