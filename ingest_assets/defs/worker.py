@@ -90,21 +90,20 @@ class Worker:
         ):
             require_schema(database)
             self._server.start()
-            seen = threading.Thread(target=self._be_seen, args=(database,), name="seen", daemon=True)
+            self._be_seen(database)
+            seen = threading.Thread(target=self._stay_seen, args=(database,), name="seen", daemon=True)
+            seen.start()
             try:
-                self._serve(app, database, instance, seen)
+                self._serve(app, database, instance)
             finally:
                 self._stop.set()
-                if seen.is_alive():
-                    seen.join()
+                seen.join()
                 self._server.close()
                 self._leave(database)
         if self._fault is not None:
             raise self._fault
 
-    def _serve(
-        self, app: Any, database: Database, instance: DagsterInstance, seen: threading.Thread
-    ) -> None:
+    def _serve(self, app: Any, database: Database, instance: DagsterInstance) -> None:
         from celery import signals  # noqa: PLC0415  (an extra)
         from dagster_celery.config import TASK_EXECUTE_JOB_NAME  # noqa: PLC0415  (an extra)
 
@@ -112,7 +111,6 @@ class Worker:
             self._execute(database, instance, unpack_run_id(execute_job_args_packed))
 
         def ready(**_: Any) -> None:
-            seen.start()
             self._say(self._introduction())
 
         def stopping(**_: Any) -> None:
@@ -156,18 +154,19 @@ class Worker:
             leases.end(database, run_id)
 
     def _be_seen(self, database: Database) -> None:
-        while True:
+        require_schema(database)
+        leases.see_worker(database, self.name, self._host, self._queues, self._concurrency)
+
+    def _stay_seen(self, database: Database) -> None:
+        while not self._stop.wait(leases.RENEW_SECONDS):
             try:
-                require_schema(database)
-                leases.see_worker(database, self.name, self._host, self._queues, self._concurrency)
+                self._be_seen(database)
             except SQLAlchemyError as error:
                 _log.warning("Postgres does not answer: %s It is asked again.", database_error(error))
             except ConfigurationError as error:
-                # Runs that have begun end by themselves: they write nothing that the schema refuses.
+                # Each run asks the same before it begins, so none that has come meanwhile does harm.
                 self._fault = error
                 os.kill(os.getpid(), signal.SIGTERM)
-                return
-            if self._stop.wait(leases.RENEW_SECONDS):
                 return
 
     def _leave(self, database: Database) -> None:

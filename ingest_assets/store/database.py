@@ -164,12 +164,10 @@ def require_schema(database: Database) -> None:
     known = newest_schema()
     if found == known:
         return
-    newer = found > known
-    raise ConfigurationError(
-        "schema_newer" if newer else "schema_older",
-        f"The database has version {found} of the schema, and this program, which knows {known}, is "
-        f"{'older' if newer else 'newer'}.",
-    )
+    sentence = f"The database has version {found} of the schema, and this program knows {known}."
+    if found > known:
+        raise ConfigurationError("schema_newer", sentence)
+    raise ConfigurationError("schema_older", sentence)
 
 
 def database_error(error: SQLAlchemyError) -> IngestError:

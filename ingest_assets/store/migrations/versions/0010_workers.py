@@ -21,8 +21,6 @@ def upgrade() -> None:
             started_at timestamptz NOT NULL DEFAULT now(),
             expires_at timestamptz NOT NULL
         );
-        COMMENT ON TABLE ingest.workers IS
-            'One `ingest-assets worker`: how many runs it takes at a time, from which queues.';
 
         CREATE TABLE ingest.run_leases (
             run_id text CONSTRAINT pk_run_leases PRIMARY KEY,
@@ -35,6 +33,4 @@ def upgrade() -> None:
         );
         CREATE INDEX ix_run_leases_open ON ingest.run_leases (worker)
             WHERE ended_at IS NULL AND lost_at IS NULL;
-        COMMENT ON TABLE ingest.run_leases IS
-            'Which worker has which run. A run whose lease is lost can write nothing any more.';
     """)
