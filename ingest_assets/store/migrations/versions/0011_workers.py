@@ -1,12 +1,12 @@
 """Workers on other machines, and which of them has which run.
 
-Revision ID: 0010
+Revision ID: 0011
 """
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
