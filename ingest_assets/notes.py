@@ -80,7 +80,7 @@ KINDS: Mapping[str, Kind] = {
     "parts_left_out": Kind(
         "Not all that is inside the document became a document of its own, because a limit on depth, "
         "number or bytes was reached.",
-        "Unpack it yourself, and ingest what matters of it.",
+        "Unpack it yourself and ingest what matters of it, or raise the setting (INGEST_PARTS_…).",
     ),
     "parts_unread": Kind(
         "What is inside the document could not be taken out.",

@@ -103,6 +103,19 @@ class InputSettings(BatchSettings):
     max_file_mb: int = Field(
         2048, ge=1, description="Megabytes (2²⁰ bytes); larger files are rejected unread."
     )
+    parts_depth: int = Field(
+        10,
+        ge=0,
+        le=100,
+        description="How deep documents inside documents are taken out: an attachment of a mail in an "
+        "archive is 2 deep.",
+    )
+    parts_per_file: int = Field(
+        100_000, ge=1, description="Parts of all documents inside one file, however deep they are."
+    )
+    parts_mb_per_file: int = Field(
+        16_384, ge=1, description="Megabytes that all parts inside one file may have together."
+    )
 
     @field_validator("ignore_patterns", mode="before")
     @classmethod
@@ -183,6 +196,20 @@ class OcrSettings(RegionSettings, WorkerSettings):
     )
     ocr_page_seconds: float = Field(
         60, gt=0, description="Seconds of computing that one page may take before its document fails."
+    )
+    parts_per_document: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Parts that are taken out of one mail, archive or other document.",
+    )
+    parts_mb_per_document: int = Field(
+        4096, ge=1, description="Megabytes that the parts of one document may have together."
+    )
+    parts_ratio: int = Field(
+        100,
+        ge=1,
+        description="How many times its own size a document may unpack to; 100 MB in any case.",
     )
     aws_endpoint_url_textract: str | None = Field(
         None,

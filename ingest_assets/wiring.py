@@ -90,6 +90,7 @@ def local_reader(settings: OcrSettings) -> LocalEngine:
         ConfigurationError: `ocr_does_not_start`, `ocr_language_missing`.
     """
     from ingest_assets.ocr.local import LocalEngine
+    from ingest_assets.ocr.unpacking import PartLimits
     from ingest_assets.workers.pool import Limits
 
     return LocalEngine(
@@ -99,6 +100,9 @@ def local_reader(settings: OcrSettings) -> LocalEngine:
         languages=settings.ocr_languages,
         tessdata_dir=settings.tessdata_dir,
         sandbox=settings.sandbox,
+        part_limits=PartLimits(
+            settings.parts_per_document, settings.parts_mb_per_document << 20, settings.parts_ratio
+        ),
     )
 
 

@@ -49,7 +49,7 @@ from ingest_assets.stages import (
     document_text,
 )
 from ingest_assets.stages.runner import Outcome, Runner
-from ingest_assets.stages.stage import Markdown, Result, Services, mark_reported
+from ingest_assets.stages.stage import Markdown, PartsOfFile, Result, Services, mark_reported
 from ingest_assets.store.database import require_schema
 
 GROUP = "documents"
@@ -175,6 +175,11 @@ def document_assets(
             input_files.max_file_bytes,
             documents_per_run=input_files.max_documents_per_run,
             read_again=_read_again(context.run.tags.get(READ_AGAIN_TAG)),
+            most_inside=PartsOfFile(
+                input_files.parts_depth,
+                input_files.parts_per_file,
+                input_files.parts_mb_per_file << 20,
+            ),
         )
         stages = [key.to_user_string() for key in context.selected_asset_keys]
         keys = context.partition_keys

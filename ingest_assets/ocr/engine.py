@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 from uuid import UUID
@@ -115,6 +116,15 @@ class Contents:
     parts: Sequence[Part]
     notes: Sequence[Note] = ()
     message: Mapping[str, Any] | None = None
+
+    def part(self, path: str | None) -> Part | None:
+        """Return the part at a path; None where there is none."""
+        return self._by_path.get(path or "")
+
+    @cached_property
+    def _by_path(self) -> Mapping[str, Part]:
+        # A container of ten thousand parts is asked for each of them.
+        return {part.path: part for part in self.parts}
 
 
 class OcrEngine(Protocol):

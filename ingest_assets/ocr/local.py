@@ -26,7 +26,7 @@ from ingest_assets.failpoints import failpoint
 from ingest_assets.notes import Note
 from ingest_assets.ocr.engine import Contents, Page, Recognition, StoredObject
 from ingest_assets.ocr.languages import describe, find_languages
-from ingest_assets.ocr.unpacking import Unpacker
+from ingest_assets.ocr.unpacking import PartLimits, Unpacker
 from ingest_assets.scratch import Scratch
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 from ingest_assets.workers.isolation import Mode, Reach
@@ -88,6 +88,7 @@ class LocalEngine:
         languages: Tesseract's names of those that are recognised, such as `eng+deu`.
         tessdata_dir: where to look for their data before the installed packages.
         sandbox: whether worker processes are held to their documents; see `Reach`.
+        part_limits: what is taken out of one document.
 
     Raises:
         ConfigurationError: `ocr_language_missing` when there are no data of a language;
@@ -106,6 +107,7 @@ class LocalEngine:
         languages: str = DEFAULT_LANGUAGES,
         tessdata_dir: str | None = None,
         sandbox: Mode = "auto",
+        part_limits: PartLimits | None = None,
     ) -> None:
         self._workers = workers
         self._languages = find_languages(languages, tessdata_dir).files
@@ -115,7 +117,9 @@ class LocalEngine:
         data = {str(Path(file).parent) for file in self._languages}
         reach = Reach(sandbox, (str(self._scratch.path),), tuple(data))
         self._pool = self.start_pool(workers, limits or Limits(), reach)
-        self._unpacker = Unpacker(self._pool, self.scratch_folder, room_on_disk)
+        self._unpacker = Unpacker(
+            self._pool, self.scratch_folder, room_on_disk, part_limits or PartLimits()
+        )
         try:
             self._pool.submit("versions", languages=self._languages).result()
         except BaseException:

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from ingest_assets.errors import IngestError, PermanentError
@@ -28,15 +29,24 @@ VERSION = "unpacking 2; " + ", ".join(
     f"{program} {metadata.version(program)}" for program in ("libpff-python", "py7zr")
 )
 
-MOST_PARTS = 10_000
-# Bytes of all parts of one container: as many as it may unpack to at an honest ratio, and some more for
-# small ones. An archive of a megabyte that unpacks to a gigabyte is an attack.
-_RATIO = 100
+# What a small container may unpack to, whatever the ratio.
 _LEAST_BYTES = 100_000_000
-_MOST_BYTES = 4 << 30
 # Containers whose parts stay on disk when no document uses them: the parts of one follow each other.
 _KEPT = 4
 _KEPT_BYTES = 1 << 30
+
+
+class PartLimits(NamedTuple):
+    """What may be taken out of one container.
+
+    Attributes:
+        ratio: bytes of all parts for each byte of the container. An archive of a megabyte that unpacks
+            to a gigabyte is an attack.
+    """
+
+    parts: int = 10_000
+    size_bytes: int = 4 << 30
+    ratio: int = 100
 
 
 @dataclass
@@ -59,6 +69,7 @@ class Unpacker:
         pool: the worker processes.
         new_folder: makes a folder on the disk that goes with its block.
         room_on_disk: a block whose errors of the file system become errors that may pass.
+        limits: what is taken out of one document.
     """
 
     def __init__(
@@ -66,10 +77,12 @@ class Unpacker:
         pool: WorkerPool,
         new_folder: Callable[[], AbstractContextManager[Path]],
         room_on_disk: Callable[[], AbstractContextManager[None]],
+        limits: PartLimits,
     ) -> None:
         self._pool = pool
         self._new_folder = new_folder
         self._room_on_disk = room_on_disk
+        self._limits = limits
         self._kept: OrderedDict[UUID, _Unpacked] = OrderedDict()
         self._lock = threading.Lock()  # Guards the above, and the number of users.
 
@@ -102,7 +115,9 @@ class Unpacker:
         whole = folder / "document"
         with self._room_on_disk(), whole.open("wb") as file:
             document.download(file)
-        most_bytes = min(_MOST_BYTES, max(_LEAST_BYTES, _RATIO * document.size_bytes))
+        most_bytes = min(
+            self._limits.size_bytes, max(_LEAST_BYTES, self._limits.ratio * document.size_bytes)
+        )
         try:
             answer = self._pool.submit(
                 "unpack",
@@ -110,7 +125,7 @@ class Unpacker:
                 mime_type=document.mime_type,
                 name=document.file_name,
                 folder=str(folder),
-                limits={"parts": MOST_PARTS, "bytes": most_bytes},
+                limits={"parts": self._limits.parts, "bytes": most_bytes},
             ).result()
         except PermanentError as error:
             raise _explained(error) from error

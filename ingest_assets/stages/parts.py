@@ -25,14 +25,10 @@ from ingest_assets.notes import Note
 from ingest_assets.ocr import unpacking
 from ingest_assets.ocr.engine import Contents, Page, Part, Recognition
 from ingest_assets.stages.source import stored_object
-from ingest_assets.stages.stage import Document, Services
+from ingest_assets.stages.stage import Document, PartsOfFile, Services
 from ingest_assets.store.models import DocumentContainer, DocumentSource, Message
 from ingest_assets.store.names import part_key, part_uri
 
-# How deep parts lie inside the file that was found, and what all parts of one such file may have.
-DEPTH = 10
-_MOST_PARTS_IN_ALL = 100_000
-_MOST_BYTES_IN_ALL = 16 << 30
 # Notes of readers that name what they leave to this module.
 _READERS_NOTE = "attachment_unread"
 
@@ -108,7 +104,7 @@ def look_inside(document: Document, services: Services) -> tuple[Inside, Recogni
         if format_.holds == "only":
             raise
         return Inside(document, [], [Note("parts_unread", error.message)], None), None
-    parts, notes = _allowed(contents, place)
+    parts, notes = _allowed(contents, place, services.most_inside)
     # The sensor joins small batches.
     batches = [uuid4() for _ in range(0, len(parts), services.documents_per_run)]
     rows = [
@@ -215,10 +211,12 @@ def _place(connection: Connection, document: Document) -> _Place:
     return _Place(row.depth, row.source_uri, row.parts, int(row.size_bytes))
 
 
-def _allowed(contents: Contents, place: _Place) -> tuple[Sequence[Part], Sequence[Note]]:
+def _allowed(
+    contents: Contents, place: _Place, most: PartsOfFile
+) -> tuple[Sequence[Part], Sequence[Note]]:
     """The parts that become sources, and why others do not."""
     notes = list(contents.notes)
-    if place.depth >= DEPTH and contents.parts:
+    if place.depth >= most.depth and contents.parts:
         notes.append(
             Note(
                 "parts_left_out",
@@ -231,13 +229,13 @@ def _allowed(contents: Contents, place: _Place) -> tuple[Sequence[Part], Sequenc
     count, size = place.parts, place.size_bytes
     for part in contents.parts:
         count, size = count + 1, size + part.size_bytes
-        if count > _MOST_PARTS_IN_ALL or size > _MOST_BYTES_IN_ALL:
+        if count > most.parts or size > most.size_bytes:
             notes.append(
                 Note(
                     "parts_left_out",
                     f"only the first {len(parts)} of its {len(contents.parts)} parts were ingested: "
-                    f"the file that all of them are in holds more than {_MOST_PARTS_IN_ALL:,} parts or "
-                    f"{_MOST_BYTES_IN_ALL:,} bytes",
+                    f"the file that all of them are in holds more than {most.parts:,} parts or "
+                    f"{most.size_bytes:,} bytes",
                 )
             )
             break

@@ -58,7 +58,7 @@ class Containers:
         with self.database.engine.connect() as connection:
             container = load_document(connection, source.parent_uuid)
         with self.engine.contents(stored_object(container, self.objects)) as contents:
-            part = next((part for part in contents.parts if part.path == source.part_path), None)
+            part = contents.part(source.part_path)
             if part is None:
                 raise PermanentError(
                     "part_missing",

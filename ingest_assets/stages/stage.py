@@ -32,6 +32,19 @@ class Markdown(str):
     __slots__ = ()
 
 
+class PartsOfFile(NamedTuple):
+    """How much may be inside one file that was found.
+
+    Attributes:
+        depth: how deep parts may lie; 1 for those of the file itself.
+        parts: how many there may be in all; `size_bytes` is what they may have together.
+    """
+
+    depth: int = 10
+    parts: int = 100_000
+    size_bytes: int = 16 << 30
+
+
 @dataclass(frozen=True)
 class Services:
     """What stages work with. All documents of a run share it; safe to share between threads.
@@ -41,6 +54,7 @@ class Services:
         documents_per_run: parts are recorded in batches of at most so many.
         read_again: which documents that have a text are read again: those that another engine has
             read, those that another engine or another version of it has read, or none.
+        most_inside: how much may be inside one file.
     """
 
     database: Database
@@ -52,6 +66,7 @@ class Services:
     max_file_bytes: int = sys.maxsize
     documents_per_run: int = 100
     read_again: Literal["", "other-engine", "other-version"] = ""
+    most_inside: PartsOfFile = field(default_factory=PartsOfFile)
 
 
 @dataclass(frozen=True)

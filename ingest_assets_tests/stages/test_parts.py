@@ -21,6 +21,7 @@ import pytest
 from dagster import AssetKey, AssetRecordsFilter
 
 from ingest_assets.cli import render
+from ingest_assets.defs.code_location import build_defs
 from ingest_assets.defs.inventory import restore_rows
 from ingest_assets.defs.partitions import shown_partitions
 from ingest_assets.ocr.engine import Contents, StoredObject
@@ -29,7 +30,6 @@ from ingest_assets.ocr.sandbox.unpacking.ole_file import ole_file
 from ingest_assets.operations.search import search
 from ingest_assets.operations.status import read_status
 from ingest_assets.operations.verification.engine import verify
-from ingest_assets.stages import parts
 from ingest_assets.stages.source import stored_object
 from ingest_assets.stages.stage import load_document
 from ingest_assets_tests.conftest import NewPipeline
@@ -138,7 +138,8 @@ def ingested(new_pipeline: NewPipeline, tmp_path_factory: pytest.TempPathFactory
         pytest.MonkeyPatch.context() as patch,
         new_pipeline(tmp_path_factory.mktemp("parts"), patch) as pipeline,
     ):
-        patch.setattr(parts, "DEPTH", DEPTH)
+        settings = pipeline.settings.model_copy(update={"parts_depth": DEPTH})
+        pipeline.defs = build_defs(settings, pipeline.engines.resources)
         pipeline.put("outer.eml", OUTER)
         pipeline.put("copies/outer.eml", OUTER)
         for number in range(MAILS_WITH_SAME):
