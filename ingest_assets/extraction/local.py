@@ -24,11 +24,12 @@ from ingest_assets.workers.isolation import Mode, Reach
 from ingest_assets.workers.pool import Answer, FaultKind, Limits, WorkerError, WorkerPool
 
 NAME = "local"
-# Raise "rules 1" with a change of `sandbox.patterns`, and "names 1" with one of `sandbox.names`, that
-# finds something else in the same text: Dagit then shows stored entities as out of date. The libraries'
-# versions come from their metadata, because this process must not load what searches untrusted texts.
+# Raise "rules 1" with a change of `sandbox.patterns`, and "names 2" with one of `sandbox.names` or
+# `sandbox.headers`, that finds something else in the same text: Dagit then shows stored entities as out
+# of date. The libraries' versions come from their metadata, because this process must not load what
+# searches untrusted texts.
 RULES_VERSION = f"rules 1, eyecite {version('eyecite')}, phonenumbers {version('phonenumbers')}"
-VERSION = f"{RULES_VERSION}; names 1, pycountry {version('pycountry')}, cleanco {version('cleanco')}"
+VERSION = f"{RULES_VERSION}; names 2, pycountry {version('pycountry')}, cleanco {version('cleanco')}"
 
 # Loaded by the worker processes.
 OPERATIONS = "ingest_assets.extraction.sandbox.operations"

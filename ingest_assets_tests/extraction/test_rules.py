@@ -27,6 +27,22 @@ def found(text: str, *types: str) -> list[tuple[str, str, str]]:
     ]
 
 
+def test_people_and_organisations_in_the_headers_of_mails_are_found_whatever_they_are_called() -> None:
+    mail = (
+        'From: Jörg Ånström <joerg@example.org>\nTo: "Wójcik, Zofia" <z@example.org>, ben@example.org, '
+        "Harbour Office <office@example.org>, Nordsee GmbH <info@example.org>\n"
+        "Cc: Ludwig van der Rohe <l@example.org>, 4th Floor <x@example.org>, Solo <s@example.org>\n"
+        "Date: Fri, 03 May 2024 09:41:00 +0000\nSubject: Dues\n\nTo: Nobody Here <a@example.org>\n"
+    )
+    assert found(mail, "person", "organization") == [
+        ("person", "Jörg Ånström", "jörg ånström"),
+        ("person", "Wójcik, Zofia", "zofia wójcik"),
+        ("organization", "Harbour Office", "harbour office"),
+        ("organization", "Nordsee GmbH", "nordsee"),
+        ("person", "Ludwig van der Rohe", "ludwig van der rohe"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

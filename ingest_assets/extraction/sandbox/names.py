@@ -23,25 +23,26 @@ from ingest_assets.extraction.engine import Mention
 ENGINE = "rules"
 
 
-def _set(words: str) -> frozenset[str]:
+def word_set(words: str) -> frozenset[str]:
+    """Return words that stand in a text as a set."""
     return frozenset(words.split())
 
 
 _WORDS_IN_A_NAME = 9
 _TOKEN = re.compile(r"\S{1,80}")
 _EDGES = "\"'“”\u2018\u2019`\u00b4()[]{}<>*_,;:"
-_FORMS = _set(
+FORMS = word_set(
     """inc incorporated corp corporation co company companies llc lp llp lllp ltd limited plc pllc
     gmbh ag nv bv sa spa sarl oyj pte pty bank trust partners partnership holdings group
     association foundation university institute ventures fund laboratories associates pc na
     enterprises industries international technologies systems capital"""
 )
 # Legal forms that end a name: what follows belongs to the next.
-_ENDS = _set("inc incorporated corp llc lp llp ltd plc gmbh")
+_ENDS = word_set("inc incorporated corp llc lp llp ltd plc gmbh")
 _ARTICLES = frozenset(("the", "of", "for"))
-_INSIDE = frozenset(("of", "the", "de", "la", "and", "&", "for", "van", "von", "del", "der"))
+INSIDE = frozenset(("of", "the", "de", "la", "and", "&", "for", "van", "von", "del", "der"))
 # Words that headings and defined terms capitalise; no name of an organisation begins with one.
-_NO_NAME = _set(
+_NO_NAME = word_set(
     """a an the this that these those such any each every all no said its his her their our your
     between among by with without from to in on at as is are was were be been if when where whereas
     therefore whereby hereby and or nor but not only upon under unless until agreement agreements
@@ -59,7 +60,7 @@ _NO_NAME = _set(
     telephone phone fax facsimile email address suite floor street avenue road drive boulevard"""
 )
 # Before one of these a given name is no name: `Grant General Counsel`, `Virginia State`.
-_NO_SURNAME = _NO_NAME | _set("chief general senior new old united state states county city street")
+_NO_SURNAME = _NO_NAME | word_set("chief general senior new old united state states county city street")
 _INITIAL = re.compile(r"[A-Z]\.?$|(?:[A-Z]\.){2,4}$")
 _GENERATION = frozenset(("jr", "sr", "ii", "iii", "iv"))
 _DESCRIBED = re.compile(
@@ -118,10 +119,10 @@ def find(text: str) -> Iterator[Mention]:
 def _organizations(text: str, words: Sequence[_Word]) -> Iterator[Mention]:
     by_end = {word.end: place for place, word in enumerate(words)}
     for place, word in enumerate(words):
-        if word.folded in _FORMS and word.capitalised:
+        if word.folded in FORMS and word.capitalised:
             last = place
             following = words[place + 1] if place + 1 < len(words) else None
-            if following and following.folded in _FORMS and following.capitalised:
+            if following and following.folded in FORMS and following.capitalised:
                 continue  # Co., Ltd.: the last form ends the name
             first = _beginning(words, last)
             if first is not None:
@@ -141,13 +142,13 @@ def _beginning(words: Sequence[_Word], end: int) -> int | None:
     place = end - 1
     while place >= max(0, end - _WORDS_IN_A_NAME):
         word = words[place]
-        form_follows = place == end - 1 or words[place + 1].folded in _FORMS
+        form_follows = place == end - 1 or words[place + 1].folded in FORMS
         listed = place + 2 < end and words[place + 2].folded in ("and", "&")  # Sears, Roebuck and Co.
         if word.folded in _ENDS and not form_follows:
             break  # of the name before this one
         if word.closes and not (word.raw[-1] == "," and (form_follows or listed)):
             break
-        if word.folded in _INSIDE:
+        if word.folded in INSIDE:
             if place == end - 1 and word.folded in _ARTICLES:
                 break  # the Company, of the Bank
             if word.folded == "and" and not _joins(words, place, end):
@@ -179,7 +180,7 @@ def _joins(words: Sequence[_Word], place: int, end: int) -> bool:
         before is not None
         and before.capitalised
         and not before.closes
-        and before.folded not in _FORMS
+        and before.folded not in FORMS
         and following in {"co", "company", "sons", "associates", "partners", "brothers"}
     )
 
@@ -233,7 +234,7 @@ def _person_end(words: Sequence[_Word], first: int) -> int | None:
     following = words[place + 1] if place + 1 < len(words) else None
     if following and following.folded in _GENERATION and following.capitalised:
         return place + 1
-    if following and following.folded in _FORMS and not words[place].closes:
+    if following and following.folded in FORMS and not words[place].closes:
         return None  # John Hancock Company is no person
     return place
 
@@ -245,7 +246,7 @@ def _is_surname(word: _Word, given: _Word) -> bool:
         and len(word.folded) > 1
         and re.sub(r"[-'\u2019.]", "", word.bare).isalpha()
         and word.folded not in _NO_SURNAME
-        and word.folded not in _FORMS
+        and word.folded not in FORMS
         and word.folded not in _GENERATION
         and word.bare.isupper() == given.bare.isupper()
     )

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ingest_assets.extraction.engine import apart
-from ingest_assets.extraction.sandbox import names, patterns
+from ingest_assets.extraction.sandbox import headers, names, patterns
 
 
 def entities(text: str) -> list[list[Any]]:
     """Find mentions by rule; returns the values of the fields of each `Mention`, in their order."""
-    found = apart([*patterns.find(text), *names.find(text)], len(text))
+    found = apart([*patterns.find(text), *names.find(text), *headers.find(text)], len(text))
     return [list(vars(mention).values()) for mention in found]
 
 

@@ -312,4 +312,9 @@ def _address(name: str, address: str) -> str:
     name, address = name.strip(), address.strip()
     if not address or address.casefold() == name.casefold() or address.startswith("/"):
         return name or address
-    return f"{name} <{address}>" if name else address
+    return f"{_quoted(name)} <{address}>" if name else address
+
+
+def _quoted(name: str) -> str:
+    """Return a name as headers have it: a comma in it does not part two people."""
+    return f'"{name}"' if "," in name and '"' not in name else name
