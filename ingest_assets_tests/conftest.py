@@ -165,5 +165,5 @@ def instance(
     """The instance that the shipped `dagster.yaml` makes, on a database of its own."""
     with new_database(services) as url:
         monkeypatch.setenv("DAGSTER_POSTGRES_URL", url.replace("postgresql:", "postgresql+psycopg2:"))
-        with shipped_instance(tmp_path / "dagster_home", url) as instance:
+        with shipped_instance(tmp_path / "dagster_home", url, new=True) as instance:
             yield instance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,30 +22,29 @@ from ingest_assets.embedded.stack import PROJECT
 from ingest_assets_tests.support.pipeline import Pipeline
 
 
-@pytest.fixture
-def deployed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pipeline: Pipeline
+@contextmanager
+def deployment(
+    pipeline: Pipeline, directory: Path, patch: pytest.MonkeyPatch
 ) -> Iterator[DagsterInstance]:
     """The instance that the shipped `dagster.yaml` makes, for processes that are started too."""
-    home = tmp_path / "home"
+    home = directory / "home"
     home.mkdir()
     shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
     documents = make_url(os.environ["INGEST_DATABASE_URL"])
     dagster = documents.set(database=f"{documents.database}_dagster")
     ensure_database(dagster, "INGEST_DAGSTER_DATABASE_URL", through=documents)
     url = dagster.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
-    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
-    monkeypatch.setenv("INGEST_DAGSTER_DATABASE_URL", dagster.render_as_string(hide_password=False))
-    monkeypatch.setenv("INGEST_INPUT_DIR", str(pipeline.input_dir))
-    monkeypatch.setenv("INGEST_S3_BUCKET", pipeline.objects.bucket)
-    monkeypatch.setenv("INGEST_DATA_DIR", str(tmp_path / "data"))
+    patch.setenv("DAGSTER_POSTGRES_URL", url)
+    patch.setenv("INGEST_DAGSTER_DATABASE_URL", dagster.render_as_string(hide_password=False))
+    patch.setenv("INGEST_INPUT_DIR", str(pipeline.input_dir))
+    patch.setenv("INGEST_S3_BUCKET", pipeline.objects.bucket)
+    patch.setenv("INGEST_DATA_DIR", str(directory / "data"))
     with DagsterInstance.from_config(str(home)) as instance:
         yield instance
 
 
-@pytest.fixture
-def launch(deployed: DagsterInstance, pipeline: Pipeline) -> Callable[[], DagsterRun]:
-    """Launches a run over one document, as the daemon does."""
+def launch_of_a_document(deployed: DagsterInstance, pipeline: Pipeline) -> Callable[[], DagsterRun]:
+    """What launches a run over one document, as the daemon does."""
     pipeline.put("note.txt", b"A note.")
     pipeline.requests()
     (key,) = pipeline.instance.get_dynamic_partitions("documents")
@@ -62,3 +62,16 @@ def launch(deployed: DagsterInstance, pipeline: Pipeline) -> Callable[[], Dagste
         return found
 
     return run
+
+
+@pytest.fixture
+def deployed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pipeline: Pipeline
+) -> Iterator[DagsterInstance]:
+    with deployment(pipeline, tmp_path, monkeypatch) as instance:
+        yield instance
+
+
+@pytest.fixture
+def launch(deployed: DagsterInstance, pipeline: Pipeline) -> Callable[[], DagsterRun]:
+    return launch_of_a_document(deployed, pipeline)

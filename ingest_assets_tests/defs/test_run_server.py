@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,13 +17,43 @@ from ingest_assets.defs import instance as instance_module
 from ingest_assets.defs import run_server
 from ingest_assets.defs.instance import PROCESS_TAG, WatchedRunLauncher
 from ingest_assets.store.locks import Locks
+from ingest_assets_tests.conftest import NewPipeline
+from ingest_assets_tests.defs.conftest import deployment, launch_of_a_document
 from ingest_assets_tests.support.embedded import wait_until
 from ingest_assets_tests.support.pipeline import Pipeline, status_of
 
 
-@pytest.fixture
-def instance(deployed: DagsterInstance) -> DagsterInstance:
-    return deployed
+# All tests have one server, which takes as long to start as they all to run.
+@pytest.fixture(scope="module")
+def patch() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deployment")
+
+
+@pytest.fixture(scope="module")
+def pipeline(
+    new_pipeline: NewPipeline, patch: pytest.MonkeyPatch, directory: Path
+) -> Iterator[Pipeline]:
+    with new_pipeline(directory, patch) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture(scope="module")
+def instance(
+    patch: pytest.MonkeyPatch, directory: Path, pipeline: Pipeline
+) -> Iterator[DagsterInstance]:
+    with deployment(pipeline, directory, patch) as instance:
+        yield instance
+
+
+@pytest.fixture(scope="module")
+def launch(instance: DagsterInstance, pipeline: Pipeline) -> Callable[[], DagsterRun]:
+    return launch_of_a_document(instance, pipeline)
 
 
 def test_a_run_is_forked_and_does_its_work(

@@ -38,6 +38,7 @@ class Dev:
     """One `ingest-assets dev`."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._output = directory / "output"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
@@ -61,6 +62,20 @@ class Dev:
         found = re.search(r"Dagit +(http://\S+)", self.output)
         assert found, self.output
         return found.group(1)
+
+    def wait_for_dagster(self) -> psutil.Process:
+        """Wait until Dagster begins to start processes, and return the one that starts the others."""
+        found: list[psutil.Process] = []
+
+        def started() -> bool:
+            for process in processes_of(self._directory):
+                with suppress(psutil.NoSuchProcess):
+                    if process.cmdline()[1:4] == ["-m", "dagster", "dev"] and process.children():
+                        found.append(process)
+            return bool(found)
+
+        assert wait_until(started, START_SECONDS), self.output
+        return found[0]
 
 
 @pytest.fixture
@@ -139,20 +154,14 @@ def no_secret_shows(directory: Path, dev: Dev) -> None:
 @pytest.mark.waits
 def test_after_kill_9_nothing_is_left_and_the_next_start_works(directory: Path) -> None:
     dev = Dev(directory)
-    dev.wait_for_dagit()
+    dev.wait_for_dagster()
     dev.process.kill()
     dev.process.wait()
     assert wait_until(lambda: processes_of(directory) == [], 60)
 
     again = Dev(directory)
-    again.wait_for_dagit()
     # And where Dagster ends by itself, all of it ends, with a word about why.
-    (dagster,) = (
-        process
-        for process in processes_of(directory)
-        if process.cmdline()[1:4] == ["-m", "dagster", "dev"]
-    )
-    dagster.kill()
+    again.wait_for_dagster().kill()
     assert again.process.wait(60) == 1
     assert "Dagster has ended by itself" in again.output
     assert processes_of(directory) == []

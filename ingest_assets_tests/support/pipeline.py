@@ -254,10 +254,14 @@ def open_pipeline(
 
 
 @contextmanager
-def shipped_instance(home: Path, database_url: str) -> Iterator[DagsterInstance]:
+def shipped_instance(home: Path, database_url: str, *, new: bool = False) -> Iterator[DagsterInstance]:
     """The instance of the shipped `dagster.yaml`, on a Postgres database.
 
     `DAGSTER_POSTGRES_URL` need not be set.
+
+    Args:
+        new: whether the database may lack Dagster's tables. To ask for them takes a process as long as
+            a tenth of a run.
     """
     home.mkdir(exist_ok=True)
     configuration = (PROJECT / "dagster.yaml").read_text()
@@ -265,6 +269,8 @@ def shipped_instance(home: Path, database_url: str) -> Iterator[DagsterInstance]
     assert variable in configuration
     url = make_url(database_url).set(drivername="postgresql+psycopg2")
     address = f' "{url.render_as_string(hide_password=False)}"'
+    if not new:
+        address += "\n      should_autocreate_tables: false"
     (home / "dagster.yaml").write_text(configuration.replace(variable, address))
     with DagsterInstance.from_config(str(home)) as instance:
         yield instance
@@ -279,7 +285,7 @@ def migrated_with_dagster(services: Services, home: Path) -> Iterator[str]:
     """
     with new_database(services) as url:
         # First, because later it would take the version of our schema for that of its own.
-        with shipped_instance(home, url) as instance:
+        with shipped_instance(home, url, new=True) as instance:
             instance.get_dynamic_partitions("documents")
         migrate(url)
         disconnect(services, url)
