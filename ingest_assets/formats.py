@@ -73,6 +73,7 @@ WEB_ARCHIVE = Format(
     ".mht",
     read=True,
     local=True,
+    holds="perhaps",
 )
 PGP_MESSAGE = Format("application/pgp-encrypted", "a message encrypted with PGP", ".asc")
 

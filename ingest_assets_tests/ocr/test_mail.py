@@ -279,3 +279,15 @@ def test_headers_without_end_are_cut_and_noted() -> None:
     assert found.text.endswith("The body.")
     assert "Größe Größe" in found.text
     assert found.kinds == {"content_unreadable"}
+
+
+def test_a_file_in_a_web_archive_that_is_no_part_of_a_page_is_named_and_comes_out() -> None:
+    body = parts(
+        "Content-Type: text/html\n\n<p>The page.</p>",
+        "Content-Type: text/css\n\np{}",
+        "Content-Type: application/pdf; name=a.pdf\n\n%PDF-1.4 a file",
+    )
+    head = "Snapshot-Content-Location: http://x/\r\nMIME-Version: 1.0\r\n"
+    data = raw('multipart/related; boundary="B"', body, head)
+    assert (read(data).text, read(data).kinds) == ("The page.", {"attachment_unread"})
+    assert list(unpacked(data).parts) == ["a.pdf"]

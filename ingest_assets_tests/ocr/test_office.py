@@ -200,6 +200,16 @@ def test_a_sheet_is_its_cells_as_they_show_without_the_empty_ones() -> None:
     assert found.pages == ["May\n25 %\t\t3 May 2024", "June\nx\tx\tx\nx\tx\tx"]
 
 
+def test_a_cell_without_text_shows_its_value() -> None:
+    cells = (
+        '<table:table-cell office:value-type="float" office:value="12.5"/>'
+        '<table:table-cell office:value-type="date" office:date-value="2024-05-03"/>'
+        '<table:table-cell office:value-type="boolean" office:boolean-value="true"/>'
+    )
+    body = f'<table:table table:name="May"><table:table-row>{cells}</table:table-row></table:table>'
+    assert read(open_document("spreadsheet", body)).pages == ["May\n12.5\t2024-05-03\ttrue"]
+
+
 def test_a_sheet_that_repeats_a_cell_without_end_is_too_much() -> None:
     cell = f"<table:table-cell table:number-columns-repeated='16000'>{paragraph('a' * 9)}</table:table-cell>"
     body = f"<table:table><table:table-row table:number-rows-repeated='900000'>{cell}</table:table-row></table:table>"
@@ -316,3 +326,19 @@ def test_a_main_part_of_another_type_is_no_presentation() -> None:
     with pytest.raises(PermanentError) as caught:
         read(data)
     assert caught.value.code == "corrupt_document"
+
+
+def test_a_page_of_xhtml_is_read_behind_its_short_elements() -> None:
+    page = (
+        '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head><title/>'
+        '<script src="a.js"/></head><body><p>Behind them.</p><div/></body></html>'
+    )
+    assert read(page.encode()).pages == ["Behind them."]
+
+
+def test_a_web_page_shows_the_numbers_of_its_lists() -> None:
+    page = (
+        '<!doctype html><ol start="3"><li>three<ol type="a"><li>under</ol><li value="9">nine<li>ten</ol>'
+        "<ul><li>dot</ul><ol style='list-style: none'><li>plain</ol>"
+    )
+    assert read(page.encode()).pages == ["3. three\na. under\n9. nine\n10. ten\ndot\nplain"]

@@ -329,3 +329,8 @@ def test_any_bytes_end_as_text_or_with_a_reason(data: st.DataObject) -> None:
 
 def test_braces_nested_without_end_are_read() -> None:
     assert read(rb"{\rtf1 " + b"{" * 50_000 + b"deep", formats.RTF.mime_type).text == "deep"
+
+
+def test_properties_of_shapes_in_an_rtf_are_no_text() -> None:
+    shape = rb"{\rtf1 before {\shp{\*\shpinst{\sp{\sn shapeType}{\sv 202}}{\shptxt in a box}}} after}"
+    assert read(shape).text.split() == ["before", "in", "a", "box", "after"]

@@ -169,6 +169,18 @@ def read_parts(data: bytes) -> dict[str, bytes | str]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+def test_cells_without_a_stored_result_and_margins_are_read() -> None:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active["A1"] = "=SUM(B1:B9)"
+    assert read(xlsx(book)).pages == ["Sheet\n=SUM(B1:B9)"]
+    old = xlwt.Workbook()
+    sheet = old.add_sheet("Dues")
+    sheet.write(0, 0, "Ship")
+    sheet.header_str, sheet.footer_str = b"&CHarbour &D", b"Page &P"
+    assert read(xls(old)).pages == ["Dues\nShip", "Harbour\nPage"]
+
+
 def record(number: int, data: bytes = b"") -> bytes:
     """A record of a binary workbook."""
     head = bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80, number >> 7])

@@ -16,13 +16,11 @@ from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 from ingest_assets.ocr.sandbox.mail import attached
-from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
+from ingest_assets.ocr.sandbox.web_page import as_html, decode_html, html_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTED = "META-INF/encryption.xml"
-# XML's short form of an element that is empty, which in HTML opens one.
-_SHORT = re.compile(r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|wbr)\b)(\w+)([^<>]*?)/>")
 # What pages are made of, and what says how they show.
 _OF_PAGES = re.compile(
     r"mimetype|META-INF/.*|.*\.(?:x?html?|xht|xml|opf|ncx|css|js|smil|pls|json|otf|ttf|woff2?|png|jpe?g"
@@ -48,7 +46,7 @@ def _contents_of(package: Package) -> Shown:
         data = package.read(part, MAX_TEXT_BYTES) or b""
         if len(data) > MAX_TEXT_BYTES:
             raise too_much_text()
-        texts.append(html_text(_SHORT.sub(r"<\1\2></\1>", decode_html(data).text)))
+        texts.append(html_text(as_html(decode_html(data).text)))
         if sum(map(len, texts)) > MAX_TEXT_BYTES:
             raise too_much_text()
     files = [posixpath.basename(name) for name in package.names() if is_file_of_its_own(name)]

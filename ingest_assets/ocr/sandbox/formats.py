@@ -121,7 +121,7 @@ READERS = (
         "mail.read_web_archive",
         "a mail that a browser wrote",
         "the page, its frames; its pictures are recognised",
-        _PICTURES,
+        {**_PICTURES, "attachment_unread": "files that are no part of a page"},
         "lexbor (selectolax), Tesseract",
     ),
     Reader(
@@ -179,7 +179,7 @@ READERS = (
         (formats.XLS,),
         "xls.read_xls",
         _OLE,
-        f"{_SHEETS}; boxes on a page of their own; pictures are recognised",
+        f"{_SHEETS}; headers, footers and boxes on a page of their own; pictures are recognised",
         {"object_unread": "charts", **_PICTURES, **_FILES},
         "xlrd, olefile, Tesseract",
     ),

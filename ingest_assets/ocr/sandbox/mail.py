@@ -43,6 +43,15 @@ _WORD = re.compile(r"\w+")
 # other; the words of links and fields of a form make some difference.
 _MOST_OF_LAYOUT = 0.05
 _WHOLE_MESSAGES = ("message/rfc822", "message/global", "message/news", "message/external-body")
+# What pages are made of besides text and pictures.
+_OF_PAGES = frozenset(
+    f"application/{kind}"
+    for kind in (
+        *("javascript", "x-javascript", "ecmascript", "json", "ld+json", "xhtml+xml", "xml", "rss+xml"),
+        *("font-woff", "font-woff2", "x-font-woff", "x-font-ttf", "vnd.ms-fontobject", "octet-stream"),
+        *("font-sfnt", "x-font-otf", "manifest+json", "x-mso", "x-mspublisher"),
+    )
+)
 _SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 # Of a header's value. A header that is as long as a book is an attack, or a list that nobody reads.
 _LONGEST_HEADER = 100_000
@@ -93,12 +102,19 @@ def read_web_archive(path: Path) -> IllustratedDocument:
         f"{number}": part for number, part in enumerate(parts) if part.get_content_maintype() == "image"
     }
     notes = [note for text in texts for note in text.notes]
+    notes += attached(attachment_name(part) for part in parts if is_no_part_of_a_page(part))
     return IllustratedDocument(
         [html_text(text.text) for text in texts],
         pictures,
         lambda name: payload(pictures[name]),
         lambda: notes,
     )
+
+
+def is_no_part_of_a_page(part: Message) -> bool:
+    """Tell whether a part of a web archive is a file of its own."""
+    kind = part.get_content_type()
+    return not (kind.startswith(("text/", "image/", "font/", "multipart/")) or kind in _OF_PAGES)
 
 
 def parse(data: bytes) -> Message:

@@ -48,6 +48,8 @@ _ROWS = {
         f"{TEXT}soft-page-break",
     ),
 }
+# Of cells for which the program that wrote them has stored no text.
+_VALUES = [f"{OFFICE}{kind}value" for kind in ("string-", "date-", "time-", "boolean-", "")]
 _VECTORS = (".svg", ".svm", ".wmf", ".emf")
 _MOST_SPACES = 1000
 _DEEPEST = 3
@@ -211,7 +213,7 @@ class _Story:
                 aside.append(part)
             else:
                 lines += (self._line(line, aside) for line in part.iter() if line.tag in _LINES)
-        return " ".join(lines)
+        return " ".join(lines) or next(filter(None, map(cell.get, _VALUES)), "")
 
     def _listed(self, element: Element, aside: list[Element]) -> Iterator[str]:
         """Yield the lines of a list within a cell."""

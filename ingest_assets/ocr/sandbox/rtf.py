@@ -34,7 +34,7 @@ _CONTROL_SYMBOLS = {b"~": " ", b"_": "-", b"\n": "\n", b"\r": "\n", b"\\": "\\",
 # Places in a file that say how, not what. Others that begin with `\*` are passed over as well.
 _NOT_SHOWN = frozenset(
     (
-        *("colortbl", "stylesheet", "info", "fldinst", "objclass", "nonshppict", "xe", "tc"),
+        *("colortbl", "stylesheet", "info", "fldinst", "sn", "objclass", "nonshppict", "xe", "tc"),
         *("filetbl", "rxe", "txe", "pntxta", "pntxtb", "template", "listname", "themedata", "comment"),
     )
 )
@@ -191,7 +191,7 @@ class _Reader:
 
     def _format(self, word: str, value: int | None) -> None:
         """Heed a word that changes how what follows is read."""
-        if word in ("v", "deleted"):
+        if word in ("v", "deleted", "sv"):  # The last: a property of a shape, which may be a picture.
             self._flush()
             self._state.hidden = value != 0
         elif word == "plain":

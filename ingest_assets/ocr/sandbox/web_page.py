@@ -16,6 +16,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from ingest_assets.identification.characters import PROLOGUE
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.docx.numbering import written
 from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
@@ -43,6 +44,11 @@ _SPACES = re.compile(r"[ \t\n\r\f]+")
 _PICTURE = re.compile(
     r"""(?:src|href)\s*=\s*["']data:image/[^,"']{1,60};base64,([^"']+)""", re.IGNORECASE
 )
+# XML's short form of an element that is empty, which in HTML opens one.
+_SHORT = re.compile(r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|wbr)\b)(\w+)([^<>]*?)/>")
+_XHTML = re.compile(r"\s*<\?xml\b|<!DOCTYPE[^>]*\bXHTML\b|<html[^>]*\bxmlns\s*=", re.IGNORECASE)
+_XHTML_WITHIN = 2000
+_NUMBERS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _PREFIX = re.compile(r"(</?)svg:")
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
 
@@ -53,8 +59,12 @@ def read_web_page(path: Path) -> IllustratedDocument:
         raise too_much_text()
     decoded = decode_html(path.read_bytes())
     pictures = pictures_within(decoded.text)
+    is_xml = _XHTML.search(decoded.text[:_XHTML_WITHIN]) is not None
     return IllustratedDocument(
-        [html_text(decoded.text)], pictures, pictures.__getitem__, lambda: decoded.notes
+        [html_text(as_html(decoded.text) if is_xml else decoded.text)],
+        pictures,
+        pictures.__getitem__,
+        lambda: decoded.notes,
     )
 
 
@@ -93,6 +103,11 @@ def decode_html(data: bytes) -> Decoded:
     return decode(data)
 
 
+def as_html(markup: str) -> str:
+    """Return a page of XHTML so that what reads HTML sees the same elements."""
+    return _SHORT.sub(r"<\1\2></\1>", markup)
+
+
 def html_text(html: str) -> str:
     """Return the text of HTML as a browser shows it: a line each block, a tab between cells."""
     root = LexborHTMLParser(html).root
@@ -118,6 +133,8 @@ class _Page:
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self._preformatted = 0
+        # Of each list around: how its numbers are written, and the last; None where it has none.
+        self._lists: list[tuple[str, int] | None] = []
         self._last = "\n"
 
     def begin(self, node: LexborNode) -> bool:
@@ -139,16 +156,31 @@ class _Page:
             elif tag == "tspan" and not _PLACES.isdisjoint(node.attributes):
                 self._text(" ")
             self._preformatted += tag in _PREFORMATTED
+            if tag in ("ol", "ul"):
+                self._lists.append(_numbering(node) if tag == "ol" else None)
+            elif tag == "li":
+                self._number(node)
             return True
         return False
 
     def end(self, tag: str) -> None:
         """Close an element."""
         self._preformatted -= tag in _PREFORMATTED
+        if tag in ("ol", "ul") and self._lists:
+            self._lists.pop()
         if tag in ("td", "th"):
             self._show("\t")
         elif tag in _BLOCKS:
             self._new_line()
+
+    def _number(self, item: LexborNode) -> None:
+        """Show the number of an item of a list, where it has one."""
+        numbering = self._lists[-1] if self._lists else None
+        if numbering is not None and "list-style" not in (item.attributes.get("style") or ""):
+            form, last = numbering
+            number = _whole(item.attributes.get("value"), last + 1)
+            self._lists[-1] = form, number
+            self._show(f"{written(form, number)}. ")
 
     def _text(self, text: str) -> None:
         if not self._preformatted:
@@ -164,6 +196,19 @@ class _Page:
         if text:
             self.pieces.append(text)
             self._last = text[-1]
+
+
+def _numbering(ordered: LexborNode) -> tuple[str, int] | None:
+    """Return how the numbers of a list are written, and the one before its first."""
+    attributes = ordered.attributes
+    if "list-style" in (attributes.get("style") or ""):
+        return None
+    return _NUMBERS.get(attributes.get("type") or "", ""), _whole(attributes.get("start"), 1) - 1
+
+
+def _whole(stated: str | None, otherwise: int) -> int:
+    stated = (stated or "").strip()
+    return min(int(stated), 1_000_000) if stated.isdecimal() and len(stated) < 10 else otherwise
 
 
 def _is_hidden(node: LexborNode, tag: str) -> bool:

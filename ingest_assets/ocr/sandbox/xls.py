@@ -22,9 +22,11 @@ from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.number_format import shown
 from ingest_assets.ocr.sandbox.ole import OleFile, pictures_in
+from ingest_assets.ocr.sandbox.xlsx import margin_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
 # Numbers of records, and of kinds of objects: [MS-XLS].
+_MARGINS = (0x14, 0x15)
 _OBJECT, _TEXT, _DRAWINGS, _MORE = 0x5D, 0x1B6, 0xEB, 0x3C
 _CHART_OBJECT, _PICTURE, _COMMENT = 5, 8, 0x19
 _CHART = Note("object_unread", "a chart, whose words were not read")
@@ -84,6 +86,15 @@ def _cell(book: Book, sheet: Sheet, row: int, column: int) -> str:
     return shown(cell.value, code, since_1904=bool(book.datemode))
 
 
+def _string(data: bytes) -> str:
+    """Return a string with its length before it, in one byte a character or two."""
+    if len(data) < 3:
+        return ""
+    length, is_wide = struct.unpack_from("<HB", data)
+    encoding = "utf-16-le" if is_wide & 1 else "latin-1"
+    return data[3:].decode(encoding, "replace")[:length]
+
+
 def _beside(path: Path) -> tuple[list[str], dict[str, bytes], list[Note]]:
     """Return what stands in boxes, the pictures, and notes of objects that are not read.
 
@@ -105,6 +116,8 @@ def _beside(path: Path) -> tuple[list[str], dict[str, bytes], list[Note]]:
                 kind = struct.unpack_from("<H", data, 4)[0]
                 shown += kind == _PICTURE
                 notes += [_CHART] if kind == _CHART_OBJECT else []
+            elif number in _MARGINS and (margin := margin_text(_string(data))):
+                texts.append(margin)
             elif number == _TEXT and kind != _COMMENT and len(data) >= 12:
                 length = struct.unpack_from("<H", data, 10)[0]
                 _, text = next(records, (0, b"")) if length else (0, b"")

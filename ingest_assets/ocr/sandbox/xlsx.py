@@ -117,8 +117,7 @@ class Workbook:
         except (ParseError, ValueError, LookupError, struct.error, *self._package.damaged) as error:
             sentence = f"a sheet is damaged and was read as far as it goes ({str(error)[:100]})"
             self.notes.append(Note("page_unreadable", sentence))
-        shown = (_MARGIN_CODE.sub(" ", margin) for margin in margins)
-        yield from (" ".join(margin.split()) for margin in shown if margin.strip())
+        yield from filter(None, map(margin_text, margins))
         yield from self._beside(name)
 
     def _rows(self, file: BinaryIO, margins: list[str]) -> Iterator[str]:
@@ -157,7 +156,7 @@ class Workbook:
         if kind == "inlineStr":
             return "".join(_string(text) for text in cell.iter(f"{S}is")).replace("\n", " ")
         value = cell.findtext(f"{S}v")
-        if value is None:
+        if not value:  # It is to be calculated by the program that opens the file.
             formula = cell.findtext(f"{S}f")
             return f"={formula}" if formula else ""
         if kind == "s":
@@ -208,6 +207,11 @@ class Workbook:
         self._size += len(row)
         if self._size > MAX_TEXT_BYTES:
             raise too_much_text()
+
+
+def margin_text(margin: str) -> str:
+    """Return what a header or a footer says, without the codes of its fields and fonts."""
+    return " ".join(_MARGIN_CODE.sub(" ", margin).split())
 
 
 def joined(cells: Mapping[int, str]) -> str:

@@ -23,6 +23,7 @@ _UNPACKERS = {
     formats.MSG: ("outlook", "unpack_msg"),
     formats.PST: ("pst", "unpack_pst"),
     formats.MBOX: ("mail", "unpack_mailbox"),
+    formats.WEB_ARCHIVE: ("mail", "unpack_web_archive"),
     formats.PDF: ("embedded", "unpack_pdf"),
     formats.DOCX: ("embedded", "unpack_office"),
     formats.XLSX: ("embedded", "unpack_office"),

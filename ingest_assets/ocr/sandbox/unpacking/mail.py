@@ -24,6 +24,7 @@ from ingest_assets.ocr.sandbox.mail import (
     attachments,
     file_name,
     header,
+    is_no_part_of_a_page,
     messages,
     parse,
     payload,
@@ -82,6 +83,15 @@ def unpack_mail(path: Path, contents: Contents, name: str) -> None:
                 contents.add(file_name(part) or f"part {number}{_extension(kind)}", [payload(part)])
         for title, data in packed:
             contents.add(title, _ydecoded(data) if data.startswith(b"=ybegin") else _uudecoded(data))
+
+
+def unpack_web_archive(path: Path, contents: Contents, name: str) -> None:
+    """Take out of a saved web page the files that are no part of a page."""
+    with suppress(TooManyPartsError):
+        for number, part in enumerate(parse(path.read_bytes()).walk(), 1):
+            if not part.is_multipart() and is_no_part_of_a_page(part):
+                title = file_name(part) or f"part {number}{_extension(part.get_content_type())}"
+                contents.add(title, [payload(part)])
 
 
 def unpack_mailbox(path: Path, contents: Contents, name: str) -> None:
