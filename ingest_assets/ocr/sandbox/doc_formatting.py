@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ingest_assets.ocr.sandbox.docx.numbering import written
+from ingest_assets.ocr.sandbox.numerals import written
 
 # Where the head says places and lengths in the table stream.
 _STYLES, _CHARACTERS, _PARAGRAPHS, _LISTS, _USES = 0xA2, 0xFA, 0x102, 0x2E2, 0x2EA

@@ -1,7 +1,7 @@
 """The numbers before paragraphs of OpenDocument files, which programs count and do not store.
 
 Belongs here: styles of lists and of headings, and counting. Does not belong here: which paragraphs are
-shown (`open_document`), and how a number is written in letters (`docx.numbering`).
+shown (`open_document`), and how a number is written in letters (`numerals`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-from ingest_assets.ocr.sandbox.docx.numbering import written
+from ingest_assets.ocr.sandbox.numerals import written
 
 _NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
 TEXT, STYLE = _NAMESPACE % "text", _NAMESPACE % "style"

@@ -16,9 +16,9 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from ingest_assets.identification.characters import PROLOGUE
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.docx.numbering import written
 from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
+from ingest_assets.ocr.sandbox.numerals import written
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
 _NOT_SHOWN = frozenset(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from ingest_assets.ocr.sandbox.docx.names import CX, DGM, A, C
-from ingest_assets.ocr.sandbox.docx.numbering import written
+from ingest_assets.ocr.sandbox.numerals import written
 
 _MOST_LEVELS = 9
 _HIGHEST_START = 32_767
