@@ -30,6 +30,7 @@ import psutil
 from dagster import DagsterInstance
 
 import ingest_assets
+from ingest_assets import wiring
 from ingest_assets.defs._internals import (
     InstanceRef,
     capture_interrupts,
@@ -221,6 +222,7 @@ def _preload() -> None:
     try:
         import_module(CODE_LOCATION).defs.resolve_all_job_defs()
         run_executor()
+        wiring.warm_up()
         for operations in (ocr.OPERATIONS, extraction.OPERATIONS):
             nursery_of(operations).start()
     except Exception:  # noqa: BLE001  # The run meets the same error, and stores it.
