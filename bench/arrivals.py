@@ -1,8 +1,8 @@
 """How documents are ingested that come one by one, in thousands, or behind thousands.
 
-    python -m bench.arrivals trickle DIRECTORY_OF_PDFS [--files 60 --every 10]
-    python -m bench.arrivals burst [--documents 20000]
-    python -m bench.arrivals behind [--documents 5000 --few 5]
+    python bench/arrivals.py trickle DIRECTORY_OF_PDFS [--files 60 --every 10]
+    python bench/arrivals.py burst [--documents 20000]
+    python bench/arrivals.py behind [--documents 5000 --few 5]
 
 `trickle`: one file after the other; how long after it had settled its first attempt began, and the
 computing of the whole stack for each, without what the stack takes while it is idle, beside that of the
@@ -25,8 +25,7 @@ from typing import Any
 
 import click
 import psycopg2
-
-from bench.ingest import Meter, bare, difference, distinct, stack
+from ingest import Meter, bare, difference, distinct, stack
 
 _SETTLE_SECONDS = 5.0  # INGEST_SETTLE_SECONDS, as `dev` has it.
 _IDLE_SECONDS = 30

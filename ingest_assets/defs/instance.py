@@ -279,6 +279,10 @@ class WatchedRunLauncher(DefaultRunLauncher):
         super().__init__(inst_data)
         self._server = RunServer()
 
+    def get_ready(self) -> None:
+        """Start what runs are forked from, so that the first run need not wait until it has loaded."""
+        self._server.get_ready()
+
     @cached_property
     def workers(self) -> WorkerRuns:
         """What is done with runs that go to workers."""
@@ -372,6 +376,10 @@ class FollowingRunCoordinator(QueuedRunCoordinator):
     def get_run_queue_config(self) -> RunQueueConfig:
         """The limits of now; the daemon asks before each look at the queue."""
         settings = Settings()
+        if settings.broker_url is None and _is_daemon():
+            launcher = self._instance.run_launcher
+            if isinstance(launcher, WatchedRunLauncher):
+                launcher.get_ready()
         limit = settings.max_concurrent_runs
         if settings.broker_url is not None:
             try:
@@ -386,6 +394,11 @@ class FollowingRunCoordinator(QueuedRunCoordinator):
     @cached_property
     def _database(self) -> Database:
         return wiring.database(os.environ["INGEST_DATABASE_URL"], connections=1)
+
+
+def _is_daemon() -> bool:
+    """Whether this process is Dagster's daemon, which launches runs."""
+    return getattr(sys.modules["__main__"], "__package__", None) == "dagster._daemon"
 
 
 def await_end(instance: DagsterInstance, run_id: str, process: RunProcess) -> None:
