@@ -45,6 +45,21 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "The file has 0 bytes.",
             "Put a whole copy in its place; that is found as a new source.",
         ),
+        "forgotten": Fault(
+            "permanent",
+            "These bytes were removed by `ingest-assets forget`, and are not taken again.",
+            "Remove the file. If it has to come back, delete its row of ingest.forgotten_documents.",
+        ),
+        "held": Fault(
+            "configuration",
+            "The document is under a hold, and cannot be forgotten.",
+            "`ingest-assets release DOCUMENT` ends the hold, if the reason for it has gone.",
+        ),
+        "nothing_to_forget": Fault(
+            "configuration",
+            "No document, or more than one, goes by that name.",
+            "Give its UUID or its partition key; `ingest-assets why NAME` finds them.",
+        ),
         "link_loop": Fault(
             "permanent",
             "The file is a symbolic link that leads to itself or to a directory that it lies in, or "

@@ -29,16 +29,14 @@ class _Command(NamedTuple):
 _COMMANDS = {
     "dev": _Command("services", "dev", "Run services, Dagit and daemon; Ctrl-C stops them all."),
     "env": _Command("services", "env", "Print the running stack's variables, for a shell to evaluate."),
-    "exec": _Command(
-        "workers",
-        "execute",
-        "Run a command with the stack's variables, as `dagster-daemon run` in a container.",
-    ),
+    "forget": _Command("forget", "forget", "Remove a document and all that was made of it, for good."),
+    "hold": _Command("forget", "hold", "Keep a document from being forgotten."),
     "migrate": _Command(
         "workers", "migrate", "Bring databases and schema to this version; check the bucket."
     ),
     "rebuild-db": _Command("rebuild", "rebuild_db", "Restore documents' rows from the bucket alone."),
     "reconcile": _Command("reconcile", "reconcile", "Compare bucket and database, and mend them."),
+    "release": _Command("forget", "release", "End the hold on a document."),
     "retry": _Command("documents", "retry", "Try documents that failed again."),
     "search": _Command("documents", "search", "Search the text of all documents."),
     "services": _Command("services", "services", "Run the embedded Postgres and S3 alone."),

@@ -36,6 +36,7 @@ from ingest_assets.embedded.signals import StopRequested
 
 if TYPE_CHECKING:
     from ingest_assets.errors import IngestError
+    from ingest_assets.operations.forget import Forgotten, Plan
     from ingest_assets.operations.history import Attempt, Candidates, Document, History, Job
     from ingest_assets.operations.reconcile.apply import Done
     from ingest_assets.operations.reconcile.cost import Estimate
@@ -314,6 +315,60 @@ class Screen:
             with suppress(OSError):
                 self._live.stop()
             self._live = None
+
+
+# --- forget -------------------------------------------------------------------------------------
+
+
+def to_forget(found: Plan) -> RenderableType:
+    """What forgetting a document removes, and what it leaves."""
+    sizes = ", ".join(f"{count:,} {table}" for table, count in found.counts.items() if count)
+    return Group(
+        Paragraph((f"To forget: {_count(len(found.documents), 'document')}", _HEADING)),
+        *(
+            Paragraph((str(uuid), _ID), f"  SHA-256 {digest}", indent=2)
+            for uuid, digest in found.documents.items()
+        ),
+        Paragraph(f"{_count(len(found.partition_keys), 'partition')}:"),
+        *(Paragraph((key, _ID), indent=2) for key in found.partition_keys),
+        Paragraph(
+            f"Their objects with all versions, {sizes or 'no rows'}, what Dagster has recorded of "
+            "them, and their names in logs and plans."
+        ),
+        *(Paragraph("The upload ", _whole(key), " goes, too.") for key in found.uploads),
+        *(
+            Paragraph(
+                ("Left alone, remove it yourself: ", _WARN), _whole(uri), " (passed over from now on)."
+            )
+            for uri in found.files
+        ),
+        *(
+            Paragraph("Stays, for it was also seen elsewhere: ", _name(name), f" (document {uuid}).")
+            for uuid, name in found.kept
+        ),
+        *(
+            Paragraph(("Held, so it cannot be forgotten: ", _BAD), f"{uuid}: {_clean(reason)}")
+            for uuid, reason in found.held.items()
+        ),
+    )
+
+
+def forgotten(done: Forgotten) -> RenderableType:
+    """What was removed, and what was found afterwards."""
+    return Group(
+        Paragraph(
+            ("Forgotten: ", _GOOD),
+            f"{_count(len(done.plan.documents), 'document')}; {done.objects:,} objects and versions, "
+            f"{_count(done.records, 'record')} of Dagster's, names in "
+            f"{_count(len(done.masked_files), 'file')}.",
+        ),
+        *(Paragraph(("Left: ", _BAD), _clean(place), indent=2) for place in done.left),
+        Paragraph(
+            "`ingest-assets forget --resume` tries again."
+            if done.left
+            else "Searched for keys and words of it afterwards: nothing is left."
+        ),
+    )
 
 
 # --- why ----------------------------------------------------------------------------------------

@@ -226,6 +226,12 @@ def history(database: Database, wanted: str, rules: RetryRules) -> History | Can
         return _history(keys[0], rules, reader)
 
 
+def find_one(connection: Connection, wanted: str) -> str | Candidates:
+    """The partition key of the one sighting that `wanted` names, as for `history`."""
+    keys = _find(wanted, connection)
+    return keys[0] if len(keys) == 1 else _candidates(keys, connection)
+
+
 def _find(wanted: str, connection: Connection) -> Sequence[str]:
     """Partition keys by the first condition that any source meets; at most one more than are listed."""
     for condition, value in _conditions(wanted.replace("\x00", "\\0")):

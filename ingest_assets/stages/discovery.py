@@ -26,8 +26,14 @@ from sqlalchemy.dialects.postgresql import insert
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.store.database import Database
-from ingest_assets.store.models import DocumentSource, IgnoredName
-from ingest_assets.store.names import display_name, file_uri, partition_key, path_of
+from ingest_assets.store.models import DocumentSource, ForgottenSighting, IgnoredName
+from ingest_assets.store.names import (
+    display_name,
+    file_uri,
+    partition_key,
+    path_of,
+    sighting_digest,
+)
 
 # How often the settle time of a file that keeps changing is doubled at most: from 5 s to 85 minutes.
 _MOST_DOUBLINGS = 10
@@ -64,6 +70,7 @@ class Discovery:
         unreadable: directories and files that could not be examined, each with the reason.
         resume_after: path, relative to the input directory, behind which the next look goes on because
             time ran out; None if the whole directory was looked at.
+        forgotten: number of files that are passed over because they were forgotten.
         ignored: number of files and directories that this look passed over, by the pattern that their
             name matches. What lies in an ignored directory is not counted.
     """
@@ -73,6 +80,7 @@ class Discovery:
     unreadable: Sequence[str]
     resume_after: str | None
     ignored: Mapping[str, int]
+    forgotten: int = 0
 
 
 class KnownFiles:
@@ -86,6 +94,7 @@ class KnownFiles:
     def __init__(self) -> None:
         self._versions: set[tuple[str, int, int]] = set()
         self._newest = 0
+        self._forgotten: frozenset[str] = frozenset()
         self._watched: dict[str, tuple[Sighting, float]] = {}
         self._ignored: Counter[str] = Counter()
         self._ignored_of_all = False
@@ -102,6 +111,13 @@ class KnownFiles:
         """
         status = entry.stat(follow_symlinks=False)
         return (entry.path, status.st_size, status.st_mtime_ns) in self._versions
+
+    def is_forgotten(self, sighting: Sighting) -> bool:
+        """Whether a document that was forgotten was seen as this file."""
+        path, size_bytes, modified_ns, _ = sighting
+        return bool(self._forgotten) and (
+            sighting_digest(file_uri(path), size_bytes, str(modified_ns)) in self._forgotten
+        )
 
     def seconds_unchanged(self, sighting: Sighting) -> float:
         """For how long looks have seen the file as it is now, by this machine's clock."""
@@ -143,6 +159,9 @@ class KnownFiles:
         """Read the rows that were added to the table."""
         files = DocumentSource.kind == "file"
         with database.engine.connect() as connection:
+            self._forgotten = frozenset(
+                connection.execute(select(ForgottenSighting.__table__.c.sighting)).scalars()
+            )
             self._read(connection, files)
             count = connection.execute(select(func.count()).where(files)).scalar_one()
             if count != len(self._versions):
@@ -201,7 +220,7 @@ def discover(  # noqa: PLR0913  # Each is a choice of its own, given by name.
     known.refresh(database)
     walk = _Walk(root, ignore_patterns, Path(resume_after or "").parts)
     new: list[Sighting] = []
-    unsettled = 0
+    unsettled = forgotten = 0
     reached: str | None = None
     first_look = time.monotonic()
     for entry in walk:
@@ -212,7 +231,9 @@ def discover(  # noqa: PLR0913  # Each is a choice of its own, given by name.
         except OSError as error:
             walk.pass_over(entry.path, error)
             sighting = None
-        if sighting and sighting not in known:
+        if sighting and known.is_forgotten(sighting):
+            forgotten += 1
+        elif sighting and sighting not in known:
             if _seconds_unchanged(sighting, known) < settle_seconds:
                 unsettled += 1
             else:
@@ -226,7 +247,12 @@ def discover(  # noqa: PLR0913  # Each is a choice of its own, given by name.
     known.forget_watched(settled)
     known.store_ignored(database, walk.ignored, is_first=resume_after is None, is_last=reached is None)
     return Discovery(
-        added, unsettled + restless + len(new) - len(settled), walk.unreadable, reached, walk.ignored
+        added,
+        unsettled + restless + len(new) - len(settled),
+        walk.unreadable,
+        reached,
+        walk.ignored,
+        forgotten,
     )
 
 

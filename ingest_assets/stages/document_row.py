@@ -31,7 +31,7 @@ from ingest_assets.stages.stage import (
     known_document,
     load_document,
 )
-from ingest_assets.store.models import DocumentSource, SourceDocument
+from ingest_assets.store.models import DocumentSource, ForgottenDocument, SourceDocument
 from ingest_assets.store.names import object_name
 
 NAME = "document_row"
@@ -71,12 +71,19 @@ def work(source: Source, services: Services, known: Known) -> Result | Registrat
         return Registration(source, content, services.objects.bucket, known, container)
     document = known_document(source, services, known)
     with services.database.engine.connect() as connection:
+        # It is being removed, and the process that did it was killed.
+        _refuse_forgotten(connection, {document.sha256: source.original_file_name})
         sightings = _sightings(connection, [document.document_uuid])
     return _result(source, document, container, sightings[document.document_uuid])
 
 
 def save(connection: Connection, works: Sequence[Registration]) -> None:
-    """Insert a row for each new content, and note in each source's row which document it is."""
+    """Insert a row for each new content, and note in each source's row which document it is.
+
+    Raises:
+        PermanentError: `forgotten`, one of them is not to come back.
+    """
+    _refuse_forgotten(connection, {one.content.sha256: one.source.original_file_name for one in works})
     # In one order, so that two runs that register the same contents cannot deadlock.
     ordered = sorted(works, key=lambda one: one.content.sha256)
     inserted = connection.execute(
@@ -156,6 +163,26 @@ def _refused(name: str, found: Format) -> PermanentError:
         "unsupported_type",
         f"{name!r} is {found.name}, which is not read (judged by its content, not by its name).",
     )
+
+
+def _refuse_forgotten(connection: Connection, names: Mapping[str, str]) -> None:
+    """Refuse contents that were forgotten.
+
+    Args:
+        names: file names by SHA-256.
+    """
+    columns = ForgottenDocument.__table__.columns
+    stone = connection.execute(
+        select(columns.sha256, columns.reason, columns.forgotten_by, columns.begun_at)
+        .where(columns.sha256.in_(names))
+        .limit(1)
+    ).one_or_none()
+    if stone is not None:
+        raise PermanentError(
+            "forgotten",
+            f"{names[stone.sha256]!r} was forgotten on {stone.begun_at:%Y-%m-%d} by "
+            f"{stone.forgotten_by} ({stone.reason}).",
+        )
 
 
 def _sightings(connection: Connection, document_uuids: Collection[UUID]) -> Mapping[UUID, int]:

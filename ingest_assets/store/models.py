@@ -170,6 +170,53 @@ class SourceDocument(Base):
     upload_timestamp: Mapped[datetime | None]
 
 
+class ForgottenDocument(Base):
+    """The tombstone of a document that was removed for good: its bytes are not taken again."""
+
+    __tablename__ = "forgotten_documents"
+    __table_args__ = (
+        CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256"),
+        CheckConstraint("reason <> ''", name="reason"),
+    )
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    forgotten_by: Mapped[str]
+    begun_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    # Null until nothing is left of it.
+    finished_at: Mapped[datetime | None]
+
+
+class ForgottenSighting(Base):
+    """The digest of a file's place, size and time, so that it is passed over without its name."""
+
+    __tablename__ = "forgotten_sightings"
+    __table_args__ = (
+        CheckConstraint("sighting ~ '^[0-9a-f]{64}$'", name="sighting"),
+        Index(None, "sha256"),
+    )
+
+    # SHA-256 of what `store.names.partition_key` makes a key of.
+    sighting: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(
+        ForeignKey("ingest.forgotten_documents.sha256", ondelete="CASCADE")
+    )
+
+
+class DocumentHold(Base):
+    """A document that must not be forgotten, as a court may ask."""
+
+    __tablename__ = "document_holds"
+    __table_args__ = (CheckConstraint("reason <> ''", name="reason"),)
+
+    document_uuid: Mapped[UUID] = mapped_column(
+        Uuid, ForeignKey("ingest.source_documents.document_uuid"), primary_key=True
+    )
+    reason: Mapped[str]
+    held_by: Mapped[str]
+    held_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
 class StageAttempt(Base):
     """One try of one stage. Rows are added and closed, never removed."""
 

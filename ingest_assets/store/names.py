@@ -87,8 +87,12 @@ def partition_key(source_uri: str, size_bytes: int, source_version: str) -> str:
     stem = Path(name.decode("utf-8", errors="replace")).stem
     ascii_stem = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_stem)[:SLUG_LENGTH].strip("-") or "document"
-    sighting = f"{source_uri}\n{size_bytes}\n{source_version}".encode()
-    return f"{slug}-{hashlib.sha256(sighting).hexdigest()[:DIGEST_LENGTH]}"
+    return f"{slug}-{sighting_digest(source_uri, size_bytes, source_version)[:DIGEST_LENGTH]}"
+
+
+def sighting_digest(source_uri: str, size_bytes: int, source_version: str) -> str:
+    """SHA-256 of a sighting, in hexadecimal digits; a partition key ends with its first twelve."""
+    return hashlib.sha256(f"{source_uri}\n{size_bytes}\n{source_version}".encode()).hexdigest()
 
 
 def part_uri(container_uri: str, part_path: str) -> str:

@@ -54,6 +54,8 @@ _PARTS_IN_FLIGHT = 3
 COPY_BYTES = 5 * 1024**3
 COPY_PART_BYTES = 512 * 1024**2
 # Each probe overwrites it, so that no right to remove objects is needed.
+# How often all versions of an object are listed and removed, at most.
+_ROUNDS = 4
 _PROBE_KEY = "derived/probe"
 _READ_BYTES = 1024 * 1024
 _IN_PARTS = TransferConfig(multipart_chunksize=PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT)
@@ -313,6 +315,41 @@ class ObjectStore:
                 self.client.delete_object(Bucket=self.bucket, Key=key, IfMatch=f'"{etag}"')
         except _AlreadyThereError as error:
             raise _replaced(self.uri(key)) from error
+
+    def delete_all(self, place: str) -> int:
+        """Remove objects with all versions that the bucket keeps of them.
+
+        Args:
+            place: a key; or what the keys of several begin with, which ends with a slash.
+
+        Returns:
+            How many objects and versions there were.
+        """
+        removed = 0
+        several = place.endswith("/")
+        with _typed(f"removing {self.uri(place)} with all versions"):
+            # Again until there is none: an endpoint may keep the only version of an object under
+            # another id as soon as the bucket keeps versions.
+            for _ in range(_ROUNDS):
+                pages = self.client.get_paginator("list_object_versions").paginate(
+                    Bucket=self.bucket, Prefix=place
+                )
+                versions = [
+                    (found["Key"], found.get("VersionId") or "null")
+                    for page in pages
+                    for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+                    if several or found["Key"] == place
+                ]
+                if not versions:
+                    break
+                for key, version in versions:
+                    self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=version)
+                removed += len(versions)
+            for listed in self.listing(place):  # Where the endpoint lists no versions.
+                if several or listed.key == place:
+                    self.client.delete_object(Bucket=self.bucket, Key=listed.key)
+                    removed += 1
+        return removed
 
     def put_derived(self, key: str, body: bytes, mime_type: str) -> None:
         """Write or overwrite an object under `derived/`, which holds results that can be made again."""

@@ -77,6 +77,7 @@ _QUERIES = {
                 WHERE source.parent_uuid = container.document_uuid) AS parts
         FROM ingest.document_containers AS container ORDER BY document_uuid
     """,
+    "forgotten": "SELECT sha256, finished_at FROM ingest.forgotten_documents ORDER BY sha256",
     "attempts": "SELECT * FROM ingest.stage_attempts ORDER BY attempt_id",
     "progress": "SELECT * FROM ingest.document_progress ORDER BY partition_key",
 }
@@ -189,8 +190,22 @@ def broken_at_the_end(world: World) -> Iterator[str]:
     for row in world.rows["documents"]:
         if row.upload_timestamp is None:
             yield f"G2: {row.document_uuid} was registered and never stored."
+    yield from _not_gone(world)
     for key in world.uploads:
         yield f"G2: parts sent to {key} are left behind."
+
+
+def _not_gone(world: World) -> Iterator[str]:
+    stones = {row.sha256 for row in world.rows["forgotten"]}
+    for row in world.rows["forgotten"]:
+        if row.finished_at is None:
+            yield f"G13: forgetting {row.sha256[:12]} has not ended."
+    for row in world.rows["documents"]:
+        if row.sha256 in stones:
+            yield f"G13: {row.document_uuid} was forgotten, and is there."
+    for key, stored in world.objects.items():
+        if stored.sha256 in stones:
+            yield f"G13: {key} was forgotten, and is there."
 
 
 def _broken_sources(world: World) -> Iterator[str]:
@@ -209,20 +224,24 @@ def _broken_sources(world: World) -> Iterator[str]:
 
 
 def broken_between(before: World, after: World) -> Iterator[str]:
-    """What must not have changed."""
+    """What must not have changed, but for documents that were forgotten."""
+    stones = {row.sha256 for row in after.rows["forgotten"]}
+    forgotten = {row.document_uuid for row in before.rows["documents"] if row.sha256 in stones}
     for uri, file in before.files.items():
         if after.files.get(uri) != file:
             yield f"G8: {uri} was changed or removed."
     for key, stored in before.objects.items():
+        if stored.sha256 in stones:
+            continue
         if key not in after.objects:
             yield f"G8: {key} was removed."
         elif after.objects[key] != stored:
             yield f"G4: {key} was overwritten."
     texts = {row.document_uuid: row for row in after.rows["texts"]}
     for row in before.rows["texts"]:
-        if texts.get(row.document_uuid) != row:
+        if texts.get(row.document_uuid) != row and row.document_uuid not in forgotten:
             yield f"G5: the text of {row.document_uuid} was replaced."
     names = {row.sha256: row.document_uuid for row in after.rows["documents"]}
     for row in before.rows["documents"]:
-        if names.get(row.sha256) != row.document_uuid:
+        if names.get(row.sha256) != row.document_uuid and row.document_uuid not in forgotten:
             yield f"G2: document {row.document_uuid} has another UUID now."

@@ -130,6 +130,11 @@ CASES = (
     Case("rebuild.committed", "rebuild", "rows restored; no partitions"),
     Case("retry.requesting", "retry", "documents chosen; no backfill requested"),
     Case("retry.requested", "retry", "backfill requested; nobody told"),
+    Case("forget.buried", "forget", "tombstone written, text removed; the rest is there"),
+    Case("forget.objects", "forget", "objects removed; Dagster's records name it"),
+    Case("forget.records", "forget", "Dagster's records masked; rows name it"),
+    Case("forget.deleted", "forget", "rows deleted, not committed"),
+    Case("forget.committed", "forget", "all gone; the tombstone does not say so"),
     Case("object.stored", "restore", "object stored again, not verified"),
     Case("timestamp.updated", "restore", "object verified, not committed"),
 )

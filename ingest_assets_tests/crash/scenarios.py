@@ -19,6 +19,7 @@ from ingest_assets.errors import TransientError
 from ingest_assets.failpoints import arm
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.operations.forget import Places, forget, resume
 from ingest_assets.operations.reconcile.apply import delete_adopted, restore_lost
 from ingest_assets.store import object_store
 from ingest_assets_tests.crash.site import Site, bury_runs
@@ -170,6 +171,19 @@ def _restore(pipeline: Pipeline) -> None:
     list(restore_lost(pipeline.database, pipeline.objects, pipeline.input_dir, lost))
 
 
+def _ingest_and_remove(pipeline: Pipeline) -> None:
+    pipeline.ingest()
+    (pipeline.input_dir / "note.txt").unlink()
+
+
+def _forget(pipeline: Pipeline) -> None:
+    """`ingest-assets forget --resume`, then `forget note.txt` where that was not begun."""
+    places = Places(pipeline.database, pipeline.objects, pipeline.database.engine)
+    resume(places)
+    if "note.txt" in pipeline.states():
+        assert forget(places, "note.txt", "asked for").left == []
+
+
 @dataclass(frozen=True)
 class Scenario:
     """What is going on.
@@ -243,6 +257,13 @@ SCENARIOS = {
         before=_lose_rows,
     ),
     "retry": Scenario("trying again what failed", _fill, _retry, FILES, before=_fail),
+    "forget": Scenario(
+        "forgetting a document",
+        _fill,
+        _forget,
+        {name: states for name, states in FILES.items() if name != "note.txt"},
+        before=_ingest_and_remove,
+    ),
     "restore": Scenario("restoring a lost object", _fill, _restore, FILES, before=_lose_object),
 }
 

@@ -59,6 +59,8 @@ def input_directory(
     if found.ignored:
         named = ", ".join(f"{pattern} {count:,}" for pattern, count in sorted(found.ignored.items()))
         summary += f", {sum(found.ignored.values()):,} ignored ({named})"
+    if found.forgotten:
+        summary += f", {found.forgotten} passed over because they were forgotten"
     if found.unreadable:
         summary += f", {len(found.unreadable)} cannot be looked at (the tick's log names them)"
     for place in found.unreadable:

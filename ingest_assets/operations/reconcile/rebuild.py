@@ -7,6 +7,7 @@ the bucket does not hold, and its text, which a backfill reads again.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from sqlalchemy import Connection, text
 from ingest_assets.errors import ConfigurationError, IngestError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.formats import by_mime_type
+from ingest_assets.operations.forget import TOMBSTONES
 from ingest_assets.operations.reconcile.inventory import PREFIX
 from ingest_assets.store.database import Database
 from ingest_assets.store.names import document_uuid_of
@@ -83,6 +85,7 @@ def rebuild(
     done = Rebuilt()
     with database.engine.begin() as connection, ThreadPoolExecutor(_THREADS, "rebuild") as pool:
         connection.execute(text(_FOUND))
+        forgotten = _restore_tombstones(connection, objects)
         listing = objects.listing(PREFIX)
         describe = partial(_describe, objects, deep)
         while batch := list(islice(listing, _TOGETHER)):
@@ -92,6 +95,12 @@ def rebuild(
             done.uploads += len(batch) - len(ours)
             done.not_restored += [entry for entry in described if isinstance(entry, tuple)]
             found = [entry for entry in described if not isinstance(entry, tuple)]
+            done.not_restored += [
+                (entry["s3_key"], "It was forgotten: see ingest.forgotten_documents.")
+                for entry in found
+                if entry["sha256"] in forgotten
+            ]
+            found = [entry for entry in found if entry["sha256"] not in forgotten]
             done.not_known += [(entry["s3_key"], entry["open"]) for entry in found if entry["open"]]
             if found:
                 connection.execute(text(_ADD), found)
@@ -108,6 +117,26 @@ def rebuild(
     unrestored = {key for key, _ in done.not_restored}
     done.not_known = [(key, what) for key, what in done.not_known if key not in unrestored]
     return done
+
+
+def _restore_tombstones(connection: Connection, objects: ObjectStore) -> set[str]:
+    """Restore the tombstones that the bucket keeps; returns the SHA-256 of all that was forgotten."""
+    for listed in objects.listing(TOMBSTONES):
+        stone = json.loads(objects.get_derived(listed.key) or b"{}")
+        connection.execute(
+            text("""
+                INSERT INTO ingest.forgotten_documents
+                    (sha256, reason, forgotten_by, begun_at, finished_at)
+                VALUES (:sha256, :reason, :who, :at, :at) ON CONFLICT DO NOTHING
+            """),
+            {
+                "sha256": listed.key.removeprefix(TOMBSTONES),
+                "reason": stone.get("reason") or "unknown",
+                "who": stone.get("forgotten_by") or "unknown",
+                "at": listed.last_modified,
+            },
+        )
+    return set(connection.execute(text("SELECT sha256 FROM ingest.forgotten_documents")).scalars())
 
 
 def _describe(

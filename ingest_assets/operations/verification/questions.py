@@ -302,6 +302,19 @@ _PARTS_WITHOUT_OUTCOME = f"""
     WHERE found.parts < container.part_count
 """  # noqa: S608 - constants of this module
 
+_NOT_GONE = """
+    SELECT document.partition_key, document.document_uuid, document.original_file_name,
+           format('It was to be forgotten on %s, and its rows are there.', begun_at::date) AS why
+    FROM ingest.forgotten_documents AS tombstone
+    JOIN ingest.source_documents AS document USING (sha256)
+    UNION ALL
+    SELECT NULL, NULL, NULL,
+           format('The removal of %s was begun on %s and has not ended.', left(sha256, 12), begun_at)
+    FROM ingest.forgotten_documents
+    WHERE finished_at IS NULL AND begun_at < :cutoff
+      AND sha256 NOT IN (SELECT sha256 FROM ingest.source_documents)
+"""
+
 # Only the latest documents are looked at, because Postgres reads the whole text anew for each place
 # that is cut out of it. That is enough: a constraint refuses a row whose length is not that of its
 # place, so a fault in the code would show in each new document.
@@ -483,6 +496,12 @@ CHECKS: Sequence[Check] = (
         "Materialise these partitions again: the run skips what is done, and reports it to Dagster. "
         "Delete partitions that have no source.",
         _ask(_DISAGREEING),
+    ),
+    Check(
+        "forgotten_is_gone",
+        "Is all gone that was to be forgotten?",
+        "`ingest-assets forget --resume` removes the rest.",
+        _ask(_NOT_GONE),
     ),
     Check(
         "nothing_left_out",

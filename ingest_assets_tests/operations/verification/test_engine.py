@@ -338,6 +338,17 @@ FAULTS = {
         "empty.txt",
         "Dagster calls its document_entities materialised; the database does not hold it.",
     ),
+    "a document that was to be forgotten": Fault(
+        lambda pipeline: change(
+            pipeline,
+            "INSERT INTO ingest.forgotten_documents (sha256, reason, forgotten_by)"
+            " SELECT sha256, 'asked for', 'the officer' FROM ingest.source_documents"
+            " WHERE original_file_name = 'good.txt'",
+        ),
+        {"forgotten_is_gone"},
+        "good.txt",
+        "and its rows are there.",
+    ),
     "a partition without a source": Fault(
         lambda pipeline: pipeline.instance.add_dynamic_partitions("documents", ["by hand, 'odd'\t"]),
         {"partitions_agree"},

@@ -1,0 +1,112 @@
+"""`forget`, `hold` and `release`: removing documents for good, and keeping them from that."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from sqlalchemy import create_engine
+
+from ingest_assets import wiring
+from ingest_assets.cli import render, running
+from ingest_assets.embedded.environment import data_directory
+from ingest_assets.operations import forget as forgetting
+from ingest_assets.store.database import sqlalchemy_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ingest_assets.settings import Settings
+
+# Below INGEST_DATA_DIR, what names documents: logs of services and runs, and plans of reconciliation.
+_DIRECTORIES = ("logs", "plans", "dagster_home/storage", "dagster_home/logs")
+
+
+@click.command()
+@click.argument("document", required=False)
+@click.option("--reason", help="Why; the tombstone keeps it.")
+@click.option("--by", "who", help="Who decided it; by default, the user who runs this.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--resume", is_flag=True, help="Finish what a call that was killed has begun.")
+def forget(
+    document: str | None, reason: str | None, who: str | None, dry_run: bool, yes: bool, resume: bool
+) -> None:
+    """Remove a document and all that was made of it, for good.
+
+    DOCUMENT is its UUID, its partition key or its file name. Its object goes with all versions, with
+    text, chunks, mentions, entities that only it names, its parts that are nobody else's, Dagster's
+    events with their previews, and its name in logs. A tombstone with the SHA-256 of its bytes keeps it
+    from coming back. Files of the input directory are named and left alone. Exit code 1 if nothing was
+    removed, or something is left.
+    """
+    settings = running.use_running_stack()
+    if resume:
+        with _places(settings) as places:
+            done = forgetting.resume(places)
+        for one in done:
+            render.show(render.forgotten(one))
+        render.show(render.line(f"{len(done)} documents were still to be forgotten."))
+        sys.exit(any(one.left for one in done))
+    if not document:
+        raise click.UsageError("Name a DOCUMENT, or use --resume.")
+    if not reason and not dry_run:
+        raise click.UsageError("Give a --reason: the tombstone keeps it.")
+    found = forgetting.plan(running.database(), document)
+    render.show(render.to_forget(found))
+    if dry_run:
+        return
+    if found.held or not (yes or (sys.stdin.isatty() and click.confirm("Remove it for good?"))):
+        if not found.held:
+            render.show(render.line("Nothing was removed. With --yes it is."))
+        sys.exit(1)
+    with _places(settings) as places:
+        done_now = forgetting.forget(places, document, reason or "", who)
+    render.show(render.forgotten(done_now))
+    sys.exit(bool(done_now.left))
+
+
+@click.command()
+@click.argument("document")
+@click.option("--reason", required=True, help="Why, such as the name of a case.")
+@click.option("--by", "who", help="Who decided it; by default, the user who runs this.")
+def hold(document: str, reason: str, who: str | None) -> None:
+    """Keep a document from being forgotten.
+
+    As long as it is held, `forget` refuses it, and all that it is part of.
+    """
+    running.use_running_stack()
+    held = forgetting.hold(running.database(), document, reason, who)
+    render.show(render.line(f"Document {held} is held: {reason}"))
+
+
+@click.command()
+@click.argument("document")
+def release(document: str) -> None:
+    """End the hold on a document.
+
+    Exit code 1 if there was none.
+    """
+    running.use_running_stack()
+    was_held = forgetting.release(running.database(), document)
+    render.show(render.line("Released." if was_held else "It was not held."))
+    sys.exit(not was_held)
+
+
+@contextmanager
+def _places(settings: Settings) -> Iterator[forgetting.Places]:
+    home = data_directory(settings)
+    dagster = create_engine(sqlalchemy_url(os.environ["DAGSTER_POSTGRES_URL"]))
+    try:
+        yield forgetting.Places(
+            running.database(),
+            wiring.object_store(settings),
+            dagster,
+            [Path(home, name) for name in _DIRECTORIES],
+        )
+    finally:
+        dagster.dispose()

@@ -1,0 +1,196 @@
+"""Forgetting: nothing is left of a document, it does not come back, and nobody else loses anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey
+from sqlalchemy import create_engine, text
+
+from ingest_assets.cli import render
+from ingest_assets.errors import ConfigurationError
+from ingest_assets.operations import forget
+from ingest_assets.operations.forget import Places
+from ingest_assets.operations.reconcile.rebuild import rebuild
+from ingest_assets.store.database import sqlalchemy_url
+from ingest_assets_tests.conftest import TakeSnapshot
+from ingest_assets_tests.support.bucket import execute
+from ingest_assets_tests.support.containers import zipped
+from ingest_assets_tests.support.packages import mail
+from ingest_assets_tests.support.pipeline import Pipeline, Snapshot
+
+SECRET = "The patient Zebulon Quartermaine of Ruritania owes Acme Holdings Inc. 4,711.00 dollars."
+SHARED = b"A leaflet that everybody has, of Wholesome Foods Inc."
+
+
+def fill(pipeline: Pipeline) -> None:
+    inside = {"private-annex.txt": b"An annex about Zebulon.", "leaflet.txt": SHARED}
+    letter = mail("A letter", SECRET, {"annexes.zip": zipped(inside)})
+    pipeline.put("quartermaine-letter.eml", letter)
+    pipeline.put("second copy of it.eml", letter)
+    pipeline.put("everybody/leaflet.txt", SHARED)
+    pipeline.put("other.txt", b"Acme Holdings Inc. is also named here.")
+    pipeline.ingest()
+    pipeline.ingest()
+
+
+@pytest.fixture(scope="module")
+def ingested(
+    take_snapshot: TakeSnapshot, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Snapshot]:
+    with take_snapshot(tmp_path_factory.mktemp("forget"), fill) as snapshot:
+        yield snapshot
+
+
+@pytest.fixture
+def copy(ingested: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+    with ingested.copy(tmp_path / "dagster", monkeypatch) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture
+def places(copy: Pipeline, tmp_path: Path) -> Iterator[Places]:
+    """Dagster's records are in the same database, and there is a log that names the document."""
+    url = copy.database.engine.url.render_as_string(hide_password=False)
+    engine = create_engine(sqlalchemy_url(url))
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "run.log").write_text("Reading 'quartermaine-letter.eml' and 'other.txt'.\n")
+    yield Places(copy.database, copy.objects, engine, [tmp_path / "logs"])
+    engine.dispose()
+
+
+def anywhere(places: Places, words: str) -> list[str]:
+    """Each column of each table of any schema that holds the words, and each object and file."""
+    found = []
+    with places.dagster.connect() as connection:
+        columns = connection.execute(
+            text("""
+                SELECT table_schema, table_name, column_name FROM information_schema.columns
+                JOIN information_schema.tables USING (table_schema, table_name)
+                WHERE table_schema IN ('public', 'ingest') AND table_type = 'BASE TABLE'
+            """)
+        ).all()
+        for schema, table, column in columns:
+            rows = connection.execute(
+                text(
+                    f'SELECT "{column}"::text FROM "{schema}"."{table}" '
+                    f'WHERE "{column}"::text ILIKE :words'
+                ),
+                {"words": f"%{words}%"},
+            ).all()
+            found += [f"{schema}.{table}.{column}"] * len(rows)
+    for listed in places.objects.listing(""):
+        body = b"".join(places.objects.stream(listed.key))
+        if words.encode() in body or words in listed.key:
+            found.append(listed.key)
+    for directory in places.directories:
+        found += [str(path) for path in directory.iterdir() if words in path.read_text()]
+    return found
+
+
+def keys(pipeline: Pipeline, name: str) -> list[str]:
+    rows = pipeline.rows(
+        "SELECT partition_key FROM ingest.document_sources WHERE original_file_name = :name", name=name
+    )
+    return [row.partition_key for row in rows]
+
+
+def test_nothing_is_left_and_others_lose_nothing(copy: Pipeline, places: Places) -> None:
+    words = ("Quartermaine", "Zebulon", "quartermaine-letter")
+    assert all(anywhere(places, one) for one in words)
+    (letter,) = keys(copy, "quartermaine-letter.eml")
+    before = copy.rows("SELECT count(*) AS n FROM ingest.document_texts")[0].n
+
+    found = forget.plan(copy.database, letter)
+    assert [name for _, name in found.kept] == ["leaflet.txt"]
+    assert len(found.documents) == 3  # letter, archive, annex
+    assert len(found.files) == 2
+    shown = render.plain(render.to_forget(found))
+    assert "Stays, for it was also seen elsewhere: 'leaflet.txt'" in shown
+    assert copy.rows("SELECT count(*) AS n FROM ingest.document_texts")[0].n == before
+
+    done = forget.forget(places, letter, "Art. 17 GDPR", "the officer")
+    assert done.left == []
+    assert [place for one in words for place in anywhere(places, one)] == []
+    assert (places.directories[0] / "run.log").read_text().endswith("and 'other.txt'.\n")
+    states = copy.rows("SELECT original_file_name AS name, state FROM ingest.document_progress")
+    assert {(row.name, row.state) for row in states} == {
+        ("leaflet.txt", "completed"),
+        ("other.txt", "completed"),
+    }
+    names = copy.rows("SELECT normalised FROM ingest.entity_names WHERE normalised LIKE 'acme%'")
+    assert len(names) == 1  # Another document names it, too.
+    (stone,) = copy.rows("SELECT DISTINCT reason, forgotten_by, finished_at IS NULL AS open"
+                         " FROM ingest.forgotten_documents")  # fmt: skip
+    assert tuple(stone) == ("Art. 17 GDPR", "the officer", False)
+    assert copy.instance.get_materialized_partitions(AssetKey("document_text")).isdisjoint(
+        found.partition_keys
+    )
+
+
+def test_it_does_not_come_back(copy: Pipeline, places: Places, tmp_path: Path) -> None:
+    (letter,) = keys(copy, "quartermaine-letter.eml")
+    content = (copy.input_dir / "quartermaine-letter.eml").read_bytes()
+    forget.forget(places, letter, "Art. 17 GDPR")
+    # By the sensor: its files are still there.
+    tick = copy.tick()
+    assert not tick.run_requests
+    assert "2 passed over because they were forgotten" in (tick.skip_message or "")
+    assert anywhere(places, "quartermaine") == []
+    # As another file, whose sender has to be told.
+    again = copy.input_dir / "came again.eml"
+    try:
+        again.write_bytes(content)
+        copy.ingest()
+        assert copy.states()["came again.eml"] == "rejected"
+        assert copy.errors()["came again.eml"] == "forgotten"
+        assert "(Art. 17 GDPR)" in copy.why("came again.eml")
+    finally:
+        again.unlink()
+    # By `rebuild-db`, from a bucket that was restored, into an empty database.
+    execute(copy, "TRUNCATE ingest.document_sources, ingest.forgotten_documents CASCADE")
+    (key,) = [key for key in copy.object_keys() if key.endswith("other.txt")]
+    stone = json.dumps({"reason": "asked for", "forgotten_by": "the officer"}).encode()
+    digest = copy.objects.sha256(key)
+    copy.objects.put_derived(f"{forget.TOMBSTONES}{digest}", stone, "application/json")
+    rebuilt = rebuild(copy.database, copy.objects, batch_size=5)
+    assert (key, "It was forgotten: see ingest.forgotten_documents.") in rebuilt.not_restored
+    assert "other.txt" not in copy.states()
+
+
+def test_what_is_held_cannot_be_forgotten(copy: Pipeline, places: Places) -> None:
+    (letter,) = keys(copy, "quartermaine-letter.eml")
+    forget.hold(copy.database, "private-annex.txt", "Case 4711")
+    assert "Held, so it cannot be forgotten" in render.plain(
+        render.to_forget(forget.plan(copy.database, letter))
+    )
+    with pytest.raises(ConfigurationError, match="Case 4711"):
+        forget.forget(places, letter, "asked for")
+    assert copy.rows("SELECT FROM ingest.forgotten_documents") == []
+    assert forget.release(copy.database, "private-annex.txt")
+    assert not forget.release(copy.database, "private-annex.txt")
+    assert forget.forget(places, letter, "asked for").left == []
+
+
+def test_all_versions_of_the_object_go(copy: Pipeline, places: Places) -> None:
+    copy.objects.client.put_bucket_versioning(
+        Bucket=copy.objects.bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    (row,) = copy.rows("SELECT * FROM ingest.source_documents WHERE original_file_name = 'other.txt'")
+    for body in (b"one", b"two"):
+        copy.objects.client.put_object(Bucket=copy.objects.bucket, Key=row.s3_key, Body=body)
+    assert forget.forget(places, str(row.document_uuid), "asked for").left == []
+    answer = copy.objects.client.list_object_versions(
+        Bucket=copy.objects.bucket, Prefix=f"documents/{row.document_uuid}/"
+    )
+    assert not answer.get("Versions")
+    assert not answer.get("DeleteMarkers")
+
+
+def test_no_document_goes_by_that_name(copy: Pipeline, places: Places) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        forget.forget(places, "nothing of that name", "asked for")
+    assert error.value.code == "nothing_to_forget"
