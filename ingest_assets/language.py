@@ -48,7 +48,7 @@ _FEWEST_WORDS = 20
 # Share of the words that has to be common ones: lists and tables of any language have fewer.
 _LEAST_SHARE = 0.12
 # The beginning and the middle of a long text are enough.
-_SAMPLE_CHARACTERS = 8_000
+_SAMPLE_CHARACTERS = 4_000
 
 _WORD = re.compile(r"[^\W\d_]+")
 

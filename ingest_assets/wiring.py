@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import boto3
     from botocore.loaders import Loader
 
     from ingest_assets.extraction.chunks import Chunker
@@ -51,21 +54,40 @@ def database(url: str, connections: int = 5) -> Database:
 
 def object_store(settings: BucketSettings) -> ObjectStore:
     """The bucket that holds the documents. Endpoint and credentials come from the environment."""
-    import boto3
-    import botocore.session
     from botocore.config import Config
 
     from ingest_assets.store.object_store import ObjectStore
 
-    # A session of its own: boto3's default one is not safe between threads.
-    session = botocore.session.Session()
-    session.register_component("data_loader", _service_descriptions())
-    client = boto3.session.Session(botocore_session=session).client(
+    session = _session()
+    client = session.client(
         "s3",
         region_name=settings.aws_region,
         config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
     )
     return ObjectStore(client, settings.s3_bucket, session.get_credentials())
+
+
+def warm_up() -> None:
+    """Have botocore read what it needs to make a client of S3, which processes that are forked share.
+
+    Opens no connection and starts no thread.
+    """
+    _session().client(
+        "s3",
+        region_name="us-east-1",
+        aws_access_key_id="none",
+        aws_secret_access_key="none",  # noqa: S106
+    )
+
+
+def _session() -> boto3.session.Session:
+    """A session of its own: boto3's default one is not safe between threads."""
+    import boto3
+    import botocore.session
+
+    session = botocore.session.Session()
+    session.register_component("data_loader", _service_descriptions())
+    return boto3.session.Session(botocore_session=session)
 
 
 @cache
@@ -106,8 +128,13 @@ def local_reader(settings: OcrSettings) -> LocalEngine:
     )
 
 
-def ocr_engine(settings: OcrSettings, database: Database, objects: ObjectStore) -> OcrEngine:
+def ocr_engine(
+    settings: OcrSettings, database: Callable[[], Database], objects: Callable[[], ObjectStore]
+) -> OcrEngine:
     """The engine that INGEST_OCR_ENGINE names; the caller closes it.
+
+    Args:
+        database, objects: what makes them, for an engine that needs them.
 
     Raises:
         ConfigurationError: `ocr_does_not_start`, `ocr_language_missing`, or no AWS region is set for
@@ -129,8 +156,8 @@ def ocr_engine(settings: OcrSettings, database: Database, objects: ObjectStore) 
         region, price = client.meta.region_name, settings.textract_price_per_page
         return TextractEngine(
             client,
-            objects,
-            TextractJobs(database, region, quotas, price),
+            objects(),
+            TextractJobs(database(), region, quotas, price),
             reader,
             documents_at_a_time=settings.textract_jobs_in_flight,
         )

@@ -29,6 +29,11 @@ class _Command(NamedTuple):
 _COMMANDS = {
     "dev": _Command("services", "dev", "Run services, Dagit and daemon; Ctrl-C stops them all."),
     "env": _Command("services", "env", "Print the running stack's variables, for a shell to evaluate."),
+    "exec": _Command(
+        "workers",
+        "execute",
+        "Run a command with the stack's variables, as `dagster-daemon run` in a container.",
+    ),
     "forget": _Command("forget", "forget", "Remove a document and all that was made of it, for good."),
     "hold": _Command("forget", "hold", "Keep a document from being forgotten."),
     "migrate": _Command(

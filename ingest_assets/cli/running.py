@@ -46,3 +46,8 @@ def use_running_stack() -> Settings:
 def database() -> Database:
     """Return the running stack's database; `use_running_stack` has been called before."""
     return wiring.database(os.environ["INGEST_DATABASE_URL"], connections=1)
+
+
+def dagster_database() -> Database:
+    """Return the database of the running stack's Dagster, for what would take seconds by Dagster."""
+    return wiring.database(os.environ["DAGSTER_POSTGRES_URL"], connections=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ingest_assets.cli import render, running
-from ingest_assets.operations.status import read_status
+from ingest_assets.operations.status import read_status, runs_not_started
 
 
 @click.command()
@@ -20,7 +20,7 @@ def status(as_json: bool) -> None:
     """
     running.use_running_stack()
     found = read_status(running.database())
-    # Asked only where nothing goes on: Dagster takes seconds to load.
+    # Asked only where nothing goes on: it takes another connection.
     not_started = _runs_not_started() if found.queued and not found.working else 0
     if as_json:
         render.show_json({**found.as_json(), "runs_not_started": not_started})
@@ -32,7 +32,4 @@ def _runs_not_started() -> int:
     home = os.environ.get("DAGSTER_HOME")
     if not home or not Path(home).is_dir():
         return 0  # Dagster has never run here.
-    from ingest_assets.defs.instance import current_instance, runs_not_started
-
-    with current_instance() as instance:
-        return runs_not_started(instance)
+    return runs_not_started(running.dagster_database())

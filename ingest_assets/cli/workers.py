@@ -1,6 +1,10 @@
-"""`worker` and `migrate`: what runs on machines that have no stack of their own."""
+"""`worker`, `exec` and `migrate`: what runs on machines that have no stack of their own."""
 
 from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
 
 import click
 
@@ -33,6 +37,27 @@ def worker(concurrency: int, queues: str, grace: float) -> None:
     make_dagster_home(settings)
     names = [name.strip() for name in queues.split(",") if name.strip()]
     Worker(settings, concurrency, names, grace, click.echo).work()
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def execute(command: tuple[str, ...]) -> None:
+    """Run a command with the stack's variables, as `dagster-daemon run` in a container.
+
+    DAGSTER_HOME is made where it is missing.
+    """
+    from ingest_assets.embedded.stack import make_dagster_home, make_data_directory
+
+    settings = running.use_running_stack()
+    make_data_directory(settings)
+    make_dagster_home(settings)
+    # Dagster's commands are beside this one, whether or not its virtual environment is active.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    try:
+        os.execvp(command[0], command)  # noqa: S606  (what the user asks for)
+    except OSError as error:
+        click.echo(f"Error: {command[0]}: {error.strerror}.", err=True)
+        sys.exit(1)
 
 
 @click.command()

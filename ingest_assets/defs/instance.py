@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cached_property, lru_cache
+from itertools import groupby
 from typing import Any, ClassVar
 
 import psutil
@@ -28,9 +29,13 @@ from dagster import (
     EventLogEntry,
     RunsFilter,
 )
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresScheduleStorage,
+)
 from dagster_postgres.utils import pg_url_from_config
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_assets import wiring
@@ -52,7 +57,7 @@ from ingest_assets.defs.worker_runs import QUEUE_TAG, WorkerRuns, goes_to_worker
 from ingest_assets.failpoints import failpoint
 from ingest_assets.log import get_logger
 from ingest_assets.settings import Settings
-from ingest_assets.store.database import Database, database_error
+from ingest_assets.store.database import Database, database_error, ping_where_idle
 from ingest_assets.store.leases import slots
 
 _log = get_logger(__name__)
@@ -63,8 +68,8 @@ _POOL_RECYCLE_SECONDS = 600
 _CONNECTIONS_KEPT = 3
 _MAX_OVERFLOW = 60
 # Materialisations are stored together when this many wait, or when the first has waited this long.
-_MOST_WAITING_EVENTS = 100
-_WAITING_SECONDS = 0.1
+_MOST_WAITING_EVENTS = 200
+_WAITING_SECONDS = 1.0
 # How far the process table's clock and the event log's may differ.
 _CLOCK_TOLERANCE_SECONDS = 5
 # Of a run that was forked: its machine, its process, and when that began.
@@ -123,13 +128,19 @@ class _EventLog(PostgresEventLogStorage):
                 self._store([event])
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store many events together, such as those that a run plans when it is created."""
+        """Store many events together, such as those that a run plans when it is created.
+
+        Among these are the run's checks, which Dagster's class stores; it would store all singly.
+        """
         with self._storing:
             self.store_waiting()
-            if all(event.dagster_event_type in _STORED_TOGETHER for event in events):
-                self._store(events)
-            else:
-                super().store_event_batch(events)
+            for together, group in groupby(
+                events, lambda event: event.dagster_event_type in _STORED_TOGETHER
+            ):
+                if together:
+                    self._store(list(group))
+                else:
+                    super().store_event_batch(list(group))
 
     def store_waiting(self) -> None:
         """Store the materialisations that wait; where that fails the next event tries again."""
@@ -186,6 +197,18 @@ def store_waiting_events(instance: DagsterInstance) -> None:
         storage.store_waiting()
 
 
+class _Schedules(PostgresScheduleStorage):
+    """Dagster's storage of ticks, which asks at each tick which tables there are: here once."""
+
+    _has_instigators: ClassVar[set[str]] = set()  # Databases in which that table was seen.
+
+    def _has_instigators_table(self, conn: Connection) -> bool:
+        url = self.postgres_url
+        if url not in self._has_instigators and super()._has_instigators_table(conn):
+            self._has_instigators.add(url)
+        return url in self._has_instigators
+
+
 @lru_cache(maxsize=1)
 def _connections(postgres_url: str) -> Engine:
     """The pool of connections to a database, which all instances of this process share.
@@ -193,14 +216,14 @@ def _connections(postgres_url: str) -> Engine:
     Dagster makes an instance for each tick of each sensor: with a pool of its own each would open three
     connections, and each connection is a new process of Postgres.
     """
-    return create_engine(
-        postgres_url,
-        isolation_level="AUTOCOMMIT",
-        pool_size=_CONNECTIONS_KEPT,
-        max_overflow=_MAX_OVERFLOW,
-        pool_recycle=_POOL_RECYCLE_SECONDS,
-        # After a restart of Postgres the connections that were kept are dead.
-        pool_pre_ping=True,
+    return ping_where_idle(
+        create_engine(
+            postgres_url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=_CONNECTIONS_KEPT,
+            max_overflow=_MAX_OVERFLOW,
+            pool_recycle=_POOL_RECYCLE_SECONDS,
+        )
     )
 
 
@@ -226,6 +249,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         if create:
             self._with_tables.add(postgres_url)
         self._event_log_storage = _EventLog(postgres_url, should_autocreate_tables=False)
+        self._schedule_storage = _Schedules(postgres_url, should_autocreate_tables=False)
         storages: tuple[Any, ...] = (self.run_storage, self.event_log_storage, self.schedule_storage)
         for storage in storages:
             storage._engine = _connections(postgres_url)
@@ -254,6 +278,10 @@ class WatchedRunLauncher(DefaultRunLauncher):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(inst_data)
         self._server = RunServer()
+
+    def get_ready(self) -> None:
+        """Start what runs are forked from, so that the first run need not wait until it has loaded."""
+        self._server.get_ready()
 
     @cached_property
     def workers(self) -> WorkerRuns:
@@ -348,6 +376,10 @@ class FollowingRunCoordinator(QueuedRunCoordinator):
     def get_run_queue_config(self) -> RunQueueConfig:
         """The limits of now; the daemon asks before each look at the queue."""
         settings = Settings()
+        if settings.broker_url is None and _is_daemon():
+            launcher = self._instance.run_launcher
+            if isinstance(launcher, WatchedRunLauncher):
+                launcher.get_ready()
         limit = settings.max_concurrent_runs
         if settings.broker_url is not None:
             try:
@@ -362,6 +394,11 @@ class FollowingRunCoordinator(QueuedRunCoordinator):
     @cached_property
     def _database(self) -> Database:
         return wiring.database(os.environ["INGEST_DATABASE_URL"], connections=1)
+
+
+def _is_daemon() -> bool:
+    """Whether this process is Dagster's daemon, which launches runs."""
+    return getattr(sys.modules["__main__"], "__package__", None) == "dagster._daemon"
 
 
 def await_end(instance: DagsterInstance, run_id: str, process: RunProcess) -> None:

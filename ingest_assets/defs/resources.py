@@ -93,7 +93,7 @@ class OcrEngineResource(OcrSettings, ConfigurableResource[Any]):
     def get(self) -> OcrEngine:
         """The engine, made when it is first asked for; safe to share between threads."""
         if self._engine is None:
-            self._engine = wiring.ocr_engine(self, self.database.get(), self.object_store.get())
+            self._engine = wiring.ocr_engine(self, self.database.get, self.object_store.get)
         return self._engine
 
     def probe(self) -> None:

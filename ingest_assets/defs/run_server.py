@@ -30,6 +30,7 @@ import psutil
 from dagster import DagsterInstance
 
 import ingest_assets
+from ingest_assets import wiring
 from ingest_assets.defs._internals import (
     InstanceRef,
     capture_interrupts,
@@ -83,8 +84,8 @@ class Request(NamedTuple):
 class RunServer:
     """The client of the server, in the process that launches runs. Thread-safe.
 
-    The server starts with the first run. A new one replaces it if it was killed, or if the code has
-    changed since it started, so that a run always has the code that is on disk when the run starts.
+    The server starts with `get_ready` or the first run. A new one replaces it if it was killed, or if
+    the code has changed since it started, so that a run always has the code that is on disk then.
     """
 
     def __init__(self) -> None:
@@ -100,6 +101,12 @@ class RunServer:
         """
         with self._lock:
             self._request("")
+
+    def get_ready(self) -> None:
+        """Start the server, if it was not, and let it load the code meanwhile."""
+        with self._lock:
+            if self._process is None:
+                self._replace(_code_on_disk())
 
     def start_run(self, instance: DagsterInstance, run_id: str, *, leased: bool = False) -> RunProcess:
         """Start the process of a run.
@@ -221,6 +228,7 @@ def _preload() -> None:
     try:
         import_module(CODE_LOCATION).defs.resolve_all_job_defs()
         run_executor()
+        wiring.warm_up()
         for operations in (ocr.OPERATIONS, extraction.OPERATIONS):
             nursery_of(operations).start()
     except Exception:  # noqa: BLE001  # The run meets the same error, and stores it.

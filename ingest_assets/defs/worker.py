@@ -156,6 +156,8 @@ class Worker:
     def _be_seen(self, database: Database) -> None:
         require_schema(database)
         leases.see_worker(database, self.name, self._host, self._queues, self._concurrency)
+        # For probes of the machine that it runs on.
+        (self._settings.data_dir / "worker.seen").touch()
 
     def _stay_seen(self, database: Database) -> None:
         while not self._stop.wait(leases.RENEW_SECONDS):

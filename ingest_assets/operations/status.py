@@ -126,6 +126,25 @@ class Status:
         return asdict(self)
 
 
+def runs_not_started(dagster: Database) -> int:
+    """How many runs failed in the last hour before they had begun: their pages in Dagit say why.
+
+    Args:
+        dagster: Dagster's own database. Dagster is not asked, because it takes seconds to load.
+    """
+    with dagster.engine.connect() as connection:
+        if connection.execute(text("SELECT to_regclass('runs')")).scalar_one() is None:
+            return 0  # It has never run.
+        count: int = connection.execute(
+            text("""
+                SELECT count(*) FROM runs
+                WHERE status = 'FAILURE' AND start_time IS NULL
+                  AND create_timestamp > (now() AT TIME ZONE 'UTC') - interval '1 hour'
+            """)
+        ).scalar_one()
+    return count
+
+
 def read_status(database: Database) -> Status:
     """Count everything in one snapshot of the database."""
     with database.engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:

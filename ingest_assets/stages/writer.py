@@ -45,7 +45,7 @@ WORK: Mapping[str, Stage] = {
 }
 _MOST_TOGETHER = 64
 # How long the first waits for others; not at all where no other document is being worked on.
-_GATHER_SECONDS = 0.05
+_GATHER_SECONDS = 0.12
 
 
 @dataclass

@@ -6,18 +6,23 @@ Belongs here: what every query needs. Does not belong here: queries; those of a 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, func, make_url, select, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
 from ingest_assets.log import get_logger
 
 _log = get_logger(__name__)
+
+# A connection that was used within this time is not asked whether it lives.
+_IDLE_SECONDS = 1.0
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = "ingest_assets migrations"
@@ -67,6 +72,29 @@ def sqlalchemy_url(url: str) -> str:
     return parsed.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 
 
+def ping_where_idle(engine: Engine) -> Engine:
+    """Have the engine's pool ask whether a connection lives before it gives out one that lay idle.
+
+    SQLAlchemy's `pool_pre_ping` asks each time, which is one of four statements of a short transaction.
+    A connection that has ended, as after a restart of Postgres, is replaced with all others.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note_use(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(connection: Any, record: Any, _proxy: Any) -> None:
+        used = record.info.get("used")
+        if used is not None and time.monotonic() - used > _IDLE_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError from error
+
+    return engine
+
+
 class Database:
     """A pool of connections to the documents' database. Safe to share between threads.
 
@@ -76,17 +104,18 @@ class Database:
     """
 
     def __init__(self, url: str, connections: int = 5) -> None:
-        self.engine: Engine = create_engine(
-            sqlalchemy_url(url),
-            pool_size=connections,
-            max_overflow=2 * connections,
-            pool_pre_ping=True,
-            connect_args={
-                "connect_timeout": 10,
-                # A run on another machine has a name of its own there (`leases`).
-                "application_name": os.environ.get("PGAPPNAME", "ingest_assets"),
-                **_NOTICE_LOSS,
-            },
+        self.engine: Engine = ping_where_idle(
+            create_engine(
+                sqlalchemy_url(url),
+                pool_size=connections,
+                max_overflow=2 * connections,
+                connect_args={
+                    "connect_timeout": 10,
+                    # A run on another machine has a name of its own there (`leases`).
+                    "application_name": os.environ.get("PGAPPNAME", "ingest_assets"),
+                    **_NOTICE_LOSS,
+                },
+            )
         )
 
     @contextmanager

@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from dagster import (
+    AssetKey,
     AssetMaterialization,
     AssetSpec,
     BackfillPolicy,
@@ -21,17 +25,24 @@ from dagster import (
     DagsterRun,
     Definitions,
     DynamicPartitionsDefinition,
+    EventLogEntry,
     Failure,
     define_asset_job,
     multi_asset,
 )
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationPlanned,
+)
+from dagster._core.events import AssetMaterializationPlannedData
 from dagster._core.launcher import WorkerStatus
 from dagster_postgres import PostgresEventLogStorage
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from ingest_assets.defs.instance import WatchedRunLauncher, runs_not_started
 from ingest_assets.defs.partitions import range_tags
 from ingest_assets.embedded.stack import PROJECT
+from ingest_assets.operations import status
+from ingest_assets.store.database import Database
 from ingest_assets_tests.support.embedded import wait_until
 
 
@@ -115,12 +126,22 @@ def started_run(instance: DagsterInstance, pid: int) -> DagsterRun:
 
 
 def test_runs_that_did_not_start_are_counted(instance: DagsterInstance) -> None:
-    before = runs_not_started(instance)
+    storage = instance.event_log_storage
+    assert isinstance(storage, PostgresEventLogStorage)
+    url = storage.postgres_url
+
+    def count() -> int:
+        with closing(Database(url)) as dagster:
+            found = status.runs_not_started(dagster)
+        assert found == runs_not_started(instance)
+        return found
+
+    before = count()
     failed, begun = started_run(instance, os.getpid()), started_run(instance, os.getpid())
     instance.report_run_failed(failed, "It did not start in time.")
     instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, "job"), begun.run_id)
     instance.report_run_failed(begun, "It failed.")
-    assert runs_not_started(instance) - before == 1
+    assert count() - before == 1
 
 
 def test_a_started_run_is_healthy_as_long_as_its_process_lives(instance: DagsterInstance) -> None:
@@ -174,3 +195,40 @@ def test_a_dagster_yaml_of_the_release_before_goes_on_working_and_says_what_to_c
     assert "class: WatchedRunLauncher" in shown.stdout
     assert "event_log_storage: _EventLog" in shown.stdout
     assert "write ingest_assets.defs.instance in its place" in shown.stderr
+
+
+def test_what_a_run_plans_is_stored_together_with_checks_among_it(instance: DagsterInstance) -> None:
+    storage = instance.event_log_storage
+    assert isinstance(storage, PostgresEventLogStorage)
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    check = DagsterEvent(
+        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+        "job",
+        event_specific_data=AssetCheckEvaluationPlanned(
+            asset_key=AssetKey("planned"), check_name="check"
+        ),
+    )
+    planned = [
+        DagsterEvent.build_asset_materialization_planned_event(
+            "job", "step", AssetMaterializationPlannedData(AssetKey("planned"), partition=str(number))
+        )
+        for number in range(50)
+    ]
+    run = started_run(instance, os.getpid())
+    entries = [
+        EventLogEntry(None, 10, "", run.run_id, time.time(), "step", "job", one)  # type: ignore[no-untyped-call]
+        for one in (*planned[:25], check, *planned[25:])
+    ]
+    event.listen(storage._engine, "before_cursor_execute", note)
+    try:
+        storage.store_event_batch(entries)
+    finally:
+        event.remove(storage._engine, "before_cursor_execute", note)
+    assert len(statements) < len(entries)
+    kinds = Counter(entry.dagster_event_type for entry in instance.all_logs(run.run_id))
+    assert kinds[DagsterEventType.ASSET_MATERIALIZATION_PLANNED] == 50
+    assert kinds[DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED] == 1

@@ -6,9 +6,10 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from ingest_assets.embedded.dev import choose_dagit_port
 from ingest_assets.embedded.environment import database_url
 from ingest_assets.embedded.stack import make_input_directory
 from ingest_assets.errors import ConfigurationError
+from ingest_assets.operations.status import runs_not_started
 from ingest_assets.settings import Settings
+from ingest_assets.store.database import Database
 from ingest_assets_tests.support.embedded import (
     CLI,
     clean_environment,
@@ -109,6 +112,47 @@ def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
     assert processes_of(directory) == []
     assert "Stopped." in dev.output
     assert "Traceback" not in dev.output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ingestion_goes_on_beside_twenty_programs_that_compute(directory: Path) -> None:
+    dev = Dev(directory)
+    dev.wait_for_dagit()
+    texts = directory / "texts"
+    texts.mkdir()
+    for number in range(120):  # Two runs.
+        (texts / f"{number}.txt").write_text(f"This is text {number} of Acme, Inc. of May 5, 2001.")
+    with busy(20):
+        texts.rename(directory / "input" / "texts")
+        assert wait_until(
+            lambda: '"completed": 120' in cli(directory, "status", "--json").stdout, 420
+        ), cli(directory, "status").stdout
+    credentials = Credentials.read(directory / "data")
+    assert credentials is not None
+    documents = database_url(credentials)
+    with closing(Database(documents.render_as_string(hide_password=False))) as database:
+        with database.engine.connect() as connection:
+            attempts = connection.exec_driver_sql(
+                "SELECT status, count(*), count(DISTINCT run_id) FROM ingest.stage_attempts GROUP BY 1"
+            ).all()
+        # No document failed, and no run was cut off and its batch launched again.
+        assert attempts == [("succeeded", 600, 2)]
+    dagster = documents.set(database=f"{documents.database}_dagster")
+    with closing(Database(dagster.render_as_string(hide_password=False))) as database:
+        assert runs_not_started(database) == 0
+
+
+@contextmanager
+def busy(loops: int) -> Iterator[None]:
+    """Processes that compute all the time, at the same priority."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def no_secret_shows(directory: Path, dev: Dev) -> None:

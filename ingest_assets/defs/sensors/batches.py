@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from dagster import DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter
+from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunRequest, RunsFilter
 from sqlalchemy import text
 
 from ingest_assets.defs.jobs import ingest_documents
@@ -91,6 +91,7 @@ class Launcher:
         self._database = database
         self._most = most_documents
         self._log = log
+        self._launched: Mapping[str, Sequence[RunRecord]] = {}
 
     def requests(self, batches: Sequence[Batch]) -> list[RunRequest]:
         """Requests for runs of batches that no run is working on.
@@ -106,6 +107,7 @@ class Launcher:
         waiting = [batch for batch in batches if str(batch.batch_id) not in busy]
         if not waiting:
             return []
+        self._launched = self._launches_of(waiting)
         # A range goes by the order of partitions. Rows that `rebuild-db` restored may be in another.
         order = places(self._instance, {key for batch in waiting for key in batch.partition_keys})
         waiting = self._joined(waiting, order)
@@ -136,9 +138,17 @@ class Launcher:
             return 2
         return 1 if len(batch.partition_keys) <= _SMALL_SHARE * self._most else 0
 
+    def _launches_of(self, batches: Sequence[Batch]) -> Mapping[str, Sequence[RunRecord]]:
+        """The runs of these batches, by batch."""
+        ids = [str(batch.batch_id) for batch in batches]
+        found: dict[str, list[RunRecord]] = {}
+        for record in self._instance.get_run_records(RunsFilter(tags={BATCH_TAG: ids})):
+            found.setdefault(record.dagster_run.tags[BATCH_TAG], []).append(record)
+        return found
+
     def _launches(self, batch: Batch) -> int | None:
         """How often the batch was launched; None where it has to wait before it is launched again."""
-        records = self._instance.get_run_records(RunsFilter(tags={BATCH_TAG: str(batch.batch_id)}))
+        records = self._launched.get(str(batch.batch_id), ())
         if not_begun := sum(record.start_time is None for record in records):
             self._log.warning(
                 "%d runs of the batch of %s did not start: their pages in Dagit say why.",
@@ -207,7 +217,5 @@ class Launcher:
 
     def _may_be_joined(self, batch: Batch) -> bool:
         return (
-            not batch.begun
-            and self._urgency(batch) == 1
-            and not self._instance.get_runs_count(RunsFilter(tags={BATCH_TAG: str(batch.batch_id)}))
+            not batch.begun and self._urgency(batch) == 1 and str(batch.batch_id) not in self._launched
         )
