@@ -210,6 +210,13 @@ def test_photograph_that_lies_on_its_side_is_read(engine: LocalEngine) -> None:
     assert result.thumbnail is not None
 
 
+def test_a_photograph_in_uneven_light_is_read(engine: LocalEngine) -> None:
+    sheet = np.asarray(page_image(LINES[:6]).crop((0, 0, 1654, 700)))
+    shaded = (sheet * np.linspace(0.25, 1, sheet.shape[1])).astype(np.uint8)
+    (page,) = engine.recognise(stored(encoded(Image.fromarray(shaded), "JPEG"), JPEG)).pages
+    assert lines_found(page.text) == 6
+
+
 def test_scan_at_600_dpi_is_read(engine: LocalEngine) -> None:
     data = encoded(page_image(dpi=600), "PNG", dpi=(600, 600))
     assert lines_found(engine.recognise(stored(data, PNG)).pages[0].text) == len(LINES)

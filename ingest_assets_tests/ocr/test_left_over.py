@@ -14,6 +14,7 @@ from ingest_assets.ocr.languages import find_languages
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Picture
+from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, merge
 from ingest_assets_tests.support.scans import (
     LINES,
     PNG,
@@ -153,3 +154,18 @@ def test_blurred_line_is_read_at_twice_its_size(engine: LocalEngine) -> None:
     image = page_image(LINES[:6]).crop((0, 0, 1650, 900)).filter(ImageFilter.GaussianBlur(2))
     result = engine.recognise(stored(encoded(image, "PNG", dpi=(200, 200)), PNG))
     assert lines_found(result.pages[0].text, LINES[:6]) == 6
+
+
+def test_a_word_that_most_readings_have_counts_more_than_the_surest_one() -> None:
+    def reading(text: str, confidence: float) -> Layout:
+        return Layout([Line([Word(text, 0, 0, 60, 20, confidence)])])
+
+    layout = reading("1abel", 0.8)
+    merge(layout, [reading("label", 0.75), reading("label", 0.75)])
+    assert layout.text() == "label"
+
+
+def test_what_one_reading_alone_hardly_sees_is_left_out() -> None:
+    layout = Layout([Line([Word("oil", 0, 0, 60, 20, 0.9), Word("~j", 300, 0, 340, 20, 0.2)])])
+    merge(layout, [Layout([Line([Word("oil", 0, 0, 60, 20, 0.9)])])])
+    assert layout.text() == "oil"

@@ -218,3 +218,8 @@ def test_a_web_page_is_what_a_browser_shows(engine: LocalEngine) -> None:
 def test_a_web_page_says_its_encoding(engine: LocalEngine) -> None:
     page = "<meta charset=koi8-r><p>Мир и труд"
     assert read(engine, page.encode("koi8-r"), HTML) == ("Мир и труд", [])
+
+
+def test_english_with_typographic_quotes_is_no_other_language(engine: LocalEngine) -> None:
+    text = "The “quoted” keeper’s word costs € 5 – cheap…"
+    assert read(engine, text.encode("cp1252")) == (text, ["encoding_guessed"])

@@ -48,6 +48,13 @@ _NAMES = {
     **{"dos-720": "cp720", "dos-862": "cp862", "x-user-defined": "cp1252", "cn-gb": "gb18030"},
 }
 _SHIFTS = re.compile(rb"\x1b(\$[@B]|\([BIJ])")
+# Quotation marks, dashes and signs of cp1252, in places where other encodings' letters do not stand.
+_TYPOGRAPHIC = re.compile(
+    rb"(?<![A-Za-z])[\x82\x84\x91\x93\xab]"
+    rb"|(?<=[A-Za-z])\x92"
+    rb"|[\x85\x94\xbb](?![A-Za-z])"
+    rb"|(?<![A-Za-z])[\x80\x95-\x97\xa0\xa3\xa7\xa9\xae\xb0](?![A-Za-z])"
+)
 _NEAR = 0.6
 _RARE = ("MacTurkish", "MacIceland", "MacLatin2", "MacCyrillic", "hp-roman8", "cp720", "cp858")
 _UNGUESSED = "cp1252"
@@ -184,6 +191,8 @@ def _guess(data: bytes, otherwise: str) -> str:
 
 def _guess_8_bit(data: bytes) -> str:
     """Return the encoding of what is no UTF-8."""
+    if _TYPOGRAPHIC.sub(b"", data).isascii():
+        return "cp1252"  # Statistics of letters take a few such bytes for letters of any language.
     encoding = _guess(data, _UNGUESSED)
     return _UNGUESSED if encoding in ("utf-8", "ascii") else encoding
 

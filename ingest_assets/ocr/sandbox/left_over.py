@@ -6,19 +6,19 @@ all that is to be read, and the new words are put into the lines that they stand
 order, so that two columns are never read across.
 
 A page that is hard to read is read in several ways, each of which reads some of it best: `merge` takes
-of each place the surest.
+of each place what they are surest of.
 
 Belongs here: geometry of words. Does not belong here: recognising them.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import statistics
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,12 @@ _HIDING_HEIGHT = 4
 
 # What a word of the dictionary counts for more, where two readings differ.
 _KNOWN_BONUS = 0.2
+
+# What a word counts for more for each other reading that has it, too.
+_VOTE_BONUS = 0.1
+
+# What is less sure than this, and in one reading alone, is a stain.
+_STAIN = 0.3
 
 # Two words stand in one place where this share of the smaller one's box is in the other's.
 _SAME_PLACE = 0.3
@@ -94,7 +100,7 @@ class Line:
     def text(self) -> str:
         """Its words with spaces between them, but for scripts that have none."""
         parts = [self.words[0].text] if self.words else []
-        for before, word in pairwise(self.words):
+        for before, word in itertools.pairwise(self.words):
             glued = _NO_SPACES.match(before.text[-1]) and _NO_SPACES.match(word.text[0])
             parts.append(word.text if glued else f" {word.text}")
         return "".join(parts)
@@ -226,16 +232,38 @@ def add_missing(layout: Layout, found: Iterable[Word]) -> bool:
     return bool(missing)
 
 
-def merge(layout: Layout, other: Layout) -> None:
-    """Put into a layout, for each place, what another reading of the same picture is surer of."""
-    ours, theirs = list(layout.words()), list(other.words())
-    for mine, others in _places(ours, theirs):
-        if not mine:
-            for word in others:
-                if word.confidence >= _MIN_CONFIDENCE and word.letters:
-                    _insert(layout, word)
-        elif others and _sureness(others) > _sureness(mine):
-            _replace(layout, mine, others)
+def merge(layout: Layout, others: Sequence[Layout]) -> None:
+    """Put into a layout, for each place, what all readings of the same picture are surest of together.
+
+    A word that several readings have alike counts for more than one that is in one of them. Words that
+    hardly anything speaks for are left out.
+    """
+    readings = [list(reading.words()) for reading in (layout, *others)]
+    votes = _votes(readings)
+
+    def sureness(word: Word) -> float:
+        return word.confidence + _VOTE_BONUS * votes[id(word)]
+
+    for line in layout.lines:
+        line.words = [word for word in line.words if votes[id(word)] or word.confidence >= _STAIN]
+    layout.lines = [line for line in layout.lines if line.words]
+    for theirs in readings[1:]:
+        for mine, others_there in _places(list(layout.words()), theirs):
+            if not mine:
+                for word in others_there:
+                    if sureness(word) >= _MIN_CONFIDENCE and word.letters:
+                        _insert(layout, word)
+            elif others_there and _mean(others_there, sureness) > _mean(mine, sureness):
+                _replace(layout, mine, others_there)
+
+
+def _votes(readings: Sequence[Sequence[Word]]) -> dict[int, int]:
+    """Return for each word, by its identity, how many other readings have the same in its place."""
+    votes = {id(word): 0 for words in readings for word in words}
+    for words, others in itertools.permutations(readings, 2):
+        for word, there in zip(words, _overlapping(words, others), strict=True):
+            votes[id(word)] += any(others[index].text == word.text for index in there)
+    return votes
 
 
 def _places(
@@ -272,9 +300,9 @@ def _overlapping(words: Sequence[Word], others: Sequence[Word]) -> Iterator[npt.
         yield np.flatnonzero(shared > _SAME_PLACE * smaller)
 
 
-def _sureness(words: Sequence[Word]) -> float:
+def _mean(words: Sequence[Word], sureness: Callable[[Word], float]) -> float:
     lengths = [len(word.text) for word in words]
-    scores = [word.confidence + _KNOWN_BONUS * word.is_known for word in words]
+    scores = [sureness(word) + _KNOWN_BONUS * word.is_known for word in words]
     return float(np.average(scores, weights=lengths))
 
 

@@ -70,6 +70,12 @@ _CLEAR_LINES = 2.0
 # printed white on black.
 _MIN_SURROUND, _MAX_SURROUND = 0.02, 0.6
 
+# In even light the darkest paper of a page is at least so light, as a share of its usual grey.
+_EVEN_LIGHT = 0.7
+
+# What is darker, of 255, is no paper.
+_DARKEST_PAPER = 16
+
 # A page of whose letters, or what looks like them, less than this share was read may be of another
 # script, or a drawing.
 _HARDLY_READ = 0.25
@@ -81,6 +87,9 @@ _SCRIPT_SURE_OF_LINES = 4.0
 
 # Pixels of paper around lines that are read alone.
 _MARGIN = 20
+
+# Within so many pixels of a page, 500 of them wide, the paper has one grey.
+_PAPER_RADIUS = 20
 
 # Pixels of a page, 500 of them wide, that have to differ from its paper: a letter has more, dust less.
 _FEWEST_INKED = 12
@@ -112,7 +121,7 @@ class Reading:
 def recognise(picture: Picture, languages: Languages) -> Reading:
     """Read a page, also one that lies on its side, upside down or askew, is faint or in small print.
 
-    A page that stays unsure (noise, a photograph) is read seven times at most. What is then still no
+    A page that stays unsure (noise, a photograph) is read nine times at most. What is then still no
     text is left out, with a note.
     """
     if is_blank(picture.image):
@@ -277,18 +286,19 @@ def _enlarged(attempt: _Attempt, dpi: int, languages: Languages) -> _Attempt:
 def _read_with_more_contrast(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     """Take into a reading what is surer when faint print is darkened.
 
-    Three ways, because each reads what the others do not: all of the page as one block, for where
+    Four ways, because each reads what the others do not: all of the page as one block, for where
     print is faint Tesseract does not see what belongs together; blurred, so that letters made of dots
-    hold together; and with a threshold for each place, for uneven light.
+    hold together; with a threshold for each place; and blurred in even light.
     """
     clear = ImageOps.autocontrast(attempt.image, cutoff=_CLIPPED)
-    blurred = clear.filter(ImageFilter.GaussianBlur(1))
-    for reading in (
+    blur = ImageFilter.GaussianBlur(1)
+    readings = (
         _read(clear, dpi, languages, tesserocr.PSM.SINGLE_BLOCK),
-        _read(blurred, dpi, languages),
+        _read(clear.filter(blur), dpi, languages),
         _read(clear, dpi, languages, thresholding=_SAUVOLA),
-    ):
-        merge(attempt.layout, reading.layout)
+        _read(_in_even_light(attempt.image).filter(blur), dpi, languages),
+    )
+    merge(attempt.layout, [reading.layout for reading in readings])
 
 
 def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
@@ -394,7 +404,8 @@ def _has_ink(image: Image.Image) -> bool:
     """Tell whether a page shows more than its paper, with the specks and the grain of a scan."""
     small = image.reduce(max(1, min(image.size) // 500))
     values = np.asarray(small, dtype=np.float32)
-    paper = float(np.median(values))
+    # In uneven light the paper has another grey in each place.
+    paper = np.asarray(small.filter(ImageFilter.BoxBlur(_PAPER_RADIUS)), dtype=np.float32)
     grain = 1.5 * float(np.median(np.abs(values - paper)))
     off = np.abs(values - paper) > max(12.0, 6 * grain)
     return int(np.count_nonzero(off)) >= _FEWEST_INKED
@@ -407,7 +418,13 @@ def _straighten(image: Image.Image, skew: float) -> Image.Image:
 
 
 def _other_ways(picture: Picture, skew: float) -> Iterator[tuple[Image.Image, tuple[Note, ...]]]:
-    """Yield the page in at most two other ways in which it may read better, the likeliest first."""
+    """Yield the page in at most three other ways in which it may read better, the likeliest first."""
+    if not _is_in_even_light(picture.image):
+        evened = _in_even_light(picture.image)
+        yield (
+            _straighten(evened, skew_degrees(evened)),
+            (Note("turned", "uneven light evened out before reading"),),
+        )
     paper = _without_surround(picture.image)
     image = picture.image if paper is None else paper
     upright_skew, upright_sharpness = _slant(image)
@@ -443,6 +460,29 @@ def _without_surround(image: Image.Image) -> Image.Image | None:
     paper = image.copy()
     paper.paste(int(np.median(small[~surround])), mask=mask.resize(image.size))
     return paper
+
+
+def _in_even_light(image: Image.Image) -> Image.Image:
+    """Return a page as if its paper were equally light all over."""
+    paper = _paper(image).filter(ImageFilter.GaussianBlur(2))
+    ground = np.asarray(paper.resize(image.size, Image.Resampling.BICUBIC))
+    evened = np.asarray(image) * np.uint16(255)
+    evened //= np.maximum(ground, _DARKEST_PAPER)
+    return Image.fromarray(np.minimum(evened, 255).astype(np.uint8))
+
+
+def _is_in_even_light(image: Image.Image) -> bool:
+    darkest, usual = np.percentile(np.asarray(_paper(image)), (5, 50))
+    return bool(darkest > _EVEN_LIGHT * usual)
+
+
+def _paper(image: Image.Image) -> Image.Image:
+    """Return how light the paper of a page is in each place, small."""
+    # The lightest of each neighbourhood is paper, wherever letters are smaller than that.
+    lightest = image.filter(ImageFilter.MedianFilter(3)).reduce(4).filter(ImageFilter.MaxFilter(9))
+    side = max(8, min(image.size) // 40)
+    size = max(1, image.width // side), max(1, image.height // side)
+    return lightest.resize(size, Image.Resampling.BOX)
 
 
 def _detected_turn(picture: Picture) -> int:
