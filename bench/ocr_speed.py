@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import psutil
 import pypdfium2
 from fpdf import FPDF
 from local_files import stored_file
@@ -119,10 +119,14 @@ def _write_as_shown(pages: FPDF, page: pypdfium2.PdfPage) -> None:
 
 
 def _cpu_seconds() -> float:
-    own, children = (
-        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    """Return the CPU time of this process and of all that it started.
+
+    The process that workers are forked from lives on, so the kernel does not count it, or them, among
+    the children that ended.
+    """
+    myself = psutil.Process()
+    times = [process.cpu_times() for process in (myself, *myself.children(recursive=True))]
+    return sum(time.user + time.system + time.children_user + time.children_system for time in times)
 
 
 def _plain_text(files: Sequence[Path]) -> int:
