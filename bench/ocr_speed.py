@@ -114,6 +114,8 @@ def _write_as_shown(pages: FPDF, page: pypdfium2.PdfPage) -> None:
         line = textpage.get_text_bounded(left, bottom, right, top)
         pages.set_font_size(max(4, top - bottom))
         shown = line.encode("latin-1", "ignore").decode("latin-1")
+        pages.set_stretching(100)
+        pages.set_stretching(100 * (right - left) / max(1, pages.get_string_width(shown)))
         pages.text(left, page.get_height() - bottom, shown)
     textpage.close()
 

@@ -193,6 +193,15 @@ def test_a_scans_right_layer_is_kept(engine: LocalEngine) -> None:
     assert result.pages[0].origin == "text-layer"
 
 
+def test_a_layer_that_stands_a_little_beside_the_scan_is_not_doubled(engine: LocalEngine) -> None:
+    page = Page().image(scan())
+    for number, line in enumerate(LINES):
+        page.text([line], at=(28, 803 - 25.5 * number), size=12, before="3 Tr")
+    result = read(engine, page.saved())
+    assert text_of(result).splitlines() == list(LINES)
+    assert result.pages[0].origin == "text-layer"
+
+
 def test_what_a_scans_layer_lacks_is_recognised(engine: LocalEngine) -> None:
     result = read(engine, layer(Page().image(scan()), LINES[:8]).saved())
     assert text_of(result).splitlines()[:8] == list(LINES[:8])

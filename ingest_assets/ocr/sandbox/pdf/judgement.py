@@ -31,6 +31,9 @@ _SAMPLE_LINES, _SAMPLE_SHARE = 8, 0.25
 _SAME, _OTHER = 0.5, 0.25
 _FEWEST_WORDS = 3
 
+# By so many of its heights a line of a layer may stand beside what it means.
+_BESIDE = 0.5
+
 # What is less sure proves nothing about the layer.
 _SURE = 0.7
 
@@ -123,7 +126,9 @@ class Judgement:
 
         def settle(text: str, confidence: float | None) -> PageContent:
             verdict = _compare(_text(suspects), text, confidence)
-            if verdict == "same" or (verdict == "unknown" and is_language is not False):
+            if verdict == "same":
+                return self._content(mapped, notes, list(filter(self._is_layered, suspects)))
+            if verdict == "unknown" and is_language is not False:
                 return trusted
             if verdict == "other" or all(map(self._is_layered, suspects)):
                 return self._content([line for line in mapped if line not in suspects], notes)
@@ -161,14 +166,19 @@ class Judgement:
         ]
         return suspects, is_language
 
-    def _content(self, lines: Sequence[Line], notes: Sequence[Note]) -> PageContent:
-        """Return the content if these lines, and no others, can be trusted."""
+    def _content(
+        self, lines: Sequence[Line], notes: Sequence[Note], proven: Sequence[Line] = ()
+    ) -> PageContent:
+        """Return the content if these lines, and no others, can be trusted.
+
+        Args:
+            proven: those that are surely what an image shows about where they stand: scanners' words
+                stand beside what they mean by up to half a line.
+        """
         words = [word for line in lines for word in line.words]
-        if self.beneath is None:
-            places = self.view.unread(words)
-        else:
-            words = [word for word in words if not self._is_drawn_over(word)]
-            places = self.beneath.unread(words)
+        words = [word for word in words if not self._is_drawn_over(word)]
+        words += [Word(line.text, line.box.grown(_BESIDE * line.box.height)) for line in proven]
+        places = (self.beneath or self.view).unread(words)
         if not lines:
             whole = (lambda: self.draw(None, ()),) if places else ()
             return PageContent((*whole, *self.beside), tuple(notes))
