@@ -246,6 +246,11 @@ def distinct(directory: Path, documents: int) -> list[Path]:
 @click.option("--load", default=0, show_default=True, help="Busy loops beside it.")
 def main(directory: Path, documents: int, load: int) -> None:
     """Measure."""
+    measure(directory, documents, load)
+
+
+def measure(directory: Path, documents: int, load: int) -> None:
+    """Measure the documents of a directory, and print the table."""
     files = distinct(directory, documents)
     with tempfile.TemporaryDirectory() as temporary:
         staging, input_dir = Path(temporary, "staging"), Path(temporary, "input")

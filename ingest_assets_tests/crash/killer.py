@@ -354,14 +354,18 @@ def _alive(stack: Stack, wanted: str, victims: Sequence[str]) -> tuple[str, list
 
 
 def _waiting(stack: Stack) -> int:
-    """How many files have no lasting outcome yet, and runs that have not ended."""
+    """How many files and parts have no lasting outcome yet, and runs that have not ended."""
     files = sum(1 for path in stack.settings.input_dir.rglob("*") if path.is_file())
     found = stack.rows("""
-        SELECT count(*) FILTER (WHERE state IN ('completed', 'no_text', 'duplicate', 'rejected')
-                                   OR state = 'failed' AND error_class = 'permanent')
-               - count(*) FILTER (WHERE reported_at IS NULL AND latest_stage IS NOT NULL
-                                    AND state IN ('completed', 'no_text', 'duplicate'))
-        FROM ingest.document_progress JOIN ingest.document_sources USING (partition_key)
+        SELECT count(*) FILTER (WHERE kind = 'file' AND is_done)
+               - count(*) FILTER (WHERE kind = 'part' AND is_done IS NOT TRUE)
+        FROM (
+            SELECT document_sources.kind, state = 'rejected'
+                   OR state = 'failed' AND error_class = 'permanent'
+                   OR state IN ('completed', 'no_text', 'duplicate')
+                   AND (reported_at IS NOT NULL OR latest_stage IS NULL) AS is_done
+            FROM ingest.document_progress JOIN ingest.document_sources USING (partition_key)
+        ) AS sources
     """)
     return files - int(str(found[0][0])) if found else files
 
