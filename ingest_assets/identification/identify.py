@@ -29,6 +29,7 @@ _SIGNATURES = {
     b"7z\xbc\xaf\x27\x1c": formats.SEVEN_ZIP,
     b"\x1f\x8b\x08": formats.GZIP,
     b"\xfd7zXZ\0": formats.XZ,
+    b"!BDN": formats.PST,
 }
 # Behind "BZh" and the level stands the mark of the first block, or that of the end.
 _BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")

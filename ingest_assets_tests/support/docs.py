@@ -115,7 +115,29 @@ _OPENED = """
 ## Opened
 
 What is inside these becomes documents of their own; their text is the list of it. What is inside a type
-with “files in it” above becomes documents, too.
+with “files in it” above becomes documents, too. The messages of a mail store come out as the MSG that Outlook
+would save; a message that is attached to one of them is named and rejected, because libpff does not give it.
+
+A mail with an archive in which there is another mail, with a PDF, is five documents. Dagit lists what is in
+each, with links to their partitions:
+
+![What is inside an archive, in Dagit](parts.png)
+
+`ingest-assets why papers.eml` prints the tree:
+
+    Inside it: 4 documents.
+      papers.zip completed (partition papers-73c7591ee34d)
+        2024/lease.eml completed (partition lease-2a5b70857e04)
+          agreement.pdf completed (partition agreement-05494be54b57)
+        2024/note.txt completed (partition note-5dd142f54e60)
+
+In SQL a part is a row of `document_sources` with the document that it is inside of:
+
+    SELECT part.part_path, progress.state
+    FROM ingest.source_documents AS container
+    JOIN ingest.document_sources AS part ON part.parent_uuid = container.document_uuid
+    JOIN ingest.document_progress AS progress ON progress.partition_key = part.partition_key
+    WHERE container.original_file_name = 'papers.zip';
 """
 
 _REFUSED = """
