@@ -115,11 +115,12 @@ _OPENED = """
 ## Opened
 
 What is inside these becomes documents of their own; their text is the list of it. What is inside a type
-with “files in it” above becomes documents, too. The messages of a mail store come out as the MSG that Outlook
-would save; a message that is attached to one of them is named and rejected, because libpff does not give it.
+with “files in it” above becomes documents, too. The messages of a mail store come out as the MSG that
+Outlook would save; a message that is attached to one of them is named and rejected, because libpff does
+not give it.
 
-A mail with an archive in which there is another mail, with a PDF, is five documents. Dagit lists what is in
-each, with links to their partitions:
+A mail with an archive in which there is another mail, with a PDF, is five documents. Dagit lists what is
+in each, with links to their partitions:
 
 ![What is inside an archive, in Dagit](parts.png)
 
