@@ -119,8 +119,8 @@ with “files in it” above becomes documents, too. The messages of a mail stor
 Outlook would save; a message that is attached to one of them is named and rejected, because libpff does
 not give it.
 
-A mail with an archive in which there is another mail, with a PDF, is five documents. Dagit lists what is
-in each, with links to their partitions:
+A mail with an archive in which there is another mail, with a PDF, is five documents. Dagit lists what
+is in each, with links to their partitions:
 
 ![What is inside an archive, in Dagit](parts.png)
 
