@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import olefile
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ingest_assets import formats
+from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.unpacking.ole_file import ole_file
 from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.documents import pdf
@@ -262,3 +266,26 @@ def test_objects_of_an_rtf_document_come_out_and_its_text_is_unchanged() -> None
     assert found.parts == {"note.txt": NOTE, "object 2.xls": WORKBOOK}
     assert read(rtf).text.split() == ["before", "shown", "between", "after"]
     assert "attachment_unread" in read(rtf).kinds
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_bytes_a_mail_store_has_it_is_opened_or_refused_with_its_reason(
+    data: st.DataObject,
+) -> None:
+    store = bytearray(STORE)
+    for place in data.draw(st.lists(st.integers(0, len(store) - 1), min_size=1, max_size=40)):
+        store[place] = data.draw(st.integers(0, 255))
+    with suppress(PermanentError):
+        unpacked(
+            bytes(store[: data.draw(st.integers(600, len(store)))]), mime_type=formats.PST.mime_type
+        )
+
+
+def test_a_member_of_an_archive_without_a_name_is_passed_over() -> None:
+    data = zipped({"x": b"nameless", "b.txt": b"named"}).replace(b"\1\0\0\0x", b"\0\0\0\0x")
+    entry = data.index(b"PK\1\2")
+    data = data[: entry + 28] + b"\0\0" + data[entry + 30 : entry + 46] + data[entry + 47 :]
+    end = data.rindex(b"PK\5\6")
+    size = struct.pack("<I", struct.unpack_from("<I", data, end + 12)[0] - 1)
+    assert unpacked(data[: end + 12] + size + data[end + 16 :]).parts == {"b.txt": b"named"}

@@ -41,14 +41,16 @@ class Unpacked:
     message: dict[str, Any] | None
 
 
-def unpacked(data: bytes, name: str = "document", **limits: int) -> Unpacked:
-    """Take out what is inside a file, which is recognised by its content."""
+def unpacked(
+    data: bytes, name: str = "document", mime_type: str | None = None, **limits: int
+) -> Unpacked:
+    """Take out what is inside a file by its content, or by a type that is given."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "document")
         path.write_bytes(data)
         found = unpack(
             str(path),
-            identify(io.BytesIO(data)).mime_type,
+            mime_type or identify(io.BytesIO(data)).mime_type,
             name,
             folder,
             {"parts": 1000, "bytes": 1 << 30, **limits},

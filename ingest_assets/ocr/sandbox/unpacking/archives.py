@@ -41,7 +41,7 @@ def unpack_zip(path: Path, contents: Contents, name: str) -> None:
     """Take the members out of a ZIP archive, in the order of its directory."""
     with open_zip(path, "a ZIP archive") as archive, suppress(TooManyPartsError):
         for member in archive.infolist():
-            if member.is_dir():
+            if not member.filename or member.is_dir():
                 continue
             shown = _zip_name(member)
             if stat.S_ISLNK(member.external_attr >> 16):

@@ -109,7 +109,7 @@ def unpack_epub(path: Path, contents: Contents, name: str) -> None:
 def _unpack_package(path: Path, contents: Contents, is_part: Callable[[str], bool]) -> None:
     with open_zip(path, "a package") as package, suppress(TooManyPartsError):
         for member in package.infolist():
-            if member.is_dir() or not is_part(member.filename):
+            if not member.filename or member.is_dir() or not is_part(member.filename):
                 continue
             add_object(
                 contents,

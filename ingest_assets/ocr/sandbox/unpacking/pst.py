@@ -38,6 +38,8 @@ _IN_MESSAGE, _IN_PART = 32, 8
 _SUBJECT_CHARACTERS = 80
 _DEEPEST_FOLDER = 40
 _NAME_STREAMS = (2, 3, 4)
+# What libpff raises of damaged items; the second where it forgets to say that it has raised something.
+_BROKEN = (OSError, SystemError, ValueError)
 
 
 def unpack_pst(path: Path, contents: Contents, name: str) -> None:
@@ -46,7 +48,7 @@ def unpack_pst(path: Path, contents: Contents, name: str) -> None:
     try:
         store.open(str(path))
         root = store.get_root_folder()
-    except (OSError, MemoryError) as error:
+    except (*_BROKEN, MemoryError) as error:
         raise corrupt(f"it is not a mail store that can be opened ({error})") from error
     if root is None:
         raise corrupt("the mail store has no folders")
@@ -56,7 +58,7 @@ def unpack_pst(path: Path, contents: Contents, name: str) -> None:
             title = f"{number:05} {_subject(message)}".strip()
             contents.add(f"{folder}{title.replace('/', '_')}.msg", _packed(message, names))
         for number in range(_count(store, "number_of_orphan_items")):
-            with suppress(OSError):
+            with suppress(*_BROKEN):
                 item = store.get_orphan_item(number)
                 if isinstance(item, pypff.message):
                     title = f"{number + 1:05} {_subject(item)}".strip()
@@ -71,14 +73,14 @@ def _messages(root: Any, contents: Contents) -> Iterator[tuple[str, int, Any]]:
         for number in range(_count(folder, "number_of_sub_messages")):
             try:
                 yield path, number + 1, folder.get_sub_message(number)
-            except OSError as error:
+            except _BROKEN as error:
                 contents.refuse(f"{path}{number + 1:05}.msg", _damaged(error))
         inner = []
         for number in range(_count(folder, "number_of_sub_folders")):
             try:
                 found = folder.get_sub_folder(number)
                 title = (found.get_name() or f"folder {number + 1}").replace("/", "_")
-            except OSError as error:
+            except _BROKEN as error:
                 contents.note(
                     "container_damaged", f"a folder in {path or 'it'} cannot be read ({error})"
                 )
@@ -129,7 +131,7 @@ def _properties(entries: Iterable[Any], head: int) -> Storage:
 def _names(store: Any) -> Storage:
     """Return the names of properties that programs have added; they are the same for all messages."""
     streams: dict[str, bytes] = {}
-    with suppress(OSError):
+    with suppress(*_BROKEN):
         for entry in _entries(store.get_name_to_id_map()):
             if entry.entry_type in _NAME_STREAMS and entry.value_type == _BINARY:
                 streams[f"{STREAM}{entry.entry_type:04X}{_BINARY:04X}"] = entry.data or b""
@@ -152,16 +154,16 @@ def _sets(item: Any) -> Iterator[list[Any]]:
 
 def _count(item: Any, name: str) -> int:
     """Return a count; libpff raises where the item does not say it."""
-    with suppress(OSError):
+    with suppress(*_BROKEN):
         return int(getattr(item, name))
     return 0
 
 
 def _subject(message: Any) -> str:
-    with suppress(OSError):
+    with suppress(*_BROKEN):
         return plain_subject(message.get_subject() or "")[:_SUBJECT_CHARACTERS]
     return ""
 
 
-def _damaged(error: OSError) -> PermanentError:
+def _damaged(error: Exception) -> PermanentError:
     return PermanentError("part_damaged", f"It cannot be read: {error}.")
