@@ -317,6 +317,11 @@ class Settings(
         "workers together take where INGEST_BROKER_URL is set.",
     )
     dagit_port: int = Field(3000, ge=0, le=65535, description="The port of Dagit on 127.0.0.1.")
+    dagit_url: str | None = Field(
+        None,
+        description="Dagit's address for people, in the links that commands print: that of a proxy. "
+        "Where not set, the one that Dagit listens on.",
+    )
     aws_endpoint_url_s3: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),

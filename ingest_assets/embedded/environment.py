@@ -42,10 +42,12 @@ def dev_lock(settings: Settings) -> FileLock:
 
 
 def dagit_url(settings: Settings) -> str:
-    """Return Dagit's address: that of the `dev` that runs, else the one that INGEST_DAGIT_PORT names.
+    """Return Dagit's address: INGEST_DAGIT_URL, or that of the `dev` that runs, or INGEST_DAGIT_PORT's.
 
     They differ where `dev` was given `--port`, or found port 3000 taken.
     """
+    if settings.dagit_url:
+        return settings.dagit_url.rstrip("/")
     holder = dev_lock(settings).holder()
     port = holder.get("dagit_port") if holder else None
     return f"http://127.0.0.1:{port or settings.dagit_port}"

@@ -37,6 +37,8 @@ from ingest_assets.store.object_store import ObjectStore
 TOMBSTONES = "derived/forgotten/"
 # What Dagster's records say instead of a partition, a document or a file that was forgotten.
 _MASK = "forgotten"
+# Characters of a line that is searched for afterwards.
+_LEAST_LINE = 40
 # A shorter name is part of too many other words; its partition and document are masked all the same.
 _LEAST_NAME = 8
 
@@ -548,7 +550,8 @@ def _words(database: Database, found: Plan) -> Sequence[str]:
             """),
             {"uuids": [str(uuid) for uuid in found.documents]},
         ).scalars()
-        lines = [line[:120] for line in rows if line and len(line) >= _LEAST_NAME]
+        # A shorter line may stand anywhere: an archive's text is names of files, as others have.
+        lines = [line[:120] for line in rows if line and len(line) >= _LEAST_LINE]
         return [
             line
             for line in lines
