@@ -17,6 +17,7 @@ from ingest_assets.defs.documents import document_assets
 from ingest_assets.defs.ingest_report import ingest_report
 from ingest_assets.defs.inventory import storage_inventory
 from ingest_assets.defs.jobs import (
+    forget_document,
     import_stuck,
     ingest_documents,
     reconcile,
@@ -70,6 +71,7 @@ def build_defs(
         ],
         asset_checks=[verification],
         jobs=[
+            forget_document,
             import_stuck,
             ingest_documents,
             reconcile,

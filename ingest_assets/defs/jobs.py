@@ -17,6 +17,7 @@ from dagster import (
 
 from ingest_assets.defs.backfills import retry_documents
 from ingest_assets.defs.documents import SPECS
+from ingest_assets.defs.forgetting import forget_one
 from ingest_assets.defs.ingest_report import ingest_report
 from ingest_assets.defs.inventory import (
     import_stuck_documents,
@@ -59,6 +60,16 @@ def register_orphans() -> None:
 def retry_failed_documents() -> None:
     """Do what the command `ingest-assets retry` does, from Dagit's launchpad."""
     retry_documents()
+
+
+@job(
+    executor_def=in_process_executor,
+    description="Removes a document and all that was made of it, for good, and keeps it from coming "
+    "back. With `dry_run`, the default, it only says how much that is.",
+)
+def forget_document() -> None:
+    """Do what the command `ingest-assets forget` does, from Dagit's launchpad."""
+    forget_one()
 
 
 @job(

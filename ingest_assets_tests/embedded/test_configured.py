@@ -10,8 +10,9 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from ingest_assets.embedded.configured import check_bucket, ensure_database
-from ingest_assets.embedded.environment import parse_database_url
+from ingest_assets.embedded.environment import dagit_url, parse_database_url
 from ingest_assets.errors import ConfigurationError
+from ingest_assets.settings import Settings
 from ingest_assets_tests.support.embedded import cli, processes_of
 from ingest_assets_tests.support.servers import Services
 
@@ -123,3 +124,10 @@ def test_every_way_to_write_the_scheme_becomes_the_one_that_psql_takes(scheme: s
     assert url.render_as_string(hide_password=False) == (
         "postgresql://u:p%40ss@host:5433/db?sslmode=require"
     )
+
+
+def test_links_lead_to_the_proxy_where_one_is_named(tmp_path: Path) -> None:
+    here = Settings(data_dir=tmp_path, dagit_port=3456)
+    assert dagit_url(here) == "http://127.0.0.1:3456"
+    behind = here.model_copy(update={"dagit_url": "https://dagit.example.org/ingest/"})
+    assert dagit_url(behind) == "https://dagit.example.org/ingest"

@@ -194,3 +194,25 @@ def test_no_document_goes_by_that_name(copy: Pipeline, places: Places) -> None:
     with pytest.raises(ConfigurationError) as error:
         forget.forget(places, "nothing of that name", "asked for")
     assert error.value.code == "nothing_to_forget"
+
+
+def test_the_job_in_dagit_does_the_same_and_keeps_no_name(
+    copy: Pipeline, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = places.dagster.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
+    (letter,) = keys(copy, "quartermaine-letter.eml")
+    job = copy.defs.resolve_job_def("forget_document")
+
+    def run(*, dry_run: bool) -> None:
+        config = {"document": letter, "reason": "asked for", "dry_run": dry_run}
+        done = job.execute_in_process(
+            {"ops": {"forget_one": {"config": config}}}, instance=copy.instance
+        )
+        assert done.success
+
+    run(dry_run=True)
+    assert "quartermaine-letter.eml" in copy.states()
+    run(dry_run=False)
+    assert "quartermaine-letter.eml" not in copy.states()
+    assert anywhere(places, letter) == []
