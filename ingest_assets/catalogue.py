@@ -133,14 +133,14 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         "part_too_large": Fault(
             "permanent",
             "The part, or all parts of its container together, unpack to more bytes than are taken.",
-            "Unpack the container yourself and ingest the part, or raise INGEST_PARTS_MB_PER_DOCUMENT and "
-            "INGEST_PARTS_RATIO.",
+            "Unpack the container yourself and ingest the part, or raise "
+            "INGEST_PARTS_MB_PER_DOCUMENT and INGEST_PARTS_RATIO.",
         ),
         "unpack_failed": Fault(
             "permanent",
             "What is inside the document could not be taken out.",
-            "Take the files out with the program that made it and ingest them; if it took too long (a large "
-            "mail store does), raise INGEST_OCR_PAGE_SECONDS and try again.",
+            "Take the files out with the program that made it and ingest them; if it took too long (a "
+            "large mail store does), raise INGEST_OCR_PAGE_SECONDS and try again.",
         ),
     },
     "Runs and stages": {
