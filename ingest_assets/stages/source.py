@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest_assets.errors import PermanentError, TransientError
+from ingest_assets.errors import ConfigurationError, PermanentError, TransientError
 from ingest_assets.ocr.engine import OcrEngine, StoredObject
 from ingest_assets.stages.stage import Document, Services, Source, load_document
 from ingest_assets.store.database import Database
@@ -192,6 +193,12 @@ def _open_file(source: Source, input_dir: Path) -> Iterator[BinaryIO]:
                 raise PermanentError("content_changed", f"{name} changed since it was discovered.")
             yield file
     except (FileNotFoundError, NotADirectoryError) as error:
+        if not input_dir.is_dir():
+            raise ConfigurationError(
+                "input_directory_missing",
+                f"The input directory {input_dir} is not on {socket.gethostname()}, where this run is.",
+                "Mount it there at the same path, or start its worker with `--queues dagster`.",
+            ) from error
         raise PermanentError(
             "source_missing",
             f"{name} is no longer there, or is a link to nothing.",

@@ -10,17 +10,19 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from dagster import DagsterRunStatus, RunRequest
+from dagster import DagsterRun, DagsterRunStatus, RunRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_assets.cli import render
 from ingest_assets.defs.partitions import add_partitions
 from ingest_assets.defs.sensors import batches
+from ingest_assets.defs.worker_runs import queue_of
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.operations.status import read_status
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.store.attempts import Begin, begin_attempts
+from ingest_assets.store.leases import Slots
 from ingest_assets.store.names import path_of
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline
 
@@ -124,9 +126,10 @@ def files(pipeline: Pipeline, prefix: str, count: int) -> None:
         pipeline.put(f"{prefix} {number:03}.txt", f"{prefix} {number}".encode())
 
 
-def requests(pipeline: Pipeline, most: int) -> list[RunRequest]:
+def requests(pipeline: Pipeline, most: int, workers: Slots | None = None) -> list[RunRequest]:
     """What the next tick asks for where a run takes so many documents."""
-    launcher = batches.Launcher(pipeline.instance, pipeline.database, most, logging.getLogger("tick"))
+    log = logging.getLogger("tick")
+    launcher = batches.Launcher(pipeline.instance, pipeline.database, most, log, workers)
     found = batches.unfinished(pipeline.database)
     add_partitions(pipeline.instance, [key for batch in found for key in batch.partition_keys])
     return launcher.requests(found)
@@ -151,6 +154,31 @@ def test_files_that_came_one_by_one_are_one_run(pipeline: Pipeline) -> None:
     look(pipeline)
     (last,) = requests(pipeline, most=100)
     assert last.tags[batches.BATCH_TAG] != later.tags[batches.BATCH_TAG]
+
+
+def test_who_does_not_see_the_input_directory_gets_what_needs_none(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline.put("note.txt", b"A note.")
+    look(pipeline)
+    both, other = frozenset({"input", "dagster"}), frozenset({"dagster"})
+    (whole,) = requests(pipeline, 100, Slots(2, both, both))
+    assert whole.asset_selection is None
+    assert requests(pipeline, 100, Slots(2, other, other)) == []
+    assert "no worker takes from the queue `input`" in caplog.text
+    selected, queues = [], []
+    for _ in range(2):
+        (request,) = requests(pipeline, 100, Slots(2, both, other))
+        assert request.asset_selection
+        names = [key.to_user_string() for key in request.asset_selection]
+        run = DagsterRun("ingest_documents", asset_selection=frozenset(request.asset_selection))
+        queues.append(queue_of(run))
+        selected.append(names)
+        assert pipeline.run_range(tags=request.tags, assets=names).success
+    assert selected == [list(STAGES[:2]), list(STAGES[2:])]
+    assert queues == ["input", "dagster"]
+    assert pipeline.states() == {"note.txt": "completed"}
+    assert requests(pipeline, 100, Slots(2, both, other)) == []
 
 
 def test_what_was_cut_off_comes_first_then_a_few_files_then_many(pipeline: Pipeline) -> None:

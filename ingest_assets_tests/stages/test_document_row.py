@@ -46,6 +46,18 @@ def test_a_refusal_names_the_type(pipeline: Pipeline) -> None:
     assert "opens only with a password" in messages["secret.docx"]
 
 
+def test_a_run_where_the_input_directory_is_not_says_so_and_harms_nothing(pipeline: Pipeline) -> None:
+    pipeline.put("note.txt", b"A note.")
+    (request,) = pipeline.requests()
+    away = pipeline.input_dir.rename(pipeline.input_dir.with_name("elsewhere"))
+    pipeline.launch(request)
+    assert pipeline.errors() == {"note.txt": "input_directory_missing"}
+    assert "start its worker with `--queues dagster`" in pipeline.why("note.txt")
+    away.rename(pipeline.input_dir)
+    pipeline.retry()
+    assert pipeline.states() == {"note.txt": "completed"}
+
+
 def test_a_file_that_goes_or_changes_before_it_is_read_says_so(pipeline: Pipeline) -> None:
     gone = pipeline.put("gone.txt", b"soon gone")
     changed = pipeline.put("changed.txt", b"before")

@@ -10,12 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunRequest, RunsFilter
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DagsterRunStatus,
+    RunRecord,
+    RunRequest,
+    RunsFilter,
+)
 from sqlalchemy import text
 
 from ingest_assets.defs.jobs import ingest_documents
 from ingest_assets.defs.partitions import places, range_tags
+from ingest_assets.defs.worker_runs import FROM_INPUT, INPUT_QUEUE, OTHER_QUEUE
+from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
+from ingest_assets.store.leases import Slots
 
 BATCH_TAG = "ingest/batch"
 # Runs that are queued or work at a time; further batches wait in the database, where they cost nothing.
@@ -43,11 +53,13 @@ class Batch:
 
     Attributes:
         begun: whether a run had begun with any of them: it was cut off.
+        stored: whether the bytes of all of them are in S3.
     """
 
     batch_id: UUID
     partition_keys: Sequence[str]
     begun: bool
+    stored: bool = False
 
 
 def unfinished(database: Database) -> list[Batch]:
@@ -57,8 +69,10 @@ def unfinished(database: Database) -> list[Batch]:
             text("""
                 SELECT source.batch_id,
                        array_agg(source.partition_key ORDER BY source.sequence_number),
-                       bool_or(latest.status IS NOT NULL)
+                       bool_or(latest.status IS NOT NULL),
+                       bool_and(document.upload_timestamp IS NOT NULL)
                 FROM ingest.document_sources AS source
+                LEFT JOIN ingest.source_documents AS document USING (document_uuid)
                 LEFT JOIN LATERAL (
                     SELECT attempt.status FROM ingest.stage_attempts AS attempt
                     WHERE attempt.partition_key = source.partition_key
@@ -78,6 +92,7 @@ class Launcher:
 
     Args:
         most_documents: documents in one run.
+        workers: what the workers that are there take; None where runs are processes of this machine.
     """
 
     def __init__(
@@ -86,7 +101,9 @@ class Launcher:
         database: Database,
         most_documents: int,
         log: logging.Logger,
+        workers: Slots | None = None,
     ) -> None:
+        self._workers = workers
         self._instance = instance
         self._database = database
         self._most = most_documents
@@ -113,15 +130,18 @@ class Launcher:
         waiting = self._joined(waiting, order)
         requests: list[RunRequest] = []
         for batch in sorted(waiting, key=self._urgency, reverse=True):
-            most = _RUNS_IN_FLIGHT * (2 if self._urgency(batch) else 1)
+            most = self._in_flight * (2 if self._urgency(batch) else 1)
             if len(active) + len(requests) >= most:
                 break
+            if (stages := self._stages(batch)) is None:
+                continue
             if (launches := self._launches(batch)) is None:
                 continue
             keys = sorted(batch.partition_keys, key=lambda key: order.get(key, 0))
             requests.append(
                 RunRequest(
                     run_key=f"{batch.batch_id}-{launches + 1}",
+                    asset_selection=[AssetKey(stage) for stage in stages] if stages else None,
                     tags={
                         **range_tags(keys[0], keys[-1]),
                         BATCH_TAG: str(batch.batch_id),
@@ -132,6 +152,30 @@ class Launcher:
                 )
             )
         return requests
+
+    @property
+    def _in_flight(self) -> int:
+        return max(_RUNS_IN_FLIGHT, 2 * self._workers.runs if self._workers else 0)
+
+    def _stages(self, batch: Batch) -> Sequence[str] | None:
+        """The stages that a run of the batch passes, empty for all; None where no worker can.
+
+        Where some workers do not see the input directory, rows and objects are made by those that do,
+        and what follows by any.
+        """
+        if self._workers is None or INPUT_QUEUE in self._workers.everywhere:
+            return ()
+        queue, stages = (
+            (OTHER_QUEUE, STAGES[len(FROM_INPUT) :]) if batch.stored else (INPUT_QUEUE, FROM_INPUT)
+        )
+        if queue in self._workers.queues:
+            return stages
+        self._log.warning(
+            "The batch of %s waits, because no worker takes from the queue `%s`.",
+            batch.partition_keys[0],
+            queue,
+        )
+        return None
 
     def _urgency(self, batch: Batch) -> int:
         if batch.begun:
@@ -190,7 +234,8 @@ class Launcher:
                         },
                     )
                 keys = [key for batch in group for key in batch.partition_keys]
-                joined.append(Batch(first.batch_id, keys, first.begun))
+                stored = all(batch.stored for batch in group)
+                joined.append(Batch(first.batch_id, keys, first.begun, stored))
         return joined
 
     def _neighbours(

@@ -23,8 +23,10 @@ from ingest_assets.defs.resources import (
 )
 from ingest_assets.defs.sensors.batches import Launcher, unfinished
 from ingest_assets.defs.sensors.held import reason_to_hold
+from ingest_assets.defs.worker_runs import has_broker
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
+from ingest_assets.store.leases import slots
 
 
 @sensor(
@@ -50,7 +52,11 @@ def input_directory(
     batches = unfinished(database.get())
     add_partitions(context.instance, (key for batch in batches for key in batch.partition_keys))
     launcher = Launcher(
-        context.instance, database.get(), input_files.max_documents_per_run, context.log
+        context.instance,
+        database.get(),
+        input_files.max_documents_per_run,
+        context.log,
+        slots(database.get()) if has_broker() else None,
     )
     requests = launcher.requests(batches)
     summary = (

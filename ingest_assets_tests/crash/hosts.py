@@ -1,0 +1,397 @@
+"""Hosts that can be lost: network namespaces of this machine, each with an address and a worker.
+
+    python -m ingest_assets_tests.crash.hosts
+
+prints, for each fault, after how many seconds another host had taken the document up. Needs Linux, root
+and `ip` (iproute2). The stack (Postgres, S3, broker, Dagit, daemon) is in the namespace of this process;
+hosts reach it through relays, which can be frozen one by one: what is sent then is never answered, and
+no connection is closed, as where a cable is cut.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import create_engine, make_url, text
+
+from ingest_assets.embedded.credentials import Credentials
+from ingest_assets.embedded.valkey import EmbeddedBroker
+from ingest_assets.stage_names import STAGES
+from ingest_assets_tests.support.embedded import (
+    CLI,
+    clean_environment,
+    cli,
+    processes_of,
+    wait_until,
+)
+from ingest_assets_tests.support.scans import LINES, page_image
+
+_NETWORK = "10.77.0"
+_PATIENCE_SECONDS = 240
+PAGES = 3
+
+
+def possible() -> bool:
+    """Whether this process may make network namespaces."""
+    made = (
+        shutil.which("ip") and os.geteuid() == 0 and _ip("netns", "add", "ingest-try", check=False) == 0
+    )
+    if made:
+        _ip("netns", "delete", "ingest-try")
+    return bool(made)
+
+
+class Relay:
+    """Passes TCP on from an address of the hosts' network to a port of this machine.
+
+    Attributes:
+        frozen: hosts, by address, whose connections pass nothing on.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.frozen: set[str] = set()
+        self._server = socket.create_server((f"{_NETWORK}.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._server.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, (host, _) = self._server.accept()
+                threading.Thread(target=self._pass_on, args=(client, host), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, host: str) -> None:
+        while host in self.frozen:
+            time.sleep(0.2)
+        with suppress(OSError), client, socket.create_connection(("127.0.0.1", self._target)) as server:
+            selector = selectors.DefaultSelector()
+            selector.register(client, selectors.EVENT_READ, server)
+            selector.register(server, selectors.EVENT_READ, client)
+            while True:
+                for key, _ in selector.select(0.5):
+                    while host in self.frozen:
+                        time.sleep(0.2)
+                    source: Any = key.fileobj
+                    if not (data := source.recv(65536)):
+                        return
+                    key.data.sendall(data)
+
+
+class Host:
+    """A network namespace with a worker in it."""
+
+    def __init__(self, number: int, directory: Path, environment: Mapping[str, str]) -> None:
+        self.name = f"ingest-{number}"
+        self.address = f"{_NETWORK}.{number + 1}"
+        self._link = f"ingest{number}"
+        self._directory = directory / self.name
+        self._environment = {**environment, "INGEST_DATA_DIR": str(directory / "data" / self.name)}
+        _ip("netns", "add", self.name)
+        _ip("link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        _ip("link", "set", self._link, "master", "ingest0", "up")
+        _ip("-n", self.name, "addr", "add", f"{self.address}/24", "dev", "eth0")
+        _ip("-n", self.name, "link", "set", "eth0", "up")
+        _ip("-n", self.name, "link", "set", "lo", "up")
+        self._directory.mkdir()
+        self.start_worker()
+
+    @property
+    def log(self) -> str:
+        """What the worker and its runs wrote."""
+        return (self._directory / "log").read_text(errors="replace")
+
+    def start_worker(self) -> None:
+        """Start the worker; the host has a name of its own."""
+        started = f"hostname {self.name} && exec {' '.join(CLI)} worker --grace 5"
+        with (self._directory / "log").open("ab") as log:
+            self._worker = subprocess.Popen(
+                ["ip", "netns", "exec", self.name, "unshare", "--uts", "sh", "-c", started],
+                cwd=self._directory,
+                env={**os.environ, **self._environment},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """End all that runs there at once, as a loss of power does, but for the network."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._worker.pid, signal.SIGKILL)
+        self._worker.wait()
+
+    def plug(self, state: str) -> None:
+        """Pull the host's cable (`down`), or put it back (`up`)."""
+        _ip("link", "set", self._link, state)
+
+    def remove(self) -> None:
+        """End and remove it."""
+        self.kill()
+        _ip("netns", "delete", self.name)
+
+
+@dataclass
+class Cluster:
+    """The stack, and two hosts with a worker each."""
+
+    directory: Path
+    hosts: Mapping[str, Host]
+    relays: Mapping[str, Relay]
+    broker: EmbeddedBroker
+    database_url: str
+
+    def rows(self, sql: str, **parameters: Any) -> list[Any]:
+        """Rows of a query; None could be read while Postgres is away."""
+        engine = create_engine(make_url(self.database_url).set(drivername="postgresql+psycopg2"))
+        with engine.connect() as connection:
+            found = list(connection.execute(text(sql), parameters))
+        engine.dispose()
+        return found
+
+    def put_scan(self, name: str) -> None:
+        """Put a scan into the input directory that takes long to recognise."""
+        image = page_image([f"Document {name}.", *LINES])
+        content = io.BytesIO()
+        image.save(content, "PDF", save_all=True, append_images=[image] * (PAGES - 1))
+        path = self.directory / "input" / f"{name}.pdf"
+        path.write_bytes(content.getvalue())
+
+    def reading(self, name: str) -> tuple[str, Host] | None:
+        """The run that reads a document now, and its host."""
+        found = self.rows(
+            "SELECT attempt.run_id, lease.worker FROM ingest.stage_attempts AS attempt"
+            " JOIN ingest.document_sources AS source USING (partition_key)"
+            " JOIN ingest.run_leases AS lease USING (run_id)"
+            " WHERE source.original_file_name = :name AND attempt.stage = 'document_text'"
+            " AND attempt.status = 'running'",
+            name=f"{name}.pdf",
+        )
+        if not found:
+            return None
+        run_id, worker = found[0]
+        return run_id, self.hosts[worker.rpartition("-")[0]]
+
+    def state(self, name: str) -> str:
+        """What `document_progress` says of a document."""
+        found = self.rows(
+            "SELECT state FROM ingest.document_progress WHERE original_file_name = :name",
+            name=f"{name}.pdf",
+        )
+        return str(found[0][0]) if found else ""
+
+    def begins(self, name: str) -> tuple[str, Host]:
+        """Wait until a host reads a document."""
+        found: list[tuple[str, Host]] = []
+
+        def look() -> bool:
+            found[:] = [one for one in [self.reading(name)] if one]
+            return bool(found)
+
+        assert wait_until(look, _PATIENCE_SECONDS, 0.3), f"Nobody reads {name}."
+        return found[0]
+
+    def completes(self, name: str) -> None:
+        """Wait until a document is completed; no stage that computes was done twice."""
+        assert wait_until(lambda: self.state(name) == "completed", _PATIENCE_SECONDS, 1), self.state(
+            name
+        )
+        succeeded = self.rows(
+            "SELECT attempt.stage, count(*) FROM ingest.stage_attempts AS attempt"
+            " JOIN ingest.document_sources AS source USING (partition_key)"
+            " WHERE source.original_file_name = :name AND attempt.status = 'succeeded' GROUP BY 1",
+            name=f"{name}.pdf",
+        )
+        # A run that takes a document up finds its row and object stored, which is a success too.
+        counts = dict(map(tuple, succeeded))
+        assert [counts[stage] for stage in STAGES[2:]] == [1, 1, 1], counts
+
+
+Fault = Callable[[Cluster, Host], Callable[[], None]]
+
+
+def _killed(cluster: Cluster, host: Host) -> Callable[[], None]:
+    host.kill()
+    return host.start_worker
+
+
+def _unplugged(cluster: Cluster, host: Host) -> Callable[[], None]:
+    host.plug("down")
+    return lambda: host.plug("up")
+
+
+def _cut_from(service: str) -> Fault:
+    def cut(cluster: Cluster, host: Host) -> Callable[[], None]:
+        cluster.relays[service].frozen.add(host.address)
+        return lambda: cluster.relays[service].frozen.discard(host.address)
+
+    return cut
+
+
+# Faults after which another host has to take the document up, and those after which the run goes on.
+LOST: Mapping[str, Fault] = {
+    "kill -9": _killed,
+    "unplugged": _unplugged,
+    "cut from Postgres": _cut_from("postgres"),
+}
+
+
+def _broker_emptied(cluster: Cluster, host: Host) -> Callable[[], None]:
+    cluster.broker.stop()
+    cluster.broker.start()
+    return lambda: None
+
+
+def _postgres_killed(cluster: Cluster, host: Host) -> Callable[[], None]:
+    for process in processes_of(cluster.directory):
+        with suppress(Exception):
+            if process.name() == "postgres" and str(cluster.directory) in " ".join(process.cmdline()):
+                process.kill()
+    return lambda: None
+
+
+HARMLESS: Mapping[str, Fault] = {
+    "broker killed and emptied": _broker_emptied,
+    "cut from the broker": _cut_from("broker"),
+    "Postgres killed": _postgres_killed,
+}
+
+
+def lose(cluster: Cluster, fault: str) -> float:
+    """Have a host lose a document that it reads; returns the seconds until another one reads it."""
+    name = re.sub(r"\W+", "-", fault.lower())
+    cluster.put_scan(name)
+    run_id, host = cluster.begins(name)
+    heal = LOST[fault](cluster, host)
+    began = time.monotonic()
+    try:
+        assert wait_until(
+            lambda: (now := cluster.reading(name)) is not None and now[0] != run_id,
+            _PATIENCE_SECONDS,
+            0.5,
+        ), f"{fault}: nobody took it up."
+        seconds = time.monotonic() - began
+        cluster.completes(name)
+    finally:
+        heal()
+    if fault != "kill -9":
+        assert wait_until(lambda: run_id in _lost(host), 90, 1), host.log[-3000:]
+    cluster.completes(name)
+    return seconds
+
+
+def bear(cluster: Cluster, fault: str) -> None:
+    """Have a document read during a fault that loses no run."""
+    name = re.sub(r"\W+", "-", fault.lower())
+    cluster.put_scan(name)
+    _, host = cluster.begins(name)
+    heal = HARMLESS[fault](cluster, host)
+    try:
+        assert wait_until(lambda: _answers(cluster), 60, 1)
+        cluster.completes(name)
+    finally:
+        heal()
+
+
+def _answers(cluster: Cluster) -> bool:
+    with suppress(Exception):
+        return bool(cluster.rows("SELECT 1"))
+    return False
+
+
+def _lost(host: Host) -> str:
+    return "\n".join(re.findall(r"Run (\S+) has lost its lease", host.log))
+
+
+@contextmanager
+def cluster(directory: Path) -> Iterator[Cluster]:
+    """The stack with two hosts; all of it goes away afterwards."""
+    (directory / "input").mkdir()
+    (directory / "data" / "logs").mkdir(parents=True)
+    with ExitStack() as stack:
+        _ip("link", "add", "ingest0", "type", "bridge")
+        stack.callback(_ip, "link", "delete", "ingest0")
+        _ip("addr", "add", f"{_NETWORK}.1/24", "dev", "ingest0")
+        _ip("link", "set", "ingest0", "up")
+        (directory / "broker" / "logs").mkdir(parents=True)
+        credentials = Credentials()
+        broker = EmbeddedBroker(directory / "broker", credentials)
+        broker.start()
+        stack.callback(broker.stop)
+        assert credentials.broker is not None
+        extra = {"INGEST_BROKER_URL": credentials.broker.url, "INGEST_OCR_WORKERS": "1"}
+        with (directory / "dev.log").open("wb") as log:
+            dev = subprocess.Popen(
+                [*CLI, "dev", "--port", "0"],
+                cwd=directory,
+                env=clean_environment(directory, **extra),
+                stdout=log,
+                stderr=log,
+            )
+        stack.callback(dev.wait)
+        stack.callback(dev.terminate)
+        shown = directory / "dev.log"
+        assert wait_until(lambda: "Ctrl-C stops it" in shown.read_text(), 240, 1), shown.read_text()
+        printed = cli(directory, "env", **extra).stdout
+        found = dict(re.findall(r"^export (\w+)='?(.*?)'?$", printed, re.MULTILINE))
+        relays = {
+            "postgres": Relay(int(found["PGPORT"])),
+            "s3": Relay(int(found["AWS_ENDPOINT_URL_S3"].rpartition(":")[2])),
+            "broker": Relay(credentials.broker.port),
+        }
+        environment = {
+            name: value for name, value in found.items() if not name.startswith("DAGSTER_HOME")
+        }
+        for name, value in found.items():
+            for relay in relays.values():
+                value = value.replace(f"127.0.0.1:{relay._target}", f"{_NETWORK}.1:{relay.port}")  # noqa: PLW2901
+            environment[name] = value
+        environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "INGEST_OCR_WORKERS": "1"}
+        for name in [name for name in environment if name.startswith("PG")]:
+            del environment[name]
+        hosts = [Host(number, directory, environment) for number in (1, 2)]
+        for host in hosts:
+            stack.callback(host.remove)
+        yield Cluster(
+            directory, {host.name: host for host in hosts}, relays, broker, found["INGEST_DATABASE_URL"]
+        )
+        for relay in relays.values():
+            relay.close()
+
+
+def _ip(*words: str, check: bool = True) -> int:
+    return subprocess.run(["ip", *words], check=check, capture_output=not check).returncode
+
+
+def main(faults: list[str]) -> None:
+    """Print what came of each fault."""
+    with TemporaryDirectory() as directory, cluster(Path(directory)) as made:
+        for fault in faults or [*LOST, *HARMLESS]:
+            if fault in LOST:
+                print(f"{fault}: taken up after {lose(made, fault):.0f} s", flush=True)
+            else:
+                bear(made, fault)
+                print(f"{fault}: completed", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
