@@ -3,7 +3,7 @@
     python -m ingest_assets_tests.crash.hosts
 
 prints, for each fault, after how many seconds another host had taken the document up. Needs Linux, root
-and `ip` (iproute2). The stack (Postgres, S3, broker, Dagit, daemon) is in the namespace of this process;
+and `ip` (iproute2). The stack (Postgres, S3, broker, Dagit, daemon) is in this process's namespace;
 hosts reach it through relays, which can be frozen one by one: what is sent then is never answered, and
 no connection is closed, as where a cable is cut.
 """
@@ -319,7 +319,7 @@ def _answers(cluster: Cluster) -> bool:
 
 
 def _lost(host: Host) -> str:
-    return "\n".join(re.findall(r"Run (\S+) has lost its lease", host.log))
+    return "\n".join(re.findall(r"Run (\S+) (?:has lost its lease|was not heard of)", host.log))
 
 
 @contextmanager
