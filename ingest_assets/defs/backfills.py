@@ -31,6 +31,8 @@ from ingest_assets.stage_names import STAGES
 
 RETRY_TAG = "ingest/retry"
 BY_SENSOR, ON_DEMAND = "retry_failed", "on demand"
+# What a person asks for goes before all batches, whose priorities are 0 to 2 (`sensors.batches`).
+_FIRST = {"dagster/priority": "3"}
 _UNFINISHED = [status for status in BulkActionStatus if status not in BULK_ACTION_TERMINAL_STATUSES]
 _SHOWN = 100
 
@@ -56,7 +58,7 @@ def request_retry(instance: DagsterInstance, failures: Sequence[Failure], asked_
             partition_names=keys,
             asset_selection=[AssetKey(stage) for stage in STAGES],
             backfill_timestamp=time.time(),
-            tags={RETRY_TAG: asked_by},
+            tags={RETRY_TAG: asked_by, **(_FIRST if asked_by == ON_DEMAND else {})},
             dynamic_partitions_store=instance,
             all_partitions=False,
             title=f"Retry of {len(keys)} documents ({asked_by})",

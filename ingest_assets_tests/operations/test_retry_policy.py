@@ -305,6 +305,7 @@ def test_retry_on_the_command_line(
     assert "'note.txt' at document_text (configuration, engine_refused)" in asked.output
     (backfill,) = pipeline.instance.get_backfills()
     assert asked.output.endswith(f"http://127.0.0.1:45678/runs/b/{backfill.backfill_id}\n")
+    assert backfill.tags["dagster/priority"] == "3"
     (key,) = pipeline.retry()
     assert key.startswith("note-")
     assert pipeline.states() == {"note.txt": "completed", "broken.pdf": "failed"}
