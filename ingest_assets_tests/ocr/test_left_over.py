@@ -14,7 +14,7 @@ from ingest_assets.ocr.languages import find_languages
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Picture
-from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, merge
+from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, correct, doubtful_lines, merge
 from ingest_assets_tests.support.scans import (
     LINES,
     PNG,
@@ -169,3 +169,12 @@ def test_what_one_reading_alone_hardly_sees_is_left_out() -> None:
     layout = Layout([Line([Word("oil", 0, 0, 60, 20, 0.9), Word("~j", 300, 0, 340, 20, 0.2)])])
     merge(layout, [Layout([Line([Word("oil", 0, 0, 60, 20, 0.9)])])])
     assert layout.text() == "oil"
+
+
+def test_a_doubtful_word_gives_way_to_one_of_the_dictionary() -> None:
+    doubtful = Word("jetter", 0, 0, 60, 20, 0.7)
+    layout = Layout([Line([doubtful, Word("Okonkwo", 80, 0, 160, 20, 0.95)])])
+    again = [Word("letter", 0, 0, 60, 20, 0.95, True), Word("Oknowo", 80, 0, 160, 20, 0.99, True)]
+    assert doubtful_lines(layout) == layout.lines
+    correct(layout, again)
+    assert layout.text() == "letter Okonkwo"

@@ -18,7 +18,7 @@ import re
 import statistics
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,10 @@ _VOTE_BONUS = 0.1
 
 # What is less sure than this, and in one reading alone, is a stain.
 _STAIN = 0.3
+
+# A word of letters that no dictionary has, less sure than the first, may be misread; another reading of
+# it as sure as the second is better.
+_DOUBTFULLY_READ, _SURELY_READ = 0.75, 0.9
 
 # Two words stand in one place where this share of the smaller one's box is in the other's.
 _SAME_PLACE = 0.3
@@ -87,6 +91,16 @@ class Word:
     def height(self) -> int:
         """Height of its box."""
         return self.bottom - self.top
+
+    def moved(self, right: int, down: int) -> Word:
+        """Return the word so many pixels farther right and down."""
+        return replace(
+            self,
+            left=self.left + right,
+            top=self.top + down,
+            right=self.right + right,
+            bottom=self.bottom + down,
+        )
 
 
 @dataclass
@@ -255,6 +269,33 @@ def merge(layout: Layout, others: Sequence[Layout]) -> None:
                         _insert(layout, word)
             elif others_there and _mean(others_there, sureness) > _mean(mine, sureness):
                 _replace(layout, mine, others_there)
+
+
+def doubtful_lines(layout: Layout) -> list[Line]:
+    """Return the lines that have words which may be misread, the most doubtful first."""
+    lines = [
+        (min(word.confidence for word in doubtful), index)
+        for index, line in enumerate(layout.lines)
+        if (doubtful := [word for word in line.words if _is_doubtful(word)])
+    ]
+    return [layout.lines[index] for _, index in sorted(lines)]
+
+
+def correct(layout: Layout, found: Sequence[Word]) -> None:
+    """Put into a layout what another reading has, of the dictionary and surely, for a doubtful word."""
+    for mine, others in _places(list(layout.words()), found):
+        if (
+            len(mine) == len(others) == 1
+            and _is_doubtful(mine[0])
+            and others[0].is_known
+            and others[0].confidence >= _SURELY_READ
+        ):
+            _replace(layout, mine, others)
+
+
+def _is_doubtful(word: Word) -> bool:
+    is_unknown = not word.is_known and word.confidence < _DOUBTFULLY_READ
+    return is_unknown and word.letters >= 3 and word.text.strip(".,;:").isalpha()
 
 
 def _votes(readings: Sequence[Sequence[Word]]) -> dict[int, int]:

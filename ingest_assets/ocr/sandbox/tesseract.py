@@ -30,6 +30,8 @@ from ingest_assets.ocr.sandbox.left_over import (
     Word,
     add_missing,
     bounds,
+    correct,
+    doubtful_lines,
     merge,
     read_share,
     unread,
@@ -44,6 +46,10 @@ DOUBTFUL_CONFIDENCE = 0.6
 # Below this one a page is read with more contrast too: faint and uneven print gains, of clean print
 # hardly a page falls below 0.9.
 _UNSURE_CONFIDENCE = 0.9
+
+# A picture of more pixels than this, in which nothing is read, is made so small before it is tried in
+# other ways, each of which takes a second for so many.
+_LARGE = 9_000_000
 
 # A turned or enlarged reading replaces the first one only if it is surer by so much.
 _CLEARLY_BETTER = 0.1
@@ -84,6 +90,9 @@ _HARDLY_READ = 0.25
 # of some lines on a page that is text otherwise, it has to be surer: faint print looks Cyrillic.
 _SCRIPT_FOUND, _SCRIPT_SURE = 0.2, 1.0
 _SCRIPT_SURE_OF_LINES = 4.0
+
+# More doubtful lines than this are not read again: each takes a thirtieth of the time of a page.
+_MOST_DOUBTFUL_LINES = 6
 
 # Pixels of paper around lines that are read alone.
 _MARGIN = 20
@@ -128,6 +137,9 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
         return Reading("", None, picture.notes)
     skew = skew_degrees(picture.image)
     best = _read(_straighten(picture.image, skew), picture.dpi, languages)
+    if not best.layout.lines and picture.image.width * picture.image.height > _LARGE:
+        picture = _made_smaller(picture)
+        best = replace(best, image=_straighten(picture.image, skew))
     if best.confidence < DOUBTFUL_CONFIDENCE:
         for image, notes in _other_ways(picture, skew):
             attempt = replace(_read(image, picture.dpi, languages), notes=notes)
@@ -145,6 +157,8 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
         if best.confidence < _UNSURE_CONFIDENCE:
             best = _enlarged(best, picture.dpi, languages)
             _read_with_more_contrast(best, picture.dpi, languages)
+        else:
+            _read_doubtful_words_again(best, picture.dpi, languages)
         if best.confidence >= DOUBTFUL_CONFIDENCE:
             _read_left_over(best, picture.dpi, languages)
         layout, notes = _believed(best, picture, languages)
@@ -154,6 +168,14 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
         explained = any(note.leaves_out for note in notes)
         return Reading("", None, notes, unread=not explained and _has_ink(picture.image))
     return Reading(text, layout.confidence, notes)
+
+
+def _made_smaller(picture: Picture) -> Picture:
+    """Return a picture on which letters that are large enough to be seen at all can still be read."""
+    scale = math.sqrt(_LARGE / (picture.image.width * picture.image.height))
+    size = round(picture.image.width * scale), round(picture.image.height * scale)
+    smaller = picture.image.resize((max(1, size[0]), max(1, size[1])), Image.Resampling.BOX)
+    return replace(picture, image=smaller, dpi=max(1, round(picture.dpi * scale)))
 
 
 def skew_degrees(image: Image.Image) -> float:
@@ -299,6 +321,18 @@ def _read_with_more_contrast(attempt: _Attempt, dpi: int, languages: Languages) 
         _read(_in_even_light(attempt.image).filter(blur), dpi, languages),
     )
     merge(attempt.layout, [reading.layout for reading in readings])
+
+
+def _read_doubtful_words_again(attempt: _Attempt, dpi: int, languages: Languages) -> None:
+    """Take into a sure reading of a page what its few doubtful words are when they are smoothed.
+
+    Letters of two colours alone have steps in their edges, and an l with a step is a j.
+    """
+    for line in doubtful_lines(attempt.layout)[:_MOST_DOUBTFUL_LINES]:
+        left, top, right, bottom = bounds([line], attempt.image.size)
+        smooth = attempt.image.crop((left, top, right, bottom)).filter(ImageFilter.GaussianBlur(1))
+        again = _read(smooth, dpi, languages, tesserocr.PSM.SINGLE_BLOCK)
+        correct(attempt.layout, [word.moved(left, top) for word in again.layout.words()])
 
 
 def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
@@ -479,7 +513,7 @@ def _is_in_even_light(image: Image.Image) -> bool:
 def _paper(image: Image.Image) -> Image.Image:
     """Return how light the paper of a page is in each place, small."""
     # The lightest of each neighbourhood is paper, wherever letters are smaller than that.
-    lightest = image.filter(ImageFilter.MedianFilter(3)).reduce(4).filter(ImageFilter.MaxFilter(9))
+    lightest = image.reduce(4).filter(ImageFilter.MaxFilter(9))
     side = max(8, min(image.size) // 40)
     size = max(1, image.width // side), max(1, image.height // side)
     return lightest.resize(size, Image.Resampling.BOX)
