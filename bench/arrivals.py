@@ -3,29 +3,33 @@
     python bench/arrivals.py trickle DIRECTORY_OF_PDFS [--files 60 --every 10]
     python bench/arrivals.py burst [--documents 20000]
     python bench/arrivals.py behind [--documents 5000 --few 5]
+    python bench/arrivals.py memory DIRECTORY_OF_PDFS [--documents 1000]
 
 `trickle`: one file after the other; how long after it had settled its first attempt began, and the
 computing of the whole stack for each, without what the stack takes while it is idle, beside that of the
 script of five stages (`bare.py`). `burst`: computing for each of many small texts, beside that for each
 of 400. `behind`: a few files are dropped while many are under way; seconds until they are done.
+`memory`: the most that the process of one run over so many documents takes, and what its workers take.
 
 The stack is `ingest-assets dev` with embedded services below a temporary directory.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import click
+import psutil
 import psycopg2
-from ingest import Meter, bare, difference, distinct, stack
+from ingest import Meter, bare, difference, distinct, kind_of, stack
 
 _SETTLE_SECONDS = 5.0  # INGEST_SETTLE_SECONDS, as `dev` has it.
 _IDLE_SECONDS = 30
@@ -41,6 +45,7 @@ class Watched:
         self.environment = environment
         self.input_dir = folder / "input"
         self.meter = Meter(pid)
+        self._root = psutil.Process(pid)
         self._connection = psycopg2.connect(environment["INGEST_DATABASE_URL"])
         self._connection.autocommit = True
 
@@ -48,6 +53,9 @@ class Watched:
         with closing(self._connection.cursor()) as cursor:
             cursor.execute(question, values)
             return list(cursor.fetchall())
+
+    def processes(self) -> list[psutil.Process]:
+        return self._root.children(recursive=True)
 
     def drop(self, paths: list[Path], name: str) -> None:
         """Let files appear in the input directory all at once."""
@@ -179,6 +187,38 @@ def behind(documents: int, few: int) -> None:
             "SELECT count(*) FROM ingest.document_sources WHERE reported_at IS NULL"
         )
     print(f"{few} files behind {documents}: done after {seconds:.0f} s, {left} still to do")
+
+
+@main.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--documents", default=1_000, show_default=True)
+def memory(directory: Path, documents: int) -> None:
+    """One run over many documents."""
+    os.environ["INGEST_MAX_DOCUMENTS_PER_RUN"] = str(documents)
+    originals = distinct(directory, documents)
+    with watched() as running:
+        paths = []
+        (running.folder / "many").mkdir()
+        for number in range(documents):
+            # A comment behind the end makes each a document of its own.
+            content = originals[number % len(originals)].read_bytes() + b"\n%% %d\n" % number
+            paths.append(running.folder / "many" / f"{number}.pdf")
+            paths[-1].write_bytes(content)
+        running.drop(paths, "many")
+        most = dict.fromkeys(("run", "workers"), 0.0)
+        question = "SELECT count(*) FROM ingest.document_sources WHERE reported_at IS NOT NULL"
+        while running.ask(question)[0][0] < documents:
+            now = dict.fromkeys(most, 0.0)
+            for process in running.processes():
+                with suppress(psutil.NoSuchProcess):
+                    kind = kind_of(process, psutil.Process(process.ppid()))
+                    if kind in now:
+                        now[kind] += process.memory_full_info().pss / 1024**2
+            most = {kind: max(most[kind], now[kind]) for kind in most}
+            time.sleep(1)
+        ((runs,),) = running.ask("SELECT count(DISTINCT run_id) FROM ingest.stage_attempts")
+    print(f"{documents} documents in {runs} runs: at most {most['run']:.0f} MB in the runs' processes,")
+    print(f"{most['workers']:.0f} MB in those that read and those that they are forked from")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class Meter:
                 times, parent = process.cpu_times(), psutil.Process(process.ppid())
                 # One that has ended has no command line.
                 if process not in self._kind or process.status() != psutil.STATUS_ZOMBIE:
-                    self._kind[process] = _kind(process, parent)
+                    self._kind[process] = kind_of(process, parent)
                 self._parent[process] = parent
                 self._own[process] = times.user + times.system
                 self._waited_for[process] = times.children_user + times.children_system
@@ -98,7 +98,7 @@ class Meter:
                 self._settled[kind] += max(0.0, grown)
 
 
-def _kind(process: psutil.Process, parent: psutil.Process) -> str:
+def kind_of(process: psutil.Process, parent: psutil.Process) -> str:
     line = " ".join(process.cmdline())
     if "ingest_assets.workers" in line:
         return "workers"
