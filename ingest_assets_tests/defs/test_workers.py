@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,9 +19,10 @@ from redis import Redis
 from sqlalchemy import text
 
 from ingest_assets.defs.instance import WatchedRunLauncher
-from ingest_assets.defs.worker_runs import QUEUE_TAG, WORKER_TAG
+from ingest_assets.defs.worker_runs import QUEUE_TAG, WORKER_TAG, celery_launcher
 from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.embedded.valkey import EmbeddedBroker
+from ingest_assets.errors import ConfigurationError
 from ingest_assets.store.leases import RENEW_SECONDS
 from ingest_assets.store.locks import Locks
 from ingest_assets_tests.support.embedded import CLI, wait_until
@@ -243,3 +245,10 @@ def test_a_worker_of_another_version_ends_and_its_runs_harm_nothing(
     again = new_worker()
     assert again.process.wait(60) == 1
     assert "Update this machine" in again.output
+
+
+def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ConfigurationError, match="redis is not installed") as raised:
+        celery_launcher("redis://127.0.0.1:1/0")
+    assert "pip install 'ingest_assets[celery]'" in raised.value.remedy
