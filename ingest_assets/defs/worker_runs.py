@@ -99,22 +99,32 @@ def celery_launcher(broker_url: str) -> CeleryRunLauncher:
         import redis  # noqa: F401, PLC0415  (an extra)
         from dagster_celery.config import TASK_EXECUTE_JOB_NAME  # noqa: PLC0415
         from dagster_celery.launcher import CeleryRunLauncher  # noqa: PLC0415
+        from dagster_celery.tags import DAGSTER_CELERY_RUN_PRIORITY_TAG  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(
             "celery_missing", f"INGEST_BROKER_URL is set, but {error.name} is not installed."
         ) from error
 
     class Launcher(CeleryRunLauncher):
-        """The same, but it does not register its task anew with each run, of which Celery warns."""
+        """The same, but it writes nothing to the run after it was sent.
+
+        Dagster's own adds the task's id to the run's tags then, and so writes over the tags that the
+        worker which has begun it adds at the same moment. And it registers its task anew with each
+        run, of which Celery warns.
+        """
 
         def launch_run(self, context: LaunchRunContext) -> None:
             run = context.dagster_run
-            signature = self.celery.signature(
+            queue = queue_of(run)
+            self.celery.send_task(
                 TASK_EXECUTE_JOB_NAME,
                 kwargs={"execute_job_args_packed": packed_run(run, self._instance)},
-                immutable=True,
+                task_id=run.run_id,
+                queue=queue,
+                routing_key=f"{queue}.{TASK_EXECUTE_JOB_NAME}",
+                priority=int(run.tags.get(DAGSTER_CELERY_RUN_PRIORITY_TAG, 0)),
             )
-            self._launch_celery_task_run(run, signature, TASK_EXECUTE_JOB_NAME)
+            self._instance.report_engine_event(f"Sent to the workers of the queue {queue}.", run)
 
     return Launcher(OTHER_QUEUE, broker_url, backend=None, config_source=dict(CELERY_CONFIGURATION))
 
