@@ -227,6 +227,9 @@ def test_a_file_deleted_or_replaced_between_stages_is_told(pipeline: Pipeline) -
     swapped.unlink()
     swapped.symlink_to("/etc/passwd")
     pipeline.run_range(keys[0], keys[-1])
+    assert pipeline.errors() == {"gone.txt": "source_missing", "replaced.txt": "content_changed"}
+    assert pipeline.states()["swapped.txt"] == "superseded"
+    pipeline.ingest()  # The link, which is a version of its own.
     assert pipeline.errors() == {
         "gone.txt": "source_missing",
         "replaced.txt": "content_changed",

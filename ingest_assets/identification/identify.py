@@ -91,8 +91,8 @@ def _by_content(sample: Sample) -> Format:
     known = _by_library(head)
     if known in (None, formats.ZIP) and b"PK\x03\x04" in head[:_ZIP_WITHIN_BYTES]:
         known = containers.zip_format(sample)
-    if text is None:
-        return known or formats.UNKNOWN
+    if text is None or 2 * head.count(0) > len(head):
+        return known or text or formats.UNKNOWN
     return known if known is not None and known.mime_type in formats.FORMATS else text
 
 

@@ -153,6 +153,10 @@ TYPE_OF = {
     # What is no document.
     "rar": (b"Rar!\x1a\x07\x01\x00" + BYTES, formats.by_mime_type("application/vnd.rar")),
     "mp4": (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", formats.by_mime_type("video/mp4")),
+    "mkv, its head alone": (
+        b"\x1aE\xdf\xa3" + bytes(500),
+        formats.Format(formats.UNKNOWN.mime_type, "a file of type EBML file"),
+    ),
     "gzip": (gzip.compress(b"text" * 99), formats.by_mime_type("application/gzip")),
     "7z": (b"7z\xbc\xaf\x27\x1c\0\4" + bytes(range(99)), SEVEN),
     "bytes": (Random(7).randbytes(3000), formats.UNKNOWN),

@@ -6,7 +6,6 @@ spent already (`textract_jobs.cost_usd`).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -125,7 +124,8 @@ def count_pages(
     def count(document: Unread) -> Unread:
         if document.pages is not None or document.key is None or document.mime_type is None:
             return document
-        with tempfile.TemporaryDirectory(prefix="ingest-count-") as folder:
+        # Where the reader's processes may read.
+        with reader.scratch_folder() as folder:
             path = Path(folder, "document")
             try:
                 with path.open("wb") as file:

@@ -34,3 +34,7 @@ def upgrade() -> None:
         CREATE INDEX ix_run_leases_open ON ingest.run_leases (worker)
             WHERE ended_at IS NULL AND lost_at IS NULL;
     """)
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE ingest.run_leases, ingest.workers")
