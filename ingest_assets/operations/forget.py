@@ -39,7 +39,9 @@ TOMBSTONES = "derived/forgotten/"
 _MASK = "forgotten"
 # Characters of a line that is searched for afterwards.
 _LEAST_LINE = 40
-# A shorter name is part of too many other words; its partition and document are masked all the same.
+# A shorter name is part of too many other words, and one that a program could have, such as
+# `document_text`, is one of Dagster's own: masked, its records could not be read any more. The
+# partition and the document are masked all the same.
 _LEAST_NAME = 8
 
 
@@ -359,7 +361,7 @@ def _remove(places: Places, found: Plan, words: Sequence[str]) -> Forgotten:
     objects = 0
     for document_uuid in found.documents:
         for prefix in ("documents", "derived"):
-            objects += places.objects.delete_all(f"{prefix}/{document_uuid}/")
+            objects += places.objects.delete_all(f"{prefix}/{document_uuid}/", below=True)
     for key in found.uploads:
         objects += places.objects.delete_all(key)
     failpoint("forget.objects")
@@ -386,7 +388,7 @@ def _remove(places: Places, found: Plan, words: Sequence[str]) -> Forgotten:
 
 def _needles(found: Plan) -> list[str]:
     """What names the documents: each is masked wherever it stands. The longest come first."""
-    names = [name for name in found.names if len(name) >= _LEAST_NAME]
+    names = [name for name in found.names if len(name) >= _LEAST_NAME and not name.isidentifier()]
     needles = {*found.partition_keys, *map(str, found.documents), *names}
     # As they stand in JSON, too.
     needles |= {json.dumps(name)[1:-1] for name in names}

@@ -316,17 +316,17 @@ class ObjectStore:
         except _AlreadyThereError as error:
             raise _replaced(self.uri(key)) from error
 
-    def delete_all(self, place: str) -> int:
+    def delete_all(self, place: str, *, below: bool = False) -> int:
         """Remove objects with all versions that the bucket keeps of them.
 
         Args:
-            place: a key; or what the keys of several begin with, which ends with a slash.
+            place: the key of one object.
+            below: whether to remove all objects whose keys begin with `place` instead.
 
         Returns:
             How many objects and versions there were.
         """
         removed = 0
-        several = place.endswith("/")
         with _typed(f"removing {self.uri(place)} with all versions"):
             # Again until there is none: an endpoint may keep the only version of an object under
             # another id as soon as the bucket keeps versions.
@@ -338,7 +338,7 @@ class ObjectStore:
                     (found["Key"], found.get("VersionId") or "null")
                     for page in pages
                     for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
-                    if several or found["Key"] == place
+                    if below or found["Key"] == place
                 ]
                 if not versions:
                     break
@@ -346,7 +346,7 @@ class ObjectStore:
                     self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=version)
                 removed += len(versions)
             for listed in self.listing(place):  # Where the endpoint lists no versions.
-                if several or listed.key == place:
+                if below or listed.key == place:
                     self.client.delete_object(Bucket=self.bucket, Key=listed.key)
                     removed += 1
         return removed

@@ -190,6 +190,19 @@ def test_all_versions_of_the_object_go(copy: Pipeline, places: Places) -> None:
     assert not answer.get("DeleteMarkers")
 
 
+def test_a_file_named_as_an_asset_takes_nothing_of_dagster_along(
+    copy: Pipeline, places: Places
+) -> None:
+    copy.put("document_text", b"Its name is that of an asset.")
+    copy.ingest()
+    before = copy.partition_states("document_text")
+    (key,) = keys(copy, "document_text")
+    assert forget.forget(places, key, "asked for", "somebody").left == []
+    assert copy.partition_states("document_text") == {
+        one: state for one, state in before.items() if one != key
+    }
+
+
 def test_no_document_goes_by_that_name(copy: Pipeline, places: Places) -> None:
     with pytest.raises(ConfigurationError) as error:
         forget.forget(places, "nothing of that name", "asked for")
