@@ -8,7 +8,8 @@ Images, too, are read by the asynchronous call. The synchronous one costs the sa
 (https://aws.amazon.com/textract/pricing/), but takes no token: after a crash between its answer and the
 commit the page would be paid for twice.
 
-What Textract does not take (mail, Office files, web pages, other kinds of images) the local engine reads.
+What Textract does not take (mail, Office files, web pages, other kinds of images) the local engine
+reads.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ class TextractEngine:
         client: made by `calls.textract_client`.
         objects: the bucket that holds the documents.
         jobs: the rows of jobs; enforces the quotas.
-        reader: reads what Textract does not take, and examines documents in worker processes; closed with
-            this engine.
+        reader: reads what Textract does not take, and examines documents in worker processes; closed
+            with this engine.
         documents_at_a_time: how many documents may wait for Textract at a time.
         job_seconds: after this time an unfinished job is left to a later try of its document.
         limits: what Textract takes in one job.
