@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from ingest_assets.cli import main
 from ingest_assets_tests.support.docs import PAGES, ROOT
 from ingest_assets_tests.support.licences import PROJECT, is_strong, licence, needed
+from ingest_assets_tests.support.planted_faults import FAULTS, Fault, planted
 
 MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 LICENCES = (ROOT / "docs/licences.md").read_text()
@@ -31,6 +32,11 @@ _HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
 def test_a_generated_page_is_as_the_code_is(page: Path) -> None:
     text = page.read_text()
     assert PAGES[page](text) == text, "Run `make docs`."
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.promise.partition(":")[0])
+def test_each_fault_of_docs_planted_faults_can_still_be_planted(fault: Fault) -> None:
+    compile(planted(fault), fault.module, "exec")
 
 
 @pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: page.name)

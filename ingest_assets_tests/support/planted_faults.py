@@ -28,7 +28,7 @@ class Fault:
     Attributes:
         promise: the promise, and what is done wrong.
         module: file below the package.
-        line: what stands there now, once.
+        line: what stands there now, once; a line or a part of one.
         instead: what stands there in the copy.
         tests: files of tests that are run; the first that fails ends the run.
     """
@@ -53,8 +53,8 @@ FAULTS = (
     Fault(
         "G2: two files of one name are taken for one source",
         "store/names.py",
-        '    sighting = f"{source_uri}\\n{size_bytes}\\n{source_version}".encode()\n',
-        "    sighting = stem.encode()\n",
+        "sighting_digest(source_uri, size_bytes, source_version)[:DIGEST_LENGTH]",
+        "hashlib.sha256(stem.encode()).hexdigest()[:DIGEST_LENGTH]",
     ),
     Fault(
         "G3: what S3 holds is not compared with what was registered",
@@ -104,20 +104,33 @@ FAULTS = (
     Fault(
         "G10: an engine's error is stored as an empty text",
         "stages/document_text.py",
-        "    recognition = services.engine.recognise(_stored_object(document, services))\n",
+        "    recognition = services.engine.recognise(stored_object(document, services.objects))\n",
         "    try:\n"
-        "        recognition = services.engine.recognise(_stored_object(document, services))\n"
+        "        recognition = services.engine.recognise(stored_object(document, services.objects))\n"
         "    except Exception:\n"
         '        recognition = Recognition((), "local", "0")\n',
     ),
 )  # fmt: skip
 
 
+def planted(fault: Fault) -> str:
+    """The module's code with the fault in it.
+
+    Raises:
+        ValueError: the line does not stand in it once.
+    """
+    code = (_PROJECT / "ingest_assets" / fault.module).read_text()
+    if code.count(fault.line) != 1:
+        message = f"{fault.module} does not have this line once: {fault.line}"
+        raise ValueError(message)
+    return code.replace(fault.line, fault.instead)
+
+
 def caught_by(fault: Fault) -> str:
     """The first test that fails when the fault is planted.
 
     Raises:
-        ValueError: the line does not stand in the module once, or no test failed.
+        ValueError: see `planted`; or no test failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
@@ -127,12 +140,7 @@ def caught_by(fault: Fault) -> str:
             )
         for name in ("pyproject.toml", "setup.py", "dagster.yaml", "workspace.yaml", "README.md"):
             shutil.copy(_PROJECT / name, project)
-        module = project / "ingest_assets" / fault.module
-        code = module.read_text()
-        if code.count(fault.line) != 1:
-            message = f"{fault.module} does not have this line once: {fault.line}"
-            raise ValueError(message)
-        module.write_text(code.replace(fault.line, fault.instead))
+        (project / "ingest_assets" / fault.module).write_text(planted(fault))
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", *fault.tests]
         run = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         failed = re.search(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)
