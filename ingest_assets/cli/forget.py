@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy import create_engine
 
 from ingest_assets import wiring
 from ingest_assets.cli import render, running
-from ingest_assets.embedded.environment import data_directory
+from ingest_assets.embedded.environment import dagster_home, data_directory
 from ingest_assets.operations import forget as forgetting
-from ingest_assets.store.database import sqlalchemy_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from ingest_assets.settings import Settings
-
-# Below INGEST_DATA_DIR, what names documents: logs of services and runs, and plans of reconciliation.
-_DIRECTORIES = ("logs", "plans", "dagster_home/storage", "dagster_home/logs")
 
 
 @click.command()
@@ -97,16 +90,11 @@ def release(document: str) -> None:
     sys.exit(not was_held)
 
 
-@contextmanager
-def _places(settings: Settings) -> Iterator[forgetting.Places]:
-    home = data_directory(settings)
-    dagster = create_engine(sqlalchemy_url(os.environ["DAGSTER_POSTGRES_URL"]))
-    try:
-        yield forgetting.Places(
-            running.database(),
-            wiring.object_store(settings),
-            dagster,
-            [Path(home, name) for name in _DIRECTORIES],
-        )
-    finally:
-        dagster.dispose()
+def _places(settings: Settings) -> AbstractContextManager[forgetting.Places]:
+    return forgetting.opened_places(
+        running.database(),
+        wiring.object_store(settings),
+        os.environ["DAGSTER_POSTGRES_URL"],
+        data_directory(settings) / "plans",
+        dagster_home(settings),
+    )

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from dagster import Config, OpExecutionContext, op
 from pydantic import Field
-from sqlalchemy import create_engine
 
 from ingest_assets.defs.resources import ObjectStoreResource, PostgresResource, ReconciliationResource
-from ingest_assets.operations.forget import Places, forget, plan
-from ingest_assets.store.database import sqlalchemy_url
+from ingest_assets.operations.forget import forget, opened_places, plan
 
 
 class ForgetConfig(Config):
@@ -47,19 +45,14 @@ def forget_one(
     if config.dry_run:
         context.log.info("%d documents would be forgotten; nothing was removed.", len(found.documents))
         return
-    plans = Path(reconciliation.plans_dir)
-    home = Path(context.instance.root_directory)
-    dagster = create_engine(sqlalchemy_url(os.environ["DAGSTER_POSTGRES_URL"]))
-    try:
-        places = Places(
-            database.get(),
-            object_store.get(),
-            dagster,
-            [home / "storage", home / "logs", plans, plans.parent / "logs"],
-        )
+    with opened_places(
+        database.get(),
+        object_store.get(),
+        os.environ["DAGSTER_POSTGRES_URL"],
+        Path(reconciliation.plans_dir),
+        Path(context.instance.root_directory),
+    ) as places:
         done = forget(places, config.document, config.reason, config.by or None)
-    finally:
-        dagster.dispose()
     if done.left:
         raise RuntimeError(f"Something is left: {'; '.join(done.left)}.")
     context.log.info("%d documents are forgotten.", len(found.documents))

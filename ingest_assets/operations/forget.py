@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.operations.history import Candidates, find_one
-from ingest_assets.store.database import Database
+from ingest_assets.store.database import Database, sqlalchemy_url
 from ingest_assets.store.locks import Locks
 from ingest_assets.store.names import s3_location, sighting_digest
 from ingest_assets.store.object_store import ObjectStore
@@ -101,6 +101,24 @@ class Places:
     objects: ObjectStore
     dagster: Engine
     directories: Sequence[Path] = ()
+
+
+@contextmanager
+def opened_places(
+    database: Database, objects: ObjectStore, dagster_url: str, plans: Path, home: Path
+) -> Iterator[Places]:
+    """The places of a deployment, with a connection to Dagster's database as long as the block lasts.
+
+    Args:
+        plans: directory of plans; logs of the services and runs lie beside it.
+        home: DAGSTER_HOME.
+    """
+    dagster = create_engine(sqlalchemy_url(dagster_url))
+    try:
+        directories = [plans, plans.with_name("logs"), home / "storage", home / "logs"]
+        yield Places(database, objects, dagster, directories)
+    finally:
+        dagster.dispose()
 
 
 def plan(database: Database, wanted: str) -> Plan:
