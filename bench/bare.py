@@ -34,7 +34,7 @@ from psycopg2.extras import execute_values
 from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.extraction.sandbox.operations import entities
 from ingest_assets.extraction.similar import block, entity_uuid
-from ingest_assets.formats import PDF, by_mime_type
+from ingest_assets.formats import PDF
 from ingest_assets.identification import identify
 from ingest_assets.ocr.languages import find_languages
 from ingest_assets.ocr.sandbox import operations
@@ -76,7 +76,7 @@ class Script:
             pages = [page.get_textpage().get_text_bounded().replace("\x00", "") for page in document]
             document.close()
         else:
-            pages, _ = self._read(path, mime_type)
+            pages, *_ = self._read(path, mime_type)
         with self._connection, self._connection.cursor() as cursor:
             self._store_text(cursor, document_uuid, pages)
 
@@ -85,8 +85,8 @@ class Script:
         content = path.read_bytes()
         document_uuid, mime_type = self._row(path, content)
         self._put(f"bench/{document_uuid}", content)
-        pages, is_pictured = self._read(path, mime_type)
-        if by_mime_type(mime_type).holds == "always":
+        pages, is_pictured, has_files = self._read(path, mime_type)
+        if has_files:
             with tempfile.TemporaryDirectory() as folder:
                 unpack(str(path), mime_type, path.name, folder, _PARTS)
         if is_pictured and (thumbnail := operations.thumbnail(str(path), mime_type)):
@@ -126,7 +126,7 @@ class Script:
     def _put(self, key: str, content: bytes) -> None:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
 
-    def _read(self, path: Path, mime_type: str) -> tuple[list[str], bool]:
+    def _read(self, path: Path, mime_type: str) -> tuple[list[str], bool, bool]:
         found = operations.inspect(str(path), mime_type, str(Path(self._scratch, "repaired")))
         pages = found["pages"]
         while len(pages) < found["page_count"]:
@@ -137,7 +137,8 @@ class Script:
             else page["text"]
             for page in pages
         ]
-        return texts, found["pictured"]
+        has_files = any(kind == "attachment_unread" for kind, _ in found["notes"])
+        return texts, found["pictured"], has_files
 
     def _store_text(self, cursor: Any, document_uuid: str, pages: list[str]) -> tuple[str, list[int]]:
         text = "\n\n".join(pages)

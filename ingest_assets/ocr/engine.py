@@ -66,6 +66,7 @@ class Recognition:
             same document the same way.
         notes: what a person should know of the reading, above all what was left out.
         thumbnail: page 1 as a small JPEG (at most 12 KB), or None where there is no picture of it.
+        message: the headers of a mail, by the names of the columns of `messages`; None of other types.
     """
 
     pages: tuple[Page, ...]
@@ -73,6 +74,7 @@ class Recognition:
     engine_version: str
     notes: tuple[Note, ...] = ()
     thumbnail: bytes | None = None
+    message: Mapping[str, Any] | None = None
 
 
 class Problem(NamedTuple):
@@ -110,12 +112,10 @@ class Contents:
     Attributes:
         parts: in the order of the file, the same each time.
         notes: what a person should know, above all what was left out.
-        message: the headers of a mail, by the names of the columns of `messages`; None of other types.
     """
 
     parts: Sequence[Part]
     notes: Sequence[Note] = ()
-    message: Mapping[str, Any] | None = None
 
     def part(self, path: str | None) -> Part | None:
         """Return the part at a path; None where there is none."""

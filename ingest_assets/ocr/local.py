@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import metadata
@@ -156,6 +156,7 @@ class LocalEngine:
                 engine_version=self.version,
                 notes=tuple(reading.notes),
                 thumbnail=thumbnail,
+                message=reading.message,
             )
 
     def contents(self, document: StoredObject) -> AbstractContextManager[Contents]:
@@ -265,6 +266,7 @@ class _Reading:
         languages: tuple[str, ...],
     ) -> None:
         self.notes: list[Note] = []
+        self.message: Mapping[str, Any] | None = None
         self._pool = pool
         self._share = share
         self._languages = languages
@@ -292,6 +294,7 @@ class _Reading:
             .value
         )
         self._path = found["path"]
+        self.message = found["message"]
         self.notes += (Note(kind, sentence) for kind, sentence in found["notes"])
         if found["pictured"]:
             self._thumbnail = self._submit("thumbnail")

@@ -134,7 +134,6 @@ class Unpacker:
         return Contents(
             [_part(folder / str(number), part) for number, part in enumerate(found["parts"], 1)],
             [Note(kind, sentence) for kind, sentence in found["notes"]],
-            found["message"],
         )
 
     def _give_back(self, document_uuid: UUID, unpacked: _Unpacked) -> None:

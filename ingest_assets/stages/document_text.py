@@ -265,13 +265,11 @@ def note_languages(connection: Connection, texts: Iterable[Text]) -> None:
 def _recognise(document: Document, services: Services) -> tuple[Recognition, parts.Inside | None]:
     """Read a document, and look into it if it may hold others. An archive is only looked into."""
     if by_mime_type(document.mime_type).holds == "only":
-        inside, listing = parts.look_inside(document, services)
-        assert listing is not None  # noqa: S101  # Of such a type.
-        return listing, inside
+        return parts.read_archive(document, services)
     recognition = services.engine.recognise(stored_object(document, services.objects))
-    if not parts.is_looked_into(document, recognition.notes):
+    inside = parts.look_inside(document, recognition, services)
+    if inside is None:
         return recognition, None
-    inside, _ = parts.look_inside(document, services)
     notes = recognition.notes
     if inside.rows:
         notes = parts.without_readers_notes(notes)

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
-from ingest_assets.formats import Format, by_mime_type
+from ingest_assets.formats import by_mime_type
 from ingest_assets.notes import Note
 from ingest_assets.ocr import unpacking
 from ingest_assets.ocr.engine import Contents, Page, Part, Recognition
@@ -61,18 +61,6 @@ class Inside:
         return [PartRow(*(row[name] for name in PartRow._fields)) for row in self.rows]
 
 
-def is_looked_into(document: Document, notes: Sequence[Note]) -> bool:
-    """Whether a document has to be looked into.
-
-    Args:
-        notes: what the reader of its text noted.
-    """
-    holds = by_mime_type(document.mime_type).holds
-    return holds in ("always", "only") or (
-        holds == "perhaps" and any(note.kind == _READERS_NOTE for note in notes)
-    )
-
-
 def without_readers_notes(notes: Sequence[Note]) -> tuple[Note, ...]:
     """The notes of a reader but for those on files that became documents of their own."""
     return tuple(note for note in notes if note.kind != _READERS_NOTE)
@@ -88,22 +76,46 @@ def is_out_of_date(document: Document, unpacked_by: str | None) -> bool:
     return holds in ("always", "only") and unpacked_by != unpacking.VERSION
 
 
-def look_inside(document: Document, services: Services) -> tuple[Inside, Recognition | None]:
-    """Find the parts of a document, and read an archive, whose text is the list of its parts.
+def read_archive(document: Document, services: Services) -> tuple[Recognition, Inside]:
+    """Find the parts of a document that is nothing else: its text is the list of them.
 
     Raises:
-        PermanentError: an archive cannot be unpacked. Of another type that is a note: it has a text.
+        PermanentError: it cannot be unpacked.
     """
-    format_ = by_mime_type(document.mime_type)
+    contents = _contents(document, services)
+    inside = _inside(document, contents, services)
+    return _listing(contents, inside.notes), inside
+
+
+def look_inside(document: Document, recognition: Recognition, services: Services) -> Inside | None:
+    """Find the parts of a document that was read; None where it is of a type that has to hold none.
+
+    That it cannot be unpacked is a note: it has a text.
+    """
+    if not any(note.kind == _READERS_NOTE for note in recognition.notes):
+        # Most mails have nothing attached: what read them need not be asked twice.
+        is_container = by_mime_type(document.mime_type).holds == "always"
+        return Inside(document, [], [], recognition.message) if is_container else None
+    try:
+        contents = _contents(document, services)
+    except PermanentError as error:
+        return Inside(document, [], [Note("parts_unread", error.message)], recognition.message)
+    return _inside(document, contents, services, recognition.message)
+
+
+def _contents(document: Document, services: Services) -> Contents:
+    with services.engine.contents(stored_object(document, services.objects)) as contents:
+        return contents  # A run that works on the parts finds them unpacked.
+
+
+def _inside(
+    document: Document,
+    contents: Contents,
+    services: Services,
+    message: Mapping[str, Any] | None = None,
+) -> Inside:
     with services.database.engine.connect() as connection:
         place = _place(connection, document)
-    try:
-        with services.engine.contents(stored_object(document, services.objects)) as contents:
-            pass  # A run that works on the parts finds them unpacked.
-    except PermanentError as error:
-        if format_.holds == "only":
-            raise
-        return Inside(document, [], [Note("parts_unread", error.message)], None), None
     parts, notes = _allowed(contents, place, services.most_inside)
     # The sensor joins small batches.
     batches = [uuid4() for _ in range(0, len(parts), services.documents_per_run)]
@@ -111,8 +123,7 @@ def look_inside(document: Document, services: Services) -> tuple[Inside, Recogni
         _row(document, part, place.source_uri, batches[number // services.documents_per_run])
         for number, part in enumerate(parts)
     ]
-    listing = _listing(format_, contents, notes) if format_.holds == "only" else None
-    return Inside(document, rows, notes, contents.message), listing
+    return Inside(document, rows, notes, message)
 
 
 def reads_as() -> tuple[str, str]:
@@ -258,7 +269,7 @@ def _row(document: Document, part: Part, container_uri: str, batch_id: UUID) -> 
     }
 
 
-def _listing(format_: Format, contents: Contents, notes: Sequence[Note]) -> Recognition:
+def _listing(contents: Contents, notes: Sequence[Note]) -> Recognition:
     """The text of an archive: what it holds, a line each."""
     lines = [
         part.path if part.problem is None else f"{part.path} ({part.problem.sentence.rstrip('.')})"

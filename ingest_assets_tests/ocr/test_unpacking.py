@@ -76,9 +76,8 @@ def test_the_mails_of_a_mail_store_are_messages_of_their_own_in_its_folders() ->
         "From: Ada <ada@example.org>\nTo: Ben <ben@example.org>\n"
         "Date: Fri, 03 May 2024 09:41:00 +0000\nSubject: The lease\n\nIt ends in May."
     )
-    inside = unpacked(lease)
-    assert inside.parts == {"note.txt": NOTE}
-    assert inside.message == {
+    assert unpacked(lease).parts == {"note.txt": NOTE}
+    assert read(lease).message == {
         "message_id": f"<{b'The lease'.hex()}@example.org>",
         "in_reply_to": None,
         "from_address": "ada@example.org",
@@ -130,9 +129,10 @@ def test_a_message_in_a_message_is_a_part_that_is_read() -> None:
         "Date: Fri, 03 May 2024 09:41:00 +0000\nSubject: The inner subject\n\nThe inner text."
     )
     # What Outlook does not say itself is in the headers that the message came with.
-    assert found.message is not None
-    assert (found.message["message_id"], found.message["from_address"]) == ("<a@b>", "ada@example.org")
-    assert found.message["to_addresses"] == ["b@c"]
+    headers = read(ole_file(outer)).message
+    assert headers is not None
+    assert (headers["message_id"], headers["from_address"]) == ("<a@b>", "ada@example.org")
+    assert headers["to_addresses"] == ["b@c"]
 
 
 def test_an_appointment_and_a_contact_show_their_fields() -> None:

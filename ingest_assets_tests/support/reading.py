@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,7 @@ from typing import Any
 
 from ingest_assets.identification import identify
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.flowing import FlowingDocument
 from ingest_assets.ocr.sandbox.formats import open_document
 from ingest_assets.ocr.sandbox.unpacking import unpack
 
@@ -21,6 +23,7 @@ class Read:
     mime_type: str
     pages: list[str | None]
     notes: tuple[Note, ...]
+    message: Mapping[str, Any] | None = None
 
     @property
     def text(self) -> str:
@@ -38,7 +41,6 @@ class Unpacked:
     parts: dict[str, bytes]
     problems: dict[str, list[str]]
     notes: list[list[str]]
-    message: dict[str, Any] | None
 
 
 def unpacked(
@@ -61,7 +63,7 @@ def unpacked(
             if part["problem"] is None
         }
     problems = {part["path"]: part["problem"] for part in found["parts"] if part["problem"]}
-    return Unpacked(taken, problems, found["notes"], found["message"])
+    return Unpacked(taken, problems, found["notes"])
 
 
 def read(data: bytes, mime_type: str | None = None) -> Read:
@@ -73,6 +75,7 @@ def read(data: bytes, mime_type: str | None = None) -> Read:
         document = open_document(path, mime_type)
         try:
             pages = [document.page(number + 1).own_text for number in range(document.page_count)]
-            return Read(mime_type, pages, document.notes)
+            message = document.message if isinstance(document, FlowingDocument) else None
+            return Read(mime_type, pages, document.notes, message)
         finally:
             document.close()

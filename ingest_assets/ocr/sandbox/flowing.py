@@ -5,7 +5,9 @@ Belongs here: what their readers return. Does not belong here: how one format is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -15,10 +17,15 @@ from ingest_assets.ocr.sandbox.document import PageContent
 
 @dataclass(frozen=True)
 class FlowingDocument:
-    """A document that is its text."""
+    """A document that is its text.
+
+    Attributes:
+        message: the headers of a mail, by the names of the columns of `messages`; None of other types.
+    """
 
     pages: tuple[str, ...]
     notes: tuple[Note, ...] = ()
+    message: Mapping[str, Any] | None = None
     pictured = False
 
     @property

@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import email
 import email.header
+import email.utils
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timezone
 from email.message import Message
 from pathlib import Path
+from typing import Any
 
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
@@ -55,6 +58,7 @@ _OF_PAGES = frozenset(
 _SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 # Of a header's value. A header that is as long as a book is an attack, or a list that nobody reads.
 _LONGEST_HEADER = 100_000
+_ADDRESSES_KEPT = 1000
 
 
 @dataclass
@@ -85,8 +89,9 @@ class Mail:
 
 def read_mail(path: Path) -> FlowingDocument:
     """Read a mail: EML or EMLX."""
-    mail = _read_message(without_emlx(path.read_bytes()))
-    return FlowingDocument((mail.text,), mail.all_notes())
+    message = parse(without_emlx(path.read_bytes()))
+    mail = _read_message(message)
+    return FlowingDocument((mail.text,), mail.all_notes(), headers(message))
 
 
 def read_web_archive(path: Path) -> IllustratedDocument:
@@ -160,6 +165,33 @@ def header(message: Message, name: str) -> str:
     return ", ".join(filter(None, (_unpacked(str(value)) for value in values)))
 
 
+def headers(mail: Message) -> dict[str, Any]:
+    """Return the headers of a mail, by the names of the columns of `messages`."""
+    return {
+        "message_id": header(mail, "Message-ID") or None,
+        "in_reply_to": header(mail, "In-Reply-To") or None,
+        "from_address": next(iter(addresses(header(mail, "From"))), None),
+        "to_addresses": addresses(header(mail, "To")),
+        "cc_addresses": addresses(header(mail, "Cc")),
+        "sent_at": _sent_at(mail),
+        "subject": header(mail, "Subject") or None,
+    }
+
+
+def addresses(stated: str) -> list[str]:
+    """Return the addresses in a header's value, in lower case, each once."""
+    found = (address.strip().lower() for _, address in email.utils.getaddresses([stated]))
+    return list(dict.fromkeys(address for address in found if address))[:_ADDRESSES_KEPT]
+
+
+def _sent_at(mail: Message) -> str | None:
+    with contextlib.suppress(TypeError, ValueError, IndexError, OverflowError):
+        date = email.utils.parsedate_to_datetime(header(mail, "Date"))
+        # A date without a zone, or with "-0000", is taken for UTC.
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).isoformat()
+    return None
+
+
 def attachments(message: Message) -> tuple[list[Message], list[tuple[str, bytes]]]:
     """Return what is attached to a mail, and what is packed in its text: see `Mail`."""
     mail = Mail()
@@ -208,10 +240,9 @@ def attached(names: Iterable[str]) -> Iterator[Note]:
         yield Note("attachment_unread", f"not read as part of it: {', '.join(names[:20])}{more}")
 
 
-def _read_message(data: bytes) -> Mail:
+def _read_message(message: Message) -> Mail:
+    mail = Mail()
     try:
-        message = parse(data)
-        mail = Mail()
         stated = [(name, header(message, name)) for name in HEADERS]
         if any(len(str(value)) > _LONGEST_HEADER for _, value in message.raw_items()):
             mail.notes.append(

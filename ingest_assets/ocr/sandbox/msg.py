@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import compressed_rtf
 
@@ -84,8 +85,8 @@ class Attachment:
 def read_msg(path: Path) -> FlowingDocument:
     """Read an Outlook message."""
     with opened(path) as message:
-        text, notes = message.text(), message.notes
-    return FlowingDocument((text,), tuple(dict.fromkeys(notes)))
+        text, headers = message.text(), message.headers()
+        return FlowingDocument((text,), tuple(dict.fromkeys(message.notes)), headers)
 
 
 @contextmanager
@@ -134,6 +135,20 @@ class Message:
         names = (self._first(f"{folder}/", _FILES) for folder in self._folders(ATTACHMENT))
         self.notes += attached(name or "a part without a name" for name in names)
         return clean_text("\n".join(lines) + f"\n\n{clean_text(self._body())}")
+
+    def headers(self) -> dict[str, Any]:
+        """Return the headers as values: what Outlook says, else what the message was delivered with."""
+        delivered = mail.headers(self.transport_headers())
+        stated = {
+            "message_id": self.identifier(),
+            "in_reply_to": self.in_reply_to(),
+            "from_address": next(iter(self.addresses("From")), None),
+            "to_addresses": self.addresses("To"),
+            "cc_addresses": self.addresses("Cc"),
+            "sent_at": self.sent_at(),
+            "subject": self.subject(),
+        }
+        return {name: value or delivered[name] for name, value in stated.items()}
 
     def subject(self) -> str:
         """Return the subject."""

@@ -21,6 +21,7 @@ from ingest_assets.notes import Note
 from ingest_assets.ocr.languages import Languages
 from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Document
+from ingest_assets.ocr.sandbox.flowing import FlowingDocument
 from ingest_assets.ocr.sandbox.formats import open_document
 from ingest_assets.ocr.sandbox.pdf import files
 from ingest_assets.ocr.sandbox.pdf.document import PdfDocument
@@ -59,7 +60,8 @@ def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
 
     Returns:
         `page_count`, `notes` (kind and sentence of each), `path` (that of the repaired copy if there is
-        one), `pictured` (has its first page a picture?), `pages` as `read` returns them.
+        one), `pictured` (has its first page a picture?), `pages` as `read` returns them, `message` (the
+        headers of a mail, None of other types).
     """
     notes: tuple[Note, ...] = ()
     try:
@@ -78,6 +80,7 @@ def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
             "path": path,
             "pictured": document.pictured,
             "pages": list(_read(document, 1, document.page_count)),
+            "message": document.message if isinstance(document, FlowingDocument) else None,
         }
     finally:
         document.close()

@@ -51,8 +51,7 @@ def unpack(path: str, mime_type: str, name: str, folder: str, limits: dict[str, 
 
     Returns:
         `parts`, in order: `path` inside the document, `size_bytes`, and `problem`: None, or code and
-        sentence, where there is no file. `notes`, kind and sentence of each. `message`: headers, where
-        it is a mail.
+        sentence, where there is no file. `notes`, kind and sentence of each.
 
     Raises:
         PermanentError: `corrupt_document`, `encrypted`.

@@ -37,7 +37,6 @@ class Contents:
     """
 
     def __init__(self, folder: Path, most_parts: int, most_bytes: int) -> None:
-        self.message: dict[str, Any] | None = None
         self._folder = folder
         self._most_parts = most_parts
         self._most_bytes = most_bytes
@@ -121,7 +120,7 @@ class Contents:
                 f"{large} of its {len(self._parts)} parts were not unpacked, because all of them "
                 f"together may have {self._most_bytes:,} bytes, and one {_PART_BYTES:,}",
             )
-        return {"parts": self._parts, "notes": self._notes, "message": self.message}
+        return {"parts": self._parts, "notes": self._notes}
 
     def _next(self, name: str) -> tuple[int, str]:
         if len(self._parts) >= self._most_parts:

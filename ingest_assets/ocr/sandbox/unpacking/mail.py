@@ -1,7 +1,7 @@
-"""Attachments of mails, their headers as values, and the messages of a mailbox.
+"""Attachments of mails, and the messages of a mailbox.
 
 Belongs here: giving each attachment a name and its bytes. Does not belong here: what of a mail is an
-attachment and what its text (`ocr.sandbox.mail`), limits and names.
+attachment, and what its text and its headers (`ocr.sandbox.mail`), limits and names.
 """
 
 from __future__ import annotations
@@ -9,14 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import email.policy
-import email.utils
 import mimetypes
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timezone
 from email.message import Message
 from pathlib import Path
-from typing import Any
 
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.mail import (
@@ -32,7 +29,6 @@ from ingest_assets.ocr.sandbox.mail import (
 )
 from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError, damaged
 
-_ADDRESSES_KEPT = 1000
 _HEADERS_BYTES = 1 << 20
 _TITLE_CHARACTERS = 100
 _YENC = bytes((byte - 42) % 256 for byte in range(256))
@@ -57,10 +53,8 @@ _EXTENSIONS = {
 
 
 def unpack_mail(path: Path, contents: Contents, name: str) -> None:
-    """Take the attachments out of a mail, pictures in its text included, and read its headers."""
-    message = parse(without_emlx(path.read_bytes()))
-    contents.message = headers(message)
-    parts, packed = attachments(message)
+    """Take the attachments out of a mail, pictures in its text included."""
+    parts, packed = attachments(parse(without_emlx(path.read_bytes())))
     with suppress(TooManyPartsError):
         for number, part in enumerate(parts, 1):
             kind = part.get_content_type()
@@ -142,30 +136,3 @@ def _ydecoded(packed: bytes) -> Iterator[bytes]:
 
 def _extension(kind: str) -> str:
     return _EXTENSIONS.get(kind) or mimetypes.guess_extension(kind) or ".dat"
-
-
-def headers(mail: Message) -> dict[str, Any]:
-    """Return the headers of a mail, by the names of the columns of `messages`."""
-    return {
-        "message_id": header(mail, "Message-ID") or None,
-        "in_reply_to": header(mail, "In-Reply-To") or None,
-        "from_address": next(iter(addresses(header(mail, "From"))), None),
-        "to_addresses": addresses(header(mail, "To")),
-        "cc_addresses": addresses(header(mail, "Cc")),
-        "sent_at": _sent_at(mail),
-        "subject": header(mail, "Subject") or None,
-    }
-
-
-def addresses(stated: str) -> list[str]:
-    """Return the addresses in a header's value, in lower case, each once."""
-    found = (address.strip().lower() for _, address in email.utils.getaddresses([stated]))
-    return list(dict.fromkeys(address for address in found if address))[:_ADDRESSES_KEPT]
-
-
-def _sent_at(mail: Message) -> str | None:
-    with suppress(TypeError, ValueError, IndexError, OverflowError):
-        date = email.utils.parsedate_to_datetime(header(mail, "Date"))
-        # A date without a zone, or with "-0000", is taken for UTC.
-        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).isoformat()
-    return None
