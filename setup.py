@@ -62,6 +62,8 @@ setup(
         "compressed-rtf>=1.0.6",
         "libpff-python>=20260926",
         "xlrd>=2.0.1",
+        # What a signature of S/MIME is wrapped around.
+        "asn1crypto>=1.5.1",
         # Archives of the type 7z; the others are opened by Python itself.
         "py7zr>=1.0,<2",
         # What is refused is named by libmagic's rules. It has no wheel for Python 3.10 on macOS.

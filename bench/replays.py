@@ -52,7 +52,7 @@ def _read(engine: LocalEngine, path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         found = examine(file, path.stat().st_size)
     if not found.format.read:
-        encrypted = found.format is formats.ENCRYPTED_OFFICE
+        encrypted = found.format in (formats.ENCRYPTED_OFFICE, formats.SEALED, formats.PGP_MESSAGE)
         code = "encrypted" if encrypted else "unsupported_type"
         return {"state": "rejected", "code": code, "notes": [["error", None, found.format.name]]}
     result = engine.recognise(

@@ -141,7 +141,31 @@ TAR = Format("application/x-tar", "a TAR archive", ".tar", read=True, local=True
 GZIP = Format("application/gzip", "a gzip archive", ".gz", read=True, local=True, holds="only")
 BZIP2 = Format("application/x-bzip2", "a bzip2 archive", ".bz2", read=True, local=True, holds="only")
 XZ = Format("application/x-xz", "an xz archive", ".xz", read=True, local=True, holds="only")
-PKCS7 = Format("application/pkcs7-mime", "a signed or encrypted message (PKCS #7, S/MIME)", ".p7m")
+# What is signed is inside; of what a detached signature signs, nothing is.
+SIGNED = Format(
+    "application/pkcs7-mime",
+    "a signed message or document (PKCS #7, S/MIME)",
+    ".p7m",
+    read=True,
+    local=True,
+    holds="only",
+)
+SIGNATURE = Format(
+    "application/pkcs7-signature", "a signature of another file (PKCS #7, S/MIME)", ".p7s"
+)
+SEALED = Format(
+    "application/x-pkcs7-enveloped",
+    "an encrypted message (PKCS #7, S/MIME), which opens only with a private key",
+    ".p7m",
+)
+TNEF = Format(
+    "application/vnd.ms-tnef",
+    "an Outlook attachment (winmail.dat)",
+    ".dat",
+    read=True,
+    local=True,
+    holds="always",
+)
 
 DOC = Format(
     "application/msword",
@@ -202,8 +226,9 @@ FORMATS: Mapping[str, Format] = {
         *PICTURES,
         *(RTF, POSTSCRIPT, SVG, WEB_ARCHIVE, PGP_MESSAGE),
         *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, EPUB, IWORK, JAR, APK),
-        *(ZIP, SEVEN_ZIP, TAR, GZIP, BZIP2, XZ, PKCS7),
-        *(DOC, XLS, PPT, MSG, PST, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),
+        *(ZIP, SEVEN_ZIP, TAR, GZIP, BZIP2, XZ),
+        *(SIGNED, SIGNATURE, SEALED),
+        *(DOC, XLS, PPT, MSG, TNEF, PST, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),
         Format("image/jxl", "a JPEG XL image", ".jxl"),
         Format("image/x-canon-cr2", "a raw photograph of a Canon camera", ".cr2"),
         Format("image/vnd.adobe.photoshop", "a Photoshop image", ".psd"),
@@ -250,7 +275,6 @@ FORMATS: Mapping[str, Format] = {
         Format("application/vnd.apache.parquet", "a Parquet table", ".parquet"),
         Format("application/vnd.lotus-1-2-3", "a Lotus 1-2-3 worksheet", ".wk1"),
         Format("application/vnd.ms-htmlhelp", "a Windows help file (CHM)", ".chm"),
-        Format("application/vnd.ms-tnef", "an Outlook attachment (winmail.dat)", ".dat"),
         Format("application/vnd.sqlite3", "an SQLite database", ".sqlite"),
         Format("application/vnd.wordperfect", "a WordPerfect document", ".wpd"),
         Format("application/x-bplist", "an Apple property list", ".plist"),

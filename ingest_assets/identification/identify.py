@@ -6,6 +6,7 @@ belong here: what is inside containers (`containers`), and whether bytes are tex
 
 from __future__ import annotations
 
+import base64
 import codecs
 import re
 from functools import cache
@@ -30,13 +31,23 @@ _SIGNATURES = {
     b"\x1f\x8b\x08": formats.GZIP,
     b"\xfd7zXZ\0": formats.XZ,
     b"!BDN": formats.PST,
+    b"\x78\x9f\x3e\x22": formats.TNEF,
 }
 # Behind "BZh" and the level stands the mark of the first block, or that of the end.
 _BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 _TAR = re.compile(rb".{257}ustar", re.DOTALL)
-# Of the content of a PKCS #7 message, in DER: OBJECT IDENTIFIER 1.2.840.113549.1.7, RFC 5652, 3.
+# Of the content of a PKCS #7 message, in DER or BER: OBJECT IDENTIFIER 1.2.840.113549.1.7, RFC 5652, 3;
+# then that of what is signed, with nothing behind it where the signature is all there is.
 _PKCS7 = re.compile(
-    rb"0[\x80-\x84].{0,4}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07[\x01-\x06]", re.DOTALL
+    rb"0[\x00-\x84].{0,4}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07([\x01-\x06])", re.DOTALL
+)
+_SIGNED, _DETACHED = (
+    b"\x02",
+    re.compile(rb"0(?:(\x0b)|\x80)\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01(?(1)|\x00\x00)"),
+)
+# The same as text: between marks, or as a mail has it, without them.
+_ARMOURED = re.compile(
+    rb"\s*(?:-----BEGIN (?:PKCS ?#?7|CMS)[A-Z0-9# ]*-----\s+)?(M[A-P][A-Za-z0-9+/\s]{60,2000})"
 )
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*){0,20}\d+\s+\d+\s")
 _PDF_OBJECT = re.compile(rb"\d\s+\d+\s+obj\b")
@@ -47,7 +58,6 @@ _PATTERNS = (
     (_PDF_HEADER, formats.PDF),
     (_NETPBM, formats.NETPBM),
     (_BZIP2, formats.BZIP2),
-    (_PKCS7, formats.PKCS7),
     (_TAR, formats.TAR),
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .()/+-]{2,59}")
@@ -74,7 +84,22 @@ def _by_signature(sample: Sample) -> Format | None:
         return containers.ole_format(sample)
     if head.startswith(containers.ZIP_SIGNATURES):
         return containers.zip_format(sample)
+    if (sealed := _pkcs7(head)) is not None:
+        return sealed
     return next((found for pattern, found in _PATTERNS if pattern.match(head)), None)
+
+
+def _pkcs7(head: bytes) -> Format | None:
+    """Return which kind of message of PKCS #7 a file is, if it is one."""
+    if (armoured := _ARMOURED.match(head)) is not None:
+        text = b"".join(armoured[1].split())
+        head = base64.b64decode(text[: len(text) // 4 * 4])
+    found = _PKCS7.match(head)
+    if found is None:
+        return None
+    if found[1] != _SIGNED:
+        return formats.SEALED
+    return formats.SIGNATURE if _DETACHED.search(head, 0, 500) else formats.SIGNED
 
 
 def _by_content(sample: Sample) -> Format:

@@ -62,6 +62,7 @@ _PROGRAMS = (
     "xlrd",
     "olefile",
     "compressed-rtf",
+    "asn1crypto",
 )
 
 # English data are installed with this package.

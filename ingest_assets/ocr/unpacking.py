@@ -25,8 +25,8 @@ from ingest_assets.workers.pool import WorkerError, WorkerPool
 
 NAME = "unpacking"
 # Raise this with a change that finds other parts: the next run looks into containers again.
-VERSION = "unpacking 2; " + ", ".join(
-    f"{program} {metadata.version(program)}" for program in ("libpff-python", "py7zr")
+VERSION = "unpacking 3; " + ", ".join(
+    f"{program} {metadata.version(program)}" for program in ("asn1crypto", "libpff-python", "py7zr")
 )
 
 # What a small container may unpack to, whatever the ratio.

@@ -157,7 +157,7 @@ def _examine(source: Source, services: Services) -> Content:
 
 def _refused(name: str, found: Format) -> PermanentError:
     """Return the error for a file of a type that is not read."""
-    if found is formats.ENCRYPTED_OFFICE:
+    if found in (formats.ENCRYPTED_OFFICE, formats.SEALED, formats.PGP_MESSAGE):
         return PermanentError("encrypted", f"{name!r} is {found.name}.")
     return PermanentError(
         "unsupported_type",

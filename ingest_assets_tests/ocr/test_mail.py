@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 import time
 from email.message import EmailMessage
 
 import pytest
+from asn1crypto import cms
 
+from ingest_assets import formats
 from ingest_assets.errors import PermanentError
+from ingest_assets.identification import identify
+from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.reading import read, unpacked
 from ingest_assets_tests.support.scans import encoded, page_image
 
@@ -291,3 +296,78 @@ def test_a_file_in_a_web_archive_that_is_no_part_of_a_page_is_named_and_comes_ou
     data = raw('multipart/related; boundary="B"', body, head)
     assert (read(data).text, read(data).kinds) == ("The page.", {"attachment_unread"})
     assert list(unpacked(data).parts) == ["a.pdf"]
+
+
+def signed_by_nobody(content: bytes | None) -> bytes:
+    """What a signature is wrapped around, without the signature; None where that is elsewhere."""
+    inside = {"content_type": "data", **({} if content is None else {"content": content})}
+    signed = {"version": "v1", "digest_algorithms": [{"algorithm": "sha256"}], "signer_infos": []}
+    message = {"content_type": "signed_data", "content": {**signed, "encap_content_info": inside}}
+    return bytes(cms.ContentInfo(message).dump())
+
+
+def sealed_for_nobody() -> bytes:
+    """What is encrypted with a key that nobody has."""
+    inside = {
+        "content_type": "data",
+        "content_encryption_algorithm": {"algorithm": "tripledes_3key", "parameters": b"12345678"},
+        "encrypted_content": b"secret",
+    }
+    sealed = {"version": "v0", "recipient_infos": [], "encrypted_content_info": inside}
+    return bytes(cms.ContentInfo({"content_type": "enveloped_data", "content": sealed}).dump())
+
+
+INSIDE = parts(
+    "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nDie Größe steht fest.",
+    "Content-Type: text/plain; name=list.txt\nContent-Disposition: attachment\n\nForty herrings",
+)
+SIGNED_MAIL = signed_by_nobody(b'Content-Type: multipart/mixed; boundary="B"\r\n\r\n' + INSIDE.encode())
+
+
+@pytest.mark.parametrize("disposition", ["attachment; filename=smime.p7m", "inline"])
+def test_a_mail_within_its_signature_is_read_as_the_mail_that_it_is(disposition: str) -> None:
+    head = f"application/pkcs7-mime; smime-type=signed-data\nContent-Disposition: {disposition}"
+    data = raw(f"{head}\nContent-Transfer-Encoding: base64", base64.encodebytes(SIGNED_MAIL))
+    assert read(data).text.endswith("Die Größe steht fest.")
+    assert read(data).kinds == {"attachment_unread"}
+    assert unpacked(data).parts == {"list.txt": b"Forty herrings"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SIGNED_MAIL,
+        base64.encodebytes(SIGNED_MAIL),
+        b"-----BEGIN PKCS7-----\n" + base64.encodebytes(SIGNED_MAIL) + b"-----END PKCS7-----\n",
+    ],
+    ids=["bytes", "Base64", "PEM"],
+)
+def test_a_file_that_is_a_signed_mail_holds_the_mail(data: bytes) -> None:
+    (inner,) = unpacked(data, "letter.p7m").parts.items()
+    assert inner[0] == "letter.eml"
+    assert read(inner[1]).text == "Die Größe steht fest."
+    assert unpacked(inner[1]).parts == {"list.txt": b"Forty herrings"}
+
+
+def test_a_document_within_its_signature_is_a_part() -> None:
+    document = pdf("The lease.")
+    wrapped = signed_by_nobody(document)
+    assert unpacked(wrapped, "lease.pdf.p7m").parts == {"lease.pdf": document}
+    attached = parts(
+        "Content-Type: text/plain\n\nSee the lease.",
+        "Content-Type: application/pkcs7-mime; name=lease.pdf.p7m\n"
+        f"Content-Transfer-Encoding: base64\n\n{base64.encodebytes(wrapped).decode()}",
+    )
+    data = raw('multipart/mixed; boundary="B"', attached)
+    assert read(data).kinds == {"attachment_unread"}
+    assert unpacked(data).parts == {"lease.pdf.p7m": wrapped}
+
+
+def test_what_is_encrypted_and_a_signature_alone_have_names_of_their_own() -> None:
+    sealed = sealed_for_nobody()
+    assert identify(io.BytesIO(sealed)) is formats.SEALED
+    assert identify(io.BytesIO(base64.encodebytes(sealed))) is formats.SEALED
+    assert identify(io.BytesIO(signed_by_nobody(None))) is formats.SIGNATURE
+    head = "application/pkcs7-mime; name=smime.p7m\nContent-Disposition: attachment"
+    data = raw(f"{head}\nContent-Transfer-Encoding: base64", base64.encodebytes(sealed))
+    assert read(data).kinds == {"content_unreadable", "attachment_unread"}

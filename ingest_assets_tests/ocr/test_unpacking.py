@@ -18,6 +18,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.unpacking.ole_file import ole_file
 from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.documents import pdf
+from ingest_assets_tests.support.outlook import BINARY, TEXT, TIME, Winmail, winmail
 from ingest_assets_tests.support.pst import StoredMail, pst
 from ingest_assets_tests.support.reading import read, unpacked
 
@@ -289,3 +290,38 @@ def test_a_member_of_an_archive_without_a_name_is_passed_over() -> None:
     end = data.rindex(b"PK\5\6")
     size = struct.pack("<I", struct.unpack_from("<I", data, end + 12)[0] - 1)
     assert unpacked(data[: end + 12] + size + data[end + 16 :]).parts == {"b.txt": b"named"}
+
+
+def test_what_outlook_packs_beside_a_mail_is_read_as_its_message() -> None:
+    html = "<p>The <b>Größe</b> is agreed.</p>".encode()
+    ticks = struct.pack("<Q", 133_592_028_600_000_000)
+    inner = Winmail("Minutes", {0x1000: (TEXT, wide("They met in May."))}, attached={"b.txt": b"B\0"})
+    data = winmail(
+        Winmail(
+            "Agreement",
+            {0x1013: (BINARY, html), 0x001A: (TEXT, wide("IPM.Appointment"))},
+            named={0x820D: (TIME, ticks), 0x8208: (TEXT, wide("Quay 3"))},
+            recipients=["Ben", "Dora"],
+            attached={"Zürich – note.txt": NOTE, "Minutes": inner},
+        )
+    )
+    found = read(data)
+    assert found.mime_type == formats.TNEF.mime_type
+    assert found.text == (
+        "To: Ben, Dora\nDate: Fri, 03 May 2024 09:41:00 +0000\nSubject: Agreement\n"
+        "Start: Fri, 03 May 2024 09:41:00 +0000\nLocation: Quay 3\n\nThe Größe is agreed."
+    )
+    assert found.kinds == {"attachment_unread"}
+    inside = unpacked(data)
+    assert list(inside.parts) == ["Zürich – note.txt", "Minutes.msg"]
+    assert inside.parts["Zürich – note.txt"] == NOTE
+    assert read(inside.parts["Minutes.msg"]).text.endswith("They met in May.")
+    assert unpacked(inside.parts["Minutes.msg"]).parts == {"b.txt": b"B\0"}
+
+
+def test_the_plain_body_of_an_old_winmail_is_read_and_damage_has_a_reason() -> None:
+    data = winmail(Winmail("Old", body="Größe".encode("cp1252"), attached={"note.txt": NOTE}))
+    assert read(data).text.endswith("Subject: Old\n\nGröße")
+    for end in (5, 45, len(data) // 2, len(data) - 30):
+        with pytest.raises(PermanentError, match="damaged"):
+            read(data[:end], formats.TNEF.mime_type)

@@ -36,6 +36,7 @@ from ingest_assets_tests.conftest import NewPipeline
 from ingest_assets_tests.support.bucket import execute
 from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.documents import pdf, picture
+from ingest_assets_tests.support.outlook import Winmail, winmail
 from ingest_assets_tests.support.packages import mail, mailbox, tarred
 from ingest_assets_tests.support.pipeline import Pipeline
 from ingest_assets_tests.support.pst import StoredMail, pst
@@ -43,8 +44,10 @@ from ingest_assets_tests.support.pst import StoredMail, pst
 AGREEMENT = pdf("The lighthouse agreement lies deep inside.")
 PICTURE = picture("A PICTURE IN A MAIL")
 SAME = pdf("The price list that everybody sends.")
-SIGNATURE = bytes.fromhex("3080 0609 2a864886f70d010702 a080") + bytes(40)
-WINMAIL = bytes.fromhex("789f3e22") + bytes(60)
+SIGNATURE = bytes.fromhex(
+    "3080 0609 2a864886f70d010702 a080 3080 020101 3100 3080 0609 2a864886f70d010701 0000"
+) + bytes(40)
+WINMAIL = winmail(Winmail("Beside the mail", body=b"A text that Outlook packed."))
 MAILS_WITH_SAME = 5
 DEPTH = 3
 
@@ -191,7 +194,7 @@ def text_of(pipeline: Pipeline, name: str) -> str:
             {
                 "documents.zip": "completed",
                 "picture.png": "completed",
-                "winmail.dat": "unsupported_type",
+                "winmail.dat": "completed",
             },
         ),
         (
@@ -250,8 +253,6 @@ def test_refused_parts_are_named_by_their_type(ingested: Pipeline) -> None:
         )
     )
     assert "PKCS #7" in messages["smime.p7s"]
-    assert "winmail.dat" in messages["winmail.dat"]
-    assert "Outlook attachment" in messages["winmail.dat"]
 
 
 def test_an_attachment_of_many_mails_is_one_document(ingested: Pipeline) -> None:
@@ -368,7 +369,7 @@ def test_why_tells_the_tree(ingested: Pipeline) -> None:
     start = lines.index("Inside it: 5 documents.")
     assert lines[start + 1] == "  folder/inner.eml completed"
     assert lines[start + 2].startswith("    agreement.pdf ")
-    assert lines[start + 3].startswith("    smime.p7s rejected: 'smime.p7s' is a signed")
+    assert lines[start + 3].startswith("    smime.p7s rejected: 'smime.p7s' is a signature")
     assert lines[start + 4] == "  ../evil.txt completed"
     assert lines[start + 5].startswith("  empty rejected")
 

@@ -117,6 +117,14 @@ READERS = (
         "olefile, compressed-rtf, lexbor (selectolax)",
     ),
     Reader(
+        (formats.TNEF,),
+        "unpacking.outlook.read_tnef",
+        "first bytes",
+        "what an Outlook message says, as above",
+        {"attachment_unread": "attachments", "content_unreadable": "a body that cannot be unpacked"},
+        "olefile, compressed-rtf, lexbor (selectolax)",
+    ),
+    Reader(
         (formats.WEB_ARCHIVE,),
         "mail.read_web_archive",
         "a mail that a browser wrote",

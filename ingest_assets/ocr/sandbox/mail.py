@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox import signed
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
@@ -55,7 +56,7 @@ _OF_PAGES = frozenset(
         *("font-sfnt", "x-font-otf", "manifest+json", "x-mso", "x-mspublisher"),
     )
 )
-_SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
+_SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
 # Of a header's value. A header that is as long as a book is an attack, or a list that nobody reads.
 _LONGEST_HEADER = 100_000
 _ADDRESSES_KEPT = 1000
@@ -258,7 +259,9 @@ def _read_message(message: Message) -> Mail:
 def _read_part(part: Message, mail: Mail) -> None:
     """Read one part into a mail, and those in it."""
     kind = part.get_content_type()
-    if part.get_content_disposition() == "attachment" or kind in _WHOLE_MESSAGES:
+    if kind in _SEALED:
+        _read_sealed(part, mail)
+    elif part.get_content_disposition() == "attachment" or kind in _WHOLE_MESSAGES:
         mail.attachments.append(part)
     elif kind == "multipart/alternative":
         _read_alternatives(_children(part), mail)
@@ -269,11 +272,6 @@ def _read_part(part: Message, mail: Mail) -> None:
                 _read_part(child, mail)
             else:
                 mail.attachments.append(child)
-    elif kind == "multipart/encrypted" or kind in _SEALED:
-        mail.notes.append(
-            Note("content_unreadable", "the mail is encrypted, or sealed by its signature")
-        )
-        mail.attachments += [part] if kind in _SEALED else []
     elif kind.startswith("message/"):
         _read_report(part, mail)
     elif part.is_multipart():
@@ -283,6 +281,24 @@ def _read_part(part: Message, mail: Mail) -> None:
         mail.attachments.append(part)
     else:
         _read_text(part, mail)
+
+
+def _read_sealed(part: Message, mail: Mail) -> None:
+    """Read what stands within a signature; a file in one is attached, as is what is encrypted."""
+    if part.is_multipart():
+        mail.notes.append(Note("content_unreadable", "the mail is encrypted"))
+        return
+    content = None
+    with contextlib.suppress(ValueError):
+        content = signed.content_of(payload(part))
+    if content is not None and signed.is_mail(content):
+        _read_part(parse(content), mail)
+        return
+    mail.attachments.append(part)
+    if content is None:
+        mail.notes.append(
+            Note("content_unreadable", f"{attachment_name(part)} is encrypted, or is damaged")
+        )
 
 
 def _root_of(related: Message) -> Message | None:

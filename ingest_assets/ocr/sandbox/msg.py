@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import compressed_rtf
 
@@ -84,14 +84,19 @@ class Attachment:
 
 def read_msg(path: Path) -> FlowingDocument:
     """Read an Outlook message."""
-    with opened(path) as message:
+    return document_of(path)
+
+
+def document_of(file: Path | BinaryIO) -> FlowingDocument:
+    """Return what a message says; `opened` tells the rest."""
+    with opened(file) as message:
         text, headers = message.text(), message.headers()
         return FlowingDocument((text,), tuple(dict.fromkeys(message.notes)), headers)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Message]:
-    """Open a message.
+def opened(path: Path | BinaryIO) -> Iterator[Message]:
+    """Open a message, given by its path or its bytes.
 
     Raises:
         PermanentError: `corrupt_document`, in the block, too.

@@ -21,6 +21,8 @@ _UNPACKERS = {
     formats.XZ: ("archives", "unpack_compressed"),
     formats.MAIL: ("mail", "unpack_mail"),
     formats.MSG: ("outlook", "unpack_msg"),
+    formats.TNEF: ("outlook", "unpack_tnef"),
+    formats.SIGNED: ("mail", "unpack_signed"),
     formats.PST: ("pst", "unpack_pst"),
     formats.MBOX: ("mail", "unpack_mailbox"),
     formats.WEB_ARCHIVE: ("mail", "unpack_web_archive"),

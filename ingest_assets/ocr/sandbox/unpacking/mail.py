@@ -15,6 +15,7 @@ from contextlib import suppress
 from email.message import Message
 from pathlib import Path
 
+from ingest_assets.ocr.sandbox import signed
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.mail import (
     attachment_name,
@@ -77,6 +78,22 @@ def unpack_mail(path: Path, contents: Contents, name: str) -> None:
                 contents.add(file_name(part) or f"part {number}{_extension(kind)}", [payload(part)])
         for title, data in packed:
             contents.add(title, _ydecoded(data) if data.startswith(b"=ybegin") else _uudecoded(data))
+
+
+def unpack_signed(path: Path, contents: Contents, name: str) -> None:
+    """Take out what a signature is wrapped around, called as the file without the signature's name."""
+    try:
+        content = signed.content_of(path.read_bytes())
+    except ValueError as error:
+        raise corrupt(f"what is signed in it cannot be found ({error})") from error
+    if content is None:
+        raise corrupt("what is signed is not in it")
+    stem = name.rpartition(".")[0] if name.lower().endswith((".p7m", ".p7s", ".p7b", ".pem")) else name
+    if signed.is_mail(content):
+        # Of a mail, often only the body is signed, which has too few headers to be known by them.
+        contents.add(f"{stem or 'mail'}.eml", [b"MIME-Version: 1.0\r\n", content.lstrip()])
+    else:
+        contents.add(stem or "content", [content])
 
 
 def unpack_web_archive(path: Path, contents: Contents, name: str) -> None:

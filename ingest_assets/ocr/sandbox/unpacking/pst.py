@@ -1,12 +1,11 @@
 """Messages of Outlook's mail stores (PST, OST), each as the MSG that Outlook would save.
 
-Belongs here: folders, and properties from one container to another ([MS-OXMSG]). Does not belong here:
-the format of the store, which libpff reads, and what the properties mean (`ocr.sandbox.msg`).
+Belongs here: folders, and what libpff gives of an item. Does not belong here: the format of the store,
+which libpff reads, and what the properties mean (`ocr.sandbox.msg`).
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,25 +15,18 @@ import pypff
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.msg import (
-    ATTACHMENT,
-    NAMED,
-    PROPERTIES,
-    RECIPIENT,
-    STREAM,
-    plain_subject,
-)
+from ingest_assets.ocr.sandbox.msg import ATTACHMENT, NAMED, RECIPIENT, STREAM, plain_subject
 from ingest_assets.ocr.sandbox.ole import Storage
 from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError
+from ingest_assets.ocr.sandbox.unpacking.msg_file import (
+    BINARY,
+    IN_MESSAGE,
+    IN_PART,
+    Property,
+    properties,
+)
 from ingest_assets.ocr.sandbox.unpacking.ole_file import ole_file
 
-# Types of values that stand in the list of properties, by their size; others are streams of their own.
-_FIXED = {0x2: 2, 0x3: 4, 0x4: 4, 0x5: 8, 0x6: 8, 0x7: 8, 0xA: 4, 0xB: 2, 0x14: 8, 0x40: 8}
-_TEXT, _TEXT_OF_8_BITS, _BINARY, _CLASS_ID = 0x1F, 0x1E, 0x102, 0x48
-_STREAMS = (_TEXT, _TEXT_OF_8_BITS, _BINARY, _CLASS_ID)
-_OF_BOTH = 6  # Flags of a property: it may be read, and written.
-# Bytes before the properties of a message, and of its recipients and attachments.
-_IN_MESSAGE, _IN_PART = 32, 8
 _SUBJECT_CHARACTERS = 80
 _DEEPEST_FOLDER = 40
 _NAME_STREAMS = (2, 3, 4)
@@ -97,35 +89,26 @@ def _packed(message: Any, names: Storage) -> Iterator[bytes]:
 
 def _message(message: Any) -> Storage:
     """Return the storage of a message: its properties, those of its recipients, its attachments."""
-    storage: dict[str, Any] = dict(_properties(_entries(message), _IN_MESSAGE))
+    storage: dict[str, Any] = dict(_properties(_entries(message), IN_MESSAGE))
     for number, entries in enumerate(_sets(message.recipients)):
-        storage[f"{RECIPIENT}#{number:08X}"] = _properties(entries, _IN_PART)
+        storage[f"{RECIPIENT}#{number:08X}"] = _properties(entries, IN_PART)
     for number in range(_count(message, "number_of_attachments")):
         attachment = message.get_attachment(number)
         # Of a message within a message libpff gives Python the name alone.
-        storage[f"{ATTACHMENT}#{number:08X}"] = _properties(_entries(attachment), _IN_PART)
+        storage[f"{ATTACHMENT}#{number:08X}"] = _properties(_entries(attachment), IN_PART)
     return storage
 
 
 def _properties(entries: Iterable[Any], head: int) -> Storage:
-    """Return the list of properties, and the streams of those that are long."""
-    listed = bytearray(head)
-    storage: dict[str, bytes] = {}
-    for entry in entries:
-        number, kind = entry.entry_type, entry.value_type
-        if not number or kind is None:
-            continue
-        data = entry.data or b""
-        if size := _FIXED.get(kind):
-            value = data[:size].ljust(8, b"\0")
-        elif kind in _STREAMS and data:
-            value = struct.pack("<II", len(data), 0)
-            storage[f"{STREAM}{number:04X}{kind:04X}"] = data
-        else:
-            continue
-        listed += struct.pack("<HHI", kind, number, _OF_BOTH) + value
-    storage[PROPERTIES] = bytes(listed)
-    return storage
+    """Return what is stated of an item."""
+    return properties(
+        (
+            Property(entry.entry_type, entry.value_type, entry.data or b"")
+            for entry in entries
+            if entry.entry_type and entry.value_type is not None
+        ),
+        head,
+    )
 
 
 def _names(store: Any) -> Storage:
@@ -133,8 +116,8 @@ def _names(store: Any) -> Storage:
     streams: dict[str, bytes] = {}
     with suppress(*_BROKEN):
         for entry in _entries(store.get_name_to_id_map()):
-            if entry.entry_type in _NAME_STREAMS and entry.value_type == _BINARY:
-                streams[f"{STREAM}{entry.entry_type:04X}{_BINARY:04X}"] = entry.data or b""
+            if entry.entry_type in _NAME_STREAMS and entry.value_type == BINARY:
+                streams[f"{STREAM}{entry.entry_type:04X}{BINARY:04X}"] = entry.data or b""
     return {NAMED: streams} if streams else {}
 
 
