@@ -35,7 +35,7 @@ class Format:
 
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
-_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
 
 PDF = Format("application/pdf", "a PDF document", ".pdf", read=True, holds="perhaps")
 PNG = Format("image/png", "a PNG image", ".png", read=True)
@@ -104,7 +104,7 @@ PPTX = Format(
 VSDX = Format("application/vnd.ms-visio.drawing.main+xml", "a Visio drawing (VSDX)", ".vsdx")
 XPS = Format("application/vnd.ms-xpsdocument", "an XPS document", ".xps")
 ODT = Format(
-    f"{_OPEN_DOCUMENT}text",
+    f"{OPEN_DOCUMENT}text",
     "an OpenDocument text (ODT)",
     ".odt",
     read=True,
@@ -112,7 +112,7 @@ ODT = Format(
     holds="perhaps",
 )
 ODS = Format(
-    f"{_OPEN_DOCUMENT}spreadsheet",
+    f"{OPEN_DOCUMENT}spreadsheet",
     "an OpenDocument spreadsheet (ODS)",
     ".ods",
     read=True,
@@ -120,14 +120,40 @@ ODS = Format(
     holds="perhaps",
 )
 ODP = Format(
-    f"{_OPEN_DOCUMENT}presentation",
+    f"{OPEN_DOCUMENT}presentation",
     "an OpenDocument presentation (ODP)",
     ".odp",
     read=True,
     local=True,
     holds="perhaps",
 )
-ODG = Format(f"{_OPEN_DOCUMENT}graphics", "an OpenDocument drawing (ODG)", ".odg")
+ODG = Format(f"{OPEN_DOCUMENT}graphics", "an OpenDocument drawing (ODG)", ".odg")
+# The same as one XML file each.
+FODT, FODS, FODP = (
+    Format(
+        f"{OPEN_DOCUMENT}{kind}-flat-xml",
+        f"an OpenDocument {kind} in one XML file",
+        extension,
+        read=True,
+        local=True,
+        holds="perhaps",
+    )
+    for kind, extension in (("text", ".fodt"), ("spreadsheet", ".fods"), ("presentation", ".fodp"))
+)
+FLAT_OFFICE = Format(
+    "application/vnd.openxmlformats-package.flat+xml",
+    "an Office document in one XML file",
+    ".xml",
+    read=True,
+    local=True,
+    holds="perhaps",
+)
+WORD_2003 = Format(
+    "application/vnd.ms-wordml", "a Word 2003 document in XML", ".xml", read=True, local=True
+)
+EXCEL_2003 = Format(
+    "application/vnd.ms-spreadsheetml", "an Excel 2003 workbook in XML", ".xml", read=True, local=True
+)
 EPUB = Format("application/epub+zip", "an EPUB book", ".epub", read=True, local=True, holds="perhaps")
 IWORK = Format("application/vnd.apple.iwork", "a Pages, Numbers or Keynote document", ".pages")
 JAR = Format("application/java-archive", "a Java archive", ".jar")
@@ -226,6 +252,7 @@ FORMATS: Mapping[str, Format] = {
         *PICTURES,
         *(RTF, POSTSCRIPT, SVG, WEB_ARCHIVE, PGP_MESSAGE),
         *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, EPUB, IWORK, JAR, APK),
+        *(FODT, FODS, FODP, FLAT_OFFICE, WORD_2003, EXCEL_2003),
         *(ZIP, SEVEN_ZIP, TAR, GZIP, BZIP2, XZ),
         *(SIGNED, SIGNATURE, SEALED),
         *(DOC, XLS, PPT, MSG, TNEF, PST, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),

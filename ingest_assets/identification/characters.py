@@ -50,7 +50,20 @@ _FRAGMENT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SVG = re.compile(r"<(?:\w+:)?svg[\s>]", re.IGNORECASE)
-PROLOGUE = re.compile(r"\s*(?:<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>[]*(?:\[[^\]]*\])?>|\s)*", re.DOTALL)
+PROLOGUE = re.compile(
+    r"\s*(?:<\?(?:xml|mso-)[^>]*>|<!--.*?-->|<!DOCTYPE[^>[]*(?:\[[^\]]*\])?>|\s)*", re.DOTALL
+)
+# Of documents of Office that are one XML file: how the root is called, and what it has to say.
+_ROOTS = (
+    ("wordDocument", "office/word/2003/wordml", formats.WORD_2003),
+    ("Workbook", "urn:schemas-microsoft-com:office:spreadsheet", formats.EXCEL_2003),
+    ("package", "office/2006/xmlPackage", formats.FLAT_OFFICE),
+    ("document", f'mimetype="{formats.OPEN_DOCUMENT}text', formats.FODT),
+    ("document", f'mimetype="{formats.OPEN_DOCUMENT}spreadsheet', formats.FODS),
+    ("document", f'mimetype="{formats.OPEN_DOCUMENT}presentation', formats.FODP),
+    ("document", f'mimetype="{formats.OPEN_DOCUMENT}graphics', formats.ODG),
+)
+_ROOT = re.compile(r"<(?:\w+:)?(\w+)\s[^>]*>")
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,40}):(?:[ \t]|\r?\n)")
 _SURE_MAIL_HEADERS = frozenset(
     ("message-id", "mime-version", "return-path", "received", "delivered-to")
@@ -163,6 +176,10 @@ def text_format(sample: Sample) -> Format:
     markup = start[PROLOGUE.match(start).end() :]  # type: ignore[union-attr]  # it matches nothing too
     if _SVG.match(markup):
         return formats.SVG
+    if (root := _ROOT.match(markup)) is not None:
+        for name, stated, found in _ROOTS:
+            if root[1] == name and stated in root[0]:
+                return found
     if start.lstrip().startswith("<") and (_HTML.search(start[:8192]) or _FRAGMENT.match(markup)):
         return formats.HTML
     return formats.TEXT

@@ -12,7 +12,7 @@ from ingest_assets_tests.support.containers import zipped
 RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 MAIN = "http://schemas.openxmlformats.org/{}/2006/main"
 _ODF = "urn:oasis:names:tc:opendocument:xmlns:{}:1.0"
-_ODF_NAMES = {
+ODF_NAMES = {
     **{name: _ODF.format(name) for name in ("office", "text", "table", "style", "presentation")},
     "draw": _ODF.format("drawing"),
     "xlink": "http://www.w3.org/1999/xlink",
@@ -82,7 +82,7 @@ def open_document(
     kind: str, body: str, *, styles: str = "", parts: Mapping[str, str | bytes] | None = None
 ) -> bytes:
     """An OpenDocument file: `kind` is `text`, `spreadsheet` or `presentation`."""
-    names = " ".join(f'xmlns:{name}="{address}"' for name, address in _ODF_NAMES.items())
+    names = " ".join(f'xmlns:{name}="{address}"' for name, address in ODF_NAMES.items())
     members: dict[str, str | bytes] = {
         "mimetype": f"application/vnd.oasis.opendocument.{kind}",
         "content.xml": (

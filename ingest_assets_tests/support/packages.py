@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import tarfile
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.message import EmailMessage
 from email.utils import format_datetime
+
+from ingest_assets_tests.support.office import ODF_NAMES
 
 
 def mail(
@@ -46,3 +49,30 @@ def tarred(members: Mapping[str, bytes], links: Mapping[str, str], mode: str = "
 def mailbox(*messages: bytes) -> bytes:
     """A mailbox of mails."""
     return b"\n".join(b"From ada@example.org Fri May  3 09:41:00 2024\n" + one for one in messages)
+
+
+def flat_package(parts: Mapping[str, str], files: Mapping[str, bytes] | None = None) -> bytes:
+    """An Office document in one XML file: its parts, by name, and files that are no XML."""
+    packed = "".join(
+        f'<pkg:part pkg:name="{name}"><pkg:xmlData>{content}</pkg:xmlData></pkg:part>'
+        for name, content in parts.items()
+    ) + "".join(
+        f'<pkg:part pkg:name="{name}" pkg:compression="store"><pkg:binaryData>'
+        f"{base64.encodebytes(content).decode()}</pkg:binaryData></pkg:part>"
+        for name, content in (files or {}).items()
+    )
+    return (
+        '<?xml version="1.0" standalone="yes"?>\n<?mso-application progid="Word.Document"?>\n'
+        f'<pkg:package xmlns:pkg="http://schemas.microsoft.com/office/2006/xmlPackage">{packed}</pkg:package>'
+    ).encode()
+
+
+def flat_open_document(kind: str, body: str, styles: str = "") -> bytes:
+    """An OpenDocument file in one XML file: `kind` is `text`, `spreadsheet` or `presentation`."""
+    names = " ".join(f'xmlns:{name}="{address}"' for name, address in ODF_NAMES.items())
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<office:document {names} '
+        f'office:mimetype="application/vnd.oasis.opendocument.{kind}" office:version="1.3">'
+        f"<office:master-styles>{styles}</office:master-styles>"
+        f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document>"
+    ).encode()

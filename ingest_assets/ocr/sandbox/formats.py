@@ -210,6 +210,22 @@ READERS = (
         "olefile, Tesseract",
     ),
     Reader(
+        (formats.FODT, formats.FODS, formats.FODP, formats.FLAT_OFFICE, formats.WORD_2003),
+        "flat.read_flat",
+        "XML; the name of its root",
+        "as of the package that the same program writes",
+        {**_OFFICE, "object_unread": "objects of other programs"},
+        "defusedxml, Tesseract",
+    ),
+    Reader(
+        (formats.EXCEL_2003,),
+        "spreadsheet_2003.read_spreadsheet_2003",
+        "XML; the name of its root",
+        f"{_SHEETS}, headers, footers",
+        {"": "charts and pictures, which the type cannot hold"},
+        "defusedxml",
+    ),
+    Reader(
         (formats.EPUB,),
         "epub.read_epub",
         "ZIP archive; its member `mimetype`",

@@ -55,9 +55,9 @@ _MOST_SPACES = 1000
 _DEEPEST = 3
 
 
-def read_open_document(path: Path) -> IllustratedDocument:
+def read_open_document(file: Path | bytes) -> IllustratedDocument:
     """Open an OpenDocument file: its sheets, its slides or all of its text, then its pictures."""
-    return read_package(Package(path, "OpenDocument file"), _contents_of)
+    return read_package(Package(file, "OpenDocument file"), _contents_of)
 
 
 def _contents_of(package: Package) -> Shown:

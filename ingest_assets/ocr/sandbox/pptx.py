@@ -31,9 +31,9 @@ _OTHERS = {
 _NO_NOTES = ("sldImg", "sldNum", "hdr", "dt")
 
 
-def read_pptx(path: Path) -> IllustratedDocument:
+def read_pptx(file: Path | bytes) -> IllustratedDocument:
     """Open a presentation: a page for each slide, then its pictures."""
-    return read_package(Package(path, "PPTX"), _contents_of)
+    return read_package(Package(file, "PPTX"), _contents_of)
 
 
 def _contents_of(package: Package) -> Shown:

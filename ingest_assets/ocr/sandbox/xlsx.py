@@ -33,9 +33,9 @@ _MOST_COLUMNS = 16_384
 _MARGIN_CODE = re.compile(r'&(?:"[^"]*"|K[0-9A-F]{6}|\d+|[A-Z&])', re.IGNORECASE)
 
 
-def read_xlsx(path: Path) -> IllustratedDocument:
+def read_xlsx(file: Path | bytes) -> IllustratedDocument:
     """Open a workbook: a page for each sheet, then its pictures."""
-    return read_package(Package(path, "XLSX"), _contents_of)
+    return read_package(Package(file, "XLSX"), _contents_of)
 
 
 def _contents_of(package: Package) -> Shown:

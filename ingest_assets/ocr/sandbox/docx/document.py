@@ -12,9 +12,9 @@ from ingest_assets.ocr.sandbox.docx.story import read_story
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 
 
-def read_docx(path: Path) -> IllustratedDocument:
+def read_docx(file: Path | bytes) -> IllustratedDocument:
     """Open a DOCX: one page of text, and a page for each picture in it."""
-    return read_package(Package(path), _contents_of)
+    return read_package(Package(file), _contents_of)
 
 
 def _contents_of(package: Package) -> Shown:

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.unpacking.contents import (
@@ -60,14 +60,14 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
     return member.filename
 
 
-def open_zip(path: Path, what: str) -> zipfile.ZipFile:
+def open_zip(file: Path | BinaryIO, what: str) -> zipfile.ZipFile:
     """Open a ZIP archive.
 
     Raises:
         PermanentError: `corrupt_document`: it is not `what` it should be.
     """
     try:
-        return zipfile.ZipFile(path)
+        return zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise corrupt(f"it is not {what} that can be opened ({error})") from error
 

@@ -5,17 +5,22 @@ Belongs here: finding them. Does not belong here: limits and names (`contents`).
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import pikepdf
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.formats import OPEN_DOCUMENT
+from ingest_assets.identification import identify
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.epub import is_file_of_its_own
+from ingest_assets.ocr.sandbox.flat import package_of
 from ingest_assets.ocr.sandbox.unpacking.archives import open_zip, zip_blocks
 from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError
 from ingest_assets.ocr.sandbox.unpacking.objects import add_object
@@ -81,24 +86,31 @@ def _unpacked(stream: pikepdf.Stream) -> Iterator[bytes]:
     yield stream.read_bytes()
 
 
-def unpack_office(path: Path, contents: Contents, name: str) -> None:
+def unpack_office(file: Path | BinaryIO, contents: Contents, name: str) -> None:
     """Take out what a DOCX, XLSX or PPTX package holds of other documents."""
-    _unpack_package(path, contents, lambda member: _EMBEDDED.fullmatch(member) is not None)
+    _unpack_package(file, contents, lambda member: _EMBEDDED.fullmatch(member) is not None)
 
 
-def unpack_open_document(path: Path, contents: Contents, name: str) -> None:
+def unpack_open_document(file: Path | BinaryIO, contents: Contents, name: str) -> None:
     """Take out what an OpenDocument file holds of other documents; what is shown in it stays."""
-    with open_zip(path, "a package") as package:
+    with open_zip(file, "a package") as package:
         names = package.namelist()
     inner = tuple(
         {f"{folder}/" for folder, _, base in (one.rpartition("/") for one in names) if base in _SHOWN}
         - {"/"}
     )
     _unpack_package(
-        path,
+        file,
         contents,
         lambda member: _PARTS.match(member) is None and not member.startswith(inner),
     )
+
+
+def unpack_flat(path: Path, contents: Contents, name: str) -> None:
+    """Take out what a document that is one XML file holds of other documents."""
+    package = io.BytesIO(package_of(path))
+    is_open = identify(package).mime_type.startswith(OPEN_DOCUMENT)
+    (unpack_open_document if is_open else unpack_office)(package, contents, name)
 
 
 def unpack_epub(path: Path, contents: Contents, name: str) -> None:
@@ -106,8 +118,8 @@ def unpack_epub(path: Path, contents: Contents, name: str) -> None:
     _unpack_package(path, contents, is_file_of_its_own)
 
 
-def _unpack_package(path: Path, contents: Contents, is_part: Callable[[str], bool]) -> None:
-    with open_zip(path, "a package") as package, suppress(TooManyPartsError):
+def _unpack_package(file: Path | BinaryIO, contents: Contents, is_part: Callable[[str], bool]) -> None:
+    with open_zip(file, "a package") as package, suppress(TooManyPartsError):
         for member in package.infolist():
             if not member.filename or member.is_dir() or not is_part(member.filename):
                 continue
