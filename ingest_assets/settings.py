@@ -322,6 +322,18 @@ class Settings(
         description="Dagit's address for people, in the links that commands print: that of a proxy. "
         "Where not set, the one that Dagit listens on.",
     )
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Where `dev` and `ingest-assets metrics` serve `/metrics` for Prometheus, on "
+        "127.0.0.1. Where not set, `dev` does not.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="`json`: each line of the logs of all processes is an object with time, level, "
+        "logger and event, and with partition, document and run where a document is worked on.",
+    )
     aws_endpoint_url_s3: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),

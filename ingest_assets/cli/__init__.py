@@ -36,6 +36,7 @@ _COMMANDS = {
     ),
     "forget": _Command("forget", "forget", "Remove a document and all that was made of it, for good."),
     "hold": _Command("forget", "hold", "Keep a document from being forgotten."),
+    "metrics": _Command("metrics", "metrics", "Serve metrics for Prometheus, until a signal comes."),
     "migrate": _Command(
         "workers", "migrate", "Bring databases and schema to this version; check the bucket."
     ),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +26,7 @@ from ingest_assets.embedded.signals import StopRequested, StopSignals
 from ingest_assets.embedded.stack import PROJECT, Say, Stack, make_data_directory, prepare
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.settings import Settings
+from ingest_assets.store.database import Database
 
 _WATCH_SECONDS = 0.5
 
@@ -68,7 +71,7 @@ def choose_dagit_port(settings: Settings, port: int | None, say: Say) -> int:
     raise ConfigurationError("port_in_use", f"{name} is {asked}, but something else listens there.")
 
 
-def dev(
+def dev(  # noqa: PLR0915  (one step after the other)
     settings: Settings,
     screen: Screen,
     *,
@@ -104,7 +107,7 @@ def dev(
     stack: Stack | None = None
     staff = Workers(data_dir, dagster_home(settings), workers)
     say = screen.say
-    with StopSignals() as signals:
+    with StopSignals() as signals, ExitStack() as ending:
         try:
             dagit_port = choose_dagit_port(settings, port, say)
             dagster = Dagster(data_dir, dagster_home(settings), workspace, dagit_port)
@@ -118,6 +121,7 @@ def dev(
             os.environ.update(prepare(settings))
             if workers and "INGEST_BROKER_URL" not in os.environ:
                 raise ConfigurationError("broker_missing", "These services have no broker.")
+            ending.enter_context(_metrics_served(settings.metrics_port, say))
             say("Starting Dagster …")
             dagster.start_dagster(os.environ)
             staff.mend(os.environ)
@@ -145,6 +149,21 @@ def dev(
             lock.release()
             screen.close()
             say("Stopped.")
+
+
+@contextmanager
+def _metrics_served(port: int | None, say: Say) -> Iterator[None]:
+    """Serve the metrics on the loopback interface as long as the block lasts, where a port is set."""
+    if port is None:
+        yield
+        return
+    from ingest_assets.operations.metrics import serve  # noqa: PLC0415  (few have them served)
+
+    urls = os.environ["INGEST_DATABASE_URL"], os.environ["DAGSTER_POSTGRES_URL"]
+    documents, dagster = (Database(url, connections=1) for url in urls)
+    with serve(documents, dagster, port, "127.0.0.1"):
+        say(f"Metrics at http://127.0.0.1:{port}/metrics")
+        yield
 
 
 def _watch(dagster: Dagster, stack: Stack | None, staff: Workers, screen: Screen) -> None:

@@ -15,14 +15,17 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     CheckConstraint,
+    Column,
     Computed,
     DateTime,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
     MetaData,
     Numeric,
+    Table,
     Text,
     UniqueConstraint,
     Uuid,
@@ -258,6 +261,29 @@ class StageAttempt(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     finished_at: Mapped[datetime | None]
+
+
+# What `forget` has deleted of attempts, and of Textract's jobs: numbers that no counter may lose.
+# Triggers write them; the views `statistics_attempts` and `statistics_textract` add them.
+Table(
+    "deleted_attempts",
+    Base.metadata,
+    Column("stage", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("error_class", Text, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("within", ARRAY(BigInteger), nullable=False),
+)
+Table(
+    "deleted_textract_jobs",
+    Base.metadata,
+    Column("status", Text, nullable=False),
+    Column("jobs", BigInteger, nullable=False),
+    Column("pages", BigInteger, nullable=False),
+    Column("cost_usd", Numeric, nullable=False),
+)
 
 
 class DocumentText(Base):
