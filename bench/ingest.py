@@ -117,17 +117,18 @@ def command(*words: str) -> list[str]:
 
 
 @contextmanager
-def stack(directory: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def stack(directory: Path, *words: str, **settings: str) -> Iterator[tuple[int, dict[str, str]]]:
     """`ingest-assets dev` below a directory, over an input directory `input`: pid and environment."""
     variables = {
         **os.environ,
+        **settings,
         "INGEST_DATA_DIR": str(directory / "data"),
         "INGEST_INPUT_DIR": str(directory / "input"),
         "INGEST_DAGIT_PORT": "0",
     }
     log = directory / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command("dev"), env=variables, stdout=output, stderr=output)
+        process = subprocess.Popen(command("dev", *words), env=variables, stdout=output, stderr=output)
     try:
         while "Watching" not in log.read_text(errors="replace"):
             if process.poll() is not None:

@@ -574,10 +574,17 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "Set INGEST_BROKER_URL to a Redis or Valkey, or let `ingest-assets dev --workers 2` start "
             "one.",
         ),
+        "broker_unknown": Fault(
+            "configuration",
+            "Runs are to go to workers through a kind of broker that was never tried.",
+            "Set INGEST_BROKER_URL to a Redis or Valkey (`redis://`, `rediss://`), or to Amazon SQS "
+            "(`sqs://`).",
+        ),
         "celery_missing": Fault(
             "configuration",
             "Runs are to go to workers, and the packages for that are not installed.",
-            "Run `pip install 'ingest_assets[celery]'`, or unset INGEST_BROKER_URL.",
+            "Run `pip install 'ingest_assets[celery]'`, for Amazon SQS `pip install "
+            "'ingest_assets[sqs]'`, or unset INGEST_BROKER_URL.",
         ),
         "no_embedded_broker": Fault(
             "configuration",

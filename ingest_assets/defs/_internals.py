@@ -21,6 +21,7 @@ from dagster._core.execution.backfill import (
 )
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.run_coordinator import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import (
     QueuedRunCoordinator,
     RunQueueConfig,
@@ -55,6 +56,7 @@ __all__ = [
     "QueuedRunCoordinator",
     "RunQueueConfig",
     "SqlEventLogStorageTable",
+    "SubmitRunContext",
     "WorkerStatus",
     "capture_interrupts",
     "deserialize_value",

@@ -22,6 +22,7 @@ from ingest_assets.defs._internals import (
     make_new_backfill_id,
 )
 from ingest_assets.defs.documents import document_assets
+from ingest_assets.defs.instance import FIRST, PRIORITY_TAG
 from ingest_assets.defs.partitions import add_partitions
 from ingest_assets.defs.resources import PostgresResource, RetryResource
 from ingest_assets.failpoints import failpoint
@@ -31,8 +32,6 @@ from ingest_assets.stage_names import STAGES
 
 RETRY_TAG = "ingest/retry"
 BY_SENSOR, ON_DEMAND = "retry_failed", "on demand"
-# What a person asks for goes before all batches, whose priorities are 0 to 2 (`sensors.batches`).
-_FIRST = {"dagster/priority": "3"}
 _UNFINISHED = [status for status in BulkActionStatus if status not in BULK_ACTION_TERMINAL_STATUSES]
 _SHOWN = 100
 
@@ -58,7 +57,7 @@ def request_retry(instance: DagsterInstance, failures: Sequence[Failure], asked_
             partition_names=keys,
             asset_selection=[AssetKey(stage) for stage in STAGES],
             backfill_timestamp=time.time(),
-            tags={RETRY_TAG: asked_by, **(_FIRST if asked_by == ON_DEMAND else {})},
+            tags={RETRY_TAG: asked_by, PRIORITY_TAG: FIRST if asked_by == ON_DEMAND else "0"},
             dynamic_partitions_store=instance,
             all_partitions=False,
             title=f"Retry of {len(keys)} documents ({asked_by})",

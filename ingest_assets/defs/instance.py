@@ -50,6 +50,7 @@ from ingest_assets.defs._internals import (
     QueuedRunCoordinator,
     RunQueueConfig,
     SqlEventLogStorageTable,
+    SubmitRunContext,
     WorkerStatus,
 )
 from ingest_assets.defs.run_server import CODE_LOCATION, RunProcess, RunServer
@@ -78,6 +79,10 @@ _LOOK_SECONDS = 0.5
 # Runs that did not start are counted over this time, among so many that failed last.
 _NOT_STARTED_SINCE = timedelta(hours=1)
 _MOST_RUNS = 1_000
+# What a person asks for goes before all batches, whose priorities are 0 to 2 (`sensors.batches`).
+PRIORITY_TAG = "dagster/priority"
+FIRST = "3"
+_NOT_BY_A_PERSON = {"dagster/sensor_name", "dagster/schedule_name"}
 _STORED_TOGETHER = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -369,9 +374,18 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
 
 class FollowingRunCoordinator(QueuedRunCoordinator):
-    """Dagster's queue of runs, which lets as many begin as INGEST_MAX_CONCURRENT_RUNS says, or as the
-    workers that are there take: a run that waits in the broker could not give way to an urgent one.
+    """Dagster's queue of runs, in which those that a person asked for come first.
+
+    It lets as many begin as INGEST_MAX_CONCURRENT_RUNS says, or as the workers that are there take: a
+    run that waits in the broker could not give way to an urgent one.
     """
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        """Queue a run; before all batches where a person launched it, or its backfill, in Dagit."""
+        run = context.dagster_run
+        if not run.tags.keys() & {PRIORITY_TAG, *_NOT_BY_A_PERSON}:
+            self._instance.add_run_tags(run.run_id, {PRIORITY_TAG: FIRST})
+        return super().submit_run(context)
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """The limits of now; the daemon asks before each look at the queue."""

@@ -82,13 +82,15 @@ class Worker:
         Raises:
             ConfigurationError: it cannot begin, or cannot go on: the schema of the database changed.
         """
-        app = celery_launcher(self._broker).celery
         url = os.environ["INGEST_DATABASE_URL"]
         with (
+            closing(self._server),
             closing(wiring.database(url, connections=2)) as database,
             DagsterInstance.get() as instance,
         ):
             require_schema(database)
+            self._server.get_ready()  # It loads while this process does.
+            app = celery_launcher(self._broker).celery
             self._server.start()
             self._be_seen(database)
             seen = threading.Thread(target=self._stay_seen, args=(database,), name="seen", daemon=True)
@@ -98,7 +100,6 @@ class Worker:
             finally:
                 self._stop.set()
                 seen.join()
-                self._server.close()
                 self._leave(database)
         if self._fault is not None:
             raise self._fault

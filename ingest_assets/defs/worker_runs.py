@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Mapping
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
@@ -61,14 +62,19 @@ CELERY_CONFIGURATION: Mapping[str, Any] = {
     "broker_connection_timeout": 5,
     # The broker may be away for as long as it likes: the worker goes on trying.
     "broker_connection_max_retries": None,
-    "broker_transport_options": {
-        "visibility_timeout": 6 * 3600,
-        "socket_timeout": 10,
-        "socket_connect_timeout": 5,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-    },
 }
+
+# After this time the broker delivers a message again that was not acknowledged.
+_VISIBILITY_SECONDS = 6 * 3600
+_REDIS_OPTIONS: Mapping[str, Any] = {
+    "visibility_timeout": _VISIBILITY_SECONDS,
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+# Brokers, by the scheme of INGEST_BROKER_URL: the package that Celery needs for it, beside its own.
+_BROKERS: Mapping[str, str] = {"redis": "redis", "rediss": "redis", "sqs": "pycurl"}
 
 
 def has_broker() -> bool:
@@ -92,11 +98,19 @@ def queue_of(run: DagsterRun) -> str:
 def celery_launcher(broker_url: str) -> CeleryRunLauncher:
     """Dagster's launcher over Celery, with the broker alone: no result is stored.
 
+    Nothing else is asked of the broker than to deliver: no remote control, no events and no results.
+
     Raises:
-        ConfigurationError: `celery_missing`.
+        ConfigurationError: `broker_unknown`, `celery_missing`.
     """
+    scheme = broker_url.partition(":")[0]
+    if scheme not in _BROKERS:
+        raise ConfigurationError(
+            "broker_unknown",
+            f"INGEST_BROKER_URL begins with {scheme!r}, which is no broker known here.",
+        )
     try:
-        import redis  # noqa: F401, PLC0415  (an extra)
+        import_module(_BROKERS[scheme])
         from dagster_celery.config import TASK_EXECUTE_JOB_NAME  # noqa: PLC0415
         from dagster_celery.launcher import CeleryRunLauncher  # noqa: PLC0415
         from dagster_celery.tags import DAGSTER_CELERY_RUN_PRIORITY_TAG  # noqa: PLC0415
@@ -126,7 +140,14 @@ def celery_launcher(broker_url: str) -> CeleryRunLauncher:
             )
             self._instance.report_engine_event(f"Sent to the workers of the queue {queue}.", run)
 
-    return Launcher(OTHER_QUEUE, broker_url, backend=None, config_source=dict(CELERY_CONFIGURATION))
+    options = _sqs_options(Settings().s3_bucket) if scheme == "sqs" else _REDIS_OPTIONS
+    configuration = {**CELERY_CONFIGURATION, "broker_transport_options": dict(options)}
+    return Launcher(OTHER_QUEUE, broker_url, backend=None, config_source=configuration)
+
+
+def _sqs_options(bucket: str) -> Mapping[str, Any]:
+    """The queues' names begin with the bucket's: several deployments may share an account."""
+    return {"visibility_timeout": _VISIBILITY_SECONDS, "queue_name_prefix": f"ingest-{bucket}-"}
 
 
 def declare(app: Celery, queue: str) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from dagster import (
     DagsterEventType,
     DagsterInstance,
     DagsterRun,
+    DagsterRunStatus,
     Definitions,
     DynamicPartitionsDefinition,
     EventLogEntry,
     Failure,
+    RunsFilter,
     define_asset_job,
     multi_asset,
 )
@@ -35,6 +37,13 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 from dagster._core.events import AssetMaterializationPlannedData
 from dagster._core.launcher import WorkerStatus
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.run_coordinator import SubmitRunContext
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import event, text
 
@@ -43,7 +52,14 @@ from ingest_assets.defs.partitions import range_tags
 from ingest_assets.embedded.stack import PROJECT
 from ingest_assets.operations import status
 from ingest_assets.store.database import Database
+from ingest_assets.store.leases import see_worker, worker_leaves
 from ingest_assets_tests.support.embedded import wait_until
+from ingest_assets_tests.support.pipeline import Pipeline
+
+# Of a run that waits in the queue.
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__"), "ingest_documents"
+)
 
 
 def test_statements_share_one_connection_without_a_time_limit(instance: DagsterInstance) -> None:
@@ -142,6 +158,56 @@ def test_runs_that_did_not_start_are_counted(instance: DagsterInstance) -> None:
     instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, "job"), begun.run_id)
     instance.report_run_failed(begun, "It failed.")
     assert count() - before == 1
+
+
+def test_what_a_person_asks_for_is_queued_before_all_batches(
+    deployed: DagsterInstance, pipeline: Pipeline
+) -> None:
+    job = pipeline.defs.resolve_job_def("ingest_documents")
+    by_batch = {"dagster/sensor_name": "input_directory", "dagster/priority": "2"}
+    asked: Mapping[str, Mapping[str, str]] = {
+        "batch": by_batch,
+        "verification": {"dagster/schedule_name": "verify_hourly"},
+        "retry": {"ingest/retry": "retry_failed", "dagster/backfill": "a", "dagster/priority": "0"},
+        "backfill": {"dagster/backfill": "b"},
+        "launchpad": {},
+        "chosen": {"dagster/backfill": "c", "dagster/priority": "-5"},
+    }
+    name = {}
+    for what, tags in asked.items():
+        run = deployed.create_run_for_job(
+            job, tags=tags, status=DagsterRunStatus.NOT_STARTED, remote_job_origin=ORIGIN
+        )
+        deployed.run_coordinator.submit_run(SubmitRunContext(run, None))  # type: ignore[arg-type]
+        name[run.run_id] = what
+    daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+    queued = deployed.get_runs(RunsFilter(statuses=[DagsterRunStatus.QUEUED]), ascending=True)
+    order = [name[run.run_id] for run in daemon._priority_sort(queued)]
+    assert order == ["backfill", "launchpad", "batch", "verification", "retry", "chosen"]
+
+
+def test_as_many_runs_begin_as_the_workers_take_that_are_there(
+    deployed: DagsterInstance, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others wait in Dagster's queue, where an urgent one can pass them."""
+    job = pipeline.defs.resolve_job_def("ingest_documents")
+    monkeypatch.setenv("INGEST_BROKER_URL", "redis://127.0.0.1:1/0")
+    for _ in range(5):
+        deployed.create_run_for_job(job, status=DagsterRunStatus.QUEUED, remote_job_origin=ORIGIN)
+    daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+
+    def beginning() -> int:
+        return len(daemon._get_runs_to_dequeue(deployed, deployed.get_concurrency_config(), None))
+
+    assert beginning() == 0
+    see_worker(pipeline.database, "a", "host-a", ["input", "dagster"], 1)
+    assert beginning() == 1
+    see_worker(pipeline.database, "b", "host-b", ["input", "dagster"], 2)
+    assert beginning() == 3
+    monkeypatch.setenv("INGEST_MAX_CONCURRENT_RUNS", "2")
+    assert beginning() == 2
+    worker_leaves(pipeline.database, "b")
+    assert beginning() == 1
 
 
 def test_a_started_run_is_healthy_as_long_as_its_process_lives(instance: DagsterInstance) -> None:

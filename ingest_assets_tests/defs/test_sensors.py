@@ -216,6 +216,28 @@ def test_a_few_files_do_not_wait_until_thousands_are_launched(pipeline: Pipeline
     assert request.tags["dagster/priority"] == "1"
 
 
+def test_runs_for_workers_get_smaller_towards_the_end(pipeline: Pipeline) -> None:
+    """No worker has much to do when the others have nothing left; each document is in one run."""
+    files(pipeline, "many", 48)
+    look(pipeline)
+    everywhere = frozenset({"input", "dagster"})
+    asked = requests(pipeline, 48, Slots(2, everywhere, everywhere))
+    counts = "SELECT CAST(batch_id AS text), count(*) FROM ingest.document_sources GROUP BY 1"
+    of_batch = dict(map(tuple, pipeline.rows(counts)))
+    sizes = [of_batch[one.tags[batches.BATCH_TAG]] for one in asked]
+    assert sizes == [12, 9, 7, 5, 4, 3, 2, 2, 2, 2]
+    assert {one.tags["dagster/priority"] for one in asked} == {"0"}
+    # A tick that is repeated because there is no run yet finds the same documents once.
+    again = requests(pipeline, 48, Slots(2, everywhere, everywhere))
+    assert again[0].run_key == asked[0].run_key
+    of_batch = dict(map(tuple, pipeline.rows(counts)))
+    assert [of_batch[one.tags[batches.BATCH_TAG]] for one in again] == sizes
+    assert sum(of_batch.values()) == 48
+    # One machine works on a run with all its cores.
+    (whole,) = requests(pipeline, 48)
+    assert whole.run_key == asked[0].run_key
+
+
 def test_odd_names_go_through(pipeline: Pipeline) -> None:
     for number, name in enumerate(ODD_NAMES):
         pipeline.put(name, b"note %d" % number)

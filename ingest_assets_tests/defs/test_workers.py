@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
@@ -248,7 +249,27 @@ def test_a_worker_of_another_version_ends_and_its_runs_harm_nothing(
 
 
 def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(ConfigurationError, match="redis is not installed") as raised:
-        celery_launcher("redis://127.0.0.1:1/0")
-    assert "pip install 'ingest_assets[celery]'" in raised.value.remedy
+    for package, url, extra in (
+        ("redis", "redis://127.0.0.1:1/0", "celery"),
+        ("pycurl", "sqs://", "sqs"),
+    ):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(ConfigurationError, match=f"{package} is not installed") as raised:
+            celery_launcher(url)
+        assert f"pip install 'ingest_assets[{extra}]'" in raised.value.remedy
+
+
+def test_a_broker_that_was_never_tried_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="begins with 'amqp'") as raised:
+        celery_launcher("amqp://guest:secret@127.0.0.1:5672")
+    assert "sqs://" in raised.value.remedy
+    assert "secret" not in str(raised.value)
+
+
+def test_queues_at_amazon_are_named_after_the_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that two deployments in one account do not take each other's runs."""
+    monkeypatch.setitem(sys.modules, "pycurl", ModuleType("pycurl"))
+    monkeypatch.setenv("INGEST_S3_BUCKET", "our-bucket")
+    options = celery_launcher("sqs://").celery.conf.broker_transport_options
+    assert options["queue_name_prefix"] == "ingest-our-bucket-"
+    assert options["visibility_timeout"] <= 12 * 3600  # The most that SQS takes.

@@ -6,9 +6,10 @@ here: how files become sources (`stages.discovery`).
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from uuid import UUID
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
 
 from dagster import (
     AssetKey,
@@ -20,6 +21,7 @@ from dagster import (
 )
 from sqlalchemy import text
 
+from ingest_assets.defs.instance import PRIORITY_TAG
 from ingest_assets.defs.jobs import ingest_documents
 from ingest_assets.defs.partitions import places, range_tags
 from ingest_assets.defs.worker_runs import FROM_INPUT, INPUT_QUEUE, OTHER_QUEUE
@@ -38,6 +40,11 @@ _SLOW_LAUNCH_SECONDS = 600
 # A batch of at most this share of the largest is launched before larger ones: a few files do not wait
 # behind thousands.
 _SMALL_SHARE = 0.25
+# Where workers wait for runs, none of which is to be at work long after the others have ended: a run
+# takes at most its share of the documents that are not launched yet, if each worker took two such runs.
+# So runs get smaller towards the end; below this share of the largest, what a run costs outweighs it.
+_RUNS_A_WORKER = 2
+_LEAST_SHARE = 0.05
 _ACTIVE = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -129,14 +136,21 @@ class Launcher:
         order = places(self._instance, {key for batch in waiting for key in batch.partition_keys})
         waiting = self._joined(waiting, order)
         requests: list[RunRequest] = []
-        for batch in sorted(waiting, key=self._urgency, reverse=True):
-            most = self._in_flight * (2 if self._urgency(batch) else 1)
+        left = sum(len(batch.partition_keys) for batch in waiting)
+        urgent_first = sorted(waiting, key=self._urgency, reverse=True)
+        queue = deque((self._urgency(batch), batch) for batch in urgent_first)
+        while queue:
+            urgency, batch = queue.popleft()
+            most = self._in_flight * (2 if urgency else 1)
             if len(active) + len(requests) >= most:
                 break
             if (stages := self._stages(batch)) is None:
                 continue
             if (launches := self._launches(batch)) is None:
                 continue
+            batch, *rest = self._cut(batch, self._share(left))
+            queue.extendleft((urgency, one) for one in rest)
+            left -= len(batch.partition_keys)
             keys = sorted(batch.partition_keys, key=lambda key: order.get(key, 0))
             requests.append(
                 RunRequest(
@@ -147,7 +161,7 @@ class Launcher:
                         BATCH_TAG: str(batch.batch_id),
                         # Dagster must not retry the run: the next tick requests what it left.
                         "dagster/max_retries": "0",
-                        "dagster/priority": str(self._urgency(batch)),
+                        PRIORITY_TAG: str(urgency),
                     },
                 )
             )
@@ -155,7 +169,38 @@ class Launcher:
 
     @property
     def _in_flight(self) -> int:
-        return max(_RUNS_IN_FLIGHT, 2 * self._workers.runs if self._workers else 0)
+        return max(_RUNS_IN_FLIGHT, _RUNS_A_WORKER * self._workers.runs if self._workers else 0)
+
+    def _share(self, left: int) -> int:
+        """How many documents the next run takes, of so many that are not launched yet."""
+        if self._workers is None or not self._workers.runs:
+            return self._most
+        share = -(-left // (_RUNS_A_WORKER * self._workers.runs))
+        return max(share, self._least)
+
+    @property
+    def _least(self) -> int:
+        return max(1, round(_LEAST_SHARE * self._most))
+
+    def _cut(self, batch: Batch, share: int) -> list[Batch]:
+        """A new batch in two, of which the first has so many documents; any other batch whole.
+
+        Whole also where next to nothing would be left. The first keeps the batch's id: a tick that is
+        repeated after a crash requests its run by the same key.
+        """
+        if len(batch.partition_keys) < share + self._least or not self._is_new(batch):
+            return [batch]
+        head, tail = batch.partition_keys[:share], batch.partition_keys[share:]
+        rest = replace(batch, batch_id=uuid4(), partition_keys=tail)
+        with self._database.engine.begin() as connection:
+            connection.execute(
+                text("""
+                    UPDATE ingest.document_sources SET batch_id = :rest
+                    WHERE partition_key = ANY(CAST(:tail AS text[]))
+                """),
+                {"rest": rest.batch_id, "tail": list(tail)},
+            )
+        return [replace(batch, partition_keys=head), rest]
 
     def _stages(self, batch: Batch) -> Sequence[str] | None:
         """The stages that a run of the batch passes, empty for all; None where no worker can.
@@ -261,6 +306,8 @@ class Launcher:
         )
 
     def _may_be_joined(self, batch: Batch) -> bool:
-        return (
-            not batch.begun and self._urgency(batch) == 1 and str(batch.batch_id) not in self._launched
-        )
+        return self._is_new(batch) and self._urgency(batch) == 1
+
+    def _is_new(self, batch: Batch) -> bool:
+        """Whether no run has had any of its documents."""
+        return not batch.begun and str(batch.batch_id) not in self._launched
