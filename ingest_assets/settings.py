@@ -150,6 +150,44 @@ class RetrySettings(BaseModel):
     )
 
 
+class AlertSettings(BaseModel):
+    """When people are told of what needs them, and where.
+
+    No Dagster resource has these fields: Dagit shows what a resource is configured with, and the
+    addresses hold passwords.
+    """
+
+    alert_urls: SecretStr | None = Field(
+        None,
+        description="Where to tell people of what needs them: addresses of mail, Slack, Teams, "
+        "webhooks and others as apprise takes them, separated by spaces, such as "
+        "`mailtos://user:password@example.com`. Nobody is told where not set.",
+    )
+    alert_heartbeat_url: SecretStr | None = Field(
+        None,
+        description="An address that is asked for after each evaluation whose alerts could be sent: "
+        "that of a service which raises an alarm itself when it hears nothing, as healthchecks.io.",
+    )
+    alert_stalled_minutes: float = Field(
+        15,
+        gt=0,
+        description="Minutes for which documents may wait without one being worked on before people "
+        "are told.",
+    )
+    alert_pause_minutes: float = Field(
+        10,
+        ge=0,
+        description="Minutes between two alerts at one address: what happens meanwhile is one letter.",
+    )
+    alert_digest_hour: int | None = Field(
+        None,
+        ge=0,
+        le=23,
+        description="The hour, 0 to 23 in the time zone of Dagster's daemon, at which a daily summary "
+        "is sent; none where not set.",
+    )
+
+
 class WorkerSettings(BaseModel):
     """Processes that one run starts."""
 
@@ -271,6 +309,7 @@ class Settings(
     EntitySettings,
     ChunkSettings,
     OcrSettings,
+    AlertSettings,
     RetrySettings,
     ReconciliationSettings,
     InputSettings,

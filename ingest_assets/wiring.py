@@ -9,6 +9,7 @@ has to answer at once.
 
 from __future__ import annotations
 
+import socket
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,15 +24,19 @@ if TYPE_CHECKING:
     from ingest_assets.extraction.engine import EntityEngine
     from ingest_assets.ocr.engine import OcrEngine
     from ingest_assets.ocr.local import LocalEngine
+    from ingest_assets.operations.alerts.channels import Channels
+    from ingest_assets.operations.alerts.engine import AlertRules
     from ingest_assets.operations.reconcile.inventory import Deep, Inventory
     from ingest_assets.operations.retry_policy import RetryRules
     from ingest_assets.settings import (
+        AlertSettings,
         BucketSettings,
         ChunkSettings,
         EntitySettings,
         OcrSettings,
         ReconciliationSettings,
         RetrySettings,
+        Settings,
     )
     from ingest_assets.store.database import Database
     from ingest_assets.store.object_store import ObjectStore
@@ -229,6 +234,38 @@ def entity_engine_version(settings: EntitySettings) -> tuple[str, str]:
     if settings.entity_engine == "local":
         return local.NAME, local.VERSION
     return comprehend.NAME, comprehend.version(settings.entity_language)
+
+
+def alert_channels(settings: AlertSettings) -> Channels | None:
+    """Where people are told of what needs them; None where INGEST_ALERT_URLS is not set.
+
+    Raises:
+        ConfigurationError: `alert_url_wrong`; the sentence holds nothing of the address.
+    """
+    if not settings.alert_urls and not settings.alert_heartbeat_url:
+        return None
+    from ingest_assets.operations.alerts.channels import Channels
+
+    urls = (settings.alert_urls, settings.alert_heartbeat_url)
+    return Channels(*(url.get_secret_value() if url else "" for url in urls))
+
+
+def alert_rules(settings: Settings, dagit: str) -> AlertRules:
+    """When people are told of what needs them.
+
+    Args:
+        dagit: its address, for links.
+    """
+    from ingest_assets.operations.alerts.engine import AlertRules
+
+    return AlertRules(
+        retry_rules(settings),
+        settings.alert_stalled_minutes,
+        settings.alert_pause_minutes,
+        settings.alert_digest_hour,
+        dagit,
+        f"Machine {socket.gethostname()}, bucket {settings.s3_bucket}.",
+    )
 
 
 def retry_rules(settings: RetrySettings) -> RetryRules:

@@ -27,6 +27,7 @@ class _Command(NamedTuple):
 
 # The summary is the first sentence of the command's own help.
 _COMMANDS = {
+    "alert": _Command("alert", "alert", "Tell people of what needs them, without Dagster's daemon."),
     "dev": _Command("services", "dev", "Run services, Dagit and daemon; Ctrl-C stops them all."),
     "env": _Command("services", "env", "Print the running stack's variables, for a shell to evaluate."),
     "exec": _Command(

@@ -218,6 +218,13 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
                 f"ignored, by pattern: {named}.",
             )
         )
+    for untold in found.untold:
+        parts.append(
+            Paragraph(
+                (f"Alerts do not arrive at address {untold.channel} ", _WARN),
+                f"since {_time(untold.failed_at)}: {_clean(untold.error)}",
+            )
+        )
     for heading, state in (("Latest failures", "failed"), ("Latest that are no documents", "rejected")):
         if latest := [failed for failed in found.latest_failures if failed.state == state]:
             parts += ["", Text(heading, _HEADING)]

@@ -33,6 +33,17 @@ def load_settings() -> Settings:
         sys.exit(1)
 
 
+def startable_settings() -> Settings:
+    """Return the settings for a command that starts something, whose faults are found then.
+
+    Raises:
+        ConfigurationError: an address for alerts is wrong.
+    """
+    settings = load_settings()
+    wiring.alert_channels(settings)
+    return settings
+
+
 def use_running_stack() -> Settings:
     """Put the running stack's variables into this process's environment; return the settings with them.
 

@@ -27,6 +27,7 @@ def dev(port: int | None, workers: int) -> None:
     """Run services, Dagit and daemon; Ctrl-C stops them all."""
     from ingest_assets.embedded import dev as stack
 
+    settings = running.startable_settings()
     database = cache(running.database)  # first called when the services have started
 
     def progress() -> RenderableType:
@@ -35,7 +36,7 @@ def dev(port: int | None, workers: int) -> None:
         except SQLAlchemyError:
             return render.line("The database does not answer; trying again.")
 
-    sys.exit(stack.dev(running.load_settings(), render.Screen(progress), port=port, workers=workers))
+    sys.exit(stack.dev(settings, render.Screen(progress), port=port, workers=workers))
 
 
 @click.command()
@@ -61,7 +62,7 @@ def start() -> None:
     """Start them in the background, and prepare databases and bucket."""
     from ingest_assets.embedded.supervisor import start_services
 
-    start_services(running.load_settings(), click.echo)
+    start_services(running.startable_settings(), click.echo)
 
 
 @services.command()

@@ -69,7 +69,7 @@ def migrate() -> None:
     from ingest_assets.embedded.stack import make_data_directory, prepare
     from ingest_assets.store.database import newest_schema
 
-    settings = running.load_settings()
+    settings = running.startable_settings()
     make_data_directory(settings)
     prepare(settings)
     click.echo(f"The database has version {newest_schema()} of the schema.")

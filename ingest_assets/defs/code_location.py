@@ -37,6 +37,7 @@ from ingest_assets.defs.resources import (
     configured,
 )
 from ingest_assets.defs.sensors import (
+    alerts,
     input_directory,
     orphaned_uploads,
     retry_failed,
@@ -80,7 +81,14 @@ def build_defs(
             verify_documents,
         ],
         schedules=[verify_hourly],
-        sensors=[input_directory, orphaned_uploads, retry_failed, verify_after_backfill, worker_runs],
+        sensors=[
+            alerts(settings),
+            input_directory,
+            orphaned_uploads,
+            retry_failed,
+            verify_after_backfill,
+            worker_runs,
+        ],
         executor=in_process_executor,
         resources={
             "database": database,

@@ -71,7 +71,7 @@ _FAILURES = """
            CASE WHEN fault.error_class <> 'permanent' AND tried.runs < :limit THEN
                fault.since + make_interval(secs => :cool_down * 2 ^ (tried.runs - 1))
            END AS due_at,
-           fault.since, source.sequence_number
+           fault.since, source.sequence_number, progress.state
     FROM ingest.document_progress AS progress
     JOIN ingest.document_sources AS source USING (partition_key)
     CROSS JOIN LATERAL (
@@ -181,6 +181,20 @@ def chosen(
         )
 
 
+def needing_a_person(rules: RetryRules) -> tuple[str, dict[str, Any]]:
+    """A query of the documents that will not pass by themselves, and its parameters.
+
+    These have a permanent fault, or one of configuration, or have been tried as often as the rules say.
+    What is no document is not among them. Columns: `partition_key`, `original_file_name`, `error_code`,
+    `since`.
+    """
+    query = f"""
+        SELECT partition_key, original_file_name, error_code, since FROM ({_FAILURES}) AS failure
+        WHERE state IN ('failed', 'in_progress') AND (due_at IS NULL OR error_class = 'configuration')
+    """  # noqa: S608 - constants of this module; values are parameters
+    return query, _parameters(rules)
+
+
 def failure_of(connection: Connection, rules: RetryRules, partition_key: str) -> Failure | None:
     """The failure of one partition; None unless it failed or was left unfinished."""
     found = _find(connection, rules, "partition_key = :partition_key", partition_key=partition_key)
@@ -195,11 +209,14 @@ def _find(
             SELECT {", ".join(Failure._fields)} FROM ({_FAILURES}) AS failure
             WHERE {condition} ORDER BY sequence_number LIMIT {_AT_A_TIME}
         """),  # noqa: S608 - constants of this module; values are parameters
-        {
-            "last_stage": STAGES[-1],
-            "cool_down": rules.cool_down_seconds,
-            "limit": rules.limit,
-            **parameters,
-        },
+        {**_parameters(rules), **parameters},
     )
     return [Failure(*row) for row in rows]
+
+
+def _parameters(rules: RetryRules) -> dict[str, Any]:
+    return {
+        "last_stage": STAGES[-1],
+        "cool_down": rules.cool_down_seconds,
+        "limit": rules.limit,
+    }

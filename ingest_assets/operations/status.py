@@ -58,6 +58,15 @@ class FailedDocument:
 
 
 @dataclass(frozen=True)
+class UntoldChannel:
+    """An address for alerts through which nothing goes: its number and service, since when, and why."""
+
+    channel: str
+    failed_at: datetime
+    error: str
+
+
+@dataclass(frozen=True)
 class Status:
     """How many sources are in which state. A source is one sighting of one file or object.
 
@@ -77,6 +86,7 @@ class Status:
         ignored: files and directories of the input directory that the latest walk passed over, by the
             pattern that their name matches.
         no_documents: files and parts that are no documents, by the reason's code.
+        untold: addresses for alerts through which nothing goes just now.
         latest_failures: the ten sources that failed or were rejected last, the latest first, those that
             failed before the others.
     """
@@ -94,6 +104,7 @@ class Status:
     noted: int
     ignored: dict[str, int]
     no_documents: dict[str, int]
+    untold: list[UntoldChannel]
     latest_failures: list[FailedDocument]
 
     @property
@@ -187,6 +198,15 @@ def read_status(database: Database) -> Status:
                 text("SELECT pattern, count FROM ingest.ignored_names ORDER BY pattern")
             ).all()
         )
+        untold = [
+            UntoldChannel(*row)
+            for row in reader.execute(
+                text("""
+                    SELECT channel, failed_at, error FROM ingest.alert_channels
+                    WHERE failed_at IS NOT NULL ORDER BY channel
+                """)
+            )
+        ]
         rejected = no_documents(reader, most=0)
         notes = left_out(reader, most=0)
         latest_failures = [FailedDocument(**row._mapping) for row in failures]
@@ -212,5 +232,6 @@ def read_status(database: Database) -> Status:
         noted=notes.noted,
         ignored=ignored,
         no_documents=rejected.by_code,
+        untold=untold,
         latest_failures=latest_failures,
     )

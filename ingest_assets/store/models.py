@@ -617,6 +617,44 @@ class TextractJob(Base):
     finished_at: Mapped[datetime | None]
 
 
+class AlertChannel(Base):
+    """One address of INGEST_ALERT_URLS, by a name that holds nothing of it."""
+
+    __tablename__ = "alert_channels"
+
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    sent_at: Mapped[datetime | None]
+    # The last daily letter.
+    digest_at: Mapped[datetime | None]
+    # Since when, and why, no letter goes through; null once one did.
+    failed_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+
+
+class Alert(Base):
+    """One trouble that a channel was told of, and that is not over as far as it knows."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index("ix_alerts_once", "channel", "topic", text("coalesce(partition_key, '')"), unique=True),
+        Index("ix_alerts_partition_key", "partition_key"),
+    )
+
+    alert_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    channel: Mapped[str] = mapped_column(
+        ForeignKey("ingest.alert_channels.channel", ondelete="CASCADE")
+    )
+    # `documents:` with a code, `check:` with a check, or another name of what is wrong.
+    topic: Mapped[str]
+    # Null in the one row that is about the topic itself.
+    partition_key: Mapped[str | None] = mapped_column(
+        ForeignKey("ingest.document_sources.partition_key", ondelete="CASCADE")
+    )
+    title: Mapped[str]
+    since: Mapped[datetime]
+    told_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
 class Worker(Base):
     """One `ingest-assets worker` that is there, or was a short time ago."""
 

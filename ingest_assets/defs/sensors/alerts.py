@@ -1,0 +1,78 @@
+"""Sensor `alerts`: people are told of what needs them.
+
+Belongs here: one tick, and what only Dagster's daemon is there to see. Does not belong here: what is
+wrong, and what is told of it (`operations.alerts`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dagster import (
+    DefaultSensorStatus,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+
+from ingest_assets import wiring
+from ingest_assets.defs.resources import (
+    InputDirectoryResource,
+    ObjectStoreResource,
+    OcrEngineResource,
+    PostgresResource,
+)
+from ingest_assets.defs.sensors.held import reason_to_hold
+from ingest_assets.embedded.environment import dagit_url
+from ingest_assets.operations.alerts.engine import evaluate, failing_checks, missing_input
+from ingest_assets.settings import Settings
+
+
+def alerts(settings: Settings) -> SensorDefinition:
+    """The sensor; it runs from the start where there is somebody to tell.
+
+    Args:
+        settings: the addresses among them reach no resource, whose values Dagit would show.
+    """
+
+    @sensor(
+        name="alerts",
+        minimum_interval_seconds=30,
+        default_status=DefaultSensorStatus.RUNNING
+        if settings.alert_urls or settings.alert_heartbeat_url
+        else DefaultSensorStatus.STOPPED,
+        description="Tells people, where INGEST_ALERT_URLS says, of what needs them and of what is "
+        "over: documents that failed, a queue that stands still, checks that fail, a wrong set-up.",
+    )
+    def alerts(
+        context: SensorEvaluationContext,
+        database: PostgresResource,
+        object_store: ObjectStoreResource,
+        ocr_engine: OcrEngineResource,
+        input_files: InputDirectoryResource,
+    ) -> SkipReason:
+        """Compare what is wrong with what was told."""
+        channels = wiring.alert_channels(settings)
+        if channels is None:
+            return SkipReason("INGEST_ALERT_URLS is not set: nobody is told.")
+        found = list(missing_input(Path(input_files.path)))
+        if url := os.environ.get("DAGSTER_POSTGRES_URL"):
+            dagster = PostgresResource(url=url)
+            found += failing_checks(dagster.get())
+        told = evaluate(
+            database.get(),
+            channels,
+            wiring.alert_rules(settings, dagit_url(settings)),
+            found,
+            why_stalled=lambda: reason_to_hold(object_store, ocr_engine),
+        )
+        for name, why in told.failed.items():
+            context.log.warning("An alert could not be sent through %s: %s", name, why)
+        silent = "" if told.failed else channels.ping()
+        if silent:
+            context.log.warning("%s", silent)
+        return SkipReason(f"{told}. {silent}".strip())
+
+    return alerts

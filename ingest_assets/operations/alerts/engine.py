@@ -1,0 +1,452 @@
+"""What needs a person now, what each channel was told of it, and the letters that follow from both.
+
+Belongs here: finding what is wrong, comparing, and recording what was told. Does not belong here: the
+text of a letter (`message`), and sending it (`channels`).
+
+Each evaluation compares what is wrong now with what was told: it relies on nothing that an earlier one
+did but the rows of `ingest.alerts`, one for each trouble that a channel was told of and that is not
+over. They are written after a letter was sent; a process that is killed in between has it sent once
+more. A lock in Postgres lets one process at a time evaluate, so that two daemons send one letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from ingest_assets.catalogue import FAULTS
+from ingest_assets.operations.alerts.message import DOCUMENTS, Group, Letter, daily, news
+from ingest_assets.operations.retry_policy import RetryRules, needing_a_person
+from ingest_assets.operations.status import read_status
+from ingest_assets.operations.verification.questions import CHECKS
+from ingest_assets.store.database import Database
+
+if TYPE_CHECKING:
+    # It imports apprise, which takes half a second that most processes need not spend.
+    from ingest_assets.operations.alerts.channels import Channels
+
+# What goes wrong together is told together: a letter waits until nothing more has for this long.
+_QUIET_SECONDS = 60.0
+# A daemon that lives writes a heartbeat each 30 s.
+_DAEMON_SILENCE = timedelta(minutes=5)
+_NAMED = 5
+
+INPUT_MISSING = "input_directory_missing"
+
+
+class Trouble(NamedTuple):
+    """Something that needs a person and is no document.
+
+    Attributes:
+        topic: what it is called among the rows; the same as long as it lasts.
+        title: one sentence, with no name of a document.
+        detail: what more is known, and what to do.
+        since: when it began; now if not known.
+    """
+
+    topic: str
+    title: str
+    detail: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class AlertRules:
+    """When people are told.
+
+    Attributes:
+        retries: when a document is tried again by itself, and so needs no person yet.
+        stalled_minutes: documents may wait for so long without one being worked on.
+        pause_minutes: between two letters through one channel.
+        digest_hour: the hour, of this process's time zone, after which the daily letter is sent; None
+            if there is none.
+        dagit: address of Dagit, without a slash at its end.
+        place: which deployment this is, in words.
+    """
+
+    retries: RetryRules
+    stalled_minutes: float
+    pause_minutes: float
+    digest_hour: int | None
+    dagit: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an evaluation found and did.
+
+    Attributes:
+        wrong: titles of all that needs a person now.
+        sent: channels that a letter went through.
+        failed: why it did not, by channel.
+    """
+
+    wrong: Sequence[str]
+    sent: Sequence[str]
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.wrong)} things need a person" if self.wrong else "Nothing needs a person"]
+        if self.sent:
+            parts.append(f"told through {', '.join(self.sent)}")
+        parts += [f"NOT told through {name}: {why}" for name, why in self.failed.items()]
+        return "; ".join(parts)
+
+
+def evaluate(
+    database: Database,
+    channels: Channels,
+    rules: AlertRules,
+    found: Sequence[Trouble] = (),
+    unseen: Collection[str] = (),
+    why_stalled: Callable[[], str] = str,
+) -> Told:
+    """Tell each channel what is new to it of what needs a person, and what is over.
+
+    Args:
+        found: what the caller knows to be wrong; what is in the documents' database is found here.
+        unseen: topics that the caller cannot judge: what was told of them lasts.
+        why_stalled: asked where documents wait and none is worked on; returns what hinders them, if it
+            is known.
+    """
+    with database.exclusive("ingest_assets alerts") as connection, _wrong(connection):
+        _gather_documents(connection, rules.retries)
+        stalled = _stalled(connection, rules.stalled_minutes, why_stalled)
+        _add(connection, [*found, *stalled])
+        _keep(connection, unseen)
+        connection.execute(
+            text("DELETE FROM ingest.alert_channels WHERE channel <> ALL(:names)"),
+            {"names": list(channels.names)},
+        )
+        letters: dict[str, Letter] = {}
+        digests = set()
+        for name in channels.names:
+            letter = _letter(connection, name, rules)
+            if _digest_due(connection, name, rules):
+                digests.add(name)
+                letter = daily(
+                    letter,
+                    _groups(connection, name),
+                    _last_day(connection),
+                    read_status(database),
+                    rules.dagit,
+                    rules.place,
+                )
+            if letter:
+                letters[name] = letter
+        titles = [group.title for group in _groups(connection, "")]
+        connection.commit()
+        failed = {}
+        for name, fault in channels.send(letters).items():
+            _record(connection, name, fault, digest=name in digests)
+            connection.commit()
+            if fault:
+                failed[name] = fault
+    return Told(titles, [name for name in letters if name not in failed], failed)
+
+
+def failing_checks(dagster: Database) -> Sequence[Trouble]:
+    """The checks of the verification checklist whose latest answer is no; not those that merely warn.
+
+    Args:
+        dagster: Dagster's own database. Dagster is not asked, because it takes seconds to load.
+    """
+    checks = {check.name: check for check in CHECKS if not check.warns}
+    with dagster.engine.connect() as connection:
+        if not _has_table(connection, "asset_check_executions"):
+            return []
+        rows = connection.execute(
+            text("""
+                SELECT DISTINCT ON (check_name) check_name, execution_status,
+                       evaluation_event_timestamp AT TIME ZONE 'UTC' AS since
+                FROM asset_check_executions
+                WHERE asset_key = '["ingest_report"]' AND check_name = ANY(:names)
+                  AND execution_status IN ('SUCCEEDED', 'FAILED')
+                ORDER BY check_name, id DESC
+            """),
+            {"names": list(checks)},
+        ).all()
+    return [
+        Trouble(
+            f"check:{row.check_name}",
+            f"A check fails. {checks[row.check_name].question} No.",
+            f"{checks[row.check_name].remedy} `ingest-assets verify` names the documents.",
+            row.since,
+        )
+        for row in rows
+        if row.execution_status == "FAILED"
+    ]
+
+
+def silent_daemon(dagster: Database) -> Sequence[Trouble]:
+    """Dagster's daemon, if it has been silent for five minutes; only another process can tell."""
+    with dagster.engine.connect() as connection:
+        last = None
+        if _has_table(connection, "daemon_heartbeats"):
+            last, now = connection.execute(
+                text("SELECT max(timestamp) AT TIME ZONE 'UTC', now() FROM daemon_heartbeats")
+            ).one()
+    if last is None or now - last < _DAEMON_SILENCE:
+        return []
+    return [
+        Trouble(
+            "daemon_silent",
+            "Dagster's daemon gives no sign of life.",
+            f"The last was at {last:%Y-%m-%d %H:%M %Z}. Until it runs again nothing is found and "
+            "nothing is tried again: start it (`ingest-assets dev`, or the service that runs "
+            "`dagster-daemon`).",
+            last,
+        )
+    ]
+
+
+def missing_input(directory: Path) -> Sequence[Trouble]:
+    """The input directory, if it is not there, as a share that is not mounted."""
+    if directory.is_dir():
+        return []
+    return [
+        Trouble(
+            INPUT_MISSING,
+            "The input directory is not there.",
+            f"It is {directory}. What to do: {FAULTS[INPUT_MISSING].remedy}",
+        )
+    ]
+
+
+def _has_table(connection: Connection, name: str) -> bool:
+    found = connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one()
+    return found is not None
+
+
+@contextmanager
+def _wrong(connection: Connection) -> Iterator[None]:
+    """A block with the temporary table `wrong`: what is wrong now, a row a document or trouble."""
+    connection.execute(text("DROP TABLE IF EXISTS pg_temp.wrong"))
+    connection.execute(
+        text("""
+            CREATE TEMP TABLE wrong (
+                topic text NOT NULL, partition_key text, title text NOT NULL, detail text NOT NULL,
+                name text, since timestamptz NOT NULL, UNIQUE (topic, partition_key)
+            )
+        """)
+    )
+    yield
+    connection.execute(text("DROP TABLE pg_temp.wrong"))
+    connection.commit()
+
+
+def _gather_documents(connection: Connection, rules: RetryRules) -> None:
+    query, parameters = needing_a_person(rules)
+    connection.execute(
+        text(f"""
+            INSERT INTO pg_temp.wrong (topic, partition_key, title, detail, name, since)
+            SELECT '{DOCUMENTS}' || error_code, partition_key, '', '', original_file_name, since
+            FROM ({query}) AS failing
+        """),  # noqa: S608 - constants; values are parameters
+        parameters,
+    )
+    for topic in connection.execute(text("SELECT DISTINCT topic FROM pg_temp.wrong")).scalars().all():
+        code = topic.partition(":")[2]
+        fault = FAULTS.get(code)
+        connection.execute(
+            text("UPDATE pg_temp.wrong SET title = :title, detail = :detail WHERE topic = :topic"),
+            {
+                "topic": topic,
+                "title": f"failed: {code}",
+                "detail": f"{fault.meaning} What to do: {fault.remedy}"
+                if fault
+                else "Every run over them was killed. What to do: look at the memory of the machine, "
+                "then `ingest-assets retry --class transient`.",
+            },
+        )
+
+
+def _stalled(
+    connection: Connection, minutes: float, why_stalled: Callable[[], str]
+) -> Sequence[Trouble]:
+    # An upload that was registered waits for a person's backfill.
+    row: Any = connection.execute(
+        text("""
+            SELECT count(*) AS waiting, min(progress.discovered_at) AS since
+            FROM ingest.document_progress AS progress
+            JOIN ingest.document_sources AS source USING (partition_key)
+            WHERE state = 'in_progress' OR state = 'discovered' AND kind <> 's3'
+        """)
+    ).one()
+    if not row.waiting:
+        return []
+    last, late = connection.execute(
+        text("""
+            SELECT found.last, found.last < now() - make_interval(secs => 60 * :minutes)
+            FROM (SELECT greatest(CAST(:since AS timestamptz), max(heartbeat_at), max(finished_at))
+                             AS last
+                  FROM ingest.stage_attempts) AS found
+        """),
+        {"since": row.since, "minutes": minutes},
+    ).one()
+    if not late:
+        return []
+    # The number of those that wait changes; the title stays.
+    return [
+        Trouble(
+            "queue_stalled",
+            "Documents wait, and none is worked on.",
+            f"{row.waiting:,} documents wait; none was worked on since {last:%Y-%m-%d %H:%M %Z}. "
+            + (why_stalled() or "Look at the runs and at the sensor input_directory in Dagit."),
+            last,
+        )
+    ]
+
+
+def _add(connection: Connection, troubles: Sequence[Trouble]) -> None:
+    for trouble in troubles:
+        connection.execute(
+            text("""
+                INSERT INTO pg_temp.wrong (topic, title, detail, since)
+                VALUES (:topic, :title, :detail, coalesce(:since, now()))
+            """),
+            trouble._asdict(),
+        )
+
+
+def _keep(connection: Connection, unseen: Collection[str]) -> None:
+    """A document that is tried again just now is not mended yet, and what is not seen may last."""
+    connection.execute(
+        text("""
+            INSERT INTO pg_temp.wrong (topic, partition_key, title, detail, name, since)
+            SELECT DISTINCT told.topic, told.partition_key, told.title, '', NULL, told.since
+            FROM ingest.alerts AS told
+            LEFT JOIN ingest.document_progress AS progress USING (partition_key)
+            WHERE progress.state IN ('discovered', 'in_progress') OR topic = ANY(:unseen)
+            ON CONFLICT DO NOTHING
+        """),
+        {"unseen": list(unseen)},
+    )
+
+
+def _groups(connection: Connection, channel: str) -> Sequence[Group]:
+    rows = connection.execute(
+        text(f"""
+            SELECT wrong.topic, max(wrong.title) AS title, max(wrong.detail) AS detail,
+                   count(wrong.partition_key) AS documents,
+                   count(*) FILTER (WHERE told.topic IS NULL) AS fresh,
+                   min(wrong.since) AS since,
+                   min(wrong.since) FILTER (WHERE told.topic IS NULL) AS first_fresh,
+                   max(wrong.since) FILTER (WHERE told.topic IS NULL) AS last_fresh,
+                   (array_agg(name ORDER BY told.topic IS NULL DESC, wrong.since, partition_key)
+                        FILTER (WHERE name IS NOT NULL))[1:{_NAMED}] AS names,
+                   (array_agg(wrong.partition_key
+                        ORDER BY told.topic IS NULL DESC, wrong.since, partition_key)
+                        FILTER (WHERE name IS NOT NULL))[1:{_NAMED}] AS partition_keys
+            FROM pg_temp.wrong
+            LEFT JOIN (SELECT topic, partition_key AS told_key FROM ingest.alerts
+                       WHERE channel = :channel) AS told
+                ON told.topic = wrong.topic AND told_key IS NOT DISTINCT FROM wrong.partition_key
+            GROUP BY wrong.topic
+            ORDER BY count(*) FILTER (WHERE told.topic IS NULL) = 0, documents DESC, wrong.topic
+        """),  # noqa: S608 - a number of this module
+        {"channel": channel},
+    )
+    return [Group(**row._mapping) for row in rows]
+
+
+def _letter(connection: Connection, channel: str, rules: AlertRules) -> Letter | None:
+    """What is new to a channel, unless it is better told later."""
+    now, sent_at = connection.execute(
+        text("""
+            SELECT now(), (SELECT sent_at FROM ingest.alert_channels WHERE channel = :channel)
+        """),
+        {"channel": channel},
+    ).one()
+    pause = timedelta(minutes=rules.pause_minutes)
+    quiet = min(timedelta(seconds=_QUIET_SECONDS), pause)
+    if sent_at and sent_at + pause > now:
+        return None
+    groups = _groups(connection, channel)
+    over = connection.execute(
+        text("""
+            SELECT topic, max(title) AS title, '' AS detail, count(partition_key) AS documents,
+                   min(since) AS since
+            FROM ingest.alerts AS told
+            WHERE channel = :channel
+              AND NOT EXISTS (SELECT FROM pg_temp.wrong WHERE wrong.topic = told.topic)
+            GROUP BY topic ORDER BY topic
+        """),
+        {"channel": channel},
+    )
+    fresh = [group for group in groups if group.fresh]
+    more_may_come = all(group.documents and group.first_fresh + pause > now for group in fresh) and any(
+        group.last_fresh + quiet > now for group in fresh
+    )
+    ended = [Group(**row._mapping) for row in over]
+    if not ended and (not fresh or more_may_come):
+        return None
+    return news(groups, ended, rules.dagit, rules.place)
+
+
+def _digest_due(connection: Connection, channel: str, rules: AlertRules) -> bool:
+    if rules.digest_hour is None:
+        return False
+    sent_at = connection.execute(
+        text("SELECT digest_at FROM ingest.alert_channels WHERE channel = :channel"),
+        {"channel": channel},
+    ).scalar_one_or_none()
+    now = datetime.now().astimezone()
+    due = now.replace(hour=rules.digest_hour, minute=0, second=0, microsecond=0)
+    return now >= due and (sent_at is None or sent_at < due)
+
+
+def _last_day(connection: Connection) -> dict[str, int]:
+    rows = connection.execute(
+        text("""
+            SELECT state, count(*) FROM ingest.document_progress
+            WHERE finished_at > now() - interval '1 day' GROUP BY 1 ORDER BY 2 DESC
+        """)
+    ).all()
+    return dict(map(tuple, rows))
+
+
+def _record(connection: Connection, channel: str, fault: str, *, digest: bool) -> None:
+    """What came of a letter: a channel that was told knows all that is wrong.
+
+    A topic has a row of its own beside those of its documents, which go where these are forgotten.
+    """
+    connection.execute(
+        text("""
+            INSERT INTO ingest.alert_channels AS known (channel, sent_at, digest_at, failed_at, error)
+            VALUES (:channel, CASE WHEN :fault = '' THEN now() END,
+                    CASE WHEN :fault = '' AND :digest THEN now() END,
+                    CASE WHEN :fault <> '' THEN now() END, nullif(:fault, ''))
+            ON CONFLICT (channel) DO UPDATE SET
+                sent_at = coalesce(excluded.sent_at, known.sent_at),
+                digest_at = coalesce(excluded.digest_at, known.digest_at),
+                failed_at = CASE WHEN :fault <> '' THEN coalesce(known.failed_at, now()) END,
+                error = excluded.error
+        """),
+        {"channel": channel, "fault": fault, "digest": digest},
+    )
+    if fault:
+        return
+    for statement in (
+        """
+        DELETE FROM ingest.alerts AS told WHERE channel = :channel AND NOT EXISTS (
+            SELECT FROM pg_temp.wrong WHERE wrong.topic = told.topic
+              AND (told.partition_key IS NULL OR wrong.partition_key = told.partition_key))
+        """,
+        """
+        INSERT INTO ingest.alerts (channel, topic, partition_key, title, since)
+        SELECT :channel, topic, partition_key, title, since FROM pg_temp.wrong
+        UNION ALL
+        SELECT DISTINCT ON (topic) :channel, topic, NULL, title, since FROM pg_temp.wrong
+        WHERE partition_key IS NOT NULL
+        ON CONFLICT DO NOTHING
+        """,
+    ):
+        connection.execute(text(statement), {"channel": channel})
