@@ -55,6 +55,8 @@ DOCX = Format(
 )
 
 RTF = Format("text/rtf", "an RTF document", ".rtf", read=True, local=True, holds="perhaps")
+CALENDAR = Format("text/calendar", "a calendar (ICS)", ".ics", read=True, local=True)
+CONTACTS = Format("text/vcard", "a list of contacts (VCF)", ".vcf", read=True, local=True)
 POSTSCRIPT = Format("application/postscript", "a PostScript document", ".ps")
 SVG = Format("image/svg+xml", "an SVG drawing", ".svg", read=True, local=True)
 NETPBM = Format("image/x-portable-anymap", "a PPM, PGM or PBM image", ".ppm", read=True, local=True)
@@ -66,6 +68,7 @@ AVIF = Format("image/avif", "an AVIF image", ".avif", read=True, local=True)
 JP2 = Format("image/jp2", "a JPEG 2000 image", ".jp2", read=True, local=True)
 J2K = Format("image/x-jp2-codestream", "a JPEG 2000 image", ".j2k", read=True, local=True)
 
+CANON_RAW = Format("image/x-canon-cr2", "a raw photograph of a Canon camera", ".cr2")
 PICTURES = (PNG, JPEG, TIFF, GIF, BMP, WEBP, HEIC, AVIF, JP2, J2K, NETPBM)
 WEB_ARCHIVE = Format(
     "application/x-mimearchive",
@@ -167,6 +170,10 @@ TAR = Format("application/x-tar", "a TAR archive", ".tar", read=True, local=True
 GZIP = Format("application/gzip", "a gzip archive", ".gz", read=True, local=True, holds="only")
 BZIP2 = Format("application/x-bzip2", "a bzip2 archive", ".bz2", read=True, local=True, holds="only")
 XZ = Format("application/x-xz", "an xz archive", ".xz", read=True, local=True, holds="only")
+ZSTANDARD = Format(
+    "application/zstd", "a Zstandard archive", ".zst", read=True, local=True, holds="only"
+)
+LZMA = Format("application/x-lzma", "an LZMA archive", ".lzma", read=True, local=True, holds="only")
 # What is signed is inside; of what a detached signature signs, nothing is.
 SIGNED = Format(
     "application/pkcs7-mime",
@@ -250,14 +257,14 @@ FORMATS: Mapping[str, Format] = {
     for format_ in (
         *(PDF, TEXT, HTML, MAIL, MBOX, DOCX),
         *PICTURES,
-        *(RTF, POSTSCRIPT, SVG, WEB_ARCHIVE, PGP_MESSAGE),
+        CANON_RAW,
+        *(RTF, CALENDAR, CONTACTS, POSTSCRIPT, SVG, WEB_ARCHIVE, PGP_MESSAGE),
         *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, EPUB, IWORK, JAR, APK),
         *(FODT, FODS, FODP, FLAT_OFFICE, WORD_2003, EXCEL_2003),
-        *(ZIP, SEVEN_ZIP, TAR, GZIP, BZIP2, XZ),
+        *(ZIP, SEVEN_ZIP, TAR, GZIP, BZIP2, XZ, ZSTANDARD, LZMA),
         *(SIGNED, SIGNATURE, SEALED),
         *(DOC, XLS, PPT, MSG, TNEF, PST, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),
         Format("image/jxl", "a JPEG XL image", ".jxl"),
-        Format("image/x-canon-cr2", "a raw photograph of a Canon camera", ".cr2"),
         Format("image/vnd.adobe.photoshop", "a Photoshop image", ".psd"),
         Format("image/vnd.microsoft.icon", "a Windows icon", ".ico"),
         Format("image/vnd.djvu", "a DjVu document", ".djvu"),
@@ -295,9 +302,7 @@ FORMATS: Mapping[str, Format] = {
         Format("application/x-iso9660-image", "an image of a CD or DVD", ".iso"),
         Format("application/x-lz4", "an LZ4 archive", ".lz4"),
         Format("application/x-lzh-compressed", "an LZH archive", ".lzh"),
-        Format("application/x-lzma", "an LZMA archive", ".lzma"),
         Format("application/x-rpm", "an RPM package", ".rpm"),
-        Format("application/zstd", "a Zstandard archive", ".zst"),
         Format("application/onenote", "a OneNote section", ".one"),
         Format("application/vnd.apache.parquet", "a Parquet table", ".parquet"),
         Format("application/vnd.lotus-1-2-3", "a Lotus 1-2-3 worksheet", ".wk1"),

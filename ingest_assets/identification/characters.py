@@ -72,7 +72,12 @@ _MAIL_HEADERS = _SURE_MAIL_HEADERS | {
     *("from", "to", "cc", "bcc", "subject", "date", "reply-to", "sender", "newsgroups"),
     *("content-type", "content-transfer-encoding", "dkim-signature"),
 }
-_MBOX = re.compile(r"From \S+.*\d\d:\d\d.*\r?\n(?=[A-Za-z-]+: )")
+_FIRST_LINE = re.compile(
+    r"\s*BEGIN:(?:(?P<vcalendar>VCALENDAR)|(?P<vcard>VCARD))\s*[\r\n]"
+    r"|(?P<mbox>(?-i:From)) \S+.*\d\d:\d\d.*\r?\n(?=[A-Za-z-]+: )",
+    re.IGNORECASE,
+)
+_BY_FIRST_LINE = {"VCALENDAR": formats.CALENDAR, "VCARD": formats.CONTACTS, "MBOX": formats.MBOX}
 # How browsers write a page that they save; a mail with pictures in it looks much the same.
 _WEB_ARCHIVE = re.compile(r"^(?:Snapshot-Content-Location:|From:.*\bsaved by\b)", re.M | re.I)
 
@@ -169,20 +174,29 @@ def text_format(sample: Sample) -> Format:
     wide = wide_encoding(sample.head)
     encoding, mark = wide or ("latin-1", 0)
     start = sample.head[mark:].decode(encoding, "replace").replace("\0", "").lstrip("\ufeff")
-    if _MBOX.match(start):
-        return formats.MBOX
+    if (first := _FIRST_LINE.match(start)) is not None:
+        return _BY_FIRST_LINE[(first.lastgroup or "").upper()]
     if _is_mail(start):
         return formats.WEB_ARCHIVE if _WEB_ARCHIVE.search(start) else formats.MAIL
     markup = start[PROLOGUE.match(start).end() :]  # type: ignore[union-attr]  # it matches nothing too
-    if _SVG.match(markup):
-        return formats.SVG
-    if (root := _ROOT.match(markup)) is not None:
-        for name, stated, found in _ROOTS:
-            if root[1] == name and stated in root[0]:
-                return found
+    if (known := _xml_format(markup)) is not None:
+        return known
     if start.lstrip().startswith("<") and (_HTML.search(start[:8192]) or _FRAGMENT.match(markup)):
         return formats.HTML
     return formats.TEXT
+
+
+def _xml_format(markup: str) -> Format | None:
+    """Return which kind of drawing or document XML is, by its root."""
+    if _SVG.match(markup):
+        return formats.SVG
+    root = _ROOT.match(markup)
+    known = (
+        found
+        for name, stated, found in _ROOTS
+        if root is not None and root[1] == name and stated in root[0]
+    )
+    return next(known, None)
 
 
 def _is_mail(start: str) -> bool:

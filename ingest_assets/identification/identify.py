@@ -20,6 +20,7 @@ from ingest_assets.identification.sample import Sample
 _SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": formats.PNG,
     b"\xff\xd8\xff": formats.JPEG,
+    b"II*\x00\x10\x00\x00\x00CR": formats.CANON_RAW,
     b"II*\x00": formats.TIFF,
     b"MM\x00*": formats.TIFF,
     b"II+\x00": formats.TIFF,  # BigTIFF
@@ -30,6 +31,7 @@ _SIGNATURES = {
     b"7z\xbc\xaf\x27\x1c": formats.SEVEN_ZIP,
     b"\x1f\x8b\x08": formats.GZIP,
     b"\xfd7zXZ\0": formats.XZ,
+    b"\x28\xb5\x2f\xfd": formats.ZSTANDARD,
     b"!BDN": formats.PST,
     b"\x78\x9f\x3e\x22": formats.TNEF,
 }

@@ -12,6 +12,7 @@ from ingest_assets import formats
 from ingest_assets.notes import KINDS
 from ingest_assets.ocr import local
 from ingest_assets.ocr.sandbox.formats import READERS, Reader
+from ingest_assets_tests.support.made_files import judge, made
 from ingest_assets_tests.support.reading import read
 
 
@@ -52,3 +53,39 @@ def test_a_table_of_text_is_read_in_any_delimiter_and_encoding(delimiter: str, e
 def test_markdown_is_text() -> None:
     page = "# Ebb und Flut\n\n- [Wetter](https://example.org)\n- *Wind*\n\n<br/>\n"
     assert read(page.encode()).text == page.rstrip("\n")
+
+
+def test_nothing_of_files_of_all_types_is_left_out_silently() -> None:
+    verdicts = {one.name: judge(one) for one in made()}
+    assert len(verdicts) > 140
+    assert not {
+        name: why for name, (verdict, why) in verdicts.items() if verdict in ("silent", "wrong")
+    }
+
+
+CARD = (
+    "BEGIN:VCARD\r\nVERSION:2.1\r\n"
+    "N;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BCller;J=C3=B6=\r\nrg\r\n"
+    "TEL;WORK:+49 30 123\r\n 456\r\nNOTE:One\\, two\\nthree\r\n"
+    "PHOTO;ENCODING=b;TYPE=PNG:iVBORw0KGgo\r\n"
+    " AAAANSU\r\nEND:VCARD\r\n"
+)
+
+
+def test_contacts_are_unfolded_and_decoded_and_their_pictures_are_noted() -> None:
+    found = read(CARD.encode())
+    assert found.mime_type == formats.CONTACTS.mime_type
+    assert found.text.splitlines() == [
+        *("BEGIN: VCARD", "VERSION: 2.1", "N: Müller;Jörg", "TEL;WORK: +49 30 123456"),
+        *("NOTE: One, two", "three", "END: VCARD"),
+    ]
+    assert [(note.kind, note.sentence) for note in found.notes] == [
+        ("content_unreadable", "files within it: PHOTO")
+    ]
+
+
+def test_a_calendar_is_unfolded() -> None:
+    event = "BEGIN:VEVENT\r\nSUMMARY;LANGUAGE=de:Die Grö\r\n ße\r\nEND:VEVENT"
+    found = read(f"BEGIN:VCALENDAR\r\n{event}\r\nEND:VCALENDAR".encode())
+    assert found.mime_type == formats.CALENDAR.mime_type
+    assert "SUMMARY;LANGUAGE=de: Die Größe" in found.text

@@ -334,3 +334,9 @@ def test_braces_nested_without_end_are_read() -> None:
 def test_properties_of_shapes_in_an_rtf_are_no_text() -> None:
     shape = rb"{\rtf1 before {\shp{\*\shpinst{\sp{\sn shapeType}{\sv 202}}{\shptxt in a box}}} after}"
     assert read(shape).text.split() == ["before", "in", "a", "box", "after"]
+
+
+def test_word_art_in_an_rtf_shows_its_words_on_a_line_of_their_own() -> None:
+    art = rb"{\sp{\sn gtextUNICODE}{\sv Harbour \u8364? fair}}{\sp{\sn gtextFont}{\sv Arial}}"
+    found = read(rb"{\rtf1 before {\shp{\*\shpinst" + art + rb"}}after}")
+    assert found.text.split("\n") == ["before", "Harbour € fair", "after"]

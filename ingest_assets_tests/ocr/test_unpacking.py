@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import lzma
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import olefile
 import pytest
+from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_assets import formats
 from ingest_assets.errors import PermanentError
+from ingest_assets.identification import identify
 from ingest_assets.ocr.sandbox.unpacking.ole_file import ole_file
 from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.documents import pdf
@@ -325,3 +330,18 @@ def test_the_plain_body_of_an_old_winmail_is_read_and_damage_has_a_reason() -> N
     for end in (5, 45, len(data) // 2, len(data) - 30):
         with pytest.raises(PermanentError, match="damaged"):
             read(data[:end], formats.TNEF.mime_type)
+
+
+def test_what_is_left_of_an_archive_without_its_directory_is_taken_out() -> None:
+    whole = zipped({"a.txt": NOTE, "b.txt": NOTE * 2, "c.txt": NOTE})
+    for data in (whole[: whole.index(b"PK\1\2")], b"PK\7\10" + whole[: whole.index(b"PK\1\2")]):
+        found = unpacked(data)
+        assert found.parts == {"a.txt": NOTE, "b.txt": NOTE * 2, "c.txt": NOTE}
+        assert [kind for kind, _ in found.notes] == ["container_damaged"]
+
+
+@pytest.mark.parametrize("pack", [zstd.compress, partial(lzma.compress, format=lzma.FORMAT_ALONE)])
+def test_files_packed_alone_in_newer_and_older_ways_are_parts(pack: Callable[[bytes], bytes]) -> None:
+    assert unpacked(pack(NOTE), "note.txt.zst").parts == {"note.txt": NOTE}
+    with pytest.raises(PermanentError, match="damaged"):
+        unpacked(pack(NOTE)[:9], "note.txt.zst", identify(io.BytesIO(pack(NOTE))).mime_type)

@@ -47,6 +47,7 @@ _NAMES = {
     },
     **{"dos-720": "cp720", "dos-862": "cp862", "x-user-defined": "cp1252", "cn-gb": "gb18030"},
 }
+_OF_8_BITS = ("ascii", "iso8859", "cp125", "koi8", "mac")
 _SHIFTS = re.compile(rb"\x1b(\$[@B]|\([BIJ])")
 # Quotation marks, dashes and signs of cp1252, in places where other encodings' letters do not stand.
 _TYPOGRAPHIC = re.compile(
@@ -58,6 +59,7 @@ _TYPOGRAPHIC = re.compile(
 _NEAR = 0.6
 _RARE = ("MacTurkish", "MacIceland", "MacLatin2", "MacCyrillic", "hp-roman8", "cp720", "cp858")
 _UNGUESSED = "cp1252"
+_HIGH, _FEW = bytes(range(128, 256)), 8
 _REPLACEMENT = "\ufffd"
 _WITH_SURROGATES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 
@@ -104,6 +106,8 @@ def decode_stated(data: bytes, stated: str) -> str | None:
     name = stated.strip().strip("\"'").lower()
     try:
         codec = codecs.lookup(_NAMES.get(name, name)).name
+        if codec.startswith(_OF_8_BITS) and not data.isascii() and _is_utf_8(data):
+            return data.decode()  # No text in such an encoding happens to be UTF-8.
         for encoding in dict.fromkeys((codec, _WIDER.get(codec, codec))):
             if encoding != "iso8859-1" and (codec != "ascii" or encoding == "ascii"):
                 with contextlib.suppress(UnicodeDecodeError):
@@ -179,8 +183,9 @@ def _guess(data: bytes, otherwise: str) -> str:
     """Return the encoding that the statistics of letters point to."""
     guesses = chardet.detect_all(data, ignore_threshold=True)
     found = guesses[0]["encoding"]
+    few = len(data) - len(data.translate(None, _HIGH)) < _FEW
     if found in _RARE:  # Of a few letters several encodings make words.
-        near = _NEAR * guesses[0]["confidence"]
+        near = (0 if few else _NEAR) * guesses[0]["confidence"]
         common = (one for one in guesses if one["encoding"] == "Windows-1252")
         found = next((one["encoding"] for one in common if one["confidence"] >= near), found)
     try:

@@ -77,6 +77,14 @@ READERS = (
         "chardet",
     ),
     Reader(
+        (formats.CALENDAR, formats.CONTACTS),
+        "cards.read_cards",
+        "first line",
+        "all lines, unfolded and decoded",
+        {"content_unreadable": "pictures and files within them"},
+        "chardet",
+    ),
+    Reader(
         (formats.HTML,),
         "web_page.read_web_page",
         "text that begins with HTML, or with part of a page",

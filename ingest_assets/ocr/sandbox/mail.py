@@ -20,6 +20,7 @@ from typing import Any
 
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox import signed
+from ingest_assets.ocr.sandbox.cards import cards_text
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
@@ -57,6 +58,7 @@ _OF_PAGES = frozenset(
     )
 )
 _SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
+_CARDS = ("text/calendar", "text/vcard", "text/x-vcard", "text/directory")
 # Of a header's value. A header that is as long as a book is an attack, or a list that nobody reads.
 _LONGEST_HEADER = 100_000
 _ADDRESSES_KEPT = 1000
@@ -347,6 +349,9 @@ def _read_text(part: Message, mail: Mail) -> None:
         text = _UUENCODED.sub("", text)
         if kind == "text/enriched":
             text = _ENRICHED.sub(lambda tag: "<" if tag[0] == "<<" else "", text)
+        elif kind in _CARDS:
+            found_cards = cards_text(text)
+            text, decoded = found_cards.text, Decoded("", (*decoded.notes, *found_cards.notes))
         elif str(part.get_param("format", "")).lower() == "flowed":
             text = _unfolded(text, is_glued=str(part.get_param("delsp", "")).lower() == "yes")
         mail.texts.append(text)

@@ -34,7 +34,7 @@ _CONTROL_SYMBOLS = {b"~": " ", b"_": "-", b"\n": "\n", b"\r": "\n", b"\\": "\\",
 # Places in a file that say how, not what. Others that begin with `\*` are passed over as well.
 _NOT_SHOWN = frozenset(
     (
-        *("colortbl", "stylesheet", "info", "fldinst", "sn", "objclass", "nonshppict", "xe", "tc"),
+        *("colortbl", "stylesheet", "info", "fldinst", "objclass", "nonshppict", "xe", "tc"),
         *("filetbl", "rxe", "txe", "pntxta", "pntxtb", "template", "listname", "themedata", "comment"),
     )
 )
@@ -45,6 +45,10 @@ _CODE_PAGES = {
     **{136: "big5hkscs", 161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256"},
     **{186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250", 254: "cp437", 255: "cp850"},
 }
+
+
+# The words of a shape that is WordArt.
+_WORD_ART = b"gtextUNICODE"
 
 
 @dataclass
@@ -107,6 +111,7 @@ class _Reader:
         self._encoding = "cp1252"
         self._fonts: dict[int, str] = {}
         self._font = 0
+        self._property = bytearray()  # The name of a shape's property.
         self._found = Rtf()
 
     def result(self) -> Rtf:
@@ -156,6 +161,8 @@ class _Reader:
                 self._found.objects.append(data)
             elif data and self._state.shown:
                 self._found.pictures.append(data)
+        if self._state.place == "art" and outer != "art":
+            self._show("\n")
         if self._stack:
             self._state = self._stack.pop()
         self._to_skip = 0
@@ -173,6 +180,9 @@ class _Reader:
         elif word in _NOT_SHOWN or (is_optional and word not in (*_SHOWN, "objdata")):
             self._flush()
             self._state.shown = False
+        elif word == "sn":
+            self._state.place, self._state.shown = "sn", False
+            self._property.clear()
         elif word == "pict":
             self._state.place, self._state.packed = "pict", bytearray()
         elif word == "objdata":
@@ -191,7 +201,10 @@ class _Reader:
 
     def _format(self, word: str, value: int | None) -> None:
         """Heed a word that changes how what follows is read."""
-        if word in ("v", "deleted", "sv"):  # The last: a property of a shape, which may be a picture.
+        if word == "sv" and self._property == _WORD_ART:
+            self._show("\n")
+            self._state.place = "art"
+        elif word in ("v", "deleted", "sv"):  # The last: a property of a shape, perhaps a picture.
             self._flush()
             self._state.hidden = value != 0
         elif word == "plain":
@@ -214,6 +227,8 @@ class _Reader:
         if self._state.packed is not None:
             self._state.packed += data
             return
+        if self._state.place == "sn":
+            self._property += data
         skipped = min(self._to_skip, len(data))
         self._to_skip -= skipped
         if self._state.shown and not self._state.hidden:

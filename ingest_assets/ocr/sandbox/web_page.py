@@ -23,7 +23,7 @@ from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
 _NOT_SHOWN = frozenset(
     (
-        *("script", "style", "template", "noscript", "head", "title", "meta", "link", "object"),
+        *("script", "style", "template", "noscript", "head", "title", "meta", "link"),
         *("embed", "iframe", "canvas", "audio", "video", "datalist", "noframes", "metadata", "desc"),
     )
 )

@@ -32,7 +32,7 @@ from ingest_assets.text import too_much_text
 # XML that one part may unpack to, in bytes. Its tree takes about ten times as much.
 MAX_PART_BYTES = 32_000_000
 # Files whose directory does not stand where it should are searched for it, in memory.
-_MAX_SEARCHED_BYTES = 300_000_000
+MAX_SEARCHED_BYTES = 300_000_000
 
 # ValueError: a name that is not in the encoding that it is said to be in.
 _DAMAGED = (
@@ -209,14 +209,14 @@ class Package:
         """Open an archive that other bytes follow, or one that has lost its directory."""
         if not isinstance(file, bytes):
             with file.open("rb") as opened:
-                file = opened.read(_MAX_SEARCHED_BYTES)
+                file = opened.read(MAX_SEARCHED_BYTES)
         end = file.rfind(b"PK\x05\x06")
         if end >= 0 and len(file) >= end + 22:
             end += 22 + struct.unpack_from("<H", file, end + 20)[0]
             with contextlib.suppress(*_DAMAGED):
                 self._archive = zipfile.ZipFile(io.BytesIO(file[:end]))
                 return
-        self._salvaged = dict(_salvage(file))
+        self._salvaged = dict(salvaged(file))
         if not self._salvaged:
             raise corrupt(f"it is not a whole {self._what} archive")
         self.notes.append(Note("repaired", "the archive was cut short: parts of it may be missing"))
@@ -235,7 +235,7 @@ def _relation(element: Element, folder: str) -> Relation:
     return Relation(kind, target, False)
 
 
-def _salvage(data: bytes) -> Iterator[tuple[str, bytes]]:
+def salvaged(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the members whose headers are found, as far as their bytes go."""
     view = memoryview(data)
     place = 0

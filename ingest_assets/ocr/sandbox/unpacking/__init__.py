@@ -19,6 +19,8 @@ _UNPACKERS = {
     formats.GZIP: ("archives", "unpack_compressed"),
     formats.BZIP2: ("archives", "unpack_compressed"),
     formats.XZ: ("archives", "unpack_compressed"),
+    formats.ZSTANDARD: ("archives", "unpack_compressed"),
+    formats.LZMA: ("archives", "unpack_compressed"),
     formats.MAIL: ("mail", "unpack_mail"),
     formats.MSG: ("outlook", "unpack_msg"),
     formats.TNEF: ("outlook", "unpack_tnef"),

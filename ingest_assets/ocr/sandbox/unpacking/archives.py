@@ -11,6 +11,7 @@ import gzip
 import io
 import lzma
 import stat
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -19,7 +20,14 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd  # What py7zr uses, too.
+
+from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.docx.package import MAX_SEARCHED_BYTES, salvaged
 from ingest_assets.ocr.sandbox.unpacking.contents import (
     Contents,
     TooManyPartsError,
@@ -29,17 +37,24 @@ from ingest_assets.ocr.sandbox.unpacking.contents import (
 )
 
 _UTF8_NAME, _PASSWORD = 0x800, 0x1
-_BROKEN = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, tarfile.TarError)
+_BROKEN = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, tarfile.TarError, zstd.ZstdError)
 _OPENERS: Mapping[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
+    b"\x28\xb5\x2f\xfd": zstd.open,
 }
 
 
 def unpack_zip(path: Path, contents: Contents, name: str) -> None:
     """Take the members out of a ZIP archive, in the order of its directory."""
-    with open_zip(path, "a ZIP archive") as archive, suppress(TooManyPartsError):
+    try:
+        archive = open_zip(path, "a ZIP archive")
+    except PermanentError:
+        if not _salvage(path, contents):
+            raise
+        return
+    with archive, suppress(TooManyPartsError):
         for member in archive.infolist():
             if not member.filename or member.is_dir():
                 continue
@@ -50,6 +65,23 @@ def unpack_zip(path: Path, contents: Contents, name: str) -> None:
                 contents.refuse(shown, locked())
             else:
                 contents.add(shown, zip_blocks(archive, member), stated_bytes=member.file_size)
+
+
+def _salvage(path: Path, contents: Contents) -> bool:
+    """Take out what is left of an archive without its directory; tell whether there is anything."""
+    count = 0
+    with path.open("rb") as file, suppress(TooManyPartsError):
+        for name, data in salvaged(file.read(MAX_SEARCHED_BYTES)):
+            if not name.endswith("/"):
+                count += 1
+                contents.add(name, [data])
+    if count:
+        contents.note(
+            "container_damaged",
+            "it is cut short, or one of several files that an archive was split into: what stands in "
+            f"it was taken out as far as it goes, {count} files, and more may have been in it",
+        )
+    return bool(count)
 
 
 def _zip_name(member: zipfile.ZipInfo) -> str:
@@ -85,10 +117,13 @@ def unpack_tar(path: Path, contents: Contents, name: str) -> None:
 
 
 def unpack_compressed(path: Path, contents: Contents, name: str) -> None:
-    """Take the files out of a TAR archive packed with gzip, bzip2 or xz, or the one packed file."""
+    """Take the files out of a TAR archive that is packed, or the one packed file."""
     with path.open("rb") as file:
         signature = file.read(6)
-    opener = next(opener for start, opener in _OPENERS.items() if signature.startswith(start))
+    # LZMA alone has no signature.
+    opener = next(
+        (opener for start, opener in _OPENERS.items() if signature.startswith(start)), lzma.open
+    )
     with opener(path) as file:
         try:
             beginning = file.read(tarfile.BLOCKSIZE)
