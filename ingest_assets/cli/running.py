@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import ValidationError
 
-from ingest_assets import wiring
+from ingest_assets import log, wiring
 from ingest_assets.embedded.environment import stack_environment
 from ingest_assets.settings import Settings
 
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 def load_settings() -> Settings:
     """Return the settings; end with a sentence that names a wrong one, but not its value."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         for fault in error.errors(include_input=False, include_url=False):
             name = "_".join(str(part) for part in fault["loc"]).upper()
             name = name if name.startswith("AWS_") else f"INGEST_{name}"
             click.echo(f"Error: {name}: {fault['msg']}.", err=True)
         sys.exit(1)
+    log.set_up(settings.log_format)
+    return settings
 
 
 def startable_settings() -> Settings:

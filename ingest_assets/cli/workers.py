@@ -39,6 +39,10 @@ def worker(concurrency: int, queues: str, grace: float) -> None:
     Worker(settings, concurrency, names, grace, click.echo).work()
 
 
+# Commands of Dagster whose lines can be JSON.
+_TAKE_LOG_FORMAT = {("dagster", "api"), ("dagster", "dev"), ("dagster-daemon", "run")}
+
+
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(command: tuple[str, ...]) -> None:
@@ -53,6 +57,10 @@ def execute(command: tuple[str, ...]) -> None:
     make_dagster_home(settings)
     # Dagster's commands are beside this one, whether or not its virtual environment is active.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    if settings.log_format == "json" and (
+        command[0] == "dagster-webserver" or command[:2] in _TAKE_LOG_FORMAT
+    ):
+        command = (*command, "--log-format", "json")
     try:
         os.execvp(command[0], command)  # noqa: S606  (what the user asks for)
     except OSError as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRun
+from dagster import _loggers as dagster_loggers
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.errors import DagsterLaunchFailedError
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
@@ -59,6 +60,7 @@ __all__ = [
     "SubmitRunContext",
     "WorkerStatus",
     "capture_interrupts",
+    "dagster_loggers",
     "deserialize_value",
     "make_new_backfill_id",
     "packed_run",

@@ -11,7 +11,7 @@ from typing import Any
 
 from dagster import Definitions, EnvVar, in_process_executor
 
-from ingest_assets import wiring
+from ingest_assets import log, wiring
 from ingest_assets.defs.checks import verification
 from ingest_assets.defs.documents import document_assets
 from ingest_assets.defs.ingest_report import ingest_report
@@ -36,6 +36,7 @@ from ingest_assets.defs.resources import (
     RetryResource,
     configured,
 )
+from ingest_assets.defs.run_log import have_json_console
 from ingest_assets.defs.sensors import (
     alerts,
     input_directory,
@@ -62,6 +63,9 @@ def build_defs(
             share one engine between runs: `build_defs(settings, {"ocr_engine": shared})`.
     """
     settings = settings or Settings()
+    if settings.log_format == "json":
+        log.set_up("json")
+        have_json_console()
     database = PostgresResource(url=EnvVar("INGEST_DATABASE_URL"))
     object_store = configured(ObjectStoreResource, settings)
     return Definitions(

@@ -38,7 +38,7 @@ from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ingest_assets import wiring
+from ingest_assets import log, wiring
 from ingest_assets.defs._internals import (
     ASSET_CHECK_EVENTS,
     ASSET_EVENTS,
@@ -264,6 +264,8 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> PooledPostgresStorage:
         """Build it from `dagster.yaml`."""
+        # Of this package's code Dagster's daemon and web server load this first.
+        log.set_up("json" if os.environ.get("INGEST_LOG_FORMAT") == "json" else "text")
         return cls(
             postgres_url=pg_url_from_config(config_value),
             should_autocreate_tables=config_value.get("should_autocreate_tables", True),

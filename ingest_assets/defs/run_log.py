@@ -15,6 +15,9 @@ from contextlib import contextmanager
 
 from dagster import DagsterLogManager
 
+from ingest_assets.defs._internals import dagster_loggers
+from ingest_assets.log import JsonConsole
+
 _PACKAGE = logging.getLogger("ingest_assets")
 
 
@@ -45,8 +48,28 @@ def package_lines(run_log: DagsterLogManager) -> Iterator[None]:
         run_log: `context.log` of the run.
     """
     handler = _RunLog(run_log)
+    # The run's log writes to the error output itself: each line would be there twice.
+    consoles = [one for one in _PACKAGE.handlers if isinstance(one, JsonConsole)]
     _PACKAGE.addHandler(handler)
+    for console in consoles:
+        _PACKAGE.removeHandler(console)
     try:
         yield
     finally:
         _PACKAGE.removeHandler(handler)
+        for console in consoles:
+            _PACKAGE.addHandler(console)
+
+
+def have_json_console() -> None:
+    """From now on, have runs of this process write their log to the error output as JSON.
+
+    Dagster takes the loggers of a run from its run config alone, and runs of backfills have none.
+    """
+
+    def console(name: str, level: str | int) -> logging.Logger:
+        made = logging.Logger(name, level)
+        made.addHandler(JsonConsole())
+        return made
+
+    vars(dagster_loggers)["create_console_logger"] = console

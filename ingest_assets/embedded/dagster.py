@@ -91,14 +91,18 @@ class Dagster(Guarded):
         home: DAGSTER_HOME, absolute.
         workspace: the workspace file.
         port: where Dagit listens on 127.0.0.1.
+        json_logs: whether Dagster's processes write their lines as JSON.
     """
 
-    def __init__(self, data_dir: Path, home: Path, workspace: Path, port: int) -> None:
+    def __init__(
+        self, data_dir: Path, home: Path, workspace: Path, port: int, *, json_logs: bool = False
+    ) -> None:
         super().__init__("dagster", data_dir, home)
         self._command: Sequence[str | Path] = [
             *(sys.executable, "-m", "dagster", "dev"),
             *("--workspace", workspace),
             *("--host", "127.0.0.1", "--port", str(port)),
+            *(("--log-format", "json") if json_logs else ()),
         ]
         self.url = f"http://127.0.0.1:{port}"
 

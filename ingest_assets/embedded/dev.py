@@ -110,7 +110,13 @@ def dev(  # noqa: PLR0915  (one step after the other)
     with StopSignals() as signals, ExitStack() as ending:
         try:
             dagit_port = choose_dagit_port(settings, port, say)
-            dagster = Dagster(data_dir, dagster_home(settings), workspace, dagit_port)
+            dagster = Dagster(
+                data_dir,
+                dagster_home(settings),
+                workspace,
+                dagit_port,
+                json_logs=settings.log_format == "json",
+            )
             holder = services_lock(settings).holder()
             if holder is not None and holder["ready"]:
                 say(f"Using the services that process {holder['pid']} runs.")

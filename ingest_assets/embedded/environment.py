@@ -171,6 +171,7 @@ def _environment(settings: Settings, credentials: Credentials | None) -> dict[st
     environment = {
         "INGEST_DATA_DIR": str(data_directory(settings)),
         "INGEST_INPUT_DIR": str(settings.input_dir.expanduser().absolute()),
+        "INGEST_LOG_FORMAT": settings.log_format,
         "INGEST_S3": settings.s3,
         "INGEST_S3_BUCKET": settings.s3_bucket,
         "INGEST_DATABASE_URL": documents.render_as_string(hide_password=False),

@@ -15,6 +15,7 @@ import time
 
 import psutil
 
+from ingest_assets import log
 from ingest_assets.embedded.environment import services_lock
 from ingest_assets.embedded.processes import is_alive
 from ingest_assets.embedded.signals import StopRequested, StopSignals
@@ -129,7 +130,9 @@ def supervise() -> int:
 
     with StopSignals() as signals:
         try:
-            stack = Stack(Settings(), "services", say)
+            settings = Settings()
+            log.set_up(settings.log_format)
+            stack = Stack(settings, "services", say)
             stack.start()
         except ConfigurationError as error:
             _report(error)

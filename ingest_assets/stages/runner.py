@@ -17,6 +17,7 @@ from queue import SimpleQueue
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from structlog.contextvars import bind_contextvars, clear_contextvars
 from tenacity import (
     Retrying,
     retry_if_result,
@@ -28,6 +29,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from ingest_assets import traces
 from ingest_assets.catalogue import outcome_of
 from ingest_assets.errors import (
     ConfigurationError,
@@ -97,6 +99,7 @@ class Runner:
         leased: bool = False,
     ) -> None:
         self._services = services
+        self._run_id = run_id
         self._stages = [name for name in STAGES if name in stages]
         working = threading.BoundedSemaphore(concurrency)
         self._slots = dict.fromkeys(self._stages, working)
@@ -146,14 +149,18 @@ class Runner:
 
     def _pass_stages(self, partition_key: str) -> None:
         left = list(self._stages)
+        bind_contextvars(run=self._run_id, partition=partition_key)
         try:
             if not self._stop.is_set():
-                failed = self._trying(self._try_stages, partition_key, left)
+                trace = traces.of_document(partition_key)
+                with traces.span("document", trace, partition=partition_key, run=self._run_id):
+                    failed = self._trying(self._try_stages, partition_key, left)
                 if failed is not None:
                     self._report(failed)
         except Exception as error:  # noqa: BLE001 - a thread's error would be lost with it
             self._report(_failed(partition_key, left[0], 0.0, error))
         finally:
+            clear_contextvars()
             self._outcomes.put(None)
 
     def _try_stages(self, partition_key: str, left: list[str]) -> Outcome | None:
@@ -197,10 +204,13 @@ class Runner:
         self._writer.begin(passage, left[0])
         while passage.attempt_id is not None:
             stage = left[0]
+            bind_contextvars(stage=stage, document=passage.source.document_uuid)
             started = time.monotonic()
             try:
-                work = WORK[stage].work(passage.source, self._services, passage.known)
-                result = self._writer.store(passage, stage, work, self._next(left))
+                with traces.span(stage, partition=passage.source.partition_key):
+                    work = WORK[stage].work(passage.source, self._services, passage.known)
+                    result = self._writer.store(passage, stage, work, self._next(left))
+                    traces.about(document=passage.source.document_uuid, run=self._run_id)
             except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
                 outcome = _failed(
                     passage.source.partition_key,

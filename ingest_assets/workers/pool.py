@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 import psutil
 
+from ingest_assets import traces
 from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text
 from ingest_assets.workers import protocol
@@ -123,6 +124,8 @@ class Answer:
 class _Task:
     request: bytes
     future: Future[Answer]
+    operation: str
+    trace: Any
 
 
 class WorkerPool:
@@ -179,7 +182,7 @@ class WorkerPool:
         `WorkerError`.
         """
         request = protocol.encode({"do": operation, "with": arguments})
-        task = _Task(request, Future())
+        task = _Task(request, Future(), operation, traces.here())
         with self._lock:
             if self._closed:
                 task.future.set_exception(self._explained(WorkerError("closed")))
@@ -213,7 +216,8 @@ class WorkerPool:
                 if self._closed:
                     raise WorkerError("closed")
                 worker = worker or self._hire()
-                answer = worker.ask(task.request, when_slow=self._turns.release)
+                with traces.span(f"worker {task.operation}", task.trace):
+                    answer = worker.ask(task.request, when_slow=self._turns.release)
             except BaseException as error:  # noqa: BLE001  # The future raises it.
                 fault = WorkerError("closed") if self._closed else error
                 task.future.set_exception(self._explained(fault))
