@@ -8,7 +8,7 @@ RUN python -m venv /venv
 COPY setup.py pyproject.toml README.md LICENSE ./
 COPY ingest_assets ingest_assets
 # Every requirement is a wheel: no compiler and no system package is needed.
-RUN /venv/bin/pip install --editable ".[celery]" \
+RUN /venv/bin/pip install --editable ".[celery,sqs,otel]" \
     && /venv/bin/python -m compileall -q ingest_assets
 
 FROM python:3.12-slim-bookworm

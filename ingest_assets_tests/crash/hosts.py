@@ -1,11 +1,11 @@
 """Hosts that can be lost: network namespaces of this machine, each with an address and a worker.
 
-    python -m ingest_assets_tests.crash.hosts
+    python -m ingest_assets_tests.crash.hosts docs/crash-matrix.md
 
-prints, for each fault, after how many seconds another host had taken the document up. Needs Linux, root
-and `ip` (iproute2). The stack (Postgres, S3, broker, Dagit, daemon) is in this process's namespace;
-hosts reach it through relays, which can be frozen one by one: what is sent then is never answered, and
-no connection is closed, as where a cable is cut.
+has hosts lose what they work on in each way, and writes what came of it below the crash matrix. Needs
+Linux, root and `ip` (iproute2). The stack (Postgres, S3, broker, Dagit, daemon) is in this process's
+namespace; hosts reach it through relays, which can be frozen one by one: what is sent then is never
+answered, and no connection is closed, as where a cable is cut.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,12 +25,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
+import click
 from sqlalchemy import create_engine, make_url, text
 
 from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.embedded.valkey import EmbeddedBroker
+from ingest_assets.markdown import table
 from ingest_assets.stage_names import STAGES
 from ingest_assets_tests.support.embedded import (
     CLI,
@@ -42,9 +43,11 @@ from ingest_assets_tests.support.embedded import (
 )
 from ingest_assets_tests.support.scans import LINES, page_image
 
+HEADING = "## Hosts that are lost"
 _NETWORK = "10.77.0"
 _PATIENCE_SECONDS = 240
 PAGES = 3
+FAIL_OVER_SECONDS = 20
 
 
 def possible() -> bool:
@@ -159,6 +162,8 @@ class Cluster:
     relays: Mapping[str, Relay]
     broker: EmbeddedBroker
     database_url: str
+    dagster_url: str
+    dev: subprocess.Popen[bytes]
 
     def rows(self, sql: str, **parameters: Any) -> list[Any]:
         """Rows of a query; None could be read while Postgres is away."""
@@ -199,6 +204,31 @@ class Cluster:
         )
         return str(found[0][0]) if found else ""
 
+    def lost(self, name: str) -> int:
+        """How many of the documents whose names begin like this are not completed."""
+        return int(
+            self.rows(
+                "SELECT count(*) FROM ingest.document_progress"
+                " WHERE state <> 'completed' AND starts_with(original_file_name, :name)",
+                name=name,
+            )[0][0]
+        )
+
+    def run_state(self, run_id: str) -> str:
+        """What Dagster says of a run, once it has ended."""
+        engine = create_engine(make_url(self.dagster_url).set(drivername="postgresql+psycopg2"))
+        found: list[str] = []
+
+        def look() -> bool:
+            with suppress(Exception), engine.connect() as connection:
+                status = text("SELECT status FROM runs WHERE run_id = :run_id")
+                found[:] = [connection.execute(status, {"run_id": run_id}).scalar_one()]
+            return bool(found) and found[0] in ("SUCCESS", "FAILURE", "CANCELED")
+
+        wait_until(look, 90, 1)
+        engine.dispose()
+        return found[0].lower()
+
     def begins(self, name: str) -> tuple[str, Host]:
         """Wait until a host reads a document."""
         found: list[tuple[str, Host]] = []
@@ -210,8 +240,12 @@ class Cluster:
         assert wait_until(look, _PATIENCE_SECONDS, 0.3), f"Nobody reads {name}."
         return found[0]
 
-    def completes(self, name: str) -> None:
-        """Wait until a document is completed; no stage that computes was done twice."""
+    def completes(self, name: str) -> int:
+        """Wait until a document is completed.
+
+        Returns:
+            How many of the stages that compute have stored their result more than once.
+        """
         assert wait_until(lambda: self.state(name) == "completed", _PATIENCE_SECONDS, 1), self.state(
             name
         )
@@ -223,7 +257,7 @@ class Cluster:
         )
         # A run that takes a document up finds its row and object stored, which is a success too.
         counts = dict(map(tuple, succeeded))
-        assert [counts[stage] for stage in STAGES[2:]] == [1, 1, 1], counts
+        return sum(counts[stage] != 1 for stage in STAGES[2:])
 
 
 Fault = Callable[[Cluster, Host], Callable[[], None]]
@@ -261,6 +295,15 @@ def _broker_emptied(cluster: Cluster, host: Host) -> Callable[[], None]:
     return lambda: None
 
 
+def _postgres_failed_over(cluster: Cluster, host: Host) -> Callable[[], None]:
+    """Connections are refused for a while; then there is a server at the same address."""
+    cluster.dev.send_signal(signal.SIGSTOP)  # It would start the next server at once.
+    _postgres_killed(cluster, host)
+    time.sleep(FAIL_OVER_SECONDS)
+    cluster.dev.send_signal(signal.SIGCONT)
+    return lambda: None
+
+
 def _postgres_killed(cluster: Cluster, host: Host) -> Callable[[], None]:
     for process in processes_of(cluster.directory):
         with suppress(Exception):
@@ -272,12 +315,30 @@ def _postgres_killed(cluster: Cluster, host: Host) -> Callable[[], None]:
 HARMLESS: Mapping[str, Fault] = {
     "broker killed and emptied": _broker_emptied,
     "cut from the broker": _cut_from("broker"),
+    "cut from S3": _cut_from("s3"),
     "Postgres killed": _postgres_killed,
+    "Postgres failed over": _postgres_failed_over,
 }
 
 
-def lose(cluster: Cluster, fault: str) -> float:
-    """Have a host lose a document that it reads; returns the seconds until another one reads it."""
+class Survived(NamedTuple):
+    """What came of a fault.
+
+    Attributes:
+        seconds: until another host read the document; None where the same run went on.
+        lost: documents that were not completed.
+        twice: results of the document that were stored more than once.
+        run: what Dagster says of the run that had the document first.
+    """
+
+    seconds: float | None
+    lost: int
+    twice: int
+    run: str
+
+
+def lose(cluster: Cluster, fault: str) -> Survived:
+    """Have a host lose a document that it reads."""
     name = re.sub(r"\W+", "-", fault.lower())
     cluster.put_scan(name)
     run_id, host = cluster.begins(name)
@@ -290,26 +351,32 @@ def lose(cluster: Cluster, fault: str) -> float:
             0.5,
         ), f"{fault}: nobody took it up."
         seconds = time.monotonic() - began
-        cluster.completes(name)
+        twice = cluster.completes(name)
     finally:
         heal()
     if fault != "kill -9":
         assert wait_until(lambda: run_id in _lost(host), 90, 1), host.log[-3000:]
-    cluster.completes(name)
-    return seconds
+    # What the host that came back has stored shows only now.
+    twice = max(twice, cluster.completes(name))
+    return Survived(seconds, cluster.lost(name), twice, cluster.run_state(run_id))
 
 
-def bear(cluster: Cluster, fault: str) -> None:
-    """Have a document read during a fault that loses no run."""
+def bear(cluster: Cluster, fault: str) -> Survived:
+    """Have a document read during a fault that loses no run, and another one by the other host."""
     name = re.sub(r"\W+", "-", fault.lower())
     cluster.put_scan(name)
-    _, host = cluster.begins(name)
+    run_id, host = cluster.begins(name)
     heal = HARMLESS[fault](cluster, host)
     try:
         assert wait_until(lambda: _answers(cluster), 60, 1)
-        cluster.completes(name)
+        cluster.put_scan(f"{name}-other")
+        twice = cluster.completes(f"{name}-other")
+        if fault != "cut from S3":  # A host that cannot read or write has to be mended first.
+            twice += cluster.completes(name)
     finally:
         heal()
+    twice = max(twice, cluster.completes(name))
+    return Survived(None, cluster.lost(name), twice, cluster.run_state(run_id))
 
 
 def _answers(cluster: Cluster) -> bool:
@@ -372,7 +439,13 @@ def cluster(directory: Path) -> Iterator[Cluster]:
         for host in hosts:
             stack.callback(host.remove)
         yield Cluster(
-            directory, {host.name: host for host in hosts}, relays, broker, found["INGEST_DATABASE_URL"]
+            directory,
+            {host.name: host for host in hosts},
+            relays,
+            broker,
+            found["INGEST_DATABASE_URL"],
+            found["DAGSTER_POSTGRES_URL"],
+            dev,
         )
         for relay in relays.values():
             relay.close()
@@ -382,16 +455,55 @@ def _ip(*words: str, check: bool = True) -> int:
     return subprocess.run(["ip", *words], check=check, capture_output=not check).returncode
 
 
-def main(faults: list[str]) -> None:
-    """Print what came of each fault."""
+def section(survived: Mapping[str, Survived], load: float) -> str:
+    """What the page `docs/crash-matrix.md` says of hosts."""
+    rows = [
+        (
+            fault,
+            "the same run went on" if seconds is None else f"{seconds:.0f}",
+            lost,
+            twice,
+            run,
+        )
+        for fault, (seconds, lost, twice, run) in survived.items()
+    ]
+    return "\n".join(
+        [
+            HEADING,
+            "",
+            "Written by `python -m ingest_assets_tests.crash.hosts docs/crash-matrix.md`; a slow test "
+            "does the same. Two network namespaces with a worker each are the hosts. While one reads "
+            f"a scan of {PAGES} pages, the fault happens to it, or to the service; it is mended when "
+            "the document is completed, and a host that comes back has to find that its run is lost. "
+            "Where the same run goes on, the other host completes another document meanwhile. "
+            f"Postgres refuses connections for {FAIL_OVER_SECONDS} s where it fails over. A host that "
+            "is cut from S3 keeps its run and goes on when it is mended.",
+            "",
+            f"{os.cpu_count()} cores, load {load:.0f}.",
+            "",
+            table(
+                ("fault", "taken up after (s)", "documents lost", "written twice", "the run, in Dagit"),
+                rows,
+            ),
+            "",
+        ]
+    )
+
+
+@click.command()
+@click.argument("page", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option("--fault", "faults", multiple=True, type=click.Choice([*LOST, *HARMLESS]))
+def main(page: Path | None, faults: tuple[str, ...]) -> None:
+    """Have each fault happen, and write what came of it."""
+    survived = {}
     with TemporaryDirectory() as directory, cluster(Path(directory)) as made:
         for fault in faults or [*LOST, *HARMLESS]:
-            if fault in LOST:
-                print(f"{fault}: taken up after {lose(made, fault):.0f} s", flush=True)
-            else:
-                bear(made, fault)
-                print(f"{fault}: completed", flush=True)
+            survived[fault] = lose(made, fault) if fault in LOST else bear(made, fault)
+            click.echo(f"{fault}: {survived[fault]}")
+    if page is not None:
+        matrix = page.read_text().partition(HEADING)[0].rstrip()
+        page.write_text(f"{matrix}\n\n" + section(survived, os.getloadavg()[2]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

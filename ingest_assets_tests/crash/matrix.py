@@ -28,7 +28,7 @@ from ingest_assets.defs.partitions import shown_partitions
 from ingest_assets.markdown import table
 from ingest_assets.operations.verification.engine import verify
 from ingest_assets.store.database import Database, sqlalchemy_url
-from ingest_assets_tests.crash import invariants
+from ingest_assets_tests.crash import hosts, invariants
 from ingest_assets_tests.crash.invariants import World
 from ingest_assets_tests.crash.scenarios import (
     SCENARIOS,
@@ -324,7 +324,9 @@ def main(page: Path) -> None:
         for result in pool.map(run, CASES):
             results.append(result)
             click.echo(f"{result.case}: {'; '.join(result.broken) or 'held'}")
-    page.write_text(write_table(results, time.monotonic() - started))
+    _, _, rest = (page.read_text() if page.exists() else "").partition(hosts.HEADING)
+    of_hosts = f"\n{hosts.HEADING}{rest}" if rest else ""
+    page.write_text(write_table(results, time.monotonic() - started) + of_hosts)
     raise SystemExit(any(result.broken for result in results))
 
 

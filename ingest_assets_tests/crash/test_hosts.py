@@ -15,6 +15,9 @@ from ingest_assets_tests.crash import hosts
 def test_hosts_are_lost_and_come_back(tmp_path: Path) -> None:
     with hosts.cluster(tmp_path) as cluster:
         for fault in hosts.LOST:
-            assert hosts.lose(cluster, fault) < LEASE_SECONDS + 60, fault
+            seconds, *rest = hosts.lose(cluster, fault)
+            assert seconds is not None
+            assert seconds < LEASE_SECONDS + 60, fault
+            assert rest == [0, 0, "failure"], fault
         for fault in hosts.HARMLESS:
-            hosts.bear(cluster, fault)
+            assert hosts.bear(cluster, fault)[:3] == (None, 0, 0), fault

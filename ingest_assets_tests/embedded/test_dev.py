@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from ingest_assets.embedded import stack
 from ingest_assets.embedded.credentials import Credentials
@@ -28,6 +28,7 @@ from ingest_assets.settings import Settings
 from ingest_assets.store.database import Database
 from ingest_assets_tests.support.embedded import (
     CLI,
+    PROJECT,
     clean_environment,
     cli,
     processes_of,
@@ -35,19 +36,20 @@ from ingest_assets_tests.support.embedded import (
 )
 
 START_SECONDS = 240
+SLEEPING = PROJECT / "ingest_assets_tests" / "support" / "sleeping"
 
 
 class Dev:
     """One `ingest-assets dev`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *words: str, **extra: str) -> None:
         self._directory = directory
         self._output = directory / "output"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [*CLI, "dev", "--port", "0"],
+                [*CLI, "dev", "--port", "0", *words],
                 cwd=directory,
-                env=clean_environment(directory),
+                env=clean_environment(directory, **extra),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -112,6 +114,49 @@ def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
     assert processes_of(directory) == []
     assert "Stopped." in dev.output
     assert "Traceback" not in dev.output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_worker_that_joins_while_work_waits_helps_at_once(directory: Path) -> None:
+    """Recognition sleeps: what counts is how soon the second worker has a run."""
+    (directory / "input").mkdir()
+    for number in range(8):
+        (directory / "input" / f"{number}.txt").write_text(
+            f"10 seconds are taken by document {number}."
+        )
+    extra = {
+        "PYTHONPATH": f"{SLEEPING}:{PROJECT}",
+        "INGEST_OCR_WORKERS": "1",
+        "INGEST_MAX_DOCUMENTS_PER_RUN": "1",
+    }
+    dev = Dev(directory, "--workers", "1", **extra)
+    dev.wait_for_dagit()
+    credentials = Credentials.read(directory / "data")
+    assert credentials is not None
+    with closing(Database(database_url(credentials).render_as_string(hide_password=False))) as database:
+
+        def there(question: str) -> bool:
+            with database.engine.connect() as connection:
+                return connection.execute(text(question)).first() is not None
+
+        assert wait_until(lambda: there("SELECT FROM ingest.run_leases"), START_SECONDS)
+        with (directory / "joined").open("wb") as output:
+            joined = subprocess.Popen(
+                [*CLI, "worker"],
+                cwd=directory,
+                env=clean_environment(directory, **extra),
+                stdout=output,
+                stderr=output,
+            )
+        name = f"%-{joined.pid}"
+        came = f"SELECT FROM ingest.workers WHERE name LIKE '{name}'"
+        assert wait_until(lambda: there(came), START_SECONDS), (directory / "joined").read_text()
+        helps = f"SELECT FROM ingest.run_leases WHERE worker LIKE '{name}'"
+        assert wait_until(lambda: there(helps), 10)
+    for process in (joined, dev.process):
+        process.send_signal(signal.SIGTERM)
+        process.wait(90)
 
 
 @pytest.mark.slow
