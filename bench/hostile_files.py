@@ -30,6 +30,7 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.settings import Settings
 from ingest_assets.stage_names import STAGES
 from ingest_assets.stages.discovery import KnownFiles, discover
+from ingest_assets.stages.inbox_directory import Directory
 from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database, migrate
@@ -75,9 +76,8 @@ class Bench:
         found = discover(
             self._database,
             KnownFiles(),
-            directory,
+            Directory(directory),
             settle_seconds=0,
-            ignore_patterns=(),
             batch_size=10_000,
         )
         for directory_error in found.unreadable:
@@ -96,7 +96,7 @@ class Bench:
             self._database,
             self._objects,
             self._engine,
-            directory,
+            Directory(directory),
             Chunker(),
             self._entities,
             Settings().max_file_mb * 1024**2,

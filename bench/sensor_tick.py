@@ -21,6 +21,7 @@ from sqlalchemy import make_url
 
 from ingest_assets.settings import DEFAULT_IGNORE_PATTERNS
 from ingest_assets.stages.discovery import KnownFiles, discover
+from ingest_assets.stages.inbox_directory import Directory
 from ingest_assets.store.database import Database, migrate
 
 
@@ -67,9 +68,8 @@ def main(files: int, rounds: int) -> None:
             found = discover(
                 database,
                 known,
-                Path(directory),
+                Directory(Path(directory), ignore_patterns=DEFAULT_IGNORE_PATTERNS),
                 settle_seconds=0,
-                ignore_patterns=DEFAULT_IGNORE_PATTERNS,
                 batch_size=100,
             )
             return len(found.added)

@@ -34,6 +34,7 @@ from ingest_assets.ocr.textract.calls import textract_client
 from ingest_assets.ocr.textract.engine import TextractEngine
 from ingest_assets.settings import Settings
 from ingest_assets.stages.discovery import KnownFiles, discover
+from ingest_assets.stages.inbox_directory import Directory
 from ingest_assets.stages.runner import Runner
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database
@@ -65,12 +66,12 @@ def wait_and_count(url: str, jobs: int, seconds: float, then: dict[str, float]) 
 
 def measure(url: str, database: Database, settings: Settings, quotas: Quotas) -> None:
     """One run over all documents, and what it took."""
+    inbox = Directory(Path(settings.input_place))
     found = discover(
         database,
         KnownFiles(),
-        settings.input_dir,
+        inbox,
         settle_seconds=0,
-        ignore_patterns=(),
         batch_size=1000,
     )
     objects = ObjectStore(boto3.client("s3"), settings.s3_bucket)
@@ -82,7 +83,7 @@ def measure(url: str, database: Database, settings: Settings, quotas: Quotas) ->
         documents_at_a_time=quotas.jobs_in_flight,
     )
     entities = EntityEngine(workers=2)
-    services = Services(database, objects, engine, settings.input_dir, Chunker(), entities)
+    services = Services(database, objects, engine, inbox, Chunker(), entities)
     began, cpu = time.perf_counter(), time.process_time()
     ends = Counter(
         f"{outcome.stage} {outcome.error.code if outcome.error else 'succeeded'}"

@@ -78,8 +78,15 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         ),
         "outside_input_directory": Fault(
             "permanent",
-            "The file lies outside the input directory, or is a link that leads out of it.",
+            "The file lies outside the input directory, or is a link that leads out of it; or "
+            "INGEST_INPUT_DIR names another place than when it was found.",
             "Copy the file itself into the input directory.",
+        ),
+        "source_archived": Fault(
+            "permanent",
+            "The object of the inbox is in a storage class (such as GLACIER) whose objects have to be "
+            "restored before they can be read.",
+            "Restore it (`aws s3api restore-object`), then `ingest-assets retry --class permanent`.",
         ),
         "source_missing": Fault(
             "permanent",
@@ -99,7 +106,7 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         ),
         "source_unreadable": Fault(
             "permanent",
-            "The user that runs the pipeline may not read the file.",
+            "The user or role that runs the pipeline may not read the file or object.",
             "Give the user that runs the pipeline the right to read it; it is tried again by itself.",
         ),
         "superseded": Fault(
@@ -189,6 +196,13 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         ),
     },
     "The object store": {
+        "object_archived": Fault(
+            "permanent",
+            "The object was moved to a storage class (such as GLACIER) whose objects have to be "
+            "restored before they can be read.",
+            "Restore it (`aws s3api restore-object`), then `ingest-assets retry --class permanent`. "
+            "Let no lifecycle rule archive what is below `documents/`.",
+        ),
         "object_differs": Fault(
             "permanent",
             "S3 holds other bytes under the document's key than were registered; they were left alone.",
@@ -553,6 +567,17 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "configuration",
             "The embedded Postgres could not make its data directory.",
             "Mend what Postgres's own words name; INGEST_DATABASE_URL takes another Postgres instead.",
+        ),
+        "inbox_overlaps": Fault(
+            "configuration",
+            "INGEST_INPUT_DIR is where the pipeline itself writes, in the documents' bucket.",
+            "Set INGEST_INPUT_DIR to a prefix beside `documents/` and `derived/`, or another bucket.",
+        ),
+        "inbox_refused": Fault(
+            "configuration",
+            "S3 does not let the pipeline list what INGEST_INPUT_DIR names.",
+            "Create the bucket, or set INGEST_INPUT_DIR to one that is there; give the credentials "
+            "s3:ListBucket on it and s3:GetObject on what is below the prefix.",
         ),
         "input_dir_unusable": Fault(
             "configuration",

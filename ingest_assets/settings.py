@@ -10,6 +10,7 @@ resource can take its fields, with their descriptions and limits, from the same 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -77,6 +78,34 @@ class BucketSettings(RegionSettings):
     s3_bucket: str = Field("documents-store", description="The bucket that holds the documents.")
 
 
+@dataclass(frozen=True)
+class S3Prefix:
+    """The part of a bucket that an address names, as `s3://bucket/inbox/`.
+
+    Attributes:
+        prefix: what its keys begin with: as in the address, nothing is percent-decoded. Empty for the
+            whole bucket, otherwise it ends with a slash.
+    """
+
+    bucket: str
+    prefix: str
+
+    @classmethod
+    def parse(cls, address: str) -> S3Prefix:
+        """Read an address; a slash at its end may be left out.
+
+        Raises:
+            ValueError: it names no bucket.
+        """
+        bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        if not address.startswith("s3://") or not bucket:
+            raise ValueError(f"{address!r} is not of the form s3://bucket/prefix/")
+        return cls(bucket, f"{prefix}/" if prefix and not prefix.endswith("/") else prefix)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+
 class BatchSettings(BaseModel):
     """How much is done together."""
 
@@ -84,7 +113,7 @@ class BatchSettings(BaseModel):
 
 
 class InputSettings(BatchSettings):
-    """What counts as a file in the input directory."""
+    """What counts as a file in the input directory, or as an object below its prefix."""
 
     settle_seconds: float = Field(
         5, ge=0, description="Seconds for which a file must not have changed before it is taken."
@@ -97,8 +126,9 @@ class InputSettings(BatchSettings):
     )
     ignore_patterns: Annotated[list[str], NoDecode] = Field(
         list(DEFAULT_IGNORE_PATTERNS),
-        description="Names of files and directories that are not looked at: shell patterns, "
-        "separated by commas, whatever the case of letters. `status` says how many each passes over.",
+        description="Names of files and directories (in S3: parts of keys) that are not looked at: "
+        "shell patterns, separated by commas, whatever the case of letters. `status` says how many each "
+        "passes over.",
     )
     max_file_mb: int = Field(
         2048, ge=1, description="Megabytes (2²⁰ bytes); larger files are rejected unread."
@@ -121,6 +151,10 @@ class InputSettings(BatchSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [pattern for pattern in value.split(",") if pattern] if isinstance(value, str) else value
+
+
+class InboxSettings(InputSettings, BucketSettings):
+    """What is needed to look at the input, be it a directory or in S3."""
 
 
 class ReconciliationSettings(BatchSettings):
@@ -312,8 +346,7 @@ class Settings(
     AlertSettings,
     RetrySettings,
     ReconciliationSettings,
-    InputSettings,
-    BucketSettings,
+    InboxSettings,
     BaseSettings,
 ):
     """The settings of one process. Each field is the environment variable of its name, upper case."""
@@ -322,7 +355,11 @@ class Settings(
         env_prefix="INGEST_", env_file=".env", extra="ignore", populate_by_name=True
     )
 
-    input_dir: Path = Field(Path("input"), description="The directory that is watched, recursively.")
+    input_dir: Path | S3Prefix = Field(
+        Path("input"),
+        description="What is watched, with all that is below it: a directory, or `s3://bucket/prefix/` "
+        "(the S3 of the documents: the same endpoint and credentials).",
+    )
     data_dir: Path = Field(
         Path(".ingest"),
         description="Where embedded services, DAGSTER_HOME, passwords, logs and plans are kept.",
@@ -385,6 +422,18 @@ class Settings(
     def _scratch_below_data(self) -> Settings:
         self.scratch_dir = self.scratch_dir or str(self.data_dir.absolute() / "scratch")
         return self
+
+    @field_validator("input_dir", mode="before")
+    @classmethod
+    def _in_s3(cls, value: object) -> object:
+        return S3Prefix.parse(value) if isinstance(value, str) and value.startswith("s3://") else value
+
+    @property
+    def input_place(self) -> str:
+        """INGEST_INPUT_DIR as an absolute path, or as `s3://bucket/prefix/`."""
+        if isinstance(self.input_dir, S3Prefix):
+            return str(self.input_dir)
+        return str(self.input_dir.expanduser().absolute())
 
     @property
     def plans_dir(self) -> Path:

@@ -33,11 +33,13 @@ if TYPE_CHECKING:
         BucketSettings,
         ChunkSettings,
         EntitySettings,
+        InboxSettings,
         OcrSettings,
         ReconciliationSettings,
         RetrySettings,
         Settings,
     )
+    from ingest_assets.stages.stage import Inbox
     from ingest_assets.store.database import Database
     from ingest_assets.store.object_store import ObjectStore
 
@@ -70,6 +72,46 @@ def object_store(settings: BucketSettings) -> ObjectStore:
         config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
     )
     return ObjectStore(client, settings.s3_bucket, session.get_credentials())
+
+
+def inbox(place: str, settings: InboxSettings) -> Inbox:
+    """Where documents come from; opens no connection.
+
+    Args:
+        place: INGEST_INPUT_DIR as an absolute path, or as `s3://bucket/prefix/`.
+
+    Raises:
+        ConfigurationError: `inbox_overlaps`, it is where the pipeline itself writes.
+    """
+    from ingest_assets.settings import S3Prefix
+    from ingest_assets.stages.inbox_directory import Directory
+    from ingest_assets.stages.inbox_s3 import S3Inbox
+
+    if not place.startswith("s3://"):
+        return Directory(
+            Path(place),
+            second_look_seconds=settings.second_look_seconds,
+            ignore_patterns=settings.ignore_patterns,
+        )
+    from botocore.config import Config
+
+    from ingest_assets.store.object_store import ObjectStore
+
+    where = S3Prefix.parse(place)
+    client = _session().client(
+        "s3",
+        region_name=settings.aws_region,
+        # A look has less than a minute in all.
+        config=Config(
+            connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}
+        ),
+    )
+    return S3Inbox(
+        ObjectStore(client, where.bucket),
+        where.prefix,
+        documents_bucket=settings.s3_bucket,
+        ignore_patterns=settings.ignore_patterns,
+    )
 
 
 def warm_up() -> None:

@@ -20,6 +20,7 @@ from ingest_assets.operations.retry_policy import RetryRules, due, readable_agai
 from ingest_assets.stages import document_row
 from ingest_assets.stages.content import examine
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
+from ingest_assets.stages.inbox_directory import Directory
 from ingest_assets.stages.stage import Known, load_source
 from ingest_assets.store.attempts import Begin, begin_attempts, fail_attempt
 from ingest_assets.store.database import Database
@@ -35,10 +36,8 @@ def look(database: Database, input_dir: Path, settle_seconds: float = 0) -> Disc
     return discover(
         database,
         KnownFiles(),
-        input_dir,
+        Directory(input_dir, second_look_seconds=0),
         settle_seconds=settle_seconds,
-        second_look_seconds=0,
-        ignore_patterns=(),
         batch_size=1000,
     )
 
@@ -200,7 +199,7 @@ def test_a_link_to_where_it_lies_ends_with_a_reason(pipeline: Pipeline) -> None:
 
 def register(pipeline: Pipeline, partition_key: str, directory: Path) -> str:
     """Run stage `document_row` alone; `registered`, or the error's code."""
-    services = replace(pipeline.stage_services(), input_dir=directory)
+    services = replace(pipeline.stage_services(), inbox=Directory(directory))
     with pipeline.database.engine.connect() as connection:
         source = load_source(connection, partition_key)
         try:

@@ -199,7 +199,7 @@ def test_g6_reconciling_a_second_time_changes_nothing(pipeline: Pipeline) -> Non
         adopt_all(pipeline)
         _, found = look(pipeline)
         lost = [one for one in found if one.kind == "lost"]
-        list(restore_lost(pipeline.database, pipeline.objects, pipeline.input_dir, lost))
+        list(restore_lost(pipeline.database, pipeline.objects, pipeline.inbox, lost))
         rebuild(pipeline.database, pipeline.objects, batch_size=5)
 
     reconcile()

@@ -109,7 +109,9 @@ def apply_plan(
         render.show(render.line(f"{adopted}."))
         done += adopted.registered.left
     if to_restore:
-        done += restore_lost(database, objects, settings.input_dir, found.findings("lost"))
+        done += restore_lost(
+            database, objects, wiring.inbox(settings.input_place, settings), found.findings("lost")
+        )
     if to_delete:
         done += delete_adopted(database, objects, found.findings("adopted"), yes=yes)
     render.show(render.done(done))

@@ -214,7 +214,7 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
         named = ", ".join(f"{_clean(name)} {count:,}" for name, count in found.ignored.items())
         parts.append(
             Paragraph(
-                f"{sum(found.ignored.values()):,} files and directories below the input directory are "
+                f"{sum(found.ignored.values()):,} files and directories below INGEST_INPUT_DIR are "
                 f"ignored, by pattern: {named}.",
             )
         )

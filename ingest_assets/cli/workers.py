@@ -18,7 +18,7 @@ from ingest_assets.cli import running
     default="",
     help="Queues that it takes runs from, separated by commas: `input`, for runs that read the input "
     "directory, and `dagster`, for all others. Without it both, or the second where INGEST_INPUT_DIR "
-    "is no directory here.",
+    "is neither in S3 nor a directory here.",
 )
 @click.option(
     "--grace",

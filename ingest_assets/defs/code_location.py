@@ -101,9 +101,7 @@ def build_defs(
                 OcrEngineResource, settings, database=database, object_store=object_store
             ),
             "extraction": configured(ExtractionResource, settings),
-            "input_files": configured(
-                InputDirectoryResource, settings, path=str(settings.input_dir.absolute())
-            ),
+            "input_files": configured(InputDirectoryResource, settings, path=settings.input_place),
             "reconciliation": configured(
                 ReconciliationResource, settings, plans_dir=str(settings.plans_dir)
             ),

@@ -5,7 +5,6 @@ here: what a stage does (`stages`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
 from dagster import (
@@ -169,7 +168,7 @@ def document_assets(
             database.get(),
             object_store.get(),
             ocr_engine.get(),
-            Path(input_files.path),
+            input_files.get(),
             extraction.chunker(),
             extraction.get(),
             input_files.max_file_bytes,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
@@ -26,13 +25,14 @@ from ingest_assets.settings import (
     BucketSettings,
     ChunkSettings,
     EntitySettings,
-    InputSettings,
+    InboxSettings,
     OcrSettings,
     ReconciliationSettings,
     RetrySettings,
     Settings,
 )
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
+from ingest_assets.stages.stage import Inbox
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
 
@@ -41,7 +41,7 @@ _Resource = TypeVar("_Resource", bound=ConfigurableResource[Any])
 # A code server serves one tick of a sensor after the other: all ticks share one pool of connections and
 # one memory of known files.
 _database = lru_cache(maxsize=4)(wiring.database)
-_known_files = lru_cache(maxsize=4)(lambda _url: KnownFiles())
+_known_files = lru_cache(maxsize=4)(lambda _url, _path: KnownFiles())
 
 
 def configured(resource: type[_Resource], settings: Settings, **others: Any) -> _Resource:
@@ -131,25 +131,27 @@ class ExtractionResource(ChunkSettings, EntitySettings, ConfigurableResource[Any
         return self._engine
 
 
-class InputDirectoryResource(InputSettings, ConfigurableResource[Any]):
-    """The directory that is watched, and what counts as a file in it."""
+class InputDirectoryResource(InboxSettings, ConfigurableResource[Any]):
+    """What is watched, a directory or a part of a bucket, and what counts as a file in it."""
 
-    path: str = Field(description="INGEST_INPUT_DIR as an absolute path.")
+    path: str = Field(description="INGEST_INPUT_DIR as an absolute path, or as s3://bucket/prefix/.")
 
     @property
     def max_file_bytes(self) -> int:
         """INGEST_MAX_FILE_MB in bytes."""
         return self.max_file_mb * 1024**2
 
+    def get(self) -> Inbox:
+        """What is watched; safe to share between threads."""
+        return wiring.inbox(self.path, self)
+
     def discover(self, database: PostgresResource, resume_after: str | None) -> Discovery:
         """Record the files that are new and settled, as `stages.discovery.discover` describes."""
         return discover(
             database.get(),
-            _known_files(database.url),
-            Path(self.path),
+            _known_files(database.url, self.path),
+            self.get(),
             settle_seconds=self.settle_seconds,
-            second_look_seconds=self.second_look_seconds,
-            ignore_patterns=self.ignore_patterns,
             batch_size=self.max_documents_per_run,
             resume_after=resume_after,
         )

@@ -33,7 +33,7 @@ from ingest_assets.defs.worker_runs import (
 )
 from ingest_assets.errors import ConfigurationError, IngestError
 from ingest_assets.log import get_logger
-from ingest_assets.settings import Settings
+from ingest_assets.settings import S3Prefix, Settings
 from ingest_assets.store import leases
 from ingest_assets.store.database import Database, database_error, require_schema
 
@@ -199,8 +199,9 @@ class Worker:
 
 
 def _queues(settings: Settings) -> list[str]:
-    """The queues that a worker can serve here: the first needs the input directory."""
-    return [INPUT_QUEUE, OTHER_QUEUE] if settings.input_dir.is_dir() else [OTHER_QUEUE]
+    """The queues that a worker can serve here: the first needs the input directory, if it is one."""
+    sees_input = isinstance(settings.input_dir, S3Prefix) or settings.input_dir.is_dir()
+    return [INPUT_QUEUE, OTHER_QUEUE] if sees_input else [OTHER_QUEUE]
 
 
 def _place(url: str) -> str:

@@ -92,13 +92,20 @@ def ensure_database(url: URL, setting: str, *, through: URL) -> None:
     check_database(url, setting)
 
 
-def check_bucket(bucket: str, environment: Mapping[str, str]) -> None:
+def check_bucket(
+    bucket: str,
+    environment: Mapping[str, str],
+    setting: str = "INGEST_S3_BUCKET",
+    prefix: str = "",
+) -> None:
     """Make sure that the bucket exists and may be listed.
 
     Args:
-        bucket: INGEST_S3_BUCKET.
+        bucket: its name.
         environment: the AWS variables that Dagster's processes will get. What is not among them
             botocore finds in its own ways, such as a profile or a role.
+        setting: the variable that names the bucket.
+        prefix: what may be listed of it.
 
     Raises:
         ConfigurationError: it does not, or may not; the sentence names the setting to look at.
@@ -118,14 +125,14 @@ def check_bucket(bucket: str, environment: Mapping[str, str]) -> None:
                 retries={"mode": "standard", "total_max_attempts": 2},
             ),
         )
-        client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+        client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
     except (BotoCoreError, ClientError) as error:
         fault = classify(error)
         if fault.status:
             raise ConfigurationError(
                 "bucket_refused",
                 f"{where} refuses the bucket {bucket} ({fault.code}).",
-                _remedy(fault.code),
+                _remedy(fault.code, setting),
             ) from error
         if fault.kind == "refused":
             raise ConfigurationError(
@@ -137,11 +144,11 @@ def check_bucket(bucket: str, environment: Mapping[str, str]) -> None:
         raise ConfigurationError("s3_unreachable", f"{where} is no address: {error}") from error
 
 
-def _remedy(code: str) -> str:
+def _remedy(code: str, setting: str) -> str:
     """Return which setting to look at, by S3's error code."""
     match code:
         case "NoSuchBucket" | "InvalidBucketName":
-            return "Create the bucket, or set INGEST_S3_BUCKET to one that is there."
+            return f"Create the bucket, or set {setting} to one that is there."
         case "InvalidAccessKeyId":
             return "Check AWS_ACCESS_KEY_ID."
         case "SignatureDoesNotMatch":
@@ -151,4 +158,4 @@ def _remedy(code: str) -> str:
         case "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraint":
             return "Check AWS_REGION: the bucket is in another region."
         case _:
-            return "Check INGEST_S3_BUCKET and what AWS_ACCESS_KEY_ID is allowed to do."
+            return f"Check {setting} and what AWS_ACCESS_KEY_ID is allowed to do."

@@ -170,7 +170,7 @@ def _environment(settings: Settings, credentials: Credentials | None) -> dict[st
     dagster = dagster_url(settings, credentials)
     environment = {
         "INGEST_DATA_DIR": str(data_directory(settings)),
-        "INGEST_INPUT_DIR": str(settings.input_dir.expanduser().absolute()),
+        "INGEST_INPUT_DIR": settings.input_place,
         "INGEST_LOG_FORMAT": settings.log_format,
         "INGEST_S3": settings.s3,
         "INGEST_S3_BUCKET": settings.s3_bucket,

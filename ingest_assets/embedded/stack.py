@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +32,7 @@ from ingest_assets.embedded.lock import FileLock
 from ingest_assets.embedded.processes import Service
 from ingest_assets.embedded.seaweedfs import ensure_bucket
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.settings import Settings
+from ingest_assets.settings import S3Prefix, Settings
 
 Say = Callable[[str], None]
 
@@ -180,7 +180,7 @@ def prepare(settings: Settings) -> dict[str, str]:
     environment = make_storage(settings)
     migrate(environment["INGEST_DATABASE_URL"])
     make_dagster_home(settings)
-    make_input_directory(settings)
+    make_input(settings, environment)
     return environment
 
 
@@ -210,6 +210,28 @@ def make_storage(settings: Settings) -> dict[str, str]:
     return environment
 
 
+def make_input(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Create what INGEST_INPUT_DIR names: a directory, or a bucket on the embedded S3.
+
+    A bucket of a configured S3 is checked: it has to be there.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    if not isinstance(settings.input_dir, S3Prefix):
+        make_input_directory(settings)
+        return
+    from ingest_assets.stages.inbox_s3 import require_apart  # noqa: PLC0415  (heavy, and not for `env`)
+
+    bucket, prefix = settings.input_dir.bucket, settings.input_dir.prefix
+    require_apart(bucket, prefix, settings.s3_bucket)
+    credentials = Credentials.read(data_directory(settings))
+    if credentials is not None and embeds_s3(settings, credentials):
+        ensure_bucket(credentials, bucket)
+    else:
+        check_bucket(bucket, environment, "INGEST_INPUT_DIR", prefix)
+
+
 def make_dagster_home(settings: Settings) -> None:
     """Create DAGSTER_HOME and copy the project's `dagster.yaml` into it."""
     home = dagster_home(settings)
@@ -223,7 +245,7 @@ def make_input_directory(settings: Settings) -> None:
     Raises:
         ConfigurationError: it cannot be created.
     """
-    directory = settings.input_dir.expanduser()
+    directory = Path(settings.input_place)
     if directory.is_dir():
         return
     samples = PROJECT / "examples" / "documents"

@@ -7,7 +7,7 @@ call, and searching for what is left. Does not belong here: keeping what was for
 The order: tombstone and text, objects, Dagster's records and files, the other rows. These go last,
 because they say what else has to go: the next call finds a tombstone that is not finished, and does
 everything again. Until then the row says, truly, that there is no text, and no object.
-A file in the input directory is left alone, as all sources are; it is named, and passed over from then
+A file or object of the inbox is left alone, as all sources are; it is named, and passed over from then
 on.
 """
 
@@ -54,7 +54,8 @@ class Plan:
         partition_keys: all sightings of these.
         names: file names of these sightings.
         kept: documents inside it that were also seen elsewhere, and stay: UUID and file name.
-        files: files of the input directory that hold one of these documents; they are left alone.
+        files: URIs of files and objects of the inbox that hold one of these documents; they are left
+            alone.
         uploads: keys of uploads outside `documents/{uuid}/` that hold one; they are removed.
         held: why each of these documents that is held must not be forgotten, by UUID.
         counts: rows that go, by table.
@@ -297,7 +298,7 @@ def _plan(connection: Connection, document_uuid: UUID) -> Plan:
         partition_keys=[row.partition_key for row in sources],
         names=list(dict.fromkeys(row.original_file_name for row in sources)),
         kept=[(row.document_uuid, row.original_file_name) for row in kept],
-        files=[row.source_uri for row in sources if row.kind == "file"],
+        files=[row.source_uri for row in sources if row.kind in ("file", "inbox")],
         uploads=[s3_location(row.source_uri)[1] for row in sources if row.kind == "s3"],
         held={row.document_uuid: row.reason for row in held},
         counts=_counts(connection, uuids),

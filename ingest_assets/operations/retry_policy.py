@@ -112,7 +112,7 @@ def due(database: Database, rules: RetryRules) -> Sequence[Failure]:
 
 
 def readable_again(database: Database, rules: RetryRules) -> Sequence[Failure]:
-    """The files that could not be read for want of rights, and can be now.
+    """The files that could not be read for want of rights, and can be now; of objects, all.
 
     One that a run still cannot read waits twice as long each time, as a transient fault does.
     """
@@ -130,7 +130,7 @@ def readable_again(database: Database, rules: RetryRules) -> Sequence[Failure]:
             connection.execute(
                 text("""
                     SELECT partition_key, source_uri FROM ingest.document_sources
-                    WHERE kind = 'file' AND partition_key = ANY(:keys)
+                    WHERE kind IN ('file', 'inbox') AND partition_key = ANY(:keys)
                 """),
                 {"keys": [failure.partition_key for failure in failures]},
             ).all()
@@ -138,7 +138,8 @@ def readable_again(database: Database, rules: RetryRules) -> Sequence[Failure]:
     return [
         failure
         for failure in failures
-        if (uri := places.get(failure.partition_key)) and _may_read(path_of(uri))
+        if (uri := places.get(failure.partition_key))
+        and (uri.startswith("s3://") or _may_read(path_of(uri)))
     ]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -18,7 +17,7 @@ from ingest_assets.errors import PermanentError, TransientError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.stages import document_row
 from ingest_assets.stages.source import Containers, open_source, source_object
-from ingest_assets.stages.stage import Document, Known, Result, Services, Source, known_document
+from ingest_assets.stages.stage import Document, Inbox, Known, Result, Services, Source, known_document
 from ingest_assets.store.names import metadata_value
 from ingest_assets.store.object_store import Copied, ObjectHead, ObjectStore
 
@@ -68,7 +67,7 @@ def work(source: Source, services: Services, known: Known) -> Stored:
         source,
         document,
         services.objects,
-        services.input_dir,
+        services.inbox,
         is_new=known.is_new,
         containers=Containers.of(services),
     )
@@ -90,7 +89,7 @@ def store(
     source: Source,
     document: Document,
     objects: ObjectStore,
-    input_dir: Path,
+    inbox: Inbox,
     *,
     is_new: bool = False,
     containers: Containers | None = None,
@@ -110,7 +109,7 @@ def store(
     head = None if is_new else objects.head(document.s3_key)
     already_stored = head is not None
     if head is None:
-        head = _upload(source, document, objects, input_dir, containers)
+        head = _upload(source, document, objects, inbox, containers)
     elif source.kind == "s3":
         # The object may be a copy, and some endpoints give a copy the original's checksum unread.
         head = replace(head, sha256=None)
@@ -146,7 +145,7 @@ def _upload(
     source: Source,
     document: Document,
     objects: ObjectStore,
-    input_dir: Path,
+    inbox: Inbox,
     containers: Containers | None,
 ) -> ObjectHead:
     failpoint("object.storing")
@@ -163,7 +162,7 @@ def _upload(
                 metadata=metadata,
             )
     else:
-        with open_source(source, objects, input_dir, containers) as file:
+        with open_source(source, objects, inbox, containers) as file:
             objects.put_new(
                 document.s3_key,
                 file,

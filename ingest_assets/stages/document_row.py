@@ -139,7 +139,7 @@ def _examine(source: Source, services: Services) -> Content:
             f"at most {services.max_file_bytes:,} are taken.",
         )
     containers = Containers.of(services)
-    with open_source(source, services.objects, services.input_dir, containers) as file:
+    with open_source(source, services.objects, services.inbox, containers) as file:
         # Of a part the container decides: a later version may take out what an earlier one could not.
         is_part = source.kind == "part"
         size_bytes = os.fstat(file.fileno()).st_size if is_part else source.size_bytes

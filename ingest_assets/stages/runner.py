@@ -216,7 +216,7 @@ class Runner:
                     passage.source.partition_key,
                     stage,
                     time.monotonic() - started,
-                    judged(passage.source, error),
+                    judged(passage.source, error, self._services.inbox),
                 )
                 self._end_failed(passage, outcome)
                 return outcome

@@ -6,15 +6,16 @@ Belongs here: what several stages need. Does not belong here: anything that one 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.extraction.chunks import Chunker
@@ -45,6 +46,115 @@ class PartsOfFile(NamedTuple):
     size_bytes: int = 16 << 30
 
 
+class Sighting(NamedTuple):
+    """A file or object as one look saw it. A tuple, because a look may make a hundred thousand.
+
+    Attributes:
+        place: path of the file, or key of the object.
+        version: modification time in nanoseconds (file), or ETag (object).
+        changed_at: when content or attributes changed last, in seconds since the epoch.
+    """
+
+    place: str
+    size_bytes: int
+    version: str
+    changed_at: float
+
+
+class Look(Protocol):
+    """One look at an inbox, in a fixed order.
+
+    Attributes:
+        ignored: number of files and directories that were passed over, by the pattern that their name
+            matches. What lies in an ignored directory is not counted.
+        unreadable: directories and files that could not be examined, each with the reason.
+        reached: behind what the next look has to go on, if this one ends here.
+    """
+
+    ignored: Counter[str]
+    unreadable: list[str]
+
+    @property
+    def reached(self) -> str:
+        """See above."""
+        ...
+
+    def __iter__(self) -> Iterator[Sighting | None]:
+        """What is there; None where something was passed over: the caller looks at its clock."""
+        ...
+
+
+class Inbox(Protocol):
+    """Where documents come from: what INGEST_INPUT_DIR names. Nothing in it is changed or removed.
+
+    Attributes:
+        kind: of its sources, in `document_sources`.
+    """
+
+    kind: Literal["file", "inbox"]
+
+    def __str__(self) -> str:
+        """Its place, for a person."""
+        ...
+
+    @property
+    def sources(self) -> ColumnElement[bool]:
+        """Which rows of `document_sources` may be of it."""
+        ...
+
+    @property
+    def latest_written(self) -> ColumnElement[Any]:
+        """When the latest of the versions in a group of rows was written, as far as is known."""
+        ...
+
+    def written(self, sighting: Sighting) -> float:
+        """When this version was written, by the same clock; both in seconds since the epoch."""
+        ...
+
+    def look(self, after: str) -> Look:
+        """Begin a look, behind the place that an earlier one reached.
+
+        Raises:
+            ConfigurationError: there is no such place, or it may not be looked at.
+            TransientError: it cannot be reached just now.
+        """
+        ...
+
+    def seen_again(self, sightings: Sequence[Sighting], first_look: float) -> Iterator[Sighting]:
+        """Those that a second look sees unchanged.
+
+        Args:
+            first_look: when the first one began, by `time.monotonic`.
+        """
+        ...
+
+    def uri(self, place: str) -> str:
+        """The URI of a file or object, as `document_sources` has it."""
+        ...
+
+    def place(self, uri: str) -> str | None:
+        """Back from the URI; None where it is certain that it is not of this inbox."""
+        ...
+
+    def name(self, place: str) -> str:
+        """The file's name as Postgres can hold it."""
+        ...
+
+    def open(self, source: Source) -> AbstractContextManager[BinaryIO]:
+        """Open a source for reading, if it is unchanged since it was discovered.
+
+        Raises:
+            PermanentError: it is gone, changed, unreadable, no regular file, or not of this inbox.
+            TransientError: it cannot be read just now.
+            ConfigurationError: the inbox cannot be reached at all.
+        """
+        ...
+
+    def present(self, source: Source) -> tuple[int, str] | None:
+        """Size and version of what is at the source's place now; None if nothing is, or is unknown."""
+        ...
+
+
 @dataclass(frozen=True)
 class Services:
     """What stages work with. All documents of a run share it; safe to share between threads.
@@ -60,7 +170,7 @@ class Services:
     database: Database
     objects: ObjectStore
     engine: OcrEngine
-    input_dir: Path
+    inbox: Inbox
     chunker: Chunker
     entities: EntityEngine
     max_file_bytes: int = sys.maxsize

@@ -64,7 +64,7 @@ class DocumentSource(Base):
     __tablename__ = "document_sources"
     __table_args__ = (
         CheckConstraint("partition_key ~ '^[a-z0-9-]{14,61}$'", name="partition_key"),
-        _one_of("kind", ("file", "s3", "part")),
+        _one_of("kind", ("file", "inbox", "s3", "part")),
         CheckConstraint(
             "(kind = 'part') = (parent_uuid IS NOT NULL) AND (kind = 'part') = (part_path IS NOT NULL)",
             name="part",

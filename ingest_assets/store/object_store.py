@@ -64,10 +64,11 @@ _OWN: Mapping[str, aws_faults.Kind] = {
     "InvalidBucketName": "refused",
     "NoSuchBucket": "refused",
     "NoSuchUpload": "unavailable",  # another run took the document over and removed the parts
-    "InvalidObjectState": "rejected",  # archived: it has to be restored before it can be read
+    "InvalidObjectState": "rejected",  # archived, see below
 }
 _ALREADY_THERE = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _MISSING = {"NoSuchKey", "NotFound", "404"}
+_DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
 
 
 @dataclass(frozen=True)
@@ -686,6 +687,14 @@ class MissingObjectError(PermanentError):
     """The key holds no object."""
 
 
+class ArchivedObjectError(PermanentError):
+    """The object is in a storage class whose objects have to be restored before they can be read."""
+
+
+class DeniedError(ConfigurationError):
+    """S3 knows who asks, and does not let them: perhaps for this object alone."""
+
+
 @contextmanager
 def _typed(doing: str) -> Iterator[None]:
     try:
@@ -706,8 +715,11 @@ def _ingest_error(fault: aws_faults.AwsFault, doing: str) -> IngestError:
             f"S3 cannot be asked: {fault.said}.",
             "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or a profile or role.",
         )
+    if fault.code == "InvalidObjectState":
+        return ArchivedObjectError("object_archived", f"S3 has archived it ({doing}): {fault.said}.")
     if fault.kind == "refused":
-        return ConfigurationError("object_store_refused", f"S3 refuses {doing}: {fault}.")
+        kind = DeniedError if fault.code in _DENIED else ConfigurationError
+        return kind("object_store_refused", f"S3 refuses {doing}: {fault}.")
     if fault.may_pass:
         how = (
             f"S3 fails {doing}: {fault}."

@@ -149,7 +149,7 @@ class Stack:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.settings = embedded_settings(directory)
-        self.settings.input_dir.mkdir()
+        Path(self.settings.input_place).mkdir()
         self.starts = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._log = directory / "log"
@@ -321,7 +321,7 @@ def _kill(
     coming = iter(files)
     for number, (seconds, victim, which) in enumerate(chance, 1):
         for name, content in (entry for _, entry in zip(range(portion), coming, strict=False)):
-            (stack.settings.input_dir / name).write_bytes(content)
+            Path(stack.settings.input_place, name).write_bytes(content)
         moment = time.monotonic() + seconds
         while time.monotonic() < moment:
             stack.keep_running()
@@ -335,7 +335,7 @@ def _kill(
         report.kills[found] += 1
         say(f"{number:>3}  {found} {process.pid}")
     for name, content in coming:
-        (stack.settings.input_dir / name).write_bytes(content)
+        Path(stack.settings.input_place, name).write_bytes(content)
 
 
 def _alive(stack: Stack, wanted: str, victims: Sequence[str]) -> tuple[str, list[psutil.Process]]:
@@ -355,7 +355,7 @@ def _alive(stack: Stack, wanted: str, victims: Sequence[str]) -> tuple[str, list
 
 def _waiting(stack: Stack) -> int:
     """How many files and parts have no lasting outcome yet, and runs that have not ended."""
-    files = sum(1 for path in stack.settings.input_dir.rglob("*") if path.is_file())
+    files = sum(1 for path in Path(stack.settings.input_place).rglob("*") if path.is_file())
     found = stack.rows("""
         SELECT count(*) FILTER (WHERE kind = 'file' AND is_done)
                - count(*) FILTER (WHERE kind = 'part' AND is_done IS NOT TRUE)
@@ -374,7 +374,7 @@ def _judge(stack: Stack, report: Report) -> None:
     """Ask for the promises: directly, and by the checklist."""
     client = Services(stack.settings, stack.environment).s3_client()
     world = invariants.look(
-        stack.engine(), client, stack.settings.s3_bucket, stack.settings.input_dir.absolute()
+        stack.engine(), client, stack.settings.s3_bucket, Path(stack.settings.input_place)
     )
     report.outcomes = Counter(row.state for row in world.rows["progress"])
     failed = [row for row in world.rows["attempts"] if row.status == "failed"]

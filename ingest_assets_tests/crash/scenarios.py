@@ -168,7 +168,7 @@ def _lose_object(pipeline: Pipeline) -> None:
 def _restore(pipeline: Pipeline) -> None:
     _, found = look(pipeline)
     lost = [one for one in found if one.kind == "lost"]
-    list(restore_lost(pipeline.database, pipeline.objects, pipeline.input_dir, lost))
+    list(restore_lost(pipeline.database, pipeline.objects, pipeline.inbox, lost))
 
 
 def _ingest_and_remove(pipeline: Pipeline) -> None:

@@ -21,6 +21,7 @@ from ingest_assets.defs.worker_runs import queue_of
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.operations.status import read_status
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
+from ingest_assets.stages.inbox_directory import Directory
 from ingest_assets.store.attempts import Begin, begin_attempts
 from ingest_assets.store.leases import Slots
 from ingest_assets.store.names import path_of
@@ -47,13 +48,12 @@ ODD_NAMES: list[str | bytes] = [
 def look(pipeline: Pipeline, **options: object) -> Discovery:
     arguments = {
         "settle_seconds": 0.0,
-        "second_look_seconds": 0.0,
-        "ignore_patterns": [".*", "*.part"],
         "batch_size": 100,
         **options,
     }
     known = arguments.pop("known", None) or KnownFiles()
-    return discover(pipeline.database, known, pipeline.input_dir, **arguments)  # type: ignore[arg-type]
+    inbox = Directory(pipeline.input_dir, second_look_seconds=0, ignore_patterns=[".*", "*.part"])
+    return discover(pipeline.database, known, inbox, **arguments)  # type: ignore[arg-type]
 
 
 def test_a_second_tick_asks_for_nothing_new(pipeline: Pipeline) -> None:
@@ -319,7 +319,7 @@ def test_a_file_that_changes_between_two_looks_waits(
 ) -> None:
     path = pipeline.put("growing.txt", b"first line\n")
     monkeypatch.setattr(
-        "ingest_assets.stages.discovery.time.sleep", lambda _: path.write_bytes(b"more\n" * 9)
+        "ingest_assets.stages.inbox_directory.time.sleep", lambda _: path.write_bytes(b"more\n" * 9)
     )
     found = look(pipeline)
     assert (found.added, found.unsettled) == ([], 1)

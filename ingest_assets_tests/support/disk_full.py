@@ -22,6 +22,7 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.stage_names import STAGES
 from ingest_assets.stages import runner
 from ingest_assets.stages.discovery import KnownFiles, discover
+from ingest_assets.stages.inbox_directory import Directory
 from ingest_assets.stages.runner import Runner
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database, migrate
@@ -49,6 +50,7 @@ def main(directory: Path) -> None:
     settings = embedded_settings(directory / "disk")
     input_dir = directory / "input"
     input_dir.mkdir()
+    inbox = Directory(input_dir, second_look_seconds=0)
     stack = Stack(settings, "services", lambda line: print(line, file=sys.stderr))
     stack.start()
     try:
@@ -58,14 +60,14 @@ def main(directory: Path) -> None:
         database = Database(environment["INGEST_DATABASE_URL"])
         objects = ObjectStore(boto3.client("s3"), settings.s3_bucket)
         engine = LocalEngine(workers=1)
-        services = Services(database, objects, engine, input_dir, Chunker(), RulesEngine())
+        services = Services(database, objects, engine, inbox, Chunker(), RulesEngine())
 
         def ingest(*names: str) -> list[str]:
             for name in names:
                 (input_dir / name).write_bytes(padded_pdf(f"{name}: a line of text.", 1))
             discover(
-                database, KnownFiles(), input_dir,
-                settle_seconds=0, second_look_seconds=0, ignore_patterns=(), batch_size=100,
+                database, KnownFiles(), inbox,
+                settle_seconds=0, batch_size=100,
             )  # fmt: skip
             return run()
 
@@ -83,8 +85,8 @@ def main(directory: Path) -> None:
         for number in range(4):  # Known before the disk is full, so that a run can be asked for.
             (input_dir / f"c{number}.pdf").write_bytes(padded_pdf(f"{number}: text.", 1))
         discover(
-            database, KnownFiles(), input_dir,
-            settle_seconds=0, second_look_seconds=0, ignore_patterns=(), batch_size=100,
+            database, KnownFiles(), inbox,
+            settle_seconds=0, batch_size=100,
         )  # fmt: skip
         filler = fill(directory / "disk")
         said = run()

@@ -24,6 +24,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from sqlalchemy import make_url, text
 
+from ingest_assets import wiring
 from ingest_assets.cli import render
 from ingest_assets.defs.code_location import build_defs
 from ingest_assets.defs.documents import document_assets
@@ -38,6 +39,7 @@ from ingest_assets.settings import Settings
 from ingest_assets.stage_names import STAGES as ALL_STAGES
 from ingest_assets.stages import runner
 from ingest_assets.stages.runner import Outcome, Runner
+from ingest_assets.stages.stage import Inbox
 from ingest_assets.stages.stage import Services as StageServices
 from ingest_assets.store.database import Database, migrate
 from ingest_assets.store.object_store import ObjectStore
@@ -59,6 +61,11 @@ class Pipeline:
     engines: Engines
     settings: Settings
 
+    @property
+    def inbox(self) -> Inbox:
+        """What the settings' INGEST_INPUT_DIR names."""
+        return wiring.inbox(self.settings.input_place, self.settings)
+
     def use_engines_of_runs(self, **changes: Any) -> None:
         """From now on each run starts its engines and ends them, as in production.
 
@@ -75,7 +82,7 @@ class Pipeline:
             self.database,
             objects or self.objects,
             engine or self.engines.ocr,
-            self.input_dir,
+            self.inbox,
             Chunker(),
             self.engines.entities,
         )

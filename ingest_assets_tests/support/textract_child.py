@@ -16,6 +16,7 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.textract.calls import textract_client
 from ingest_assets.ocr.textract.engine import TextractEngine
 from ingest_assets.stage_names import STAGES
+from ingest_assets.stages.inbox_directory import Directory
 from ingest_assets.stages.runner import Runner
 from ingest_assets.stages.stage import Services
 from ingest_assets.store.database import Database
@@ -35,7 +36,7 @@ def main(url: str, bucket: str, input_dir: str, *partition_keys: str) -> None:
         LocalEngine(workers=1),
         documents_at_a_time=20,
     )
-    services = Services(database, objects, engine, Path(input_dir), Chunker(), RulesEngine())
+    services = Services(database, objects, engine, Directory(Path(input_dir)), Chunker(), RulesEngine())
     try:
         for outcome in Runner(services, STAGES, "child", 4).run(partition_keys):
             print(outcome.partition_key, outcome.stage, outcome.error)

@@ -85,7 +85,7 @@ def unfinished(database: Database) -> list[Batch]:
                     WHERE attempt.partition_key = source.partition_key
                     ORDER BY attempt.attempt_id DESC LIMIT 1
                 ) AS latest ON true
-                WHERE source.kind IN ('file', 'part') AND source.reported_at IS NULL
+                WHERE source.kind IN ('file', 'inbox', 'part') AND source.reported_at IS NULL
                   AND latest.status IS DISTINCT FROM 'failed'
                 GROUP BY source.batch_id
                 ORDER BY min(source.sequence_number)

@@ -24,7 +24,7 @@ from ingest_assets.defs.resources import (
 from ingest_assets.defs.sensors.batches import Launcher, unfinished
 from ingest_assets.defs.sensors.held import reason_to_hold
 from ingest_assets.defs.worker_runs import has_broker
-from ingest_assets.errors import ConfigurationError
+from ingest_assets.errors import ConfigurationError, TransientError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.store.leases import slots
 
@@ -33,8 +33,9 @@ from ingest_assets.store.leases import slots
     job=ingest_documents,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Records new, settled files of the input directory as sources, adds their "
-    "partitions and those of parts that runs have found, and launches them in ranges.",
+    description="Records new, settled files of the input directory (objects, where that is in S3) as "
+    "sources, adds their partitions and those of parts that runs have found, and launches them in "
+    "ranges.",
 )
 def input_directory(
     context: SensorEvaluationContext,
@@ -46,7 +47,7 @@ def input_directory(
     """Record new files, add partitions, request runs; also those that a crashed tick left out."""
     try:
         found = input_files.discover(database, context.cursor or None)
-    except ConfigurationError as error:
+    except (ConfigurationError, TransientError) as error:
         return SkipReason(str(error))
     report_outcomes(context.instance, database.get())
     batches = unfinished(database.get())

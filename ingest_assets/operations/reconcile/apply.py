@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -23,7 +22,7 @@ from ingest_assets.errors import ConfigurationError, IngestError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.operations.reconcile.inventory import Finding
 from ingest_assets.stages import document_object
-from ingest_assets.stages.stage import DOCUMENT_COLUMNS, Document, Source
+from ingest_assets.stages.stage import DOCUMENT_COLUMNS, Document, Inbox, Source
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource, SourceDocument, StageAttempt
 from ingest_assets.store.names import document_uuid_of, partition_key, uploaded_name
@@ -118,13 +117,13 @@ def waiting(database: Database) -> list[str]:
 
 
 def restore_lost(
-    database: Database, objects: ObjectStore, input_dir: Path, lost: Iterable[Finding]
+    database: Database, objects: ObjectStore, inbox: Inbox, lost: Iterable[Finding]
 ) -> Iterator[Done]:
     """Store lost objects again, each from a source that still has the same bytes; change no row."""
     for found in lost:
         # A run holds this lock while it stores the document, so that only one of the two does.
         with database.exclusive(str(found.document_uuid)) as connection:
-            yield _restore(found, objects, input_dir, connection)
+            yield _restore(found, objects, inbox, connection)
 
 
 def delete_adopted(
@@ -204,7 +203,7 @@ def _source(found: Finding, uri: str, name: str | None, batch_id: object) -> Map
     }
 
 
-def _restore(found: Finding, objects: ObjectStore, input_dir: Path, connection: Connection) -> Done:
+def _restore(found: Finding, objects: ObjectStore, inbox: Inbox, connection: Connection) -> Done:
     with connection.begin():
         rows = connection.execute(
             select(*DOCUMENT_COLUMNS).where(_DOCUMENTS.document_uuid == found.document_uuid)
@@ -221,7 +220,7 @@ def _restore(found: Finding, objects: ObjectStore, input_dir: Path, connection: 
     for row in sources:
         source = Source(**row._mapping)
         try:
-            head, was_there = document_object.store(source, document, objects, input_dir)
+            head, was_there = document_object.store(source, document, objects, inbox)
             with connection.begin():
                 document_object.mark_stored(connection, {document.document_uuid: head.etag})
         except ConfigurationError:

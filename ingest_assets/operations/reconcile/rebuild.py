@@ -294,7 +294,9 @@ _SOURCES = """
         )
         SELECT partition_key, source_uri,
                CASE WHEN parent_uuid IS NOT NULL THEN 'part'
-                    WHEN starts_with(source_uri, 's3://') THEN 's3' ELSE 'file' END,
+                    -- An upload that was adopted lies below `documents/`, where no inbox may be.
+                    WHEN starts_with(source_uri, 's3://' || :bucket || '/documents/') THEN 's3'
+                    WHEN starts_with(source_uri, 's3://') THEN 'inbox' ELSE 'file' END,
                original_file_name, size_bytes, source_version, batch_id, parent_uuid, part_path
         FROM ordered JOIN batches USING (batch)
         ORDER BY last_modified, s3_key

@@ -212,7 +212,7 @@ def _gather_unfinished(connection: Connection, cutoff: datetime) -> int:
                        coalesce(shown.in_progress, false)
                        OR greatest(progress.discovered_at, progress.heartbeat_at,
                                    progress.finished_at) > :cutoff
-                       OR progress.state = 'discovered' AND source.kind IN ('file', 'part')
+                       OR progress.state = 'discovered' AND source.kind IN ('file', 'inbox', 'part')
                            AND source.sequence_number > coalesce(queue.reached, 'Infinity')
                    ) AS in_flight
             FROM ingest.document_progress AS progress

@@ -31,7 +31,7 @@ def removals(pipeline: Pipeline, yes: bool) -> list[Done]:
 
 def restored(pipeline: Pipeline) -> list[Done]:
     lost = [one for one in look(pipeline)[1] if one.kind == "lost"]
-    return list(restore_lost(pipeline.database, pipeline.objects, pipeline.input_dir, lost))
+    return list(restore_lost(pipeline.database, pipeline.objects, pipeline.inbox, lost))
 
 
 def test_the_name_of_an_upload_is_recovered(pipeline: Pipeline) -> None:
