@@ -127,8 +127,8 @@ class InputSettings(BatchSettings):
     ignore_patterns: Annotated[list[str], NoDecode] = Field(
         list(DEFAULT_IGNORE_PATTERNS),
         description="Names of files and directories (in S3: parts of keys) that are not looked at: "
-        "shell patterns, separated by commas, whatever the case of letters. `status` says how many each "
-        "passes over.",
+        "shell patterns, separated by commas, whatever the case of letters. `status` says how many "
+        "each passes over.",
     )
     max_file_mb: int = Field(
         2048, ge=1, description="Megabytes (2²⁰ bytes); larger files are rejected unread."

@@ -160,8 +160,8 @@ class S3Inbox:
                 raise PermanentError(
                     "source_unreadable",
                     f"{name} may not be read: {error.message}",
-                    "Give the pipeline's credentials s3:GetObject on it, and kms:Decrypt on its key where "
-                    "it is encrypted with one; it is tried again by itself.",
+                    "Give the pipeline's credentials s3:GetObject on it, and kms:Decrypt on its key "
+                    "where it is encrypted with one; it is tried again by itself.",
                 ) from error
             buffered = io.BufferedReader(cast(io.RawIOBase, body), _READ_BYTES)
             # Of a small one S3 is asked once; of a large one each time that the reader goes elsewhere.

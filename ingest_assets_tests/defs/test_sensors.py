@@ -52,7 +52,8 @@ def look(pipeline: Pipeline, **options: object) -> Discovery:
         **options,
     }
     known = arguments.pop("known", None) or KnownFiles()
-    inbox = Directory(pipeline.input_dir, second_look_seconds=0, ignore_patterns=[".*", "*.part"])
+    ignored = arguments.pop("ignore_patterns", [".*", "*.part"])
+    inbox = Directory(pipeline.input_dir, second_look_seconds=0, ignore_patterns=ignored)  # type: ignore[arg-type]
     return discover(pipeline.database, known, inbox, **arguments)  # type: ignore[arg-type]
 
 

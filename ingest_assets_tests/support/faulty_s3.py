@@ -16,12 +16,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["slow down", "delay", "cut answer", "cut request"] | None
+Fault = Literal["slow down", "delay", "cut answer", "cut request", "denied", "archived"] | None
 
-_SLOW_DOWN = (
-    b'<?xml version="1.0" encoding="UTF-8"?>'
-    b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-)
+# What Amazon answers instead: status, code and message.
+_ANSWERS = {
+    "slow down": (503, "SlowDown", "Please reduce your request rate."),
+    "denied": (403, "AccessDenied", "Access Denied"),
+    "archived": (
+        403,
+        "InvalidObjectState",
+        "The operation is not valid for the object's storage class",
+    ),
+}
 _DELAY_SECONDS = 1.0
 
 
@@ -86,8 +92,10 @@ class FaultyS3:
                 if self.headers.get("Expect", "").lower() == "100-continue":
                     del self.headers["Expect"]
                 body = self.rfile.read(length)
-                if fault == "slow down":
-                    self.answer(503, [("Content-Type", "application/xml")], _SLOW_DOWN)
+                if fault in _ANSWERS:
+                    status, code, message = _ANSWERS[fault]
+                    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+                    self.answer(status, [("Content-Type", "application/xml")], error.encode())
                     return
                 if fault == "delay":
                     time.sleep(_DELAY_SECONDS)

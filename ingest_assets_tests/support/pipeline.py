@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.operations.history import History, history
 from ingest_assets.operations.retry_policy import RetryRules
-from ingest_assets.settings import Settings
+from ingest_assets.settings import S3Prefix, Settings
 from ingest_assets.stage_names import STAGES as ALL_STAGES
 from ingest_assets.stages import runner
 from ingest_assets.stages.runner import Outcome, Runner
@@ -65,6 +65,11 @@ class Pipeline:
     def inbox(self) -> Inbox:
         """What the settings' INGEST_INPUT_DIR names."""
         return wiring.inbox(self.settings.input_place, self.settings)
+
+    def watching(self, place: S3Prefix) -> Pipeline:
+        """The same pipeline with another INGEST_INPUT_DIR."""
+        settings = self.settings.model_copy(update={"input_dir": place})
+        return replace(self, settings=settings, defs=build_defs(settings, self.engines.resources))
 
     def use_engines_of_runs(self, **changes: Any) -> None:
         """From now on each run starts its engines and ends them, as in production.
