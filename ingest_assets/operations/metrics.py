@@ -176,7 +176,7 @@ def _waiting(reader: Connection) -> Iterator[Metric]:
         text("""
             SELECT kind, coalesce(documents, 0) AS documents,
                 coalesce(extract(epoch FROM now() - oldest), 0)::float AS seconds
-            FROM unnest(ARRAY['file', 'part', 's3']) AS kinds (kind)
+            FROM unnest(ARRAY['file', 'inbox', 'part', 's3']) AS kinds (kind)
             LEFT JOIN ingest.statistics_waiting USING (kind)
         """)
     ).all()

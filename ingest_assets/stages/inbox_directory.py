@@ -74,14 +74,17 @@ class Directory:
         """The modification time."""
         return int(sighting.version) / 1e9
 
-    def look(self, after: str) -> _Walk:
-        """Begin a walk; `after` is a path relative to the directory."""
-        root = Path(os.path.realpath(self.path))
-        if not root.is_dir():
+    def require(self) -> None:
+        """Make sure that it is there, and no share that is not mounted."""
+        if not self.path.is_dir():
             raise ConfigurationError(
                 "input_directory_missing", f"The input directory {self.path} does not exist."
             )
-        return _Walk(root, self._ignored_names, after)
+
+    def look(self, after: str) -> _Walk:
+        """Begin a walk; `after` is a path relative to the directory."""
+        self.require()
+        return _Walk(Path(os.path.realpath(self.path)), self._ignored_names, after)
 
     def seen_again(self, sightings: Sequence[Sighting], first_look: float) -> Iterator[Sighting]:
         """Those that are the same after `second_look_seconds`."""

@@ -103,6 +103,10 @@ class S3Inbox:
         """When S3 took it."""
         return sighting.changed_at
 
+    def require(self) -> None:
+        """Make sure that S3 lists it."""
+        next(iter(self.look("")), None)
+
     def look(self, after: str) -> _Listing:
         """Begin a listing; `after` is a key."""
         return _Listing(self._objects, self._prefix, self._ignored_names, after)

@@ -111,6 +111,15 @@ class Inbox(Protocol):
         """When this version was written, by the same clock; both in seconds since the epoch."""
         ...
 
+    def require(self) -> None:
+        """Make sure that it can be looked at.
+
+        Raises:
+            ConfigurationError: there is no such place, or it may not be looked at.
+            TransientError: it cannot be reached just now.
+        """
+        ...
+
     def look(self, after: str) -> Look:
         """Begin a look, behind the place that an earlier one reached.
 

@@ -7,7 +7,6 @@ wrong, and what is told of it (`operations.alerts`).
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from dagster import (
     DefaultSensorStatus,
@@ -57,7 +56,7 @@ def alerts(settings: Settings) -> SensorDefinition:
         channels = wiring.alert_channels(settings)
         if channels is None:
             return SkipReason("INGEST_ALERT_URLS is not set: nobody is told.")
-        found = list(missing_input(Path(input_files.path)))
+        found = list(missing_input(input_files.get))
         if url := os.environ.get("DAGSTER_POSTGRES_URL"):
             dagster = PostgresResource(url=url)
             found += failing_checks(dagster.get())

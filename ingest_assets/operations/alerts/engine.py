@@ -15,16 +15,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from ingest_assets.catalogue import FAULTS
+from ingest_assets.errors import ConfigurationError, TransientError
 from ingest_assets.operations.alerts.message import DOCUMENTS, Group, Letter, daily, news
 from ingest_assets.operations.retry_policy import RetryRules, needing_a_person
 from ingest_assets.operations.status import read_status
 from ingest_assets.operations.verification.questions import CHECKS
+from ingest_assets.stages.stage import Inbox
 from ingest_assets.store.database import Database
 
 if TYPE_CHECKING:
@@ -207,17 +208,22 @@ def silent_daemon(dagster: Database) -> Sequence[Trouble]:
     ]
 
 
-def missing_input(directory: Path) -> Sequence[Trouble]:
-    """The input directory, if it is not there, as a share that is not mounted."""
-    if directory.is_dir():
+def missing_input(inbox: Callable[[], Inbox]) -> Sequence[Trouble]:
+    """The inbox, if it cannot be looked at: a share that is not mounted, a bucket that is not there.
+
+    One that S3 does not answer for just now is not judged.
+
+    Args:
+        inbox: what makes it.
+    """
+    try:
+        inbox().require()
+    except ConfigurationError as error:
+        title = "The inbox that INGEST_INPUT_DIR names cannot be looked at."
+        return [Trouble(INPUT_MISSING, title, f"{error.message} What to do: {error.remedy}")]
+    except TransientError:
         return []
-    return [
-        Trouble(
-            INPUT_MISSING,
-            "The input directory is not there.",
-            f"It is {directory}. What to do: {FAULTS[INPUT_MISSING].remedy}",
-        )
-    ]
+    return []
 
 
 def _has_table(connection: Connection, name: str) -> bool:
