@@ -6,6 +6,9 @@ and they end with the session, however that ends. No fixture leaves this process
 
 from __future__ import annotations
 
+from ingest_assets_tests.support import garbage
+
+# isort: split
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -45,6 +48,10 @@ TakeSnapshot = Callable[[Path, Callable[[Pipeline], None]], AbstractContextManag
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("waits") is None)
+
+
+def pytest_collection_finish() -> None:
+    garbage.collect_seldom()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -290,7 +290,7 @@ def test_a_configuration_fault_stops_the_run_at_once(
         pipeline.put(f"{number:02}.txt", b"note %d" % number)
     pipeline.requests()
     keys = pipeline.instance.get_dynamic_partitions("documents")
-    wrong = ObjectStore(services.s3_client("not the secret"), pipeline.objects.bucket)
+    wrong = ObjectStore(services.new_s3_client("not the secret"), pipeline.objects.bucket)
     outcomes = pipeline.run_without_dagster(keys, objects=wrong)
     refused = [outcome for outcome in outcomes if outcome.error]
     assert refused

@@ -26,7 +26,13 @@ for name in (
     "dagster._core.executor.in_process",
     "dagster._core.storage.local_compute_log_manager",
     "dagster._core.storage.root",
+    "dagster._core.execution.plan.active",
+    "dagster._core.instance.runs.run_domain",
+    "dagster._core.secrets.loader",
+    "ingest_assets.ocr.sandbox.plain_text",
     "psycopg2.extras",
+    "pure_magic_rs",
+    "upath",
     "watchdog.observers.polling",
 ):
     import_module(name)
@@ -39,6 +45,7 @@ wiring.object_store(_settings)
 assembly()
 
 # What is loaded stays. A process that looked through it for garbage would take as long for that as for
-# a tenth of its work, and write to every page of it.
+# a tenth of its work, and write to every page of it. What it makes itself is gone soon, with it.
 gc.collect()
 gc.freeze()
+gc.disable()

@@ -44,7 +44,7 @@ AGREEMENT = pdf("The first page of an agreement.", "Its second page.")
 
 
 def _fill(site: Site) -> None:
-    """Good, equal and bad documents, in more than one run."""
+    """Good, equal and bad documents, as many as one run takes."""
     site.put("agreement.pdf", AGREEMENT)
     site.put("copies/agreement.pdf", AGREEMENT)
     site.put("empty.pdf", b"")
@@ -58,6 +58,11 @@ FILES = {
     "note.txt": ["completed"],
     "program.exe": ["rejected"],
 }
+
+
+def _fill_two_runs(site: Site) -> None:
+    _fill(site)
+    site.put("one more.txt", b"A note for another run.")
 
 
 def _ingest(pipeline: Pipeline) -> None:
@@ -206,6 +211,9 @@ class Scenario:
 
 SCENARIOS = {
     "files": Scenario("five files", _fill, _ingest, FILES),
+    "two runs": Scenario(
+        "six files in two runs", _fill_two_runs, _ingest, {**FILES, "one more.txt": ["completed"]}
+    ),
     "scan": Scenario("a scan of two pages", _fill_scan, _ingest, {"scan.pdf": ["completed"]}),
     "containers": Scenario(
         "a mail with an archive",

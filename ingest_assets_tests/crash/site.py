@@ -35,7 +35,7 @@ from ingest_assets_tests.support.servers import AT_ONCE, Services, new_bucket, n
 # Generous: what takes longer hangs.
 PATIENCE_SECONDS = 120
 
-_SETTINGS: dict[str, Any] = {"max_documents_per_run": 4, "ocr_workers": 1}
+_SETTINGS: dict[str, Any] = {"max_documents_per_run": 5, "ocr_workers": 1}
 _INPUT_DIR = "SITE_INPUT_DIR"
 
 _processes = multiprocessing.get_context("forkserver")

@@ -194,7 +194,7 @@ def test_acknowledged_objects_survive_kill_9_and_a_change_of_ports(data_dir: Pat
 
 def test_s3_refuses_a_wrong_secret(services: Services, bucket: str) -> None:
     with pytest.raises(ClientError) as refusal:
-        services.s3_client("wrong" * 8).put_object(Bucket=bucket, Key="a", Body=b"a")
+        services.new_s3_client("wrong" * 8).put_object(Bucket=bucket, Key="a", Body=b"a")
     assert refusal.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
     services.s3_client().put_object(Bucket=bucket, Key="a", Body=b"a")
 

@@ -185,7 +185,7 @@ def test_runs_are_held_while_the_set_up_is_wrong(
     pipeline: Pipeline, services: ServerFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing fails, nothing is lost, and all goes on when it is mended."""
-    wrong = ObjectStore(services.s3_client("not the secret"), pipeline.objects.bucket)
+    wrong = ObjectStore(services.new_s3_client("not the secret"), pipeline.objects.bucket)
     for number in range(7):
         pipeline.put(f"{number}.txt", b"note %d" % number)
     with monkeypatch.context() as patch:
@@ -204,7 +204,7 @@ def test_runs_are_held_while_the_set_up_is_wrong(
 def test_a_configuration_fault_is_tried_again_when_it_is_mended(
     pipeline: Pipeline, services: ServerFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = ObjectStore(services.s3_client("not the secret"), pipeline.objects.bucket)
+    wrong = ObjectStore(services.new_s3_client("not the secret"), pipeline.objects.bucket)
     for number in range(4):
         pipeline.put(f"{number}.txt", b"note %d" % number)
     (request,) = pipeline.requests()

@@ -63,7 +63,7 @@ def test_other_bytes_than_announced_are_never_stored(
 
 
 def test_errors_have_classes(services: Services, objects: ObjectStore, bucket: str) -> None:
-    wrong = ObjectStore(services.s3_client("not the secret"), bucket)
+    wrong = ObjectStore(services.new_s3_client("not the secret"), bucket)
     with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL_S3") as refused:
         wrong.put_new("documents/x/name", io.BytesIO(SMALL), **announce(SMALL))
     assert "not the secret" not in str(refused.value)

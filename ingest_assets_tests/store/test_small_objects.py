@@ -40,7 +40,7 @@ def make(services: Services, bucket: str, calls: list[str]) -> Callable[..., Obj
         credentials = Credentials(
             environment["AWS_ACCESS_KEY_ID"], secret or environment["AWS_SECRET_ACCESS_KEY"]
         )
-        client = services.s3_client(secret)
+        client = services.new_s3_client(secret)
         client.meta.events.register("before-call", lambda model, **_: calls.append(model.name))
         return ObjectStore(client, bucket, credentials)
 

@@ -465,7 +465,7 @@ def test_twenty_are_named_and_all_are_counted(pipeline: Pipeline) -> None:
 
 
 def test_a_bucket_that_does_not_answer_is_no_yes(healthy: Pipeline, services: Services) -> None:
-    refused = ObjectStore(services.s3_client("not the secret"), healthy.objects.bucket)
+    refused = ObjectStore(services.new_s3_client("not the secret"), healthy.objects.bucket)
     found = verify(healthy.database, refused, shown_partitions(healthy.instance), in_flight_seconds=0)
     assert set(failed(found)) == {"objects_have_rows", "rows_have_objects"}
     assert "S3 refuses" in report(found)
