@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal
 
-.PHONY: help run test test-all lint docs compiled clean
+.PHONY: help run test test-all lint style docs compiled clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -18,17 +18,20 @@ help: ## List these targets.
 run: $(VENV)/.installed-run compiled ## Start everything, Dagit on http://127.0.0.1:3000; Ctrl-C ends it.
 	@exec $(BIN)/ingest-assets dev
 
-test: lint compiled ## Lint, then run every test that decides whether a change is good.
+# Of lint, the tests themselves do what takes long (test_lint.py), beside those that wait.
+test: style compiled ## Lint, and run every test that decides whether a change is good.
 	@exec $(PYTEST) -m "not slow"
 
-test-all: lint compiled ## The same, and the slow tests.
+test-all: style compiled ## The same, and the slow tests.
 	@exec $(PYTEST) --hypothesis-profile=many
 
-lint: $(VENV)/.installed-dev ## Style, types, and which module may import which.
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+lint: style ## Style, types, and which module may import which.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+style: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 
 docs: $(VENV)/.installed-dev ## Write what README.md and docs/ have from the code; a test compares.
 	$(BIN)/python -m ingest_assets_tests.support.docs
