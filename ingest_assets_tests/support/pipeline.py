@@ -35,7 +35,7 @@ from ingest_assets.extraction.chunks import Chunker
 from ingest_assets.ocr.engine import OcrEngine
 from ingest_assets.operations.history import History, history
 from ingest_assets.operations.retry_policy import RetryRules
-from ingest_assets.settings import S3Prefix, Settings
+from ingest_assets.settings import BucketSettings, S3Prefix, Settings
 from ingest_assets.stage_names import STAGES as ALL_STAGES
 from ingest_assets.stages import runner
 from ingest_assets.stages.runner import Outcome, Runner
@@ -253,6 +253,7 @@ def open_pipeline(
     for name, value in variables.items():
         patch.setenv(name, value)
     patch.setattr(runner, "FIRST_WAIT_SECONDS", 0.01)
+    patch.setattr(wiring, "object_store", _keep_clients(wiring.object_store))
     with closing(Database(database_url)) as database:
         yield Pipeline(
             input_dir,
@@ -263,6 +264,22 @@ def open_pipeline(
             engines,
             settings,
         )
+
+
+def _keep_clients(
+    make: Callable[[BucketSettings], ObjectStore],
+) -> Callable[[BucketSettings], ObjectStore]:
+    """`wiring.object_store`, with one client for all ticks and runs on which the environment agrees."""
+    kept: dict[Any, ObjectStore] = {}
+
+    def object_store(settings: BucketSettings) -> ObjectStore:
+        variables = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
+        bucket = settings.s3_bucket, settings.aws_region, *variables
+        if bucket not in kept:
+            kept[bucket] = make(settings)
+        return kept[bucket]
+
+    return object_store
 
 
 @contextmanager
