@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -42,11 +42,14 @@ class PartLimits(NamedTuple):
     Attributes:
         ratio: bytes of all parts for each byte of the container. An archive of a megabyte that unpacks
             to a gigabyte is an attack.
+        step_seconds: of computing, after which a worker gives back what it has taken out, and is asked
+            for the rest: all of it may take longer than a worker may compute.
     """
 
     parts: int = 10_000
     size_bytes: int = 4 << 30
     ratio: int = 100
+    step_seconds: float = 10
 
 
 @dataclass
@@ -118,23 +121,36 @@ class Unpacker:
         most_bytes = min(
             self._limits.size_bytes, max(_LEAST_BYTES, self._limits.ratio * document.size_bytes)
         )
-        try:
-            answer = self._pool.submit(
-                "unpack",
-                path=str(whole),
-                mime_type=document.mime_type,
-                name=document.file_name,
-                folder=str(folder),
-                limits={"parts": self._limits.parts, "bytes": most_bytes},
-            ).result()
-        except PermanentError as error:
-            raise _explained(error) from error
+        limits = {
+            "parts": self._limits.parts,
+            "bytes": most_bytes,
+            "seconds": self._limits.step_seconds,
+        }
+        parts: list[Part] = []
+        notes: dict[Note, None] = {}
+        more: Mapping[str, int] | None = None
+        while True:
+            try:
+                answer = self._pool.submit(
+                    "unpack",
+                    path=str(whole),
+                    mime_type=document.mime_type,
+                    name=document.file_name,
+                    folder=str(folder),
+                    limits=limits,
+                    before=more,
+                ).result()
+            except PermanentError as error:
+                raise _explained(error) from error
+            found = answer.value
+            first = len(parts) + 1
+            parts += (_part(folder / str(n), part) for n, part in enumerate(found["parts"], first))
+            notes |= {Note(kind, sentence): None for kind, sentence in found["notes"]}
+            more = found["more"]
+            if more is None:
+                break
         whole.unlink()
-        found = answer.value
-        return Contents(
-            [_part(folder / str(number), part) for number, part in enumerate(found["parts"], 1)],
-            [Note(kind, sentence) for kind, sentence in found["notes"]],
-        )
+        return Contents(parts, list(notes))
 
     def _give_back(self, document_uuid: UUID, unpacked: _Unpacked) -> None:
         gone = []

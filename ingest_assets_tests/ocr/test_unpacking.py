@@ -7,8 +7,10 @@ import lzma
 import struct
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import olefile
@@ -20,12 +22,18 @@ from hypothesis import strategies as st
 from ingest_assets import formats
 from ingest_assets.errors import PermanentError
 from ingest_assets.identification import identify
+from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.ocr.sandbox.unpacking import unpack
 from ingest_assets.ocr.sandbox.unpacking.ole_file import ole_file
+from ingest_assets.ocr.unpacking import PartLimits
+from ingest_assets.workers.pool import Limits
 from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.outlook import BINARY, TEXT, TIME, Winmail, winmail
+from ingest_assets_tests.support.packages import mail, mailbox
 from ingest_assets_tests.support.pst import StoredMail, pst
 from ingest_assets_tests.support.reading import read, unpacked
+from ingest_assets_tests.support.scans import stored
 
 NOTE = b"A note that stands in another document."
 PACKAGE = "\x01Ole10Native"
@@ -345,3 +353,56 @@ def test_files_packed_alone_in_newer_and_older_ways_are_parts(pack: Callable[[by
     assert unpacked(pack(NOTE), "note.txt.zst").parts == {"note.txt": NOTE}
     with pytest.raises(PermanentError, match="damaged"):
         unpacked(pack(NOTE)[:9], "note.txt.zst", identify(io.BytesIO(pack(NOTE))).mime_type)
+
+
+def in_steps(
+    data: bytes, most_parts: int = 100
+) -> tuple[list[tuple[str, bytes]], list[list[str]], int]:
+    """Unpack, a part a step: the paths and bytes of the parts, the notes, and the number of steps."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "document")
+        path.write_bytes(data)
+        kind = identify(io.BytesIO(data)).mime_type
+        limits = {"parts": most_parts, "bytes": 1 << 20, "seconds": 0}
+        parts: list[tuple[str, bytes]] = []
+        notes: list[list[str]] = []
+        steps, more = 0, None
+        while not steps or more is not None:
+            found = unpack(str(path), kind, "document", folder, limits, more)
+            for part in found["parts"]:
+                file = Path(folder, str(len(parts) + 1))
+                parts.append((part["path"], file.read_bytes() if file.exists() else b""))
+            notes, more = notes + found["notes"], found["more"]
+            steps += 1
+    return parts, notes, steps
+
+
+def test_many_parts_are_unpacked_in_steps_and_come_out_the_same() -> None:
+    members = {f"{number}.txt": b"%d" % number for number in range(9)}
+    archive = zipped({**members, "large": bytes(2 << 20), "last.txt": b"last"})
+    parts, notes, steps = in_steps(archive)
+    assert steps == 11
+    assert parts == [*members.items(), ("large", b""), ("last.txt", b"last")]
+    assert [kind for kind, _ in notes] == ["parts_left_out"]
+    assert "1 of its 11 parts" in notes[0][1]
+    assert in_steps(archive, most_parts=4)[0] == parts[:4]
+    for data in (STORE, mailbox(mail("One"), mail("Two"), mail("Two"))):
+        parts, _, steps = in_steps(data)
+        assert steps == 3
+        assert parts == list(unpacked(data).parts.items())
+
+
+@pytest.mark.slow  # It has to compute longer than a worker may: the kernel counts in whole seconds.
+def test_a_large_mail_store_is_unpacked_though_all_of_it_takes_longer_than_a_worker_may() -> None:
+    mails = [StoredMail(f"Mail {number}", "Some words. " * 50) for number in range(20)]
+    store = stored(pst({f"Folder {number}": mails for number in range(250)}), formats.PST.mime_type)
+    for seconds, expected in ((0.2, 5000), (1000, 0)):
+        limits = PartLimits(step_seconds=seconds)
+        with closing(LocalEngine(1, Limits(cpu_seconds=1), part_limits=limits)) as engine:
+            if expected:
+                with engine.contents(store) as contents:
+                    assert len(contents.parts) == expected
+                    assert all(part.file and part.file.stat().st_size for part in contents.parts)
+            else:
+                with pytest.raises(PermanentError, match="of computing"), engine.contents(store):
+                    pass

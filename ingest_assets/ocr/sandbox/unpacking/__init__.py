@@ -6,6 +6,7 @@ One module a family of formats; each gives the parts in the order of the file, t
 from __future__ import annotations
 
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -49,22 +50,33 @@ _UNPACKERS = {
 _BY_TYPE = {format_.mime_type: unpacker for format_, unpacker in _UNPACKERS.items()}
 
 
-def unpack(path: str, mime_type: str, name: str, folder: str, limits: dict[str, int]) -> dict[str, Any]:
+def unpack(
+    path: str,
+    mime_type: str,
+    name: str,
+    folder: str,
+    limits: dict[str, Any],
+    before: dict[str, int] | None = None,
+) -> dict[str, Any]:
     """Write each part of a document to a file of its own.
 
     Args:
         name: the document's file name; what is packed alone is called after it.
         folder: an empty one, in which the parts are called `1`, `2`, …
-        limits: `parts` at most, and `bytes` of all of them.
+        limits: `parts` at most, and `bytes` of all of them; `seconds` of computing after which a step
+            ends.
+        before: what the step before this one returned as `more`; its parts stay in the folder.
 
     Returns:
         `parts`, in order: `path` inside the document, `size_bytes`, and `problem`: None, or code and
-        sentence, where there is no file. `notes`, kind and sentence of each.
+        sentence, where there is no file. `notes`, kind and sentence of each. `more`: None, or what the
+        next step has to be told, where this one ended before the last part.
 
     Raises:
         PermanentError: `corrupt_document`, `encrypted`.
     """
-    contents = Contents(Path(folder), limits["parts"], limits["bytes"])
+    seconds = limits.get("seconds", inf)
+    contents = Contents(Path(folder), limits["parts"], limits["bytes"], seconds, before)
     if mime_type in _BY_TYPE:
         # Imported when needed: most workers never open an archive.
         module, unpacker = _BY_TYPE[mime_type]

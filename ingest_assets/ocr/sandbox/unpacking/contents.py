@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,23 +26,45 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE)
 
 
 class TooManyPartsError(Exception):
-    """The limit on the number of parts is reached: what unpacks ends."""
+    """The limit on the number of parts, or on the time of a step, is reached: what unpacks ends."""
 
 
 class Contents:
     """The parts that were found so far.
 
+    A document with many parts is unpacked in steps, so that none takes longer than a worker may. Each
+    step passes over the parts of those before it, without unpacking them.
+
     Args:
         folder: where they are written, as files called by their number.
         most_parts: how many there may be.
         most_bytes: how many bytes all of them may have together.
+        seconds: of computing, after which a step ends.
+        before: what the step before this one returned as `more`.
+
+    Attributes:
+        seconds: what unpacks all parts at once sets it to infinity.
     """
 
-    def __init__(self, folder: Path, most_parts: int, most_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        most_parts: int,
+        most_bytes: int,
+        seconds: float = inf,
+        before: Mapping[str, int] | None = None,
+    ) -> None:
+        self.seconds = seconds
         self._folder = folder
         self._most_parts = most_parts
         self._most_bytes = most_bytes
-        self._bytes = 0
+        before = before or {}
+        self._passed = before.get("parts", 0)
+        self._bytes = before.get("bytes", 0)
+        self._large = before.get("large", 0)
+        self._began = 0.0
+        self._is_unfinished = False
+        self._count = 0
         self._parts: list[dict[str, Any]] = []
         self._names: dict[str, int] = {}
         self._notes: list[list[str]] = []
@@ -53,9 +77,11 @@ class Contents:
             stated_bytes: its size, where the container says it; a part that is too large is not begun.
 
         Raises:
-            TooManyPartsError: there are as many parts as may be.
+            TooManyPartsError: there are as many parts as may be, or the step has to end.
         """
         number, path = self._next(name)
+        if number <= self._passed:
+            return
         target = self._folder / str(number)
         try:
             self._check(stated_bytes)
@@ -101,8 +127,9 @@ class Contents:
         Raises:
             TooManyPartsError: there are as many parts as may be.
         """
-        _, path = self._next(name)
-        self._refuse(path, None, error)
+        number, path = self._next(name)
+        if number > self._passed:
+            self._refuse(path, None, error)
 
     def note(self, kind: str, sentence: str) -> None:
         """Note what a person should know of the whole container."""
@@ -110,26 +137,31 @@ class Contents:
 
     def found(self) -> dict[str, Any]:
         """Return all that was found, as a worker answers."""
-        large = sum(
-            part["problem"] is not None and part["problem"][0] == "part_too_large"
-            for part in self._parts
-        )
-        if large:
+        more = None
+        if self._is_unfinished:
+            more = {"parts": self._count, "bytes": self._bytes, "large": self._large}
+        elif self._large:
             self.note(
                 "parts_left_out",
-                f"{large} of its {len(self._parts)} parts were not unpacked, because all of them "
+                f"{self._large} of its {self._count} parts were not unpacked, because all of them "
                 f"together may have {self._most_bytes:,} bytes, and one {_PART_BYTES:,}",
             )
-        return {"parts": self._parts, "notes": self._notes}
+        return {"parts": self._parts, "notes": self._notes, "more": more}
 
     def _next(self, name: str) -> tuple[int, str]:
-        if len(self._parts) >= self._most_parts:
+        if self._parts and time.process_time() - self._began > self.seconds:
+            self._is_unfinished = True
+            raise TooManyPartsError
+        if self._count >= self._most_parts:
             self.note(
                 "parts_left_out",
                 f"only the first {self._most_parts:,} of its parts were unpacked; it holds more",
             )
             raise TooManyPartsError
-        path = _shown(name) or f"part {len(self._parts) + 1}"
+        self._count += 1
+        if self._count == self._passed + 1:
+            self._began = time.process_time()
+        path = _shown(name) or f"part {self._count}"
         # A container may hold a name twice; each part has a path of its own.
         count = self._names.get(path, 0) + 1
         self._names[path] = count
@@ -137,7 +169,7 @@ class Contents:
             count += 1
         unique = path if count == 1 else f"{path} ({count})"
         self._names.setdefault(unique, 1)
-        return len(self._parts) + 1, unique
+        return self._count, unique
 
     def _check(self, size: int) -> None:
         if size > self.left():
@@ -146,6 +178,7 @@ class Contents:
     def _refuse(self, path: str, target: Path | None, error: PermanentError) -> None:
         if target is not None:
             target.unlink(missing_ok=True)
+        self._large += error.code == "part_too_large"
         problem = [error.code, error.message[:500]]
         self._parts.append({"path": path, "size_bytes": 0, "problem": problem})
 

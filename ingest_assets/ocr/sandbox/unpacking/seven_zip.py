@@ -9,6 +9,7 @@ import lzma
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 
 from py7zr import SevenZipFile
@@ -53,6 +54,7 @@ def _take(archive: SevenZipFile, contents: Contents) -> None:
         if (reason := _reason_to_refuse(member.filename, member.is_symlink, needs_password))
     }
     files = _Files(contents)
+    contents.seconds = inf  # Each step would unpack all of it.
     fault = ""
     if len(refused) < len(members):
         try:
