@@ -250,6 +250,7 @@ ENCRYPTED_OFFICE = Format(
 )
 OLE = Format("application/x-ole-storage", "a file of an old Microsoft program (OLE)")
 
+LOTUS_NOTES = Format("application/vnd.lotus-notes", "a Lotus Notes database", ".nsf")
 UNKNOWN = Format("application/octet-stream", "a file of a type that is not known")
 
 FORMATS: Mapping[str, Format] = {
@@ -269,6 +270,12 @@ FORMATS: Mapping[str, Format] = {
         Format("image/vnd.microsoft.icon", "a Windows icon", ".ico"),
         Format("image/vnd.djvu", "a DjVu document", ".djvu"),
         Format("image/vnd.dwg", "an AutoCAD drawing (DWG)", ".dwg"),
+        Format("image/emf", "a Windows metafile (EMF)", ".emf"),
+        Format("image/wmf", "a Windows metafile (WMF)", ".wmf"),
+        Format("image/x-eps", "an EPS drawing", ".eps"),
+        Format("image/vnd.zbrush.pcx", "a PCX image", ".pcx"),
+        Format("application/vnd.corel-draw", "a CorelDRAW drawing", ".cdr"),
+        Format("audio/x-aiff", "an AIFF sound", ".aiff"),
         Format("image/x-exr", "an OpenEXR image", ".exr"),
         Format("image/x-tga", "a Targa image", ".tga"),
         Format("image/x-xcf", "a GIMP image", ".xcf"),
@@ -302,11 +309,19 @@ FORMATS: Mapping[str, Format] = {
         Format("application/x-iso9660-image", "an image of a CD or DVD", ".iso"),
         Format("application/x-lz4", "an LZ4 archive", ".lz4"),
         Format("application/x-lzh-compressed", "an LZH archive", ".lzh"),
+        Format("application/x-ace-compressed", "an ACE archive", ".ace"),
+        Format("application/x-lzip", "an lzip archive", ".lz"),
+        Format("application/x-stuffit", "a StuffIt archive", ".sit"),
+        Format("application/x-xar", "a XAR archive", ".xar"),
         Format("application/x-rpm", "an RPM package", ".rpm"),
         Format("application/onenote", "a OneNote section", ".one"),
         Format("application/vnd.apache.parquet", "a Parquet table", ".parquet"),
         Format("application/vnd.lotus-1-2-3", "a Lotus 1-2-3 worksheet", ".wk1"),
         Format("application/vnd.ms-htmlhelp", "a Windows help file (CHM)", ".chm"),
+        LOTUS_NOTES,
+        Format("application/x-ms-dbx", "an Outlook Express mailbox (DBX)", ".dbx"),
+        Format("application/x-mswrite", "a Windows Write document", ".wri"),
+        Format("application/vnd.apache.arrow.file", "an Arrow table", ".arrow"),
         Format("application/vnd.sqlite3", "an SQLite database", ".sqlite"),
         Format("application/vnd.wordperfect", "a WordPerfect document", ".wpd"),
         Format("application/x-bplist", "an Apple property list", ".plist"),
@@ -324,6 +339,7 @@ FORMATS: Mapping[str, Format] = {
         Format("application/x-object", "part of a program for Linux or Unix", ".o"),
         Format("application/x-mach-binary", "a program for macOS"),
         Format("application/x-java-applet", "a compiled Java class", ".class"),
+        Format("font/ttf", "a TrueType font", ".ttf"),
         Format("font/woff", "a font (WOFF)", ".woff"),
         Format("font/woff2", "a font (WOFF2)", ".woff2"),
         Format("application/vnd.ms-opentype", "an OpenType font", ".otf"),

@@ -57,6 +57,13 @@ _OPEN_DOCUMENT = {
     format_.mime_type.encode(): format_
     for format_ in (formats.ODT, formats.ODS, formats.ODP, formats.ODG, formats.EPUB)
 }
+# OpenOffice 1 wrote nearly the same.
+_OPEN_DOCUMENT |= {
+    b"application/vnd.sun.xml.writer": formats.ODT,
+    b"application/vnd.sun.xml.calc": formats.ODS,
+    b"application/vnd.sun.xml.impress": formats.ODP,
+    b"application/vnd.sun.xml.draw": formats.ODG,
+}
 
 _OLE_BY_STREAM = (
     ("EncryptedPackage", formats.ENCRYPTED_OFFICE),

@@ -31,6 +31,7 @@ _SIGNATURES = {
     b"7z\xbc\xaf\x27\x1c": formats.SEVEN_ZIP,
     b"\x1f\x8b\x08": formats.GZIP,
     b"\xfd7zXZ\0": formats.XZ,
+    b"\x1a\x00\x00\x04\x00\x00": formats.LOTUS_NOTES,
     b"\x28\xb5\x2f\xfd": formats.ZSTANDARD,
     b"!BDN": formats.PST,
     b"\x78\x9f\x3e\x22": formats.TNEF,

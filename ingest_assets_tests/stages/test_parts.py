@@ -157,7 +157,8 @@ def ingested(new_pipeline: NewPipeline, tmp_path_factory: pytest.TempPathFactory
         pipeline.put("deep.zip", archives_deep(DEPTH + 2))
         pipeline.put("links.tar.gz", tarred({"a/one.txt": b"One in a TAR."}, {"a/link": "/etc/passwd"}))
         pipeline.put("whole.txt.gz", gzip.compress(b"A text that is packed alone."))
-        pipeline.put("broken.zip", zipped({"a.txt": b"text"})[:-30])
+        pipeline.put("broken.zip", zipped({"a.txt": b"text"})[:20])
+        pipeline.put("cut-short.zip", zipped({"a.txt": b"What is left of it."})[:-30])
         pipeline.put("plain.txt", b"A plain text.")
         pipeline.ingest()
         yield pipeline
@@ -217,6 +218,7 @@ def text_of(pipeline: Pipeline, name: str) -> str:
         ("store.pst", {"Inbox/00001 The lease.msg": "completed"}),
         ("links.tar.gz", {"a/one.txt": "completed", "a/link": "not_a_file"}),
         ("whole.txt.gz", {"whole.txt": "completed"}),
+        ("cut-short.zip", {"a.txt": "completed"}),
     ],
 )
 def test_each_part_has_one_outcome(

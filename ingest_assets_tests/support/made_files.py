@@ -257,6 +257,26 @@ def web() -> Iterator[Made]:
         '<button>Press me</button><object data="x.swf">Instead of it.</object>'
     )).encode(), ("Inside the frame.", "Folded away.", "Ebb", "Flow", "a lighthouse", "Typed in.",
                   "A field", "Press me", "Instead of it."))  # fmt: skip
+    packed = base64.b64encode(b"<p>A packed frame</p>").decode()
+    within = (
+        '<div><template shadowrootmode="open"><p>In the shadow.</p></template></div>'
+        f'<iframe src="data:text/html;base64,{packed}"></iframe>'
+        '<iframe src="data:text/html,<p>A%20plain%20frame</p>"></iframe>'
+        '<select><optgroup label="Group A"><option label="One label"></option></optgroup></select>'
+    )
+    yield Made(
+        "HTML",
+        "within.html",
+        page.format("", within).encode(),
+        ("In the shadow.", "A packed frame", "A plain frame", "Group A", "One label"),
+    )
+    yield Made(
+        "HTML",
+        "cdata.xhtml",
+        b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p><![CDATA[a < b]]></p>'
+        b"</body></html>",
+        ("a < b",),
+    )
     yield Made("HTML", "frameset.html", b"<html><head><title>x</title></head><frameset cols='1,2'>"
                b"<frame src='a.html'><noframes><body>Your browser shows no frames.</body></noframes>"
                b"</frameset></html>")  # fmt: skip
@@ -428,6 +448,16 @@ def texts() -> Iterator[Made]:
         ("The anchor", "A foot note"),
         ("no1", "text:p"),
     )
+    yield Made(
+        "ODT",
+        "old.sxw",
+        open_office_1("writer", "<text:p>Keel<text:tab-stop/>May</text:p>"),
+        ("Keel\tMay",),
+        ("office:",),
+    )
+    row = "<table:table-row><table:table-cell><text:p>Quay 7</text:p></table:table-cell></table:table-row>"
+    old = open_office_1("calc", f'<table:table table:name="Dues">{row}</table:table>', "spreadsheet")
+    yield Made("ODS", "old.sxc", old, ("Dues", "Quay 7"), ("office:",))
     page = "<draw:page><draw:frame><draw:text-box><text:p>Ebb</text:p></draw:text-box></draw:frame><presentation:notes><draw:frame><draw:text-box><text:p>Say it</text:p></draw:text-box></draw:frame></presentation:notes></draw:page>"
     yield Made("ODP", "slides.odp", open_document("presentation", page), ("Ebb", "Say it"))
     yield Made("PDF", "text.pdf", pdf("The keel is laid in May."), ("The keel is laid in May.",))
@@ -443,6 +473,21 @@ def texts() -> Iterator[Made]:
         "shift-jis.txt",
         ("港の使用料は毎月末日までに支払うものとする。\n" * 4).encode("shift_jis"),
         ("港の使用料",),
+    )
+
+
+def open_office_1(kind: str, body: str, shown_as: str = "text") -> bytes:
+    """A document as OpenOffice 1 wrote it, before there was OpenDocument."""
+    names = " ".join(
+        f'xmlns:{name}="http://openoffice.org/2000/{name}"' for name in ("office", "text", "table")
+    )
+    return zipped(
+        {
+            "mimetype": f"application/vnd.sun.xml.{kind}",
+            "content.xml": '<?xml version="1.0"?><!DOCTYPE office:document-content PUBLIC "-//OpenOffice.org//DTD '
+            f'OfficeDocument 1.0//EN" "office.dtd"><office:document-content {names} office:class="{shown_as}">'
+            f"<office:body>{body}</office:body></office:document-content>",
+        }
     )
 
 
@@ -574,6 +619,16 @@ def refused() -> Iterator[Made]:
         "table.parquet": ("Parquet table", b"PAR1" + bytes(60) + b"PAR1"),
         "sheet.wk1": ("Lotus 1-2-3", b"\0\0\2\0\6\4\6\0\x08\0\0\0\0\0" + bytes(60)),
         "letter.wpd": ("WordPerfect", b"\xffWPC\x10\0\0\0\1\x0a\2\1\0\0\0\2" + bytes(60)),
+        "picture.wmf": (
+            "Windows metafile",
+            b"\xd7\xcd\xc6\x9a\0\0\0\0\0\0\x10\x0f\x10\x0f\xe8\3\0\0\0\0\x5a\x57\1\0\x09\0\0\3"
+            + bytes(range(256)) * 4,
+        ),
+        "mails.dbx": (
+            "Outlook Express",
+            bytes.fromhex("cfad12fec5fd746f66e3d1119a4e00c04fa309d4") + bytes(range(256)),
+        ),
+        "notes.nsf": ("Lotus Notes", b"\x1a\0\0\4\0\0" + bytes(range(256))),
         "leaflet.pub": ("Publisher document", ole("Quill", "Contents")),
         "plan.vsd": ("Visio drawing", ole("VisioDocument")),
         "notes.one": ("OneNote section", bytes.fromhex("e4525c7b8cd8a74daeb15378d02996d3") + bytes(60)),

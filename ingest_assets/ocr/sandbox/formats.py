@@ -169,7 +169,7 @@ READERS = (
     Reader(
         (formats.ODT, formats.ODS, formats.ODP),
         "open_document.read_open_document",
-        "ZIP archive; its member `mimetype`",
+        "ZIP archive; its member `mimetype`; files of OpenOffice 1 (SXW, SXC, SXI), too",
         "text with its numbers, tables, notes, comments, headers, footers, embedded charts and "
         "equations; a page for each sheet and slide; pictures are recognised",
         {**_OFFICE, "object_unread": "objects of other programs"},

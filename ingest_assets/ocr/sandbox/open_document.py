@@ -37,7 +37,7 @@ _NOT_SHOWN = {
     *(f"{_DC}date", f"{TEXT}note-citation", f"{DRAW}glue-point", f"{TEXT}bibliography-configuration"),
 }
 _LINES = {f"{TEXT}p", f"{TEXT}h"}
-_CHARACTERS = {f"{TEXT}tab": "\t", f"{TEXT}line-break": "\n"}
+_CHARACTERS = {f"{TEXT}tab": "\t", f"{TEXT}tab-stop": "\t", f"{TEXT}line-break": "\n"}
 # Places that hold text of their own within a line: it goes on the lines after it.
 _ASIDE = {f"{TEXT}note", f"{OFFICE}annotation"}
 _ROWS = {
@@ -89,6 +89,8 @@ class _Story:
         styles = self._package.xml(posixpath.join(self._folder, "styles.xml"))
         self._lists = Lists((styles, root))
         self._sheets = root.findall(f"{OFFICE}body/{OFFICE}spreadsheet/{TABLE}table")
+        if root.get(f"{OFFICE}class") == "spreadsheet":  # Of OpenOffice 1.
+            self._sheets = root.findall(f"{OFFICE}body/{TABLE}table")
         self._element(body if body is not None else root)
         for master in styles.iter(f"{STYLE}master-page") if styles is not None else ():
             self._margins(master)
@@ -239,7 +241,7 @@ class _Story:
             self._element(child)
 
     def _picture(self, image: Element) -> None:
-        target = image.get(HREF, "")
+        target = image.get(HREF, "").removeprefix("#")
         name = posixpath.normpath(posixpath.join(self._folder, target))
         if name in self._package:
             self.pictures[name] = None

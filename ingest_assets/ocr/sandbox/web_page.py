@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+from html import escape
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -49,6 +50,9 @@ _SHORT = re.compile(r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|wbr)\
 _XHTML = re.compile(r"\s*<\?xml\b|<!DOCTYPE[^>]*\bXHTML\b|<html[^>]*\bxmlns\s*=", re.IGNORECASE)
 _XHTML_WITHIN = 2000
 _NUMBERS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_FRAMES = ("iframe", "embed", "object", "template")
+_PAGE = re.compile(r"data:text/html[^,]*?(;base64)?,(.*)", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(r"(</?)svg:")
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
 
@@ -105,6 +109,7 @@ def decode_html(data: bytes) -> Decoded:
 
 def as_html(markup: str) -> str:
     """Return a page of XHTML so that what reads HTML sees the same elements."""
+    markup = _CDATA.sub(lambda data: escape(data[1]), markup)
     return _SHORT.sub(r"<\1\2></\1>", markup)
 
 
@@ -144,7 +149,7 @@ class _Page:
             self._text(node.text_content or "")
         elif tag == "br":
             self._show("\n")
-        elif tag == "iframe" and (inner := node.attributes.get("srcdoc")):
+        elif tag in _FRAMES and (inner := _page_within(node)):
             self._new_line()
             self._show(html_text(inner) + "\n")
         elif tag in ("input", "img"):
@@ -160,6 +165,8 @@ class _Page:
                 self._lists.append(_numbering(node) if tag == "ol" else None)
             elif tag == "li":
                 self._number(node)
+            elif tag in ("option", "optgroup") and (label := node.attributes.get("label")):
+                self._text(f"{label} ")
             return True
         return False
 
@@ -219,6 +226,21 @@ def _is_hidden(node: LexborNode, tag: str) -> bool:
         or "hidden" in attributes
         or bool(_HIDDEN.search(attributes.get("style") or ""))
     )
+
+
+def _page_within(frame: LexborNode) -> str:
+    """Return the page that a frame holds, or a template that shows; empty where there is none."""
+    if "shadowrootmode" in frame.attributes:
+        return (frame.html or "").replace("<template", "<div", 1)
+    if inner := frame.attributes.get("srcdoc"):
+        return inner
+    found = _PAGE.match(frame.attributes.get("src") or frame.attributes.get("data") or "")
+    if found is None:
+        return ""
+    data = unquote_to_bytes(found[2])
+    with contextlib.suppress(ValueError):
+        return decode_html(base64.b64decode(data) if found[1] else data).text
+    return ""
 
 
 def _said(node: LexborNode, tag: str) -> str:

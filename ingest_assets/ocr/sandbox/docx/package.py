@@ -45,6 +45,9 @@ _DAMAGED = (
     ValueError,
 )
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
+# How OpenDocument's names and its documents began before it was a standard.
+_OPEN_OFFICE_1 = re.compile(rb"http://openoffice\.org/2000/(\w+)")
+_ITS_TYPE = re.compile(rb"<!DOCTYPE (?:office|manifest):[^>\[]*>")
 _DECLARATION = re.compile(r"<\?xml[^>]*\?>")
 _LOCAL_HEADER = re.compile(rb"PK\x03\x04.{26}", re.DOTALL)
 
@@ -157,6 +160,9 @@ class Package:
         if (wide := wide_encoding(data)) is not None:
             text = data[wide[1] :].decode(wide[0], "replace")
             data = _DECLARATION.sub("", text, count=1).encode()
+        if _OPEN_OFFICE_1.search(data):
+            data = _OPEN_OFFICE_1.sub(rb"urn:oasis:names:tc:opendocument:xmlns:\1:1.0", data)
+            data = _ITS_TYPE.sub(b"", data, count=1)
         # The strict form of the standard says the same in other namespaces.
         data = _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", data)
         try:
