@@ -44,6 +44,7 @@ _COMMANDS = {
     "rebuild-db": _Command("rebuild", "rebuild_db", "Restore documents' rows from the bucket alone."),
     "reconcile": _Command("reconcile", "reconcile", "Compare bucket and database, and mend them."),
     "release": _Command("forget", "release", "End the hold on a document."),
+    "report": _Command("report", "report", "Write the report as one HTML file, with pictures."),
     "retry": _Command("documents", "retry", "Try documents that failed again."),
     "search": _Command("documents", "search", "Search the text of all documents."),
     "services": _Command("services", "services", "Run the embedded Postgres and S3 alone."),

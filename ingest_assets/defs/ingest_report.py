@@ -1,7 +1,7 @@
 """Asset `ingest_report`: how far the ingestion is, shown in Dagit. The checklist's checks belong to it.
 
-Belongs here: the status as metadata. Does not belong here: counting (`operations.status`), and the
-checks (`defs.checks`).
+Belongs here: the report as metadata. Does not belong here: counting (`operations.report`), drawing
+(`operations.pictures`), and the checks (`defs.checks`).
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,8 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ass
 from ingest_assets.defs.instance import runs_not_started
 from ingest_assets.defs.resources import PostgresResource
 from ingest_assets.markdown import table
-from ingest_assets.operations.status import Status, read_status
+from ingest_assets.operations.report import Report, data_address, figures, read_report, tables
+from ingest_assets.operations.status import Status
 
 NAME = "ingest_report"
 GROUP = "operations"
@@ -23,17 +24,36 @@ GROUP = "operations"
     owners=["team:data-engineering"],
     kinds={"postgres"},
     code_version="1",
-    description="How many documents are in which state and at which stage, how fast it goes, and what "
-    "failed last. Its checks are the verification checklist, over all documents.",
+    description="Throughput and backlog over the last day and month, states, pages, the commonest "
+    "faults and cost, as pictures (`report`, Show Markdown) and numbers. Its checks are the "
+    "verification checklist, over all documents.",
 )
 def ingest_report(
     context: AssetExecutionContext, database: PostgresResource
 ) -> MaterializeResult[None]:
     """Report the status as metadata; Dagit plots its numbers over time."""
-    status = read_status(database.get())
+    # It takes a second and 60 MB, and every run would pay.
+    from ingest_assets.operations.pictures import draw  # noqa: PLC0415
+
+    report = read_report(database.get())
     return MaterializeResult(
-        metadata={**_metadata(status), "runs_not_started": runs_not_started(context.instance)}
+        metadata={
+            "report": MetadataValue.md(_page(report, draw(report))),
+            **_metadata(report.status),
+            "textract_dollars": report.textract_dollars,
+            "runs_not_started": runs_not_started(context.instance),
+        }
     )
+
+
+def _page(report: Report, pictures: Mapping[str, bytes]) -> str:
+    """The report in Markdown, with the pictures in it: some 100 KB."""
+    parts = [
+        table(list(figures(report)), [list(figures(report).values())]),
+        *(f"![{title}]({data_address(png)})" for title, png in pictures.items()),
+        *(f"**{title}**\n\n{table(*rows)}" for title, rows in tables(report).items()),
+    ]
+    return "\n\n".join(parts)
 
 
 def _metadata(status: Status) -> Mapping[str, MetadataValue | str | int | float]:
