@@ -20,6 +20,7 @@ from dagster._core.execution.backfill import (
     BulkActionStatus,
     PartitionBackfill,
 )
+from dagster._core.execution.compute_logs import redirect_stream
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.run_coordinator import SubmitRunContext
@@ -27,7 +28,9 @@ from dagster._core.run_coordinator.queued_run_coordinator import (
     QueuedRunCoordinator,
     RunQueueConfig,
 )
+from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
 from dagster._core.storage.event_log import SqlEventLogStorageTable
+from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.utils import make_new_backfill_id
 from dagster._grpc.types import ExecuteRunArgs
@@ -40,19 +43,41 @@ from dagster._serdes import (
 )
 from dagster._utils.interrupts import capture_interrupts
 
+# What Dagster imports when a run begins, and not before.
+IMPORTED_BY_RUNS = (
+    "dagster._core.execution.plan.active",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.root",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._core.system_config.composite_descent",
+    "dagster._core.utility_ops",
+    "dagster._core.workspace.autodiscovery",
+    "dagster._utils.test.definitions",
+    "encodings.idna",
+    "ingest_assets.defs.instance",
+    "psycopg2.extras",
+    "upath.implementations.local",
+)
+
 __all__ = [
     "ASSET_CHECK_EVENTS",
     "ASSET_EVENTS",
     "BULK_ACTION_TERMINAL_STATUSES",
     "GRPC_INFO_TAG",
+    "IMPORTED_BY_RUNS",
+    "IO_TYPE_EXTENSION",
     "AssetGraph",
     "BulkActionStatus",
     "BulkActionsFilter",
+    "CapturedLogContext",
     "CheckRunHealthResult",
+    "ComputeIOType",
     "ConfigurableClassData",
     "DagsterLaunchFailedError",
     "InstanceRef",
     "LaunchRunContext",
+    "LocalComputeLogManager",
     "PartitionBackfill",
     "QueuedRunCoordinator",
     "RunQueueConfig",
@@ -64,6 +89,7 @@ __all__ = [
     "deserialize_value",
     "make_new_backfill_id",
     "packed_run",
+    "redirect_stream",
     "run_executor",
     "serialize_value",
     "unpack_run_id",

@@ -91,7 +91,7 @@ def build_defs(
             orphaned_uploads,
             retry_failed,
             verify_after_backfill,
-            worker_runs,
+            *([worker_runs] if settings.broker_url is not None else []),
         ],
         executor=in_process_executor,
         resources={

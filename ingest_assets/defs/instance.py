@@ -32,10 +32,11 @@ from dagster import (
 from dagster_postgres import (
     DagsterPostgresStorage,
     PostgresEventLogStorage,
+    PostgresRunStorage,
     PostgresScheduleStorage,
 )
-from dagster_postgres.utils import pg_url_from_config
-from sqlalchemy import Connection, Engine, create_engine
+from dagster_postgres.utils import create_pg_connection, pg_url_from_config
+from sqlalchemy import Connection, Engine, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_assets import log, wiring
@@ -83,6 +84,18 @@ _MOST_RUNS = 1_000
 PRIORITY_TAG = "dagster/priority"
 FIRST = "3"
 _NOT_BY_A_PERSON = {"dagster/sensor_name", "dagster/schedule_name"}
+# The tables that Dagster looks for to find out whether it has to create them and all others.
+_FIRST_TABLES = {"event_logs", "instance_info", "jobs", "runs"}
+# Dagster asks Postgres, in each process and at each look, for tables and columns that it lacked long
+# before this package began; each time it reads all of a table's description.
+_LATER_TABLES = {
+    "asset_check_executions",
+    "asset_event_tags",
+    "concurrency_limits",
+    "concurrency_slots",
+    "dynamic_partitions",
+    "pending_steps",
+}
 _STORED_TOGETHER = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -102,19 +115,14 @@ class _EventLog(PostgresEventLogStorage):
     killed loses those that it has collected.
     """
 
-    _tables: ClassVar[dict[str, set[str]]] = {}  # Those that this process has seen, by database.
-
     def __init__(self, postgres_url: str, should_autocreate_tables: bool) -> None:
         super().__init__(postgres_url, should_autocreate_tables)
         self._waiting: list[EventLogEntry] = []
         self._storing = threading.RLock()  # Guards `_waiting`, and keeps events in their order.
 
     def has_table(self, table_name: str) -> bool:
-        """Whether the table exists. Remembers a yes, because no table is dropped while Dagster runs."""
-        known = self._tables.setdefault(self.postgres_url, set())
-        if table_name not in known and super().has_table(table_name):
-            known.add(table_name)
-        return table_name in known
+        """Whether the table exists."""
+        return table_name in _LATER_TABLES or super().has_table(table_name)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store one event; a materialisation waits for others."""
@@ -202,16 +210,26 @@ def store_waiting_events(instance: DagsterInstance) -> None:
         storage.store_waiting()
 
 
-class _Schedules(PostgresScheduleStorage):
-    """Dagster's storage of ticks, which asks at each tick which tables there are: here once."""
+class _Runs(PostgresRunStorage):
+    """Dagster's storage of runs, which need not ask for columns that each database has."""
 
-    _has_instigators: ClassVar[set[str]] = set()  # Databases in which that table was seen.
+    def has_run_stats_index_cols(self) -> bool:
+        """Whether runs have the times of their start and end: yes."""
+        return True
+
+
+class _Schedules(PostgresScheduleStorage):
+    """Dagster's storage of ticks, which need not ask for tables that each database has."""
+
+    def has_secondary_index_table(self) -> bool:
+        """Whether it is recorded which data were migrated: yes."""
+        return True
 
     def _has_instigators_table(self, conn: Connection) -> bool:
-        url = self.postgres_url
-        if url not in self._has_instigators and super()._has_instigators_table(conn):
-            self._has_instigators.add(url)
-        return url in self._has_instigators
+        return True
+
+    def _has_asset_daemon_asset_evaluations_table(self, conn: Connection) -> bool:
+        return True
 
 
 @lru_cache(maxsize=1)
@@ -225,6 +243,7 @@ def _connections(postgres_url: str) -> Engine:
         create_engine(
             postgres_url,
             isolation_level="AUTOCOMMIT",
+            use_native_hstore=False,  # Else each new connection asks for that type.
             pool_size=_CONNECTIONS_KEPT,
             max_overflow=_MAX_OVERFLOW,
             pool_recycle=_POOL_RECYCLE_SECONDS,
@@ -236,9 +255,9 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     """Dagster's Postgres storage, but connections stay open, and are shared within the process.
 
     Dagster's own class opens a connection for each statement, except in the web server, which gives
-    each storage a pool (`optimize_for_webserver`). And with each instance it asks three times which
-    tables there are. No pool is shared between processes: what forks the runs (`run_server`) has no
-    instance.
+    each storage a pool (`optimize_for_webserver`). And for each instance it opens three connections to
+    ask which tables there are. No pool is shared between processes: what forks the runs (`run_server`)
+    has no instance.
     """
 
     _with_tables: ClassVar[set[str]] = set()  # Databases whose tables this process has seen.
@@ -249,15 +268,23 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         should_autocreate_tables: bool = True,
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
-        create = should_autocreate_tables and postgres_url not in self._with_tables
+        create = should_autocreate_tables and not self._has_tables(postgres_url)
         super().__init__(postgres_url, create, inst_data)
-        if create:
-            self._with_tables.add(postgres_url)
+        self._run_storage = _Runs(postgres_url, should_autocreate_tables=False)
         self._event_log_storage = _EventLog(postgres_url, should_autocreate_tables=False)
         self._schedule_storage = _Schedules(postgres_url, should_autocreate_tables=False)
         storages: tuple[Any, ...] = (self.run_storage, self.event_log_storage, self.schedule_storage)
         for storage in storages:
             storage._engine = _connections(postgres_url)
+
+    @classmethod
+    def _has_tables(cls, postgres_url: str) -> bool:
+        if postgres_url not in cls._with_tables:
+            with create_pg_connection(_connections(postgres_url)) as connection:
+                if not _FIRST_TABLES.issubset(inspect(connection).get_table_names()):
+                    return False
+            cls._with_tables.add(postgres_url)
+        return True
 
     @classmethod
     def from_config_value(
@@ -391,7 +418,7 @@ class FollowingRunCoordinator(QueuedRunCoordinator):
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """The limits of now; the daemon asks before each look at the queue."""
-        settings = Settings()
+        settings = self._settings
         if settings.broker_url is None and _is_daemon():
             launcher = self._instance.run_launcher
             if isinstance(launcher, WatchedRunLauncher):
@@ -406,6 +433,10 @@ class FollowingRunCoordinator(QueuedRunCoordinator):
             limit = there if limit is None else min(limit, there)
         config = super().get_run_queue_config()
         return config if limit is None else config._replace(max_concurrent_runs=limit)
+
+    @cached_property
+    def _settings(self) -> Settings:
+        return Settings()
 
     @cached_property
     def _database(self) -> Database:

@@ -38,6 +38,9 @@ from ingest_assets.store.object_store import ObjectStore
 
 _Resource = TypeVar("_Resource", bound=ConfigurableResource[Any])
 
+# A tick that finds only files which settle within this time waits for them: the next would be later.
+_WAIT_SECONDS = 6.0
+
 # A code server serves one tick of a sensor after the other: all ticks share one pool of connections and
 # one memory of known files.
 _database = lru_cache(maxsize=4)(wiring.database)
@@ -152,6 +155,7 @@ class InputDirectoryResource(InboxSettings, ConfigurableResource[Any]):
             _known_files(database.url, self.path),
             self.get(),
             settle_seconds=self.settle_seconds,
+            wait_seconds=_WAIT_SECONDS,
             batch_size=self.max_documents_per_run,
             resume_after=resume_after,
         )

@@ -32,12 +32,14 @@ from dagster import DagsterInstance
 import ingest_assets
 from ingest_assets import wiring
 from ingest_assets.defs._internals import (
+    IMPORTED_BY_RUNS,
     InstanceRef,
     capture_interrupts,
     deserialize_value,
     run_executor,
     serialize_value,
 )
+from ingest_assets.defs.run_output import with_run_output
 from ingest_assets.extraction import local as extraction
 from ingest_assets.log import get_logger
 from ingest_assets.ocr import local as ocr
@@ -217,9 +219,8 @@ def execute(request: Request) -> None:
             # libpq reads it: by this name the run's sessions are found and ended if its lease is lost.
             os.environ["PGAPPNAME"] = leases.session_name(request.run_id)
             stack.enter_context(leases.kept(os.environ["INGEST_DATABASE_URL"], request.run_id))
-        instance = stack.enter_context(
-            DagsterInstance.from_ref(deserialize_value(request.instance, InstanceRef))
-        )
+        reference = with_run_output(deserialize_value(request.instance, InstanceRef))
+        instance = stack.enter_context(DagsterInstance.from_ref(reference))
         run_executor()(request.run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
 
 
@@ -228,6 +229,8 @@ def _preload() -> None:
     try:
         import_module(CODE_LOCATION).defs.resolve_all_job_defs()
         run_executor()
+        for module in IMPORTED_BY_RUNS:
+            import_module(module)
         wiring.warm_up()
         for operations in (ocr.OPERATIONS, extraction.OPERATIONS):
             nursery_of(operations).start()

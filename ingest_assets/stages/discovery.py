@@ -150,6 +150,7 @@ def discover(  # Each is a choice of its own, given by name.
     inbox: Inbox,
     *,
     settle_seconds: float,
+    wait_seconds: float = 0.0,
     batch_size: int,
     resume_after: str | None = None,
     seconds: float = 40.0,
@@ -164,6 +165,7 @@ def discover(  # Each is a choice of its own, given by name.
 
     Args:
         known: what earlier looks at the same inbox know.
+        wait_seconds: where no file has settled, how long to wait for those that will have by then.
         resume_after: what the last call returned as `resume_after`.
         seconds: time after which the look stops; `resume_after` then says where the next goes on.
 
@@ -175,6 +177,7 @@ def discover(  # Each is a choice of its own, given by name.
     look = inbox.look(resume_after or "")
     known.refresh(database, inbox)
     new: list[Sighting] = []
+    young: list[Sighting] = []
     unsettled = forgotten = 0
     reached: str | None = None
     first_look = time.monotonic()
@@ -184,19 +187,23 @@ def discover(  # Each is a choice of its own, given by name.
                 forgotten += 1
             elif _seconds_unchanged(sighting, known) < settle_seconds:
                 unsettled += 1
+                if unsettled <= _NEW_FILES_PER_LOOK:
+                    young.append(sighting)
             else:
                 new.append(sighting)
         if time.monotonic() > deadline or len(new) >= _NEW_FILES_PER_LOOK:
             reached = look.reached
             break
-    new, restless = _less_restless(database, known, inbox, new, settle_seconds)
+    unsettled += len(new)
+    new = new or _settled_soon(young, known, settle_seconds, wait_seconds)
+    new = _less_restless(database, known, inbox, new, settle_seconds)
     settled = list(inbox.seen_again(new, first_look))
     added = _record(database, inbox, settled, batch_size)
     known.forget_watched(settled)
     known.store_ignored(database, look.ignored, is_first=resume_after is None, is_last=reached is None)
     return Discovery(
         added,
-        unsettled + restless + len(new) - len(settled),
+        unsettled - len(settled),
         look.unreadable,
         reached,
         look.ignored,
@@ -210,14 +217,29 @@ def _seconds_unchanged(sighting: Sighting, known: KnownFiles) -> float:
     return age if age >= 0 else known.seconds_unchanged(sighting)
 
 
+def _settled_soon(
+    sightings: Sequence[Sighting], known: KnownFiles, settle_seconds: float, wait_seconds: float
+) -> list[Sighting]:
+    """Wait for the files that settle within some seconds, and return them."""
+    soon = {
+        sighting: left
+        for sighting in sightings
+        if (left := settle_seconds - _seconds_unchanged(sighting, known)) <= wait_seconds
+    }
+    time.sleep(max((0.0, *soon.values())))
+    return list(soon)
+
+
 def _less_restless(
     database: Database,
     known: KnownFiles,
     inbox: Inbox,
     sightings: Sequence[Sighting],
     settle_seconds: float,
-) -> tuple[list[Sighting], int]:
-    """Files that have waited for as long as their earlier versions ask for; number of the others."""
+) -> list[Sighting]:
+    """Files that have waited for as long as their earlier versions ask for."""
+    if not sightings:
+        return []
     columns = DocumentSource.__table__.columns
     with database.engine.connect() as connection:
         rows = connection.execute(
@@ -236,8 +258,7 @@ def _less_restless(
         paused = count and pause <= _LONGEST_PAUSE * settle_seconds
         return max(doubled, 2 * pause) if paused else doubled
 
-    settled = [one for one in sightings if _seconds_unchanged(one, known) >= patience(one)]
-    return settled, len(sightings) - len(settled)
+    return [one for one in sightings if _seconds_unchanged(one, known) >= patience(one)]
 
 
 def _record(

@@ -109,6 +109,7 @@ class Database:
                 sqlalchemy_url(url),
                 pool_size=connections,
                 max_overflow=2 * connections,
+                use_native_hstore=False,  # Else each new connection asks for that type.
                 connect_args={
                     "connect_timeout": 10,
                     # A run on another machine has a name of its own there (`leases`).

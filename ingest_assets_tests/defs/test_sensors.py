@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 import time
 import unicodedata
 from pathlib import Path
@@ -276,6 +277,34 @@ def test_files_that_may_still_change_wait(pipeline: Pipeline) -> None:
     os.utime(path, (0, 0))
     assert look(pipeline, settle_seconds=60).unsettled == 1
     assert pipeline.rows("SELECT 1 FROM ingest.document_sources") == []
+
+
+def test_a_look_that_finds_only_young_files_waits_for_them(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.put("first.txt", b"dropped a moment ago\n")
+    began = time.monotonic()
+    assert look(pipeline, settle_seconds=60, wait_seconds=1).unsettled == 1
+    assert time.monotonic() - began < 1
+    found = look(pipeline, settle_seconds=1.0, wait_seconds=2.0)
+    assert (len(found.added), found.unsettled) == (1, 0)
+
+
+def test_a_file_that_changes_while_a_look_waits_for_it_is_not_recorded(pipeline: Pipeline) -> None:
+    path = pipeline.put("growing.txt", b"first line\n")
+    grow = threading.Timer(0.2, path.write_bytes, (b"first line\nsecond line\n",))
+    grow.start()
+    found = look(pipeline, settle_seconds=0.5, wait_seconds=2.0)
+    grow.join()
+    assert (found.added, found.unsettled) == ([], 1)
+
+
+def test_settled_files_do_not_wait_for_young_ones(pipeline: Pipeline) -> None:
+    pipeline.put("old.txt", b"dropped before\n")
+    time.sleep(0.3)
+    pipeline.put("young.txt", b"dropped a moment ago\n")
+    found = look(pipeline, settle_seconds=0.25, wait_seconds=5.0)
+    assert (len(found.added), found.unsettled) == (1, 1)
 
 
 def test_a_file_from_the_future_is_judged_by_what_two_looks_see(pipeline: Pipeline) -> None:

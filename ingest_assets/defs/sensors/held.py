@@ -4,19 +4,28 @@ Belongs here: probing the services that a run needs. Does not belong here: what 
 answer.
 """
 
+from dagster import SensorEvaluationContext, build_resources
+
 from ingest_assets.defs.resources import ObjectStoreResource, OcrEngineResource
 from ingest_assets.errors import IngestError
 
 
-def reason_to_hold(object_store: ObjectStoreResource, ocr_engine: OcrEngineResource) -> str:
+def reason_to_hold(context: SensorEvaluationContext) -> str:
     """Why a run could not store or read documents now; empty if it could.
 
     Each call writes and reads a small object in S3, and asks Textract where it is the engine: sensors
-    call it only when they are about to request a run.
+    call it only when they are about to request a run. These resources are no parameters of a sensor,
+    because Dagster would make them at each tick, which takes as long as a tick that finds nothing.
     """
-    try:
-        object_store.get().probe()
-        ocr_engine.probe()
-    except IngestError as error:
-        return str(error)
+    assert context.repository_def is not None  # noqa: S101  # Each sensor of a code location has one.
+    resources = context.repository_def.get_top_level_resources()
+    needed = {name: resources[name] for name in ("object_store", "ocr_engine")}
+    with build_resources(needed, context.instance) as made:
+        object_store: ObjectStoreResource = made.object_store
+        ocr_engine: OcrEngineResource = made.ocr_engine
+        try:
+            object_store.get().probe()
+            ocr_engine.probe()
+        except IngestError as error:
+            return str(error)
     return ""

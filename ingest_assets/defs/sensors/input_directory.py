@@ -15,12 +15,7 @@ from dagster import (
 from ingest_assets.defs.jobs import ingest_documents
 from ingest_assets.defs.outcomes import report_outcomes
 from ingest_assets.defs.partitions import add_partitions
-from ingest_assets.defs.resources import (
-    InputDirectoryResource,
-    ObjectStoreResource,
-    OcrEngineResource,
-    PostgresResource,
-)
+from ingest_assets.defs.resources import InputDirectoryResource, PostgresResource
 from ingest_assets.defs.sensors.batches import Launcher, unfinished
 from ingest_assets.defs.sensors.held import reason_to_hold
 from ingest_assets.defs.worker_runs import has_broker
@@ -31,7 +26,8 @@ from ingest_assets.store.leases import slots
 
 @sensor(
     job=ingest_documents,
-    minimum_interval_seconds=5,
+    # Dagster looks every 5 s which sensors are due; one of 5 s would miss every other time.
+    minimum_interval_seconds=4,
     default_status=DefaultSensorStatus.RUNNING,
     description="Records new, settled files of the input directory (objects, where that is in S3) as "
     "sources, adds their partitions and those of parts that runs have found, and launches them in "
@@ -40,8 +36,6 @@ from ingest_assets.store.leases import slots
 def input_directory(
     context: SensorEvaluationContext,
     database: PostgresResource,
-    object_store: ObjectStoreResource,
-    ocr_engine: OcrEngineResource,
     input_files: InputDirectoryResource,
 ) -> SensorResult | SkipReason:
     """Record new files, add partitions, request runs; also those that a crashed tick left out."""
@@ -72,7 +66,7 @@ def input_directory(
         summary += f", {len(found.unreadable)} cannot be looked at (the tick's log names them)"
     for place in found.unreadable:
         context.log.warning("It cannot be looked at and is passed over: %s", place)
-    if requests and (reason := reason_to_hold(object_store, ocr_engine)):
+    if requests and (reason := reason_to_hold(context)):
         # A run would stop at its first document. The sources are recorded, and a later tick requests
         # it.
         return SensorResult(

@@ -7,12 +7,7 @@ the backfill (`defs.backfills`).
 from dagster import DefaultSensorStatus, SensorEvaluationContext, SkipReason, sensor
 
 from ingest_assets.defs.backfills import BY_SENSOR, request_retry, unfinished_retry
-from ingest_assets.defs.resources import (
-    ObjectStoreResource,
-    OcrEngineResource,
-    PostgresResource,
-    RetryResource,
-)
+from ingest_assets.defs.resources import PostgresResource, RetryResource
 from ingest_assets.defs.sensors.held import reason_to_hold
 from ingest_assets.operations.retry_policy import due, readable_again
 
@@ -27,8 +22,6 @@ from ingest_assets.operations.retry_policy import due, readable_again
 def retry_failed(
     context: SensorEvaluationContext,
     database: PostgresResource,
-    object_store: ObjectStoreResource,
-    ocr_engine: OcrEngineResource,
     retries: RetryResource,
 ) -> SkipReason:
     """Request a backfill of what is due, one at a time: what fails again is due again later."""
@@ -40,7 +33,7 @@ def retry_failed(
         return SkipReason("Nothing is due to be tried again.")
     if running := unfinished_retry(context.instance):
         return SkipReason(f"{len(failures)} documents wait until backfill {running} has ended.")
-    if reason := reason_to_hold(object_store, ocr_engine):
+    if reason := reason_to_hold(context):
         return SkipReason(f"{len(failures)} documents are not tried again yet. {reason}")
     backfill_id = request_retry(context.instance, failures, BY_SENSOR)
     return SkipReason(f"{len(failures)} documents are tried again by backfill {backfill_id}.")
