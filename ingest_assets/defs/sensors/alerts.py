@@ -17,12 +17,7 @@ from dagster import (
 )
 
 from ingest_assets import wiring
-from ingest_assets.defs.resources import (
-    InputDirectoryResource,
-    ObjectStoreResource,
-    OcrEngineResource,
-    PostgresResource,
-)
+from ingest_assets.defs.resources import InputDirectoryResource, PostgresResource
 from ingest_assets.defs.sensors.held import reason_to_hold
 from ingest_assets.embedded.environment import dagit_url
 from ingest_assets.operations.alerts.engine import evaluate, failing_checks, missing_input
@@ -48,8 +43,6 @@ def alerts(settings: Settings) -> SensorDefinition:
     def alerts(
         context: SensorEvaluationContext,
         database: PostgresResource,
-        object_store: ObjectStoreResource,
-        ocr_engine: OcrEngineResource,
         input_files: InputDirectoryResource,
     ) -> SkipReason:
         """Compare what is wrong with what was told."""
@@ -65,7 +58,7 @@ def alerts(settings: Settings) -> SensorDefinition:
             channels,
             wiring.alert_rules(settings, dagit_url(settings)),
             found,
-            why_stalled=lambda: reason_to_hold(object_store, ocr_engine),
+            why_stalled=lambda: reason_to_hold(context),
         )
         for name, why in told.failed.items():
             context.log.warning("An alert could not be sent through %s: %s", name, why)
