@@ -418,7 +418,7 @@ class FollowingRunCoordinator(QueuedRunCoordinator):
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """The limits of now; the daemon asks before each look at the queue."""
-        settings = self._settings
+        settings = Settings()
         if settings.broker_url is None and _is_daemon():
             launcher = self._instance.run_launcher
             if isinstance(launcher, WatchedRunLauncher):
@@ -433,10 +433,6 @@ class FollowingRunCoordinator(QueuedRunCoordinator):
             limit = there if limit is None else min(limit, there)
         config = super().get_run_queue_config()
         return config if limit is None else config._replace(max_concurrent_runs=limit)
-
-    @cached_property
-    def _settings(self) -> Settings:
-        return Settings()
 
     @cached_property
     def _database(self) -> Database:
