@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import click
 from sqlalchemy import create_engine, make_url, text
 
+from ingest_assets.defs.worker_runs import WORKER_TAG
 from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.embedded.valkey import EmbeddedBroker
 from ingest_assets.markdown import table
@@ -490,16 +491,40 @@ def section(survived: Mapping[str, Survived], load: float) -> str:
     )
 
 
+def take_picture(cluster: Cluster, path: Path) -> None:
+    """Have Chromium take a picture of Dagit's runs: each says which host had it."""
+    from playwright.sync_api import sync_playwright
+
+    shown = (cluster.directory / "dev.log").read_text()
+    address = re.search(r"Dagit +(http://\S+)", shown)
+    assert address, shown
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 740})
+        page.goto(f"{address[1]}/runs")
+        page.get_by_text(WORKER_TAG).first.wait_for(timeout=60_000)
+        page.wait_for_timeout(3_000)
+        page.screenshot(path=path)
+        browser.close()
+
+
 @click.command()
 @click.argument("page", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @click.option("--fault", "faults", multiple=True, type=click.Choice([*LOST, *HARMLESS]))
-def main(page: Path | None, faults: tuple[str, ...]) -> None:
+@click.option(
+    "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Of Dagit's runs then."
+)
+def main(page: Path | None, faults: tuple[str, ...], picture: Path | None) -> None:
     """Have each fault happen, and write what came of it."""
     survived = {}
     with TemporaryDirectory() as directory, cluster(Path(directory)) as made:
         for fault in faults or [*LOST, *HARMLESS]:
             survived[fault] = lose(made, fault) if fault in LOST else bear(made, fault)
             click.echo(f"{fault}: {survived[fault]}")
+        if picture is not None:
+            take_picture(made, picture)
     if page is not None:
         matrix = page.read_text().partition(HEADING)[0].rstrip()
         page.write_text(f"{matrix}\n\n" + section(survived, os.getloadavg()[2]))
