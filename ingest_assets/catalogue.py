@@ -55,6 +55,12 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "The document is under a hold, and cannot be forgotten.",
             "`ingest-assets release DOCUMENT` ends the hold, if the reason for it has gone.",
         ),
+        "object_locked": Fault(
+            "transient",
+            "S3 keeps the object by the bucket's object lock, although the document is forgotten.",
+            "Nothing, if it may stay until then: `ingest-assets forget --resume` and the schedule "
+            "`retention` remove it afterwards. A legal hold in S3 has to be ended there.",
+        ),
         "nothing_to_forget": Fault(
             "configuration",
             "No document, or more than one, goes by that name.",

@@ -184,6 +184,19 @@ class RetrySettings(BaseModel):
     )
 
 
+class RetentionSettings(BaseModel):
+    """How long documents are kept."""
+
+    retention_days: int | None = Field(
+        None,
+        ge=1,
+        description="Days after which documents are forgotten for good, as by `ingest-assets forget`, "
+        "by the schedule `retention_daily`; counted from when they were last seen. `ingest-assets "
+        "retention` says which would go. Nothing goes where it is not set, nor in the first day after "
+        "it was set or lowered.",
+    )
+
+
 class AlertSettings(BaseModel):
     """When people are told of what needs them, and where.
 
@@ -344,6 +357,7 @@ class Settings(
     ChunkSettings,
     OcrSettings,
     AlertSettings,
+    RetentionSettings,
     RetrySettings,
     ReconciliationSettings,
     InboxSettings,

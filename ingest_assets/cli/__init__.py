@@ -45,6 +45,9 @@ _COMMANDS = {
     "reconcile": _Command("reconcile", "reconcile", "Compare bucket and database, and mend them."),
     "release": _Command("forget", "release", "End the hold on a document."),
     "report": _Command("report", "report", "Write the report as one HTML file, with pictures."),
+    "retention": _Command(
+        "forget", "retention", "Say which documents INGEST_RETENTION_DAYS would have forgotten."
+    ),
     "retry": _Command("documents", "retry", "Try documents that failed again."),
     "search": _Command("documents", "search", "Search the text of all documents."),
     "services": _Command("services", "services", "Run the embedded Postgres and S3 alone."),

@@ -1,4 +1,4 @@
-"""`forget`, `hold` and `release`: removing documents for good, and keeping them from that."""
+"""`forget`, `retention`, `hold` and `release`: removing documents for good, and what keeps them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ingest_assets import wiring
 from ingest_assets.cli import render, running
 from ingest_assets.embedded.environment import dagster_home, data_directory
 from ingest_assets.operations import forget as forgetting
+from ingest_assets.operations.retention import due
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -61,6 +62,23 @@ def forget(
         done_now = forgetting.forget(places, document, reason or "", who)
     render.show(render.forgotten(done_now))
     sys.exit(bool(done_now.left))
+
+
+@click.command()
+@click.option("--days", type=click.IntRange(1), help="Another number than INGEST_RETENTION_DAYS.")
+def retention(days: int | None) -> None:
+    """Say which documents INGEST_RETENTION_DAYS would have forgotten.
+
+    Removes nothing: that does the schedule `retention_daily` each night, where the setting is set. How
+    many documents are older, the oldest of them, and when the first go.
+    """
+    settings = running.use_running_stack()
+    wanted = days or settings.retention_days
+    if wanted is None:
+        render.show(render.line("INGEST_RETENTION_DAYS is not set: nothing goes. Try --days."))
+        return
+    is_set = wanted == settings.retention_days
+    render.show(render.retention(due(running.database(), wanted), is_set=is_set, named=True))
 
 
 @click.command()

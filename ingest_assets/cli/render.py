@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ingest_assets.operations.reconcile.cost import Estimate
     from ingest_assets.operations.reconcile.inventory import Inventory
     from ingest_assets.operations.reconcile.rebuild import Rebuilt
+    from ingest_assets.operations.retention import Due
     from ingest_assets.operations.retry_policy import Failure
     from ingest_assets.operations.search import Found, Passage
     from ingest_assets.operations.status import FailedDocument, Status
@@ -218,19 +219,28 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
                 f"ignored, by pattern: {named}.",
             )
         )
-    for untold in found.untold:
-        parts.append(
-            Paragraph(
-                (f"Alerts do not arrive at address {untold.channel} ", _WARN),
-                f"since {_time(untold.failed_at)}: {_clean(untold.error)}",
-            )
-        )
+    parts += _not_done(found)
     for heading, state in (("Latest failures", "failed"), ("Latest that are no documents", "rejected")):
         if latest := [failed for failed in found.latest_failures if failed.state == state]:
             parts += ["", Text(heading, _HEADING)]
         for failed in latest:
             parts += _failed_document(failed)
     return Group(*parts)
+
+
+def _not_done(found: Status) -> Iterator[RenderableType]:
+    """What the program was to do, and something outside keeps it from."""
+    if found.locked:
+        yield Paragraph(
+            (f"{_count(found.locked, 'removal')} not finished: ", _WARN),
+            "S3's object lock keeps objects of documents that are forgotten. `ingest-assets forget "
+            "--resume` tries again.",
+        )
+    for untold in found.untold:
+        yield Paragraph(
+            (f"Alerts do not arrive at address {untold.channel} ", _WARN),
+            f"since {_time(untold.failed_at)}: {_clean(untold.error)}",
+        )
 
 
 def _failed_document(failed: FailedDocument) -> Iterator[RenderableType]:
@@ -356,6 +366,35 @@ def to_forget(found: Plan) -> RenderableType:
         *(
             Paragraph(("Held, so it cannot be forgotten: ", _BAD), f"{uuid}: {_clean(reason)}")
             for uuid, reason in found.held.items()
+        ),
+    )
+
+
+def retention(found: Due, *, is_set: bool, named: bool = False) -> RenderableType:
+    """How many documents are older than a number of days, and what becomes of them.
+
+    Args:
+        is_set: whether it is the number that is set, so that they go.
+        named: whether to name the oldest.
+    """
+    if not is_set:
+        then = "Nothing goes: that number is not set."
+    elif found.begins_at is None:
+        then = "The schedule `retention_daily` has not seen that number: its next run removes none."
+    else:
+        then = f"The schedule `retention_daily` forgets them, from {_time(found.begins_at)} on."
+    stay = f" {_count(found.held, 'document')} more stay, for they are held." if found.held else ""
+    return Group(
+        Paragraph(
+            (
+                f"{_count(found.count, 'document')} older than {found.days:,} days: ",
+                _WARN if found.count and is_set else "",
+            ),
+            then + stay,
+        ),
+        *(
+            Paragraph(_name(name), f" last seen {_time(seen_at)}, ", (str(uuid), _ID), indent=2)
+            for uuid, name, seen_at in (found.first if named else ())
         ),
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from ingest_assets.cli import render, running
+from ingest_assets.operations.retention import due
 from ingest_assets.operations.status import read_status, runs_not_started
 
 
@@ -18,14 +20,19 @@ def status(as_json: bool) -> None:
 
     How many are in which state and at which stage, how fast it goes, and what failed last.
     """
-    running.use_running_stack()
+    settings = running.use_running_stack()
     found = read_status(running.database())
     # Asked only where nothing goes on: it takes another connection.
     not_started = _runs_not_started() if found.queued and not found.working else 0
+    days = settings.retention_days
+    old = due(running.database(), days) if days else None
     if as_json:
-        render.show_json({**found.as_json(), "runs_not_started": not_started})
+        extra = {"runs_not_started": not_started, "retention": asdict(old) if old else None}
+        render.show_json({**found.as_json(), **extra})
     else:
         render.show(render.status(found, not_started))
+        if old:
+            render.show(render.retention(old, is_set=True))
 
 
 def _runs_not_started() -> int:

@@ -18,10 +18,12 @@ from ingest_assets.defs.ingest_report import ingest_report
 from ingest_assets.defs.inventory import storage_inventory
 from ingest_assets.defs.jobs import (
     forget_document,
+    forget_old_documents,
     import_stuck,
     ingest_documents,
     reconcile,
     register_orphans,
+    retention_daily,
     retry_failed_documents,
     verify_documents,
     verify_hourly,
@@ -77,6 +79,7 @@ def build_defs(
         asset_checks=[verification],
         jobs=[
             forget_document,
+            forget_old_documents,
             import_stuck,
             ingest_documents,
             reconcile,
@@ -84,7 +87,7 @@ def build_defs(
             retry_failed_documents,
             verify_documents,
         ],
-        schedules=[verify_hourly],
+        schedules=[retention_daily(settings), verify_hourly],
         sensors=[
             alerts(settings),
             input_directory,

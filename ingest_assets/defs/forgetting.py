@@ -1,16 +1,18 @@
-"""Forgetting a document from Dagit's launchpad.
+"""Forgetting documents: one from Dagit's launchpad, and those that are old enough.
 
-Belongs here: the op. Does not belong here: what is removed, and in which order (`operations.forget`).
+Belongs here: the ops. Does not belong here: what is removed, and in which order (`operations.forget`).
 """
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from dagster import Config, OpExecutionContext, op
 from pydantic import Field
 
 from ingest_assets.defs.resources import ObjectStoreResource, PostgresResource, ReconciliationResource
-from ingest_assets.operations.forget import forget, opened_places, plan
+from ingest_assets.operations.forget import Places, forget, opened_places, plan, resume
+from ingest_assets.operations.retention import due, expire
 
 
 class ForgetConfig(Config):
@@ -45,14 +47,64 @@ def forget_one(
     if config.dry_run:
         context.log.info("%d documents would be forgotten; nothing was removed.", len(found.documents))
         return
-    with opened_places(
+    with _places(context, database, object_store, reconciliation) as places:
+        done = forget(places, config.document, config.reason, config.by or None)
+    if done.left:
+        raise RuntimeError(f"Something is left: {'; '.join(done.left)}.")
+    context.log.info("%d documents are forgotten.", len(found.documents))
+
+
+class RetentionConfig(Config):
+    """How old a document may become."""
+
+    days: int = Field(ge=1, description="INGEST_RETENTION_DAYS.")
+
+
+@op(
+    description="Forgets the documents that are older than a number of days. Where that number is new, "
+    "it only says how many are due; the next day they go."
+)
+def forget_expired(
+    context: OpExecutionContext,
+    config: RetentionConfig,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    reconciliation: ReconciliationResource,
+) -> None:
+    """Do what INGEST_RETENTION_DAYS asks for. Says counts only: its record outlives the documents."""
+    with _places(context, database, object_store, reconciliation) as places:
+        unfinished = resume(places)
+        forgotten = [*unfinished, *expire(places, config.days)]
+    waiting = due(database.get(), config.days)
+    context.add_output_metadata(
+        {
+            "forgotten": sum(len(done.plan.documents) for done in forgotten),
+            "due": waiting.count,
+            "held": waiting.held,
+        }
+    )
+    if waiting.count:
+        context.log.warning(
+            "%d documents are older than %d days; they go from %s on.",
+            waiting.count,
+            config.days,
+            waiting.begins_at,
+        )
+    left = [place for done in forgotten for place in done.left]
+    if left:
+        context.log.warning("Not all could be removed yet: %s", "; ".join(left))
+
+
+def _places(
+    context: OpExecutionContext,
+    database: PostgresResource,
+    object_store: ObjectStoreResource,
+    reconciliation: ReconciliationResource,
+) -> AbstractContextManager[Places]:
+    return opened_places(
         database.get(),
         object_store.get(),
         os.environ["DAGSTER_POSTGRES_URL"],
         Path(reconciliation.plans_dir),
         Path(context.instance.root_directory),
-    ) as places:
-        done = forget(places, config.document, config.reason, config.by or None)
-    if done.left:
-        raise RuntimeError(f"Something is left: {'; '.join(done.left)}.")
-    context.log.info("%d documents are forgotten.", len(found.documents))
+    )

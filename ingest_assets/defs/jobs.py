@@ -17,13 +17,14 @@ from dagster import (
 
 from ingest_assets.defs.backfills import retry_documents
 from ingest_assets.defs.documents import SPECS
-from ingest_assets.defs.forgetting import forget_one
+from ingest_assets.defs.forgetting import forget_expired, forget_one
 from ingest_assets.defs.ingest_report import ingest_report
 from ingest_assets.defs.inventory import (
     import_stuck_documents,
     register_orphaned_uploads,
     storage_inventory,
 )
+from ingest_assets.settings import Settings
 
 # Executed in the run's own process: its documents share connections and worker processes, and a process
 # for the step would take longer to start than most documents take to finish.
@@ -70,6 +71,31 @@ def retry_failed_documents() -> None:
 def forget_document() -> None:
     """Do what the command `ingest-assets forget` does, from Dagit's launchpad."""
     forget_one()
+
+
+@job(
+    name="retention",
+    executor_def=in_process_executor,
+    description="Forgets documents that are older than INGEST_RETENTION_DAYS, for good. Nothing goes "
+    "in the first day after that was set or lowered; `ingest-assets retention` names what would.",
+)
+def forget_old_documents() -> None:
+    """Do once what the schedule `retention_daily` does."""
+    forget_expired()
+
+
+def retention_daily(settings: Settings) -> ScheduleDefinition:
+    """The schedule by which old documents are forgotten; on only where INGEST_RETENTION_DAYS is set."""
+    days = settings.retention_days
+    return ScheduleDefinition(
+        name="retention_daily",
+        job=forget_old_documents,
+        cron_schedule="17 3 * * *",
+        default_status=DefaultScheduleStatus.RUNNING if days else DefaultScheduleStatus.STOPPED,
+        run_config={"ops": {"forget_expired": {"config": {"days": days}}}} if days else None,
+        should_execute=lambda _: days is not None,
+        description="Forgets each night documents that are older than INGEST_RETENTION_DAYS.",
+    )
 
 
 @job(

@@ -7,6 +7,8 @@ call, and searching for what is left. Does not belong here: keeping what was for
 The order: tombstone and text, objects, Dagster's records and files, the other rows. These go last,
 because they say what else has to go: the next call finds a tombstone that is not finished, and does
 everything again. Until then the row says, truly, that there is no text, and no object.
+An object that S3 keeps, by the bucket's object lock, stays: the tombstone names its place, and
+`resume` removes it once S3 lets it go.
 A file or object of the inbox is left alone, as all sources are; it is named, and passed over from then
 on.
 """
@@ -16,9 +18,10 @@ from __future__ import annotations
 import getpass
 import json
 import mmap
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -31,10 +34,13 @@ from ingest_assets.operations.history import Candidates, find_one
 from ingest_assets.store.database import Database, sqlalchemy_url
 from ingest_assets.store.locks import Locks
 from ingest_assets.store.names import s3_location, sighting_digest
-from ingest_assets.store.object_store import ObjectStore
+from ingest_assets.store.object_store import LockedObjectError, ObjectStore
 
 # Below it, the bucket keeps tombstones, so that `rebuild-db` knows them when the database is lost.
 TOMBSTONES = "derived/forgotten/"
+# The lock in Postgres under which one process at a time forgets.
+LOCK = "ingest_assets forget"
+_FOR_EVER = datetime(9999, 1, 1, tzinfo=timezone.utc)
 # What Dagster's records say instead of a partition, a document or a file that was forgotten.
 _MASK = "forgotten"
 # Characters of a line that is searched for afterwards.
@@ -132,7 +138,7 @@ def plan(database: Database, wanted: str) -> Plan:
         ConfigurationError: `nothing_to_forget`.
     """
     with database.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        return _plan(connection, _document(connection, wanted))
+        return plan_of(connection, [_document(connection, wanted)])
 
 
 def forget(places: Places, wanted: str, reason: str, who: str | None = None) -> Forgotten:
@@ -147,22 +153,39 @@ def forget(places: Places, wanted: str, reason: str, who: str | None = None) -> 
         ConfigurationError: `nothing_to_forget`, `held`.
     """
     who = who or getpass.getuser()
-    with places.database.exclusive("ingest_assets forget"):
+    with places.database.exclusive(LOCK):
         with places.database.engine.connect() as connection:
-            document_uuid = _document(connection, wanted)
-            found = _plan(connection, document_uuid)
+            found = plan_of(connection, [_document(connection, wanted)])
         if found.held:
             named = "; ".join(f"{uuid}: {why}" for uuid, why in found.held.items())
             raise ConfigurationError("held", f"What was to be forgotten is held: {named}.")
         with _alone(places.database, found):
-            words = _words(places.database, found)
-            _bury(places, found, reason, who)
-            return _remove(places, found, words)
+            return _forget(places, found, reason, who)
+
+
+def forget_planned(
+    places: Places, found: Plan, reason: str, who: str, is_due: Callable[[], bool]
+) -> Forgotten | None:
+    """Forget what was planned, unless it is held, or is not due once no run can touch it.
+
+    The caller holds the lock of `forget`.
+    """
+    if found.held:
+        return None
+    with _alone(places.database, found):
+        return _forget(places, found, reason, who) if is_due() else None
+
+
+def _forget(places: Places, found: Plan, reason: str, who: str) -> Forgotten:
+    words = _words(places.database, found)
+    _bury(places, found, reason, who)
+    return _remove(places, found, words)
 
 
 def resume(places: Places) -> Sequence[Forgotten]:
-    """Finish what calls that were killed have begun."""
-    with places.database.exclusive("ingest_assets forget"):
+    """Finish what calls that were killed have begun, and remove objects that S3 keeps no longer."""
+    with places.database.exclusive(LOCK):
+        _unlock(places)
         done = []
         while True:
             with places.database.engine.connect() as connection:
@@ -175,13 +198,16 @@ def resume(places: Places) -> Sequence[Forgotten]:
                 ).one_or_none()
                 if row is None:
                     break
-                found = _plan(connection, row.document_uuid)
+                found = plan_of(connection, [row.document_uuid])
             with _alone(places.database, found):
                 done.append(_remove(places, found, ()))
     with places.database.engine.begin() as connection:
         # Whose process was killed after the rows had gone.
         connection.execute(
-            text("UPDATE ingest.forgotten_documents SET finished_at = now() WHERE finished_at IS NULL")
+            text("""
+                UPDATE ingest.forgotten_documents SET finished_at = now()
+                WHERE finished_at IS NULL AND locked IS NULL
+            """)
         )
     return done
 
@@ -229,20 +255,22 @@ def _document(connection: Connection, wanted: str) -> UUID:
     return document_uuid
 
 
-def _plan(connection: Connection, document_uuid: UUID) -> Plan:
+def plan_of(connection: Connection, roots: Sequence[UUID]) -> Plan:
+    """What forgetting these documents together would remove; changes nothing."""
+    wanted = {"roots": [str(root) for root in roots]}
     # What is inside goes with it, if all its sightings lie inside what goes.
     inside = set(
         connection.execute(
             text("""
                 WITH RECURSIVE inside AS (
-                    SELECT CAST(:uuid AS uuid) AS document_uuid
+                    SELECT unnest(CAST(:roots AS uuid[])) AS document_uuid
                     UNION
                     SELECT source.document_uuid FROM inside
                     JOIN ingest.document_sources AS source ON source.parent_uuid = inside.document_uuid
                     WHERE source.document_uuid IS NOT NULL
                 ) SELECT document_uuid FROM inside
             """),
-            {"uuid": document_uuid},
+            wanted,
         ).scalars()
     )
     going = set(inside)
@@ -251,10 +279,11 @@ def _plan(connection: Connection, document_uuid: UUID) -> Plan:
             connection.execute(
                 text("""
                     SELECT DISTINCT document_uuid FROM ingest.document_sources
-                    WHERE document_uuid = ANY(CAST(:going AS uuid[])) AND document_uuid <> :uuid
+                    WHERE document_uuid = ANY(CAST(:going AS uuid[]))
+                      AND document_uuid <> ALL(CAST(:roots AS uuid[]))
                       AND (parent_uuid IS NULL OR parent_uuid <> ALL(CAST(:going AS uuid[])))
                 """),
-                {"going": [str(uuid) for uuid in going], "uuid": document_uuid},
+                {"going": [str(uuid) for uuid in going], **wanted},
             ).scalars()
         )
         if not elsewhere:
@@ -377,12 +406,8 @@ def _bury(places: Places, found: Plan, reason: str, who: str) -> None:
 
 
 def _remove(places: Places, found: Plan, words: Sequence[str]) -> Forgotten:
-    objects = 0
-    for document_uuid in found.documents:
-        for prefix in ("documents", "derived"):
-            objects += places.objects.delete_all(f"{prefix}/{document_uuid}/", below=True)
-    for key in found.uploads:
-        objects += places.objects.delete_all(key)
+    objects, kept = _delete_objects(places.objects, found)
+    _note_locked(places.database, found, kept)
     failpoint("forget.objects")
     needles = _needles(found)
     records = _mask_records(places.dagster, found, needles)
@@ -392,17 +417,81 @@ def _remove(places: Places, found: Plan, words: Sequence[str]) -> Forgotten:
         _delete_rows(connection, found)
         failpoint("forget.deleted")
     failpoint("forget.committed")
-    left = list(_search(places, found, words))
-    if not left:
+    left = [*_search(places, found, words, [fault.uri for fault in kept]), *map(str, kept)]
+    if len(left) == len(kept):
         with places.database.engine.begin() as connection:
             connection.execute(
                 text("""
                     UPDATE ingest.forgotten_documents SET finished_at = now()
-                    WHERE sha256 = ANY(:digests) AND finished_at IS NULL
+                    WHERE sha256 = ANY(:digests) AND finished_at IS NULL AND locked IS NULL
                 """),
                 {"digests": list(found.documents.values())},
             )
     return Forgotten(found, objects, records, files, left)
+
+
+def _delete_objects(objects: ObjectStore, found: Plan) -> tuple[int, Sequence[LockedObjectError]]:
+    """Remove all objects; those that S3 keeps are returned."""
+    removed, kept = 0, []
+    places = [
+        (f"{prefix}/{uuid}/", True) for uuid in found.documents for prefix in ("documents", "derived")
+    ]
+    for place, below in [*places, *((key, False) for key in found.uploads)]:
+        try:
+            removed += objects.delete_all(place, below=below)
+        except LockedObjectError as error:
+            removed += error.removed
+            kept.append(error)
+    return removed, kept
+
+
+def _note_locked(database: Database, found: Plan, kept: Sequence[LockedObjectError]) -> None:
+    """Note what S3 keeps, in the tombstone of the first document: all rows go."""
+    if not kept:
+        return
+    with database.engine.begin() as connection:
+        connection.execute(
+            text("""
+                UPDATE ingest.forgotten_documents SET locked = :locked, locked_until = :until
+                WHERE sha256 = :sha256
+            """),
+            {
+                "locked": [fault.uri for fault in kept],
+                # Postgres has no year 9999 in every time zone.
+                "until": min(max(fault.until for fault in kept), _FOR_EVER),
+                "sha256": next(iter(found.documents.values())),
+            },
+        )
+
+
+def _unlock(places: Places) -> None:
+    """Try again to remove what S3 kept."""
+    with places.database.engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT sha256, locked FROM ingest.forgotten_documents WHERE locked IS NOT NULL")
+        ).all()
+    for sha256, uris in rows:
+        kept = []
+        for uri in uris:
+            place = s3_location(uri)[1]
+            try:
+                places.objects.delete_all(place, below=place.endswith("/"))
+            except LockedObjectError as error:
+                kept.append(error)
+        with places.database.engine.begin() as connection:
+            connection.execute(
+                text("""
+                    UPDATE ingest.forgotten_documents SET
+                        locked = :locked, locked_until = :until,
+                        finished_at = CASE WHEN CAST(:until AS timestamptz) IS NULL THEN now() END
+                    WHERE sha256 = :sha256
+                """),
+                {
+                    "locked": [fault.uri for fault in kept] or None,
+                    "until": min(max(fault.until for fault in kept), _FOR_EVER) if kept else None,
+                    "sha256": sha256,
+                },
+            )
 
 
 def _needles(found: Plan) -> list[str]:
@@ -587,8 +676,12 @@ def _words(database: Database, found: Plan) -> Sequence[str]:
         ]
 
 
-def _search(places: Places, found: Plan, words: Sequence[str]) -> Iterator[str]:
-    """Where something is left: rows, Dagster's records, objects and files."""
+def _search(places: Places, found: Plan, words: Sequence[str], kept: Sequence[str]) -> Iterator[str]:
+    """Where something is left: rows, Dagster's records, objects and files.
+
+    Args:
+        kept: places that S3 keeps, which the tombstone names until they are removed.
+    """
     needles = [*found.partition_keys, *map(str, found.documents), *words]
     needles += [json.dumps(line)[1:-1] for line in words]
     patterns = [f"%{_escaped(needle)}%" for needle in needles]
@@ -606,8 +699,9 @@ def _search(places: Places, found: Plan, words: Sequence[str]) -> Iterator[str]:
                     yield f"{count} rows of {schema}.{table}, column {column}"
     for document_uuid in found.documents:
         for prefix in ("documents", "derived"):
-            for listed in places.objects.listing(f"{prefix}/{document_uuid}/"):
-                yield places.objects.uri(listed.key)
+            place = f"{prefix}/{document_uuid}/"
+            if places.objects.uri(place) not in kept:
+                yield from (places.objects.uri(one.key) for one in places.objects.listing(place))
     for directory in places.directories:
         for path in directory.rglob("*"):
             if path.is_file() and path.stat().st_size:

@@ -86,6 +86,7 @@ class Status:
         ignored: files and directories of the input directory that the latest walk passed over, by the
             pattern that their name matches.
         no_documents: files and parts that are no documents, by the reason's code.
+        locked: how many documents are forgotten, while S3's object lock keeps what was stored of them.
         untold: addresses for alerts through which nothing goes just now.
         latest_failures: the ten sources that failed or were rejected last, the latest first, those that
             failed before the others.
@@ -104,6 +105,7 @@ class Status:
     noted: int
     ignored: dict[str, int]
     no_documents: dict[str, int]
+    locked: int
     untold: list[UntoldChannel]
     latest_failures: list[FailedDocument]
 
@@ -198,6 +200,9 @@ def read_status(database: Database) -> Status:
                 text("SELECT pattern, count FROM ingest.ignored_names ORDER BY pattern")
             ).all()
         )
+        locked: int = reader.execute(
+            text("SELECT count(*) FROM ingest.forgotten_documents WHERE locked IS NOT NULL")
+        ).scalar_one()
         untold = [
             UntoldChannel(*row)
             for row in reader.execute(
@@ -232,6 +237,7 @@ def read_status(database: Database) -> Status:
         noted=notes.noted,
         ignored=ignored,
         no_documents=rejected.by_code,
+        locked=locked,
         untold=untold,
         latest_failures=latest_failures,
     )

@@ -188,6 +188,22 @@ class ForgottenDocument(Base):
     begun_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     # Null until nothing is left of it.
     finished_at: Mapped[datetime | None]
+    # Places that S3's object lock keeps, still to be removed, and until when it keeps them.
+    locked: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    locked_until: Mapped[datetime | None]
+
+
+class Retention(Base):
+    """The one row: the number of days that the schedule `retention` has seen, and when."""
+
+    __tablename__ = "retention"
+    __table_args__ = (CheckConstraint("singleton", name="singleton"),)
+
+    singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    days: Mapped[int]
+    # Nothing is forgotten in the first day.
+    since: Mapped[datetime] = mapped_column(server_default=_NOW)
+    looked_at: Mapped[datetime] = mapped_column(server_default=_NOW)
 
 
 class ForgottenSighting(Base):

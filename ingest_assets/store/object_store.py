@@ -12,9 +12,9 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
@@ -325,9 +325,13 @@ class ObjectStore:
             below: whether to remove all objects whose keys begin with `place` instead.
 
         Returns:
-            How many objects and versions there were.
+            How many objects and versions were removed.
+
+        Raises:
+            LockedObjectError: S3 keeps some of them; all others are removed.
         """
         removed = 0
+        locked: dict[tuple[str, str], datetime] = {}
         with _typed(f"removing {self.uri(place)} with all versions"):
             # Again until there is none: an endpoint may keep the only version of an object under
             # another id as soon as the bucket keeps versions.
@@ -341,16 +345,40 @@ class ObjectStore:
                     for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
                     if below or found["Key"] == place
                 ]
+                versions = [version for version in versions if version not in locked]
                 if not versions:
                     break
                 for key, version in versions:
-                    self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=version)
-                removed += len(versions)
+                    try:
+                        self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=version)
+                        removed += 1
+                    except ClientError:
+                        until = self._locked_until(key, version)
+                        if until is None:
+                            raise
+                        locked[key, version] = until
             for listed in self.listing(place):  # Where the endpoint lists no versions.
                 if below or listed.key == place:
+                    if any(key == listed.key for key, _ in locked):
+                        continue
                     self.client.delete_object(Bucket=self.bucket, Key=listed.key)
                     removed += 1
+        if locked:
+            raise LockedObjectError(self.uri(place), max(locked.values()), removed)
         return removed
+
+    def _locked_until(self, key: str, version: str) -> datetime | None:
+        """Until when S3 keeps a version, by a retention or a legal hold; None if it does not."""
+        # Each is an error where there is none, or where the bucket has no object lock.
+        with suppress(ClientError):
+            answer = self.client.get_object_legal_hold(Bucket=self.bucket, Key=key, VersionId=version)
+            if answer["LegalHold"]["Status"] == "ON":
+                return datetime.max.replace(tzinfo=timezone.utc)
+        with suppress(ClientError):
+            kept = self.client.get_object_retention(Bucket=self.bucket, Key=key, VersionId=version)
+            until = kept["Retention"]["RetainUntilDate"]
+            return until if until > datetime.now(timezone.utc) else None
+        return None
 
     def put_derived(self, key: str, body: bytes, mime_type: str) -> None:
         """Write or overwrite an object under `derived/`, which holds results that can be made again."""
@@ -693,6 +721,23 @@ class ArchivedObjectError(PermanentError):
 
 class DeniedError(ConfigurationError):
     """S3 knows who asks, and does not let them: perhaps for this object alone."""
+
+
+class LockedObjectError(TransientError):
+    """S3 keeps an object, or a version of one, that was to be removed.
+
+    Attributes:
+        uri: the key, or what the keys begin with.
+        until: when S3 lets it go; the year 9999 if it is held without an end.
+        removed: how many others were removed.
+    """
+
+    def __init__(self, uri: str, until: datetime, removed: int) -> None:
+        ends = (
+            f"until {until:%Y-%m-%d %H:%M %Z}" if until.year < datetime.max.year else "without an end"
+        )
+        super().__init__("object_locked", f"S3 keeps {uri} {ends}, by the bucket's object lock.")
+        self.uri, self.until, self.removed = uri, until, removed
 
 
 @contextmanager

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey
+from dagster import AssetKey, DefaultScheduleStatus, build_schedule_context
 from sqlalchemy import create_engine, text
 
 from ingest_assets.cli import render
+from ingest_assets.defs.jobs import retention_daily
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.operations import forget
+from ingest_assets.operations import forget, retention
 from ingest_assets.operations.forget import Places
+from ingest_assets.operations.reconcile.inventory import Inventory
 from ingest_assets.operations.reconcile.rebuild import rebuild
+from ingest_assets.operations.status import read_status
 from ingest_assets.store.database import sqlalchemy_url
 from ingest_assets_tests.conftest import TakeSnapshot
 from ingest_assets_tests.support.bucket import execute
@@ -229,3 +234,175 @@ def test_the_job_in_dagit_does_the_same_and_keeps_no_name(
     run(dry_run=False)
     assert "quartermaine-letter.eml" not in copy.states()
     assert anywhere(places, letter) == []
+
+
+def age(pipeline: Pipeline, days: int, *names: str) -> None:
+    """Let sightings be so many days old, of these names or of all."""
+    execute(
+        pipeline,
+        """
+        UPDATE ingest.document_sources SET discovered_at = now() - make_interval(days => :days)
+        WHERE original_file_name = ANY(:names) OR CAST(:names AS text[]) = '{}'
+        """,
+        days=days,
+        names=list(names),
+    )
+
+
+def let_a_day_pass(pipeline: Pipeline) -> None:
+    execute(pipeline, "UPDATE ingest.retention SET since = since - interval '1 day'")
+
+
+def names(pipeline: Pipeline) -> set[str]:
+    return {row.original_file_name for row in pipeline.rows("SELECT * FROM ingest.document_sources")}
+
+
+def test_documents_that_are_old_enough_go_and_no_others(copy: Pipeline, places: Places) -> None:
+    before = names(copy)
+    age(copy, 31, "quartermaine-letter.eml", "annexes.zip", "private-annex.txt", "other.txt")
+    # The letter came again yesterday, as a copy.
+    age(copy, 1, "second copy of it.eml")
+    found = retention.due(copy.database, 30)
+    assert [name for _, name, _ in found.first] == ["other.txt"]
+    assert found.begins_at is None
+
+    # The number of days is new: nobody's documents go by surprise.
+    assert list(retention.expire(places, 30)) == []
+    assert list(retention.expire(places, 30)) == []
+    assert names(copy) == before
+    found = retention.due(copy.database, 30)
+    assert found.count == 1
+    assert found.begins_at is not None
+    shown = render.plain(render.retention(found, is_set=True, named=True))
+    assert "1 document older than 30 days: The schedule `retention_daily` forgets them, from" in shown
+    assert "'other.txt' last seen" in shown
+
+    let_a_day_pass(copy)
+    (done,) = retention.expire(places, 30)
+    assert done.left == []
+    assert names(copy) == before - {"other.txt"}
+    assert (copy.input_dir / "other.txt").exists()
+    assert [place for place in anywhere(places, "other.txt") if "run.log" not in place] == []
+    (stone,) = copy.rows("SELECT reason, forgotten_by FROM ingest.forgotten_documents")
+    assert tuple(stone) == ("Older than 30 days.", "retention")
+    copy.tick()
+    assert "other.txt" not in names(copy)  # Its file is passed over.
+
+    # With all sightings old, the letter goes with what is in it, and the leaflet stays for its own.
+    age(copy, 40)
+    age(copy, 3, "leaflet.txt")
+    (done,) = retention.expire(places, 30)
+    assert len(done.plan.documents) == 3
+    assert names(copy) - {"document_text"} == {"leaflet.txt"}
+    assert done.left == []
+
+
+def test_a_number_of_days_that_is_lowered_or_was_away_is_new(copy: Pipeline, places: Places) -> None:
+    age(copy, 31)
+    before = names(copy)
+    list(retention.expire(places, 60))
+    let_a_day_pass(copy)
+    assert list(retention.expire(places, 30)) == []  # lowered
+    let_a_day_pass(copy)
+    execute(copy, "UPDATE ingest.retention SET looked_at = looked_at - interval '4 days'")
+    assert list(retention.expire(places, 30)) == []  # taken away, and set again
+    assert names(copy) == before
+    assert list(retention.expire(places, 90)) == []  # raised: nothing is so old
+    assert copy.rows("SELECT FROM ingest.forgotten_documents") == []
+
+
+def test_what_is_held_or_worked_on_outlives_the_retention(copy: Pipeline, places: Places) -> None:
+    age(copy, 31)
+    list(retention.expire(places, 30))
+    let_a_day_pass(copy)
+    forget.hold(copy.database, "private-annex.txt", "Case 4711")
+    (other,) = keys(copy, "other.txt")
+    execute(
+        copy,
+        """
+        INSERT INTO ingest.stage_attempts (partition_key, stage, attempt, run_id, status)
+        VALUES (:key, 'document_text', 99, 'run', 'running')
+        """,
+        key=other,
+    )
+    found = retention.due(copy.database, 30)
+    assert (found.count, found.held) == (1, 1)
+    assert [name for _, name, _ in found.first] == ["leaflet.txt"]
+    list(retention.expire(places, 30))
+    # The leaflet is in the archive, too, which stays: so it was not due by its own file alone.
+    assert {"quartermaine-letter.eml", "private-annex.txt", "other.txt"} <= names(copy)
+
+
+def test_the_schedule_runs_only_where_the_setting_is_set_and_its_job_keeps_no_name(
+    copy: Pipeline, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unset = retention_daily(copy.settings)
+    assert unset.default_status == DefaultScheduleStatus.STOPPED
+    with build_schedule_context(instance=copy.instance) as context:
+        assert unset.evaluate_tick(context).run_requests == []
+    schedule = retention_daily(copy.settings.model_copy(update={"retention_days": 30}))
+    assert schedule.default_status == DefaultScheduleStatus.RUNNING
+    with build_schedule_context(instance=copy.instance) as context:
+        (request,) = schedule.evaluate_tick(context).run_requests or ()
+
+    url = places.dagster.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
+    age(copy, 31, "other.txt")
+    (other,) = keys(copy, "other.txt")
+    job = copy.defs.resolve_job_def("retention")
+    for still_there in (True, False):
+        assert job.execute_in_process(request.run_config, instance=copy.instance).success
+        assert ("other.txt" in names(copy)) == still_there
+        let_a_day_pass(copy)
+    assert anywhere(places, other) == []
+
+
+def test_what_s3_keeps_is_removed_when_it_lets_it_go(copy: Pipeline, places: Places) -> None:
+    client, bucket = copy.objects.client, copy.objects.bucket
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client.put_object_lock_configuration(
+        Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
+    )
+    (row,) = copy.rows("SELECT * FROM ingest.source_documents WHERE original_file_name = 'other.txt'")
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    version = client.put_object(
+        Bucket=bucket,
+        Key=row.s3_key,
+        Body=b"kept",
+        ObjectLockMode="GOVERNANCE",
+        ObjectLockRetainUntilDate=tomorrow,
+    )["VersionId"]
+
+    done = forget.forget(places, str(row.document_uuid), "asked for")
+    (left,) = done.left
+    assert left.startswith(
+        f"S3 keeps s3://{bucket}/documents/{row.document_uuid}/ until {tomorrow:%Y-%m-%d}"
+    )
+    assert "other.txt" not in names(copy)  # All else is gone.
+    assert read_status(copy.database).locked == 1
+    assert "1 removal not finished" in render.plain(render.status(read_status(copy.database)))
+    # It is no orphan that somebody could adopt.
+    assert not [
+        f for f in Inventory(copy.database, copy.objects, in_flight_seconds=0) if f.kind == "orphan"
+    ]
+    assert forget.resume(places) == []
+    assert read_status(copy.database).locked == 1
+
+    client.put_object_retention(
+        Bucket=bucket,
+        Key=row.s3_key,
+        VersionId=version,
+        Retention={
+            "Mode": "GOVERNANCE",
+            "RetainUntilDate": datetime.now(timezone.utc) + timedelta(seconds=1),
+        },
+        BypassGovernanceRetention=True,
+    )
+    time.sleep(1.1)
+    forget.resume(places)
+    assert read_status(copy.database).locked == 0
+    (stone,) = copy.rows("SELECT * FROM ingest.forgotten_documents")
+    assert stone.finished_at is not None
+    assert not client.list_object_versions(Bucket=bucket, Prefix=f"documents/{row.document_uuid}/").get(
+        "Versions"
+    )

@@ -19,7 +19,7 @@ from itertools import chain
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Text, cast, collate, func, select
+from sqlalchemy import Connection, Text, cast, collate, func, select, text
 
 from ingest_assets.errors import ConfigurationError, IngestError
 from ingest_assets.store.database import Database
@@ -316,6 +316,9 @@ class Inventory:
                     ).where(sources.source_uri.in_(uris))
                 )
             }
+            kept = tuple(
+                fresh.execute(text("SELECT unnest(locked) FROM ingest.forgotten_documents")).scalars()
+            )
         for stored in unknown:
             row = rows.get(stored.key)
             source = named.get((self._objects.uri(stored.key), stored.etag))
@@ -324,6 +327,8 @@ class Inventory:
             elif source is not None:
                 detail = f"Source of partition {source.partition_key}."
                 yield _finding("adopted", stored, source, detail)
+            elif kept and self._objects.uri(stored.key).startswith(kept):
+                yield _finding("in_flight", stored, None, "Forgotten; S3's object lock keeps it.")
             elif stored.last_modified > self._cutoff:
                 yield _finding("in_flight", stored, None, "No row yet, and written only just now.")
             else:

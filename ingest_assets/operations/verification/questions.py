@@ -311,7 +311,7 @@ _NOT_GONE = """
     SELECT NULL, NULL, NULL,
            format('The removal of %s was begun on %s and has not ended.', left(sha256, 12), begun_at)
     FROM ingest.forgotten_documents
-    WHERE finished_at IS NULL AND begun_at < :cutoff
+    WHERE finished_at IS NULL AND begun_at < :cutoff AND coalesce(locked_until < now(), true)
       AND sha256 NOT IN (SELECT sha256 FROM ingest.source_documents)
 """
 
