@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ingest_assets.cli import render, running
-from ingest_assets.operations.retention import due
 from ingest_assets.operations.status import read_status, runs_not_started
+
+if TYPE_CHECKING:
+    from ingest_assets.operations.retention import Due
 
 
 @click.command()
@@ -24,8 +27,7 @@ def status(as_json: bool) -> None:
     found = read_status(running.database())
     # Asked only where nothing goes on: it takes another connection.
     not_started = _runs_not_started() if found.queued and not found.working else 0
-    days = settings.retention_days
-    old = due(running.database(), days) if days else None
+    old = _old(settings.retention_days)
     if as_json:
         extra = {"runs_not_started": not_started, "retention": asdict(old) if old else None}
         render.show_json({**found.as_json(), **extra})
@@ -40,3 +42,11 @@ def _runs_not_started() -> int:
     if not home or not Path(home).is_dir():
         return 0  # Dagster has never run here.
     return runs_not_started(running.dagster_database())
+
+
+def _old(days: int | None) -> Due | None:
+    if days is None:
+        return None
+    from ingest_assets.operations.retention import due  # It imports what removes objects from S3.
+
+    return due(running.database(), days)

@@ -364,7 +364,7 @@ class ObjectStore:
                     self.client.delete_object(Bucket=self.bucket, Key=listed.key)
                     removed += 1
         if locked:
-            raise LockedObjectError(self.uri(place), max(locked.values()), removed)
+            raise _locked(self.uri(place), max(locked.values()), removed)
         return removed
 
     def _locked_until(self, key: str, version: str) -> datetime | None:
@@ -732,12 +732,17 @@ class LockedObjectError(TransientError):
         removed: how many others were removed.
     """
 
-    def __init__(self, uri: str, until: datetime, removed: int) -> None:
-        ends = (
-            f"until {until:%Y-%m-%d %H:%M %Z}" if until.year < datetime.max.year else "without an end"
-        )
-        super().__init__("object_locked", f"S3 keeps {uri} {ends}, by the bucket's object lock.")
-        self.uri, self.until, self.removed = uri, until, removed
+    uri: str
+    until: datetime
+    removed: int
+
+
+def _locked(uri: str, until: datetime, removed: int) -> LockedObjectError:
+    for_ever = until.year == datetime.max.year
+    ends = "without an end" if for_ever else f"until {until:%Y-%m-%d %H:%M %Z}"
+    error = LockedObjectError("object_locked", f"S3 keeps {uri} {ends}, by the bucket's object lock.")
+    error.uri, error.until, error.removed = uri, until, removed
+    return error
 
 
 @contextmanager
