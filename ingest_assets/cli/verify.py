@@ -38,6 +38,7 @@ def _checklist(settings: Settings, as_json: bool) -> bool:
             wiring.object_store(settings),
             shown_partitions(instance),
             in_flight_seconds=settings.in_flight_seconds,
+            inbox=lambda: wiring.inbox(settings.input_place, settings),
         )
     if as_json:
         render.show_json(found.as_json())

@@ -22,7 +22,12 @@ from dagster import (
 
 from ingest_assets.defs.ingest_report import NAME as REPORT
 from ingest_assets.defs.partitions import shown_partitions
-from ingest_assets.defs.resources import ObjectStoreResource, PostgresResource, ReconciliationResource
+from ingest_assets.defs.resources import (
+    InputDirectoryResource,
+    ObjectStoreResource,
+    PostgresResource,
+    ReconciliationResource,
+)
 from ingest_assets.markdown import table
 from ingest_assets.operations.verification.engine import CheckResult, verify
 from ingest_assets.operations.verification.questions import CHECKS, Named
@@ -42,6 +47,7 @@ def verification(
     database: PostgresResource,
     object_store: ObjectStoreResource,
     reconciliation: ReconciliationResource,
+    input_files: InputDirectoryResource,
 ) -> Iterator[AssetCheckResult]:
     """Answer the questions that were selected, all from one reading of database and bucket."""
     found = verify(
@@ -50,6 +56,7 @@ def verification(
         shown_partitions(context.instance),
         in_flight_seconds=reconciliation.in_flight_seconds,
         only={key.name for key in context.selected_asset_check_keys},
+        inbox=input_files.get,
     )
     for check in found.checks:
         yield _result(check, found.in_flight)

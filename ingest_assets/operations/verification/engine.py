@@ -12,7 +12,7 @@ than `in_flight_seconds` ago. The checklist does not judge it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -24,6 +24,7 @@ from ingest_assets.errors import IngestError
 from ingest_assets.operations.reconcile.inventory import Inventory
 from ingest_assets.operations.verification.questions import CHECKS, Answer, Snapshot
 from ingest_assets.stage_names import STAGES
+from ingest_assets.stages.stage import Inbox
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
 
@@ -109,6 +110,7 @@ def verify(
     *,
     in_flight_seconds: float,
     only: Collection[str] | None = None,
+    inbox: Callable[[], Inbox] | None = None,
 ) -> Verification:
     """Ask the questions of the checklist. Changes nothing.
 
@@ -119,6 +121,7 @@ def verify(
         in_flight_seconds: documents with a heartbeat in this time, and objects younger than this, are
             not judged.
         only: names of the checks to ask; by default, all.
+        inbox: what makes the inbox; without it that is not asked about.
 
     Example:
         >>> found = verify(database, objects, shown_partitions(instance), in_flight_seconds=60)
@@ -140,13 +143,22 @@ def verify(
         _load(shown, connection)
         cutoff = now - timedelta(seconds=in_flight_seconds)
         in_flight = _gather_unfinished(connection, cutoff)
-        snapshot = Snapshot(connection, cutoff, inventory)
+        snapshot = Snapshot(connection, cutoff, inventory, _fault_of(inbox))
         results = [
             CheckResult(check.name, check.question, check.remedy, check.ask(snapshot), check.warns)
             for check in checks
         ]
         connection.rollback()  # and with it the temporary tables
     return Verification(results, in_flight)
+
+
+def _fault_of(inbox: Callable[[], Inbox] | None) -> IngestError | None:
+    try:
+        if inbox is not None and (there := inbox()).kind == "inbox":
+            there.require()
+    except IngestError as error:
+        return error
+    return None
 
 
 def _load(shown: Iterable[ShownPartition], connection: Connection) -> None:

@@ -68,11 +68,14 @@ class Snapshot:
         cutoff: what is younger is in flight.
         inventory: the comparison of the bucket with the database; the error if the bucket could not
             be read, None if no question needs it.
+        inbox: why the inbox in S3 cannot be looked at; None if it can, or is a directory, which need
+            not be where the questions are asked.
     """
 
     connection: Connection
     cutoff: datetime
     inventory: Inventory | IngestError | None
+    inbox: IngestError | None = None
 
 
 @dataclass(frozen=True)
@@ -388,6 +391,11 @@ def _stages_passed(snapshot: Snapshot) -> Answer:
     return Answer(count, failing, documents, note)
 
 
+def _inbox(snapshot: Snapshot) -> Answer:
+    fault = snapshot.inbox
+    return Answer() if fault is None else Answer(1, [Named(str(fault))])
+
+
 def _objects(kinds: Sequence[Class], snapshot: Snapshot) -> Answer:
     """The documents or objects that the inventory put into one of these classes."""
     inventory = snapshot.inventory
@@ -468,6 +476,13 @@ CHECKS: Sequence[Check] = (
         "Somebody wrote into the tables by hand: delete these documents' rows of document_chunkings, "
         "and materialise document_chunks and document_entities.",
         _ask(_OTHER_WORDS),
+    ),
+    Check(
+        "inbox_can_be_listed",
+        "Can the prefix in S3 that INGEST_INPUT_DIR names be looked at, where it is one?",
+        "Until then no new object is found. Check INGEST_INPUT_DIR, its bucket, the credentials and "
+        "their rights.",
+        _inbox,
     ),
     Check(
         "objects_have_rows",

@@ -19,6 +19,7 @@ from ingest_assets.operations.verification.engine import (
     verify,
 )
 from ingest_assets.operations.verification.questions import CHECKS, NAMED
+from ingest_assets.settings import S3Prefix
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.conftest import TakeSnapshot
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline, Snapshot
@@ -51,6 +52,7 @@ def judge(
         shown_partitions(pipeline.instance) if shown is None else shown,
         in_flight_seconds=in_flight_seconds,
         only=only,
+        inbox=lambda: pipeline.inbox,
     )
 
 
@@ -354,6 +356,16 @@ FAULTS = {
         {"partitions_agree"},
         "by hand, 'odd'\t",
         "It is a partition without a source.",
+    ),
+    "an inbox in S3 that is not there": Fault(
+        lambda pipeline: setattr(
+            pipeline,
+            "settings",
+            pipeline.settings.model_copy(update={"input_dir": S3Prefix("there-is-none", "")}),
+        ),
+        {"inbox_can_be_listed"},
+        "",
+        "NoSuchBucket",
     ),
     "a source without a partition": Fault(
         delete_partition, {"partitions_agree"}, "good.txt", "It has no partition."
