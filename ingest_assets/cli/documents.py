@@ -23,9 +23,9 @@ from ingest_assets.stage_names import STAGES
 def why(document: str) -> None:
     """Print the history of one document.
 
-    DOCUMENT is its UUID, its partition key, its file name or a part of that. The history is where it
-    was seen and stored, what was tried, and what happens next. Exit code 1 if no document, or more than
-    one, goes by that name.
+    DOCUMENT is its UUID, its partition key, the URI at which it was found, its file name or a part of
+    that. The history is where it was seen and stored, what was tried, and what happens next. Exit code
+    1 if no document, or more than one, goes by that name.
     """
     settings = running.use_running_stack()
     found = history(running.database(), document, wiring.retry_rules(settings))

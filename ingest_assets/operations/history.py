@@ -20,6 +20,7 @@ from ingest_assets.operations.retry_policy import UNREADABLE, Failure, RetryRule
 from ingest_assets.operations.status import SIGN_OF_LIFE_SECONDS
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
+from ingest_assets.store.names import s3_uri
 
 LISTED = 20
 INNER_LISTED = 100
@@ -258,6 +259,11 @@ def _conditions(wanted: str) -> Iterator[tuple[str, object]]:
             UUID(wanted),
         )
     yield "partition_key = :value", wanted
+    # Percent-encoded, as it is printed, or as other programs write it.
+    yield "source_uri = :value", wanted
+    if wanted.startswith("s3://") and "/" in wanted.removeprefix("s3://"):
+        bucket, _, key = wanted.removeprefix("s3://").partition("/")
+        yield "source_uri = :value", s3_uri(bucket, key)
     yield "original_file_name = :value", wanted
     escaped = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     yield "original_file_name ILIKE :value", f"%{escaped}%"

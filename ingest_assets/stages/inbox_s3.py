@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, Literal, cast
 
-from sqlalchemy import ColumnElement, extract, func
+from sqlalchemy import ColumnElement, literal
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError
 from ingest_assets.log import get_logger
@@ -96,8 +96,8 @@ class S3Inbox:
 
     @property
     def latest_written(self) -> ColumnElement[Any]:
-        """When the latest was found: no row says when its object was written."""
-        return extract("epoch", func.max(DocumentSource.discovered_at))
+        """Long ago: an object is written as a whole, and a pause of who writes it says nothing."""
+        return literal(0.0)
 
     def written(self, sighting: Sighting) -> float:
         """When S3 took it."""
