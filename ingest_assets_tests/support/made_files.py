@@ -221,6 +221,17 @@ def mails() -> Iterator[Made]:
         "Content-Type: application/pgp-encrypted\n\nVersion: 1",
     )
     yield Made("EML", "pgp-encrypted.eml", eml(pgp), ("What only Ben can read.",))
+    herrings = multipart(
+        "mixed", plain + lease, "Content-Type: text/plain; name=list.txt\n\nForty herrings"
+    )
+    marked = "Content-Transfer-Encoding: 8bit\n" + herrings
+    for name, encoding in (("bom.eml", "utf-8-sig"), ("utf-16.eml", "utf-16")):
+        wide = eml(marked, subject="Größe").decode().encode(encoding)
+        yield Made("EML", name, wide, (lease, "Subject: Größe", "Forty herrings"), ("Message-ID",))
+    amp = f"Content-Type: text/x-amp-html\n\n<html amp4email><p>{lease}</p></html>"
+    yield Made("EML", "amp.eml", eml(multipart("alternative", plain, amp)), (lease,), ("amp4email",))
+    armour = "-----BEGIN PGP MESSAGE-----\n\nhQEMA5\n=abcd\n-----END PGP MESSAGE-----\n"
+    yield Made("EML", "pgp-in-text.eml", eml(plain + armour), ("What only Ben can read.",))
     quoted = mail("First", "It was said.\n>From here to there.\n").replace(b"\r\n", b"\n")
     second = mail("Second", lease).replace(b"\r\n", b"\n")
     yield Made("MBOX", "quoted-from.mbox", mailbox(quoted, second),

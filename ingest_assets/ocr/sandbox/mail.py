@@ -18,6 +18,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from ingest_assets.identification.characters import wide_encoding
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox import signed
 from ingest_assets.ocr.sandbox.cards import cards_text
@@ -58,6 +59,8 @@ _OF_PAGES = frozenset(
     )
 )
 _SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
+_HTML = ("text/html", "text/x-amp-html", "text/watch-html")
+_PGP = re.compile(r"^-----BEGIN PGP MESSAGE-----", re.MULTILINE)
 _CARDS = ("text/calendar", "text/vcard", "text/x-vcard", "text/directory")
 # Of a header's value. A header that is as long as a book is an attack, or a list that nobody reads.
 _LONGEST_HEADER = 100_000
@@ -138,7 +141,11 @@ def parse(data: bytes) -> Message:
 
 
 def without_emlx(data: bytes) -> bytes:
-    """Return a mail without what Apple's Mail writes around it."""
+    """Return a mail without what Apple's Mail writes around it, and without what editors do to text."""
+    if (wide := wide_encoding(data)) is not None:
+        encoding, mark = wide
+        data = data[mark:]
+        data = data if encoding == "utf-8" else data.decode(encoding, "replace").encode()
     length = _EMLX_LENGTH.match(data)
     return data if length is None else data[length.end() :][: int(length[1])]
 
@@ -332,7 +339,7 @@ def _read_report(part: Message, mail: Mail) -> None:
 
 def _read_text(part: Message, mail: Mail) -> None:
     kind, data = part.get_content_type(), payload(part)
-    if kind == "text/html":
+    if kind in _HTML:
         decoded = _characters(part, data, is_html=True)
         mail.texts.append(html_text(decoded.text))
     elif kind in ("text/rtf", "text/richtext") and data.lstrip().startswith(b"{\\rtf"):
@@ -354,6 +361,8 @@ def _read_text(part: Message, mail: Mail) -> None:
             text, decoded = found_cards.text, Decoded("", (*decoded.notes, *found_cards.notes))
         elif str(part.get_param("format", "")).lower() == "flowed":
             text = _unfolded(text, is_glued=str(part.get_param("delsp", "")).lower() == "yes")
+        if _PGP.search(text):
+            mail.notes.append(Note("content_unreadable", "part of it is encrypted with PGP"))
         mail.texts.append(text)
     mail.notes += decoded.notes
     if any("Base64" in type(defect).__name__ for defect in part.defects):

@@ -45,6 +45,8 @@ _EXTENSIONS = {
     "image/gif": ".gif",
     "application/pdf": ".pdf",
     "application/zip": ".zip",
+    "application/xml": ".xml",
+    "text/xml": ".xml",
     "application/pkcs7-mime": ".p7m",
     "application/pkcs7-signature": ".p7s",
     "application/x-pkcs7-signature": ".p7s",
