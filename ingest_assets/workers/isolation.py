@@ -19,6 +19,7 @@ Landlock has been in Linux since 5.13, and seccomp since 3.17. Numbers and struc
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import stat
@@ -138,7 +139,7 @@ def isolate(mode: Mode, documents: Iterable[str], data: Iterable[str]) -> str:
         _restrict_files(version, documents, data)
         held.append(f"Landlock {version}")
     else:
-        missing.append("files: this system has no Landlock")
+        missing.append(f"files: {_why_no_landlock()}")
     if machine in _CALLS and _restrict_calls(*_CALLS[machine]):
         held.append("seccomp")
     else:
@@ -154,6 +155,20 @@ def _landlock_version() -> int:
         return 0
     version: int = _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
     return max(0, version)
+
+
+def _why_no_landlock() -> str:
+    """What a person can do about it; Linux answers with an error that says which it is."""
+    if _libc is None:
+        return "Landlock is there on Linux alone"
+    ctypes.set_errno(0)
+    _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
+    release, code = platform.release(), ctypes.get_errno()
+    if code == errno.EOPNOTSUPP:
+        return f"Landlock is switched off in Linux {release}: add landlock to lsm= of its command line"
+    if code == errno.EPERM:
+        return "Landlock is kept from this process, as by a container's seccomp profile"
+    return f"Linux {release} has no Landlock: it came with 5.13, where it is built in"
 
 
 def _restrict_files(version: int, documents: Iterable[str], data: Iterable[str]) -> None:
