@@ -92,7 +92,7 @@ def main() -> None:
 @click.option("--documents", "each", default=80, show_default=True, help="For each worker.")
 def scale(numbers: tuple[int, ...], each: int) -> None:
     """Documents a second by more and more workers."""
-    first = 0.0
+    one = 0.0
     for workers in numbers:
         count = workers * each
         randomly = random.Random(workers)
@@ -115,10 +115,11 @@ def scale(numbers: tuple[int, ...], each: int) -> None:
                             FROM work GROUP BY worker) AS ends)
                 FROM work""")
         rate = (count + 1) / float(took)
-        first = first or rate / workers
+        one = rate if workers == 1 else one
+        against = f", {rate / one:.2f} x one, efficiency {rate / one / workers:.0%}" if one else ""
         print(
             f"{workers} workers, {count + 1} documents in {runs} runs: {float(took):.0f} s, {rate:.2f} "
-            f"documents/s, {rate / first:.2f} x one, efficiency {rate / first / workers:.0%}; "
+            f"documents/s{against}; "
             f"recognising {(sum(seconds) + _LONG) / float(took) / workers:.0%} of the time, idle at "
             f"the end {float(idle):.0f} s; {used / (count + 1):.2f} s of CPU a document, "
             f"{memory:.0f} MB",

@@ -133,7 +133,7 @@ def dev(  # noqa: PLR0915  (one step after the other)
             staff.mend(os.environ)
             if dagster.wait_until_ready():
                 lock.announce_ready(dagit_port)
-                _introduce(settings, dagster, say)
+                _introduce(settings, dagster, workers, say)
                 _watch(dagster, stack, staff, screen)
             signals.hold()
             screen.close()
@@ -181,10 +181,12 @@ def _watch(dagster: Dagster, stack: Stack | None, staff: Workers, screen: Screen
         time.sleep(_WATCH_SECONDS)
 
 
-def _introduce(settings: Settings, dagster: Dagster, say: Say) -> None:
+def _introduce(settings: Settings, dagster: Dagster, workers: int, say: Say) -> None:
     say("")
     say(f"  Dagit     {dagster.url}")
     say(f"  Watching  {os.environ['INGEST_INPUT_DIR']}")
+    if workers:
+        say(f"  Workers   {workers}, as if on other machines: Dagit says of each run which had it")
     say(f"  Logs      {data_directory(settings) / 'logs'}")
     say("")
     say("  Ctrl-C stops it; the next start goes on from there.")
