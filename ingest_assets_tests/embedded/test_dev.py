@@ -132,6 +132,7 @@ def test_a_worker_that_joins_while_work_waits_helps_at_once(directory: Path) -> 
     }
     dev = Dev(directory, "--workers", "1", **extra)
     dev.wait_for_dagit()
+    assert "Workers   1, " in dev.output
     credentials = Credentials.read(directory / "data")
     assert credentials is not None
     with closing(Database(database_url(credentials).render_as_string(hide_password=False))) as database:
