@@ -159,7 +159,7 @@ def test_engines_name_the_fault() -> None:
 def test_what_is_required_and_missing_stops_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation, "_landlock_version", lambda: 0)
     monkeypatch.setattr(isolation, "_CALLS", {})
-    with pytest.raises(NotIsolatedError, match="^files: .*Landlock.*; network: "):
+    with pytest.raises(NotIsolatedError, match=r"^files: .*Landlock.*; network: "):
         _in_a_fork(isolation.isolate, "required", [], [])
     assert _in_a_fork(isolation.isolate, "auto", [], []).startswith("none (files: ")
     for explain in (local._explain, extraction._explain):
