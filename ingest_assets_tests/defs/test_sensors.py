@@ -461,7 +461,11 @@ def test_a_tick_that_runs_out_of_time_goes_on_at_the_next(pipeline: Pipeline) ->
     assert len(seen) == len(set(seen)) == len(names)
 
 
-def test_partitions_are_added_once(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("many", [0, 10_000])
+def test_partitions_are_added_once(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr("ingest_assets.defs.partitions._MANY", many)
     assert add_partitions(pipeline.instance, ["a", "b", "a"]) == ["a", "b"]
     assert add_partitions(pipeline.instance, ["b", "c"]) == ["c"]
     assert pipeline.instance.get_dynamic_partitions("documents") == ["a", "b", "c"]

@@ -129,7 +129,8 @@ class Launcher:
         active = self._instance.get_runs(RunsFilter(job_name=ingest_documents.name, statuses=_ACTIVE))
         busy = {run.tags.get(BATCH_TAG) for run in active}
         waiting = [batch for batch in batches if str(batch.batch_id) not in busy]
-        if not waiting:
+        # What follows takes longer the more documents wait.
+        if all(len(active) >= self._most_in_flight(self._urgency(batch)) for batch in waiting):
             return []
         self._launched = self._launches_of(waiting)
         # A range goes by the order of partitions. Rows that `rebuild-db` restored may be in another.
@@ -141,8 +142,7 @@ class Launcher:
         queue = deque((self._urgency(batch), batch) for batch in urgent_first)
         while queue:
             urgency, batch = queue.popleft()
-            most = self._in_flight * (2 if urgency else 1)
-            if len(active) + len(requests) >= most:
+            if len(active) + len(requests) >= self._most_in_flight(urgency):
                 break
             if (stages := self._stages(batch)) is None:
                 continue
@@ -167,9 +167,9 @@ class Launcher:
             )
         return requests
 
-    @property
-    def _in_flight(self) -> int:
-        return max(_RUNS_IN_FLIGHT, _RUNS_A_WORKER * self._workers.runs if self._workers else 0)
+    def _most_in_flight(self, urgency: int) -> int:
+        most = max(_RUNS_IN_FLIGHT, _RUNS_A_WORKER * self._workers.runs if self._workers else 0)
+        return most * (2 if urgency else 1)
 
     def _share(self, left: int) -> int:
         """How many documents the next run takes, of so many that are not launched yet."""
