@@ -40,6 +40,11 @@ KINDS: Mapping[str, Kind] = {
         "What was recognised on a page is too unsure to be kept as text, so it was left out.",
         "Look at the page. Scan it again at 300 dpi, or set INGEST_OCR_LANGUAGES to its language.",
     ),
+    "unsure_words": Kind(
+        "A page is blurred, noisy or badly copied: many of the words that were recognised on it may be "
+        "wrong.",
+        "Compare the text with the page. Scan it again at 300 dpi if that can be done.",
+    ),
     "other_script": Kind(
         "A page is written in a script that none of the set languages uses, so it was not recognised.",
         "Add its language to INGEST_OCR_LANGUAGES, then read the document again.",

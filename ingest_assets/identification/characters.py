@@ -32,6 +32,11 @@ _FEW_CONTROLS = 3
 _MOST_NULS = 0.1
 _MOST_NULS_IN_FIELDS = 0.8
 
+# First bytes of UTF-16's characters: kana and punctuation, Chinese characters, Hangul, full width. Fewer
+# characters than that many say nothing.
+_EAST_ASIAN_BLOCKS = bytes((0x30, *range(0x4E, 0xA0), *range(0xAC, 0xD8), 0xFF))
+_FEWEST_EAST_ASIAN = 16
+
 # Letters, digits, punctuation and spaces of EBCDIC in any of its code pages, with its ends of lines.
 _EBCDIC = b"\x05\x0d\x15\x25\x40\xc0\xd0" + bytes(
     byte
@@ -92,12 +97,11 @@ def wide_encoding(data: bytes) -> tuple[str, int] | None:
         if data.startswith(mark) and (encoding == "utf-8" or _reads(data[len(mark) :], encoding)):
             return encoding, len(mark)
     sample = data[:65_536]
-    if 0 not in sample[:4096].strip(b"\0"):
-        return None
-    for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
-        if _is_wide(sample, encoding) and _reads(sample, encoding):
-            return encoding, 0
-    return None
+    if 0 in sample[:4096].strip(b"\0"):
+        for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+            if _is_wide(sample, encoding) and _reads(sample, encoding):
+                return encoding, 0
+    return _east_asian_encoding(sample)
 
 
 def _is_wide(data: bytes, encoding: str) -> bool:
@@ -118,6 +122,27 @@ def _is_wide(data: bytes, encoding: str) -> bool:
     beside = bytes(low[place] for place in nuls if place < len(low))
     odd = len(beside) - len(beside.translate(None, _CONTROLS + b"\0"))
     return odd <= 0.01 * len(beside)
+
+
+def _east_asian_encoding(data: bytes) -> tuple[str, int] | None:
+    """Return UTF-16 where no NUL of an ASCII character shows it: Chinese without spaces or lines.
+
+    One byte of each character is that of an East Asian block, and the other one may be anything, also
+    what is a control character or a space elsewhere: encodings of two bytes do not have these.
+    """
+    lanes = data[0::2], data[1::2]
+    for encoding, (low, high) in (("utf-16-le", lanes), ("utf-16-be", lanes[::-1])):
+        others = len(high.translate(None, _EAST_ASIAN_BLOCKS))
+        below_letters = len(low) - len(low.translate(None, bytes(range(0x30))))
+        if (
+            len(low) >= _FEWEST_EAST_ASIAN
+            and others <= 0.02 * len(high)
+            and below_letters >= 0.05 * len(low)
+            and not data.isascii()
+            and _reads(data, encoding)
+        ):
+            return encoding, 0
+    return None
 
 
 def _reads(data: bytes, encoding: str) -> bool:

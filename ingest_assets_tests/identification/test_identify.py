@@ -173,7 +173,11 @@ def test_type(name: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize(
-    "sentence", ["人人生而自由。\r\n", "すべての人間は、自由である。\n", "모든 인간은 자유롭다.\n"]
+    "sentence",
+    [
+        *("人人生而自由。\r\n", "すべての人間は、自由である。\n", "모든 인간은 자유롭다.\n"),
+        *("人人生而自由，在尊嚴和權利上一律平等。", "すべての人間は、自由である。", "모든인간은자유롭다。"),
+    ],
 )
 def test_wide_encodings_of_east_asia(encoding: str, sentence: str) -> None:
     assert identify(io.BytesIO((sentence * 3).encode(encoding))) == formats.TEXT

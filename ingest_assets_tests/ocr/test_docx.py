@@ -162,6 +162,14 @@ def test_an_archive_that_is_cut_is_read_as_far_as_it_goes(engine: LocalEngine) -
     assert set(notes) == {"repaired", "content_unreadable"}
 
 
+@pytest.mark.parametrize("illegal", ["&#x0;", "&#x1F;", "&#11;", "&#x0B;", "\x03", "\0"])
+def test_characters_that_xml_may_not_have_lose_no_text(engine: LocalEngine, illegal: str) -> None:
+    body = paragraph(f"Before{illegal}after.") + paragraph("Forty apples & pears&nbsp;remain.")
+    lines, notes = read(engine, package(body))
+    assert lines == ["Before after.", "Forty apples & pears&nbsp;remain."]
+    assert notes == []
+
+
 def test_4000_pictures(engine: LocalEngine) -> None:
     pictures = {f"{number}.png": ("image", b"") for number in range(4000)}
     assert read(engine, package(paragraph("Text."), pictures)) == (["Text."], [])

@@ -4,13 +4,14 @@ import io
 import struct
 import tempfile
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from ingest_assets.errors import PermanentError
@@ -31,6 +32,10 @@ from ingest_assets_tests.support.scans import (
 
 def _some_lines() -> Image.Image:
     return page_image(LINES[:5]).crop((0, 0, 1650, 700))
+
+
+def _two_lines() -> Image.Image:
+    return page_image(LINES[:2]).crop((0, 60, 1400, 260))
 
 
 def _picture(data: bytes) -> Image.Image:
@@ -215,6 +220,43 @@ def test_a_photograph_in_uneven_light_is_read(engine: LocalEngine) -> None:
     shaded = (sheet * np.linspace(0.25, 1, sheet.shape[1])).astype(np.uint8)
     (page,) = engine.recognise(stored(encoded(Image.fromarray(shaded), "JPEG"), JPEG)).pages
     assert lines_found(page.text) == 6
+
+
+def _noisy(sheet: Image.Image, deviation: float) -> Image.Image:
+    noise = np.random.default_rng(1).normal(0, deviation, (sheet.height, sheet.width))
+    return Image.fromarray((np.asarray(sheet) + noise).clip(0, 255).astype(np.uint8))
+
+
+def _specked(sheet: Image.Image, share: float) -> Image.Image:
+    chance = np.random.default_rng(1).random((sheet.height, sheet.width))
+    specked = np.where(chance < share / 2, 0, np.where(chance > 1 - share / 2, 255, np.asarray(sheet)))
+    return Image.fromarray(specked.astype(np.uint8))
+
+
+def _blurred(sheet: Image.Image, radius: float) -> Image.Image:
+    return sheet.filter(ImageFilter.GaussianBlur(radius))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "degree"), [(_blurred, 2.5), (_noisy, 60), (_specked, 0.1)]
+)
+def test_a_blurred_or_noisy_page_is_read(
+    engine: LocalEngine, spoil: Callable[[Image.Image, float], Image.Image], degree: float
+) -> None:
+    data = encoded(spoil(_two_lines(), degree), "PNG", dpi=(200, 200))
+    result = engine.recognise(stored(data, PNG))
+    assert lines_found(result.pages[0].text) == 2
+    assert not any(note.leaves_out for note in result.notes)
+
+
+@pytest.mark.parametrize(("spoil", "degree"), [(_blurred, 4), (_noisy, 150)])
+def test_a_page_that_can_hardly_be_made_out_is_noted(
+    engine: LocalEngine, spoil: Callable[[Image.Image, float], Image.Image], degree: float
+) -> None:
+    data = encoded(spoil(_two_lines(), degree), "PNG", dpi=(200, 200))
+    result = engine.recognise(stored(data, PNG))
+    assert lines_found(result.pages[0].text) == 0
+    assert any(note.leaves_out for note in result.notes)
 
 
 def test_scan_at_600_dpi_is_read(engine: LocalEngine) -> None:

@@ -57,6 +57,13 @@ def confidence(words: Iterable[Word]) -> float:
     return sum(word.confidence * word.letters for word in words) / max(1, letters)
 
 
+def unsure_share(layout: Layout) -> float:
+    """Return the share of the letters that are in words below the confidence of sure ones, 0 to 1."""
+    words = list(layout.words())
+    unsure = sum(word.letters for word in words if word.confidence < _SURE)
+    return unsure / max(1, sum(word.letters for word in words))
+
+
 def is_text(layout: Layout) -> bool:
     """Tell whether what was read is sure enough to be text at all."""
     words = list(layout.words())

@@ -49,6 +49,13 @@ _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 _OPEN_OFFICE_1 = re.compile(rb"http://openoffice\.org/2000/(\w+)")
 _ITS_TYPE = re.compile(rb"<!DOCTYPE (?:office|manifest):[^>\[]*>")
 _DECLARATION = re.compile(r"<\?xml[^>]*\?>")
+# Control characters, as themselves or by number, which no XML may have and some programs write, and an
+# ampersand that begins nothing: no text is lost with the first, nor with the second written as it shows.
+_ILLEGAL = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|x0*(?:[0-8bcef]|1[0-9a-f]));",
+    re.IGNORECASE,
+)
+_LONE_AMPERSAND = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);)")
 _LOCAL_HEADER = re.compile(rb"PK\x03\x04.{26}", re.DOTALL)
 
 
@@ -166,13 +173,16 @@ class Package:
         # The strict form of the standard says the same in other namespaces.
         data = _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", data)
         try:
-            root: Element = fromstring(data, forbid_dtd=True)
+            return _tree(data)
         except DefusedXmlException as error:
             raise corrupt(f"the XML in the {self._what} declares entities") from error
         except (ParseError, ValueError, LookupError) as error:
-            self._note(name, str(error))
-            return _begun(data)
-        return root
+            fault = str(error)
+        data = _ILLEGAL.sub(b" ", _LONE_AMPERSAND.sub(b"&amp;", data))
+        with contextlib.suppress(ParseError, ValueError, LookupError):
+            return _tree(data)
+        self._note(name, fault)
+        return _begun(data)
 
     def relations(self, name: str) -> dict[str, Relation]:
         """Return what a part refers to, by the identifiers that its XML uses."""
@@ -272,6 +282,11 @@ def _inflated(data: memoryview, most: int) -> bytes:
             if unpacker.eof or len(out) >= most:
                 break
     return bytes(out)
+
+
+def _tree(data: bytes) -> Element:
+    root: Element = fromstring(data, forbid_dtd=True)
+    return root
 
 
 class _Beginning(TreeBuilder):
