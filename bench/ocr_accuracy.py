@@ -70,7 +70,9 @@ def _rendered(engine: LocalEngine, folder: Path, documents: int, pages: int) -> 
     }
     for name, change in changes.items():
         texts = _read_all(engine, [change(image) for image, _ in sample])
-        rates = [_cer(truth, text) for (_, truth), text in zip(sample, texts, strict=True)]
+        rates = [
+            character_error_rate(truth, text) for (_, truth), text in zip(sample, texts, strict=True)
+        ]
         lost = [_lines_lost(truth, text) for (_, truth), text in zip(sample, texts, strict=True)]
         lines = sum(len(truth.splitlines()) for _, truth in sample)
         print(
@@ -105,7 +107,7 @@ def _read_all(engine: LocalEngine, images: Sequence[Image.Image]) -> list[str]:
         return list(threads.map(read, images))
 
 
-def _cer(truth: str, text: str) -> float:
+def character_error_rate(truth: str, text: str) -> float:
     truth, text = (" ".join(either.translate(_ASCII).split()) for either in (truth, text))
     return _edit_distance(truth, text) / len(truth)
 

@@ -32,7 +32,7 @@ _FEW_CONTROLS = 3
 _MOST_NULS = 0.1
 _MOST_NULS_IN_FIELDS = 0.8
 
-# First bytes of UTF-16's characters: kana and punctuation, Chinese characters, Hangul, full width. Fewer
+# First bytes of characters in UTF-16: kana and punctuation, Chinese, Hangul, full width. Fewer
 # characters than that many say nothing.
 _EAST_ASIAN_BLOCKS = bytes((0x30, *range(0x4E, 0xA0), *range(0xAC, 0xD8), 0xFF))
 _FEWEST_EAST_ASIAN = 16

@@ -176,7 +176,9 @@ def test_type(name: str) -> None:
     "sentence",
     [
         *("人人生而自由。\r\n", "すべての人間は、自由である。\n", "모든 인간은 자유롭다.\n"),
-        *("人人生而自由，在尊嚴和權利上一律平等。", "すべての人間は、自由である。", "모든인간은자유롭다。"),
+        "人人生而自由在尊嚴和權利上一律平等。",
+        "すべての人間は、自由である。",
+        "모든인간은자유롭다。",
     ],
 )
 def test_wide_encodings_of_east_asia(encoding: str, sentence: str) -> None:

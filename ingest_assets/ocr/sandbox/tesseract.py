@@ -60,8 +60,8 @@ _OTSU, _SAUVOLA = 0, 2
 # Per cent of the pixels, the darkest and the lightest, that more contrast makes black and white.
 _CLIPPED = 5
 
-# The grey of bare paper, in squares of so many pixels, varies by at most 3 of 255 in a photograph, and by
-# 20 and more in what looks like noise to a person.
+# The grey of bare paper, in squares of so many pixels, varies by at most 3 of 255 in a photograph, and
+# by 20 and more in what looks like noise to a person.
 _NOISY, _QUIET_SIDE = 12.0, 16
 
 # Radii in pixels of which noise is smoothed with the smallest that leaves less than so much of it.
@@ -225,7 +225,7 @@ def _grain(image: Image.Image) -> float:
 
 
 def _steepest_edges(image: Image.Image) -> float:
-    """Return by how much grey changes from pixel to pixel where it does most, of what it changes in all.
+    """Return by how much grey changes between two pixels where it does most, as a share of its range.
 
     Letters go from ink to paper within one or two pixels, blurred ones within many.
     """

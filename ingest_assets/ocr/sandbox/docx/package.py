@@ -50,7 +50,7 @@ _OPEN_OFFICE_1 = re.compile(rb"http://openoffice\.org/2000/(\w+)")
 _ITS_TYPE = re.compile(rb"<!DOCTYPE (?:office|manifest):[^>\[]*>")
 _DECLARATION = re.compile(r"<\?xml[^>]*\?>")
 # Control characters, as themselves or by number, which no XML may have and some programs write, and an
-# ampersand that begins nothing: no text is lost with the first, nor with the second written as it shows.
+# ampersand that begins nothing: no text is lost with the first, nor with the second written as text.
 _ILLEGAL = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|x0*(?:[0-8bcef]|1[0-9a-f]));",
     re.IGNORECASE,
