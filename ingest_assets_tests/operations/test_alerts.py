@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
+from dagster import DagsterRunStatus
 from pydantic import SecretStr
 from sqlalchemy import insert, text
 
@@ -432,10 +433,8 @@ def test_no_secret_is_in_what_is_stored_or_said_of_a_failure(
     assert TOKEN not in said
 
 
-def test_the_sensor_tells_and_then_asks_for_the_address_that_watches_it(
-    pipeline: Pipeline, hook: Hook
-) -> None:
-    assert "INGEST_ALERT_URLS is not set" in (pipeline.tick(sensor="alerts").skip_message or "")
+def tell(pipeline: Pipeline, hook: Hook) -> None:
+    """From now on the pipeline tells the hook of what is wrong."""
     settings = pipeline.settings.model_copy(
         update={
             "alert_urls": SecretStr(hook.url),
@@ -445,6 +444,13 @@ def test_the_sensor_tells_and_then_asks_for_the_address_that_watches_it(
         }
     )
     pipeline.defs = build_defs(settings, pipeline.engines.resources)
+
+
+def test_the_sensor_tells_and_then_asks_for_the_address_that_watches_it(
+    pipeline: Pipeline, hook: Hook
+) -> None:
+    assert "INGEST_ALERT_URLS is not set" in (pipeline.tick(sensor="alerts").skip_message or "")
+    tell(pipeline, hook)
     pipeline.put("broken.pdf", b"%PDF-1.7 broken")
     pipeline.ingest()
     tick = pipeline.tick(sensor="alerts")
@@ -457,6 +463,23 @@ def test_the_sensor_tells_and_then_asks_for_the_address_that_watches_it(
     pipeline.input_dir.rename(pipeline.input_dir.with_name("elsewhere"))
     assert "NOT told through 1 JSON" in (pipeline.tick(sensor="alerts").skip_message or "")
     assert len(hook.gets) == 1  # The watcher has to hear nothing where people are not told.
+
+
+def test_where_runs_do_not_start_the_letter_on_the_queue_says_so(
+    pipeline: Pipeline, hook: Hook
+) -> None:
+    tell(pipeline, hook)
+    pipeline.put("note.txt", b"A note.")
+    (request,) = pipeline.requests()
+    job = pipeline.defs.resolve_job_def("ingest_documents")
+    pipeline.instance.create_run_for_job(job, tags=request.tags, status=DagsterRunStatus.FAILURE)
+    with pipeline.database.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE ingest.document_sources SET discovered_at = now() - interval '1 hour'")
+        )
+    pipeline.tick(sensor="alerts")
+    assert hook.posts[0]["title"] == "[ingest_assets] Documents wait, and none is worked on"
+    assert "1 runs of the last hour did not start" in hook.posts[0]["message"]
 
 
 def test_a_failing_check_and_a_silent_daemon_are_found_in_dagsters_database(

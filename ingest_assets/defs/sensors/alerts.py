@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from dagster import (
+    DagsterInstance,
     DefaultSensorStatus,
     SensorDefinition,
     SensorEvaluationContext,
@@ -17,6 +18,7 @@ from dagster import (
 )
 
 from ingest_assets import wiring
+from ingest_assets.defs.instance import runs_not_started
 from ingest_assets.defs.resources import InputDirectoryResource, PostgresResource
 from ingest_assets.defs.sensors.held import reason_to_hold
 from ingest_assets.embedded.environment import dagit_url
@@ -58,7 +60,7 @@ def alerts(settings: Settings) -> SensorDefinition:
             channels,
             wiring.alert_rules(settings, dagit_url(settings)),
             found,
-            why_stalled=lambda: reason_to_hold(context),
+            why_stalled=lambda: reason_to_hold(context) or _runs_fail(context.instance),
         )
         for name, why in told.failed.items():
             context.log.warning("An alert could not be sent through %s: %s", name, why)
@@ -68,3 +70,11 @@ def alerts(settings: Settings) -> SensorDefinition:
         return SkipReason(f"{told}. {silent}".strip())
 
     return alerts
+
+
+def _runs_fail(instance: DagsterInstance) -> str:
+    """Says so where runs end before they have begun."""
+    count = runs_not_started(instance)
+    return (
+        f"{count} runs of the last hour did not start; Dagit's page of each says why." if count else ""
+    )
