@@ -19,6 +19,7 @@ from ingest_assets_tests.crash.site import assembly
 
 for name in (
     "ingest_assets_tests.crash.scenarios",
+    "ingest_assets_tests.support.textract_child",
     "ingest_assets.defs.instance",
     "dagster._daemon",
     "dagster._core.instance.factory",

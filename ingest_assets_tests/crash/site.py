@@ -38,8 +38,9 @@ PATIENCE_SECONDS = 120
 _SETTINGS: dict[str, Any] = {"max_documents_per_run": 5, "ocr_workers": 1}
 _INPUT_DIR = "SITE_INPUT_DIR"
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["__main__", "ingest_assets_tests.crash.preload"])
+# Of processes that are forked from one that has loaded what they need.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["__main__", "ingest_assets_tests.crash.preload"])
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Site:
 
     def process(self, work: Callable[..., None], *arguments: Any) -> ForkServerProcess:
         """A process that has begun `work(pipeline, *arguments)`."""
-        process = _processes.Process(target=_work, args=(self, work, arguments))
+        process = PROCESSES.Process(target=_work, args=(self, work, arguments))
         process.start()
         return process
 

@@ -1,12 +1,9 @@
-"""A run by Textract in a process of its own, so that a test can kill it.
-
-python -m ingest_assets_tests.support.textract_child TEXTRACT_URL BUCKET INPUT_DIR PARTITION_KEY…
-"""
+"""A run by Textract, for a process of its own that a test can kill."""
 
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import boto3
@@ -25,7 +22,17 @@ from ingest_assets.store.textract_jobs import Quotas, TextractJobs
 from ingest_assets_tests.support.engines import RulesEngine
 
 
-def main(url: str, bucket: str, input_dir: str, *partition_keys: str) -> None:
+def run(
+    environment: Mapping[str, str], url: str, bucket: str, input_dir: Path, *partition_keys: str
+) -> None:
+    """Take documents through all stages, as a run of Dagster's would.
+
+    Args:
+        environment: the variables of the process.
+        url: where Textract answers.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
     database = Database(os.environ["INGEST_DATABASE_URL"])
     objects = ObjectStore(boto3.client("s3"), bucket)
     quotas = Quotas(jobs_in_flight=20, starts_per_second=50, gets_per_second=100)
@@ -42,7 +49,3 @@ def main(url: str, bucket: str, input_dir: str, *partition_keys: str) -> None:
             print(outcome.partition_key, outcome.stage, outcome.error)
     finally:
         engine.close()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

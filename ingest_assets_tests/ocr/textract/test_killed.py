@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +10,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from sqlalchemy import text
 
+from ingest_assets_tests.crash.site import PROCESSES
 from ingest_assets_tests.ocr.textract.conftest import Runs
+from ingest_assets_tests.support import textract_child
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.stand_in import StandIn
 
@@ -35,18 +34,18 @@ def kill(runs: Runs, textract: StandIn, reached: Callable[[], bool]) -> None:
     """Run in a process, and kill that when a point is reached."""
     runs.pipeline.requests()
     keys = runs.pipeline.instance.get_dynamic_partitions("documents")
-    arguments = [textract.url, runs.pipeline.objects.bucket, str(runs.pipeline.input_dir), *keys]
-    module = "ingest_assets_tests.support.textract_child"
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=os.environ.copy())
+    arguments = (textract.url, runs.pipeline.objects.bucket, runs.pipeline.input_dir, *keys)
+    process = PROCESSES.Process(target=textract_child.run, args=(dict(os.environ), *arguments))
+    process.start()
     try:
         deadline = time.monotonic() + 240
         while not reached():
-            assert process.poll() is None, "the run ended before it was killed"
+            assert process.exitcode is None, "the run ended before it was killed"
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
 
 
 @pytest.mark.parametrize(
