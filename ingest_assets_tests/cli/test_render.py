@@ -100,7 +100,7 @@ def terminal(columns: int, command: list[str], environment: dict[str, str]) -> s
             pass
         finally:
             os.close(master)
-        process.wait(60)
+        process.wait(240)
     return written.decode().replace("\r\n", "\n")
 
 
@@ -124,7 +124,7 @@ def test_colours_are_for_terminals_and_no_color_is_respected(
         assert COLOUR.search(on_terminal(100, *words)), words
         assert not COLOUR.search(on_terminal(100, *words, NO_COLOR="1")), words
         piped = subprocess.run(
-            [*CLI, *words], env=environment, capture_output=True, text=True, check=True, timeout=60
+            [*CLI, *words], env=environment, capture_output=True, text=True, check=True, timeout=240
         ).stdout
         assert "\x1b" not in piped
         assert not any(line != line.rstrip() for line in piped.splitlines())

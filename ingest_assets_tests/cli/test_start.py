@@ -33,7 +33,7 @@ def imported(environment: dict[str, str], *words: str) -> set[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert ended.returncode in (0, 1), ended.stderr
     return set(ended.stderr.splitlines()[-1].split())
@@ -63,7 +63,7 @@ def test_a_database_that_was_not_migrated_is_told_in_a_sentence(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()

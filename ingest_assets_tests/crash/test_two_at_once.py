@@ -181,7 +181,7 @@ def test_a_frozen_run_that_lost_its_locks_to_another(place: Site) -> None:
     (place.input_dir / "scan.png").write_bytes(picture("SCANNED LINE"))
     assert place.run(discover) == 0
     frozen = place.process(run_first_and_wait_once_it_is_read)
-    assert wait_until((place.directory / "read").exists, 120)
+    assert wait_until((place.directory / "read").exists)
     assert frozen.pid is not None
     os.kill(frozen.pid, signal.SIGSTOP)
     engine = create_engine(sqlalchemy_url(place.database_url), isolation_level="AUTOCOMMIT")

@@ -62,7 +62,7 @@ def test_a_run_is_forked_and_does_its_work(
     launcher = instance.run_launcher
     assert isinstance(launcher, WatchedRunLauncher)
     run = launch()
-    assert wait_until(lambda: status_of(instance, run).value in ("SUCCESS", "FAILURE"), 120)
+    assert wait_until(lambda: status_of(instance, run).value in ("SUCCESS", "FAILURE"))
     assert status_of(instance, run) == DagsterRunStatus.SUCCESS
     assert pipeline.states() == {"note.txt": "completed"}
     # What is forked from has nothing that does not bear a fork.
@@ -83,7 +83,7 @@ def waiting(
         stack.callback(locks.close)
         stack.enter_context(locks.hold(key))
         run = launch()
-        assert wait_until(lambda: status_of(instance, run) == DagsterRunStatus.STARTED, 120)
+        assert wait_until(lambda: status_of(instance, run) == DagsterRunStatus.STARTED)
         yield run, stack.close
 
 
@@ -96,7 +96,7 @@ def test_a_run_that_is_terminated_says_that_it_was_cancelled(
     assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
     assert launcher.terminate(run.run_id)
     let_go()
-    assert wait_until(lambda: status_of(instance, run) == DagsterRunStatus.CANCELED, 60)
+    assert wait_until(lambda: status_of(instance, run) == DagsterRunStatus.CANCELED)
 
 
 def test_a_run_whose_process_is_killed_has_failed_at_once(
@@ -104,7 +104,7 @@ def test_a_run_whose_process_is_killed_has_failed_at_once(
 ) -> None:
     run, _ = waiting
     os.kill(int(run.tags[PROCESS_TAG].split()[1]), signal.SIGKILL)
-    assert wait_until(lambda: status_of(instance, run) == DagsterRunStatus.FAILURE, 20)
+    assert wait_until(lambda: status_of(instance, run) == DagsterRunStatus.FAILURE)
     launcher = instance.run_launcher
     assert isinstance(launcher, WatchedRunLauncher)
     assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
@@ -120,7 +120,7 @@ def test_the_server_is_killed_and_the_run_goes_on(
     assert launcher._server._process is not None
     launcher._server._process.kill()
     another = launch()
-    assert wait_until(lambda: status_of(instance, another) == DagsterRunStatus.STARTED, 120)
+    assert wait_until(lambda: status_of(instance, another) == DagsterRunStatus.STARTED)
     assert launcher.check_run_worker_health(first).status == WorkerStatus.RUNNING
     for run in (first, another):
         os.kill(int(run.tags[PROCESS_TAG].split()[1]), signal.SIGKILL)

@@ -46,7 +46,7 @@ def shell(directory: Path, script: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
 
 
@@ -88,7 +88,7 @@ def test_a_second_supervisor_is_refused(directory: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert second.returncode == 1
     assert "already runs the services" in second.stdout
@@ -100,9 +100,9 @@ def test_a_killed_postgres_is_started_again_by_its_supervisor(directory: Path) -
 
     (before,) = postmasters()
     before.kill()
-    assert wait_until(lambda: [p.pid for p in postmasters()] not in ([], [before.pid]), 20)
+    assert wait_until(lambda: [p.pid for p in postmasters()] not in ([], [before.pid]))
     psql = binaries() / "psql"
-    assert wait_until(lambda: shell(directory, f'{psql} -c "select 1"').returncode == 0, 20)
+    assert wait_until(lambda: shell(directory, f'{psql} -c "select 1"').returncode == 0)
 
 
 def test_a_killed_supervisor_takes_the_services_along_and_the_next_one_starts(
@@ -113,7 +113,7 @@ def test_a_killed_supervisor_takes_the_services_along_and_the_next_one_starts(
     holder = FileLock(directory / "data" / "services.lock").holder()
     assert holder is not None
     os.kill(holder["pid"], signal.SIGKILL)
-    assert wait_until(lambda: processes_of(directory) == [], 30)
+    assert wait_until(lambda: processes_of(directory) == [])
     nothing = cli(directory, "env")
     assert nothing.returncode == 1
     assert "Nothing is running" in nothing.stderr

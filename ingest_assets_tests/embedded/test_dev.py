@@ -97,7 +97,7 @@ def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
     (directory / "input" / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
     dev = Dev(directory)
     url = dev.wait_for_dagit()
-    with urllib.request.urlopen(f"{url}/server_info", timeout=30) as response:
+    with urllib.request.urlopen(f"{url}/server_info", timeout=240) as response:
         assert response.status == 200
     assert str(directory / "input") in dev.output
     second = cli(directory, "dev")
@@ -105,12 +105,12 @@ def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
     assert f"already runs on {directory / 'data'}, in process {dev.process.pid}" in second.stderr
     assert "ingest-assets dev" in cli(directory, "services", "stop").stderr
     assert cli(directory, "env").returncode == 0
-    assert wait_until(lambda: '"failed": 1' in cli(directory, "status", "--json").stdout, 120)
+    assert wait_until(lambda: '"failed": 1' in cli(directory, "status", "--json").stdout)
     no_secret_shows(directory, dev)
     # Links lead to the Dagit that runs, whatever its port.
     assert f"{url}/runs/" in cli(directory, "why", "broken.pdf").stdout
     dev.process.send_signal(signal.SIGTERM)
-    assert dev.process.wait(60) == 0
+    assert dev.process.wait(240) == 0
     assert processes_of(directory) == []
     assert "Stopped." in dev.output
     assert "Traceback" not in dev.output
@@ -154,7 +154,7 @@ def test_a_worker_that_joins_while_work_waits_helps_at_once(directory: Path) -> 
         came = f"SELECT FROM ingest.workers WHERE name LIKE '{name}'"
         assert wait_until(lambda: there(came), START_SECONDS), (directory / "joined").read_text()
         helps = f"SELECT FROM ingest.run_leases WHERE worker LIKE '{name}'"
-        assert wait_until(lambda: there(helps), 10)
+        assert wait_until(lambda: there(helps))
     for process in (joined, dev.process):
         process.send_signal(signal.SIGTERM)
         process.wait(90)
@@ -247,22 +247,22 @@ def test_after_kill_9_nothing_is_left_and_the_next_start_works(directory: Path) 
     dev.wait_for_dagster()
     dev.process.kill()
     dev.process.wait()
-    assert wait_until(lambda: processes_of(directory) == [], 60)
+    assert wait_until(lambda: processes_of(directory) == [])
 
     again = Dev(directory)
     # And where Dagster ends by itself, all of it ends, with a word about why.
     again.wait_for_dagster().kill()
-    assert again.process.wait(60) == 1
+    assert again.process.wait(240) == 1
     assert "Dagster has ended by itself" in again.output
     assert processes_of(directory) == []
 
 
 def test_ctrl_c_during_the_start_leaves_no_process(directory: Path) -> None:
     dev = Dev(directory)
-    assert wait_until(lambda: "Starting the services" in dev.output, 30)
-    assert wait_until(lambda: len(processes_of(directory)) > 1, 30)
+    assert wait_until(lambda: "Starting the services" in dev.output)
+    assert wait_until(lambda: len(processes_of(directory)) > 1)
     dev.process.send_signal(signal.SIGINT)
-    assert dev.process.wait(60) == 0
+    assert dev.process.wait(240) == 0
     assert processes_of(directory) == []
 
 

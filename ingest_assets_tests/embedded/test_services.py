@@ -33,7 +33,7 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
     directory = tmp_path / "data"
     (directory / "logs").mkdir(parents=True)
     yield directory
-    assert wait_until(lambda: not processes_of(tmp_path), 10)
+    assert wait_until(lambda: not processes_of(tmp_path))
 
 
 def query(credentials: Credentials, statement: str) -> list[tuple[object, ...]]:
@@ -100,7 +100,7 @@ def test_a_service_that_does_not_start_again_at_once_is_tried_again(tmp_path: Pa
         good = configuration.read_text()
         configuration.write_text("in the way")
         server.kill()
-        assert wait_until(lambda: not is_alive(server), 10)
+        assert wait_until(lambda: not is_alive(server))
         stack.mend()
         assert "did not start" in said[-1]
         configuration.write_text(good)
@@ -213,7 +213,7 @@ def test_the_parts_of_s3_refuse_whoever_has_no_token(services: Services, bucket:
     ):
         request = urllib.request.Request(url, method=method, data=b"evil" if method == "PUT" else None)
         with pytest.raises(urllib.error.HTTPError, match=r"40[13]"):
-            urllib.request.urlopen(request, timeout=10)
+            urllib.request.urlopen(request, timeout=240)
     body = services.s3_client().get_object(Bucket=bucket, Key="documents/a.txt")["Body"]
     assert body.read() == b"secret"
 

@@ -49,7 +49,7 @@ def served(database: Database, dagster: Database) -> Iterator[str]:
 
 
 def families(url: str) -> dict[str, Metric]:
-    with urllib.request.urlopen(url, timeout=30) as response:
+    with urllib.request.urlopen(url, timeout=240) as response:
         found = text_string_to_metric_families(response.read().decode())
         return {family.name: family for family in found}
 

@@ -78,7 +78,7 @@ def test_of_copies_at_the_same_time_one_is_written(objects: ObjectStore) -> None
     def late(key: str) -> Any:
         found = head(key)
         if key == "documents/x/name" and found is None:
-            together.wait(30)  # all have looked, and none has copied
+            together.wait(240)  # all have looked, and none has copied
         return found
 
     objects.head = late  # type: ignore[method-assign]

@@ -111,7 +111,7 @@ def test_a_lock_is_held_by_one_and_falls_with_its_holder(database: Database) -> 
         waiting.join(0.5)
         order.append("first")
         holder.connection.dbapi_connection.close()  # type: ignore[union-attr]
-    waiting.join(30)
+    waiting.join(240)
     assert order == ["first", "second"]
 
 

@@ -57,8 +57,13 @@ def processes_of(directory: Path) -> list[psutil.Process]:
     return found
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> bool:
-    """Wait for a condition, asked every `pause` seconds; whether it came true in time."""
+def wait_until(condition: Callable[[], bool], seconds: float = 240, pause: float = 0.1) -> bool:
+    """Wait for a condition, asked every `pause` seconds; whether it came true in time.
+
+    Args:
+        seconds: where nothing depends on how long it takes, leave this: what takes longer hangs, on
+            however busy a machine.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

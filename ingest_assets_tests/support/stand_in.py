@@ -54,7 +54,7 @@ class StandIn:
     def _ask(self, method: str, what: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.url}/stand-in/{what}", data=data, method=method)
-        with urlopen(request, timeout=30) as response:
+        with urlopen(request, timeout=240) as response:
             return json.load(response)
 
 
