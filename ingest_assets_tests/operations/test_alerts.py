@@ -345,7 +345,7 @@ def test_the_daily_letter_comes_once_a_day(database: Database, hook: Hook) -> No
     for _ in range(2):
         evaluate(database, channels, rules)
     (post,) = hook.posts
-    assert post["title"] == "[ingest_assets] Daily: 1 things need a person"
+    assert post["title"] == "[ingest_assets] Daily: one thing needs a person"
     assert "In the last 24 hours: 1 failed." in post["message"]
     assert "All: 1 of 2 documents done" in post["message"]
     with database.engine.begin() as connection:
@@ -454,7 +454,7 @@ def test_the_sensor_tells_and_then_asks_for_the_address_that_watches_it(
     pipeline.put("broken.pdf", b"%PDF-1.7 broken")
     pipeline.ingest()
     tick = pipeline.tick(sensor="alerts")
-    assert tick.skip_message == "1 things need a person; told through 1 JSON."
+    assert tick.skip_message == "One thing needs a person; told through 1 JSON."
     (post,) = hook.posts
     assert "- broken.pdf" in post["message"]
     assert f"{DAGIT}/assets/document_row?view=partitions&partition=broken-" in post["message"]

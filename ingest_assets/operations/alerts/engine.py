@@ -21,7 +21,7 @@ from sqlalchemy import Connection, text
 
 from ingest_assets.catalogue import FAULTS
 from ingest_assets.errors import ConfigurationError, TransientError
-from ingest_assets.operations.alerts.message import DOCUMENTS, Group, Letter, daily, news
+from ingest_assets.operations.alerts.message import DOCUMENTS, Group, Letter, daily, needing, news
 from ingest_assets.operations.retry_policy import RetryRules, needing_a_person
 from ingest_assets.operations.status import read_status
 from ingest_assets.operations.verification.questions import CHECKS
@@ -94,7 +94,7 @@ class Told:
     failed: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        parts = [f"{len(self.wrong)} things need a person" if self.wrong else "Nothing needs a person"]
+        parts = [needing(len(self.wrong)).capitalize()]
         if self.sent:
             parts.append(f"told through {', '.join(self.sent)}")
         parts += [f"NOT told through {name}: {why}" for name, why in self.failed.items()]

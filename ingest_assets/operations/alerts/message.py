@@ -125,10 +125,17 @@ def daily(
         lines += _list("Needs a person:", [_lasting(group) for group in groups])
         lines += [] if groups else ["Nothing needs a person.", ""]
         lines += _end(dagit, place)
-    open_ = f"{len(groups)} things need a person" if groups else "nothing needs a person"
     return Letter(
-        f"[ingest_assets] Daily: {open_}", "\n".join(lines), letter.kind if letter else "info"
+        f"[ingest_assets] Daily: {needing(len(groups))}",
+        "\n".join(lines),
+        letter.kind if letter else "info",
     )
+
+
+def needing(count: int) -> str:
+    """How many things need a person."""
+    things = {0: "nothing needs", 1: "one thing needs"}
+    return f"{things.get(count, f'{count} things need')} a person"
 
 
 def trial(dagit: str, place: str) -> Letter:
