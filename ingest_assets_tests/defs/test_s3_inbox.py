@@ -293,7 +293,7 @@ ODD_KEYS = ["/", "//", "/a//b", "a/../../b", "..", "./x", "a\x00b", "a/", "%2e%2
 
 
 def read_all(database: Database, plain: PlainS3, keys: list[str]) -> None:
-    plain.objects = {key: f"content of {key!r}".encode() for key in keys}
+    plain.fill({key: f"content of {key!r}".encode() for key in keys})
     objects = ObjectStore(plain.client(), "any")
     inbox = S3Inbox(objects, "", documents_bucket="other")
     known = KnownFiles()

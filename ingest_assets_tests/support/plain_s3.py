@@ -5,6 +5,7 @@ Belongs here: listing by pages, and reading with If-Match. It checks no signatur
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -19,21 +20,26 @@ import boto3
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_PAGE = 3
-
 
 @dataclass
 class PlainS3:
     """One bucket.
 
     Attributes:
-        objects: bytes by key; put them here.
+        objects: bytes by key; `fill` puts them here.
+        page_size: the most objects of a page.
         listings: how many pages were asked for.
     """
 
     url: str = ""
     objects: dict[str, bytes] = field(default_factory=dict)
+    page_size: int = 3
     listings: int = 0
+    _keys: list[bytes] = field(default_factory=list)
+
+    def fill(self, objects: dict[str, bytes]) -> None:
+        """These are the objects from now on."""
+        self.objects, self._keys = objects, sorted(key.encode() for key in objects)
 
     def client(self) -> S3Client:
         return boto3.client(
@@ -48,21 +54,19 @@ class PlainS3:
         self.listings += 1
         (prefix,) = query.get("prefix", [""])
         (after,) = query.get("continuation-token") or query.get("start-after") or [""]
-        keys = [
-            key
-            for key in sorted(self.objects, key=lambda key: key.encode())
-            if key.startswith(prefix) and key.encode() > after.encode()
-        ]
+        first = bisect.bisect_right(self._keys, after.encode())
+        first = max(first, bisect.bisect_left(self._keys, prefix.encode()))
+        some = [key.decode() for key in self._keys[first : first + self.page_size + 1]]
+        keys = [key for key in some if key.startswith(prefix)]
         found = "".join(
             f"<Contents><Key>{quote(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
             f"<ETag>&quot;{etag(self.objects[key])}&quot;</ETag><Size>{len(self.objects[key])}</Size>"
             "<StorageClass>STANDARD</StorageClass></Contents>"
-            for key in keys[:_PAGE]
+            for key in keys[: self.page_size]
         )
-        more = len(keys) > _PAGE
-        token = (
-            f"<NextContinuationToken>{quote(keys[_PAGE - 1])}</NextContinuationToken>" if more else ""
-        )
+        more = len(keys) > self.page_size
+        last = quote(keys[self.page_size - 1]) if more else ""
+        token = f"<NextContinuationToken>{last}</NextContinuationToken>" if more else ""
         return (
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult>'
             f"<EncodingType>url</EncodingType><IsTruncated>{str(more).lower()}</IsTruncated>"
