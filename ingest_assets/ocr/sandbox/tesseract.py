@@ -67,8 +67,9 @@ _NOISY, _QUIET_SIDE = 12.0, 16
 # Radii in pixels of which noise is smoothed with the smallest that leaves less than so much of it.
 _SMOOTHING, _QUIET = (1.5, 2.0, 2.5, 3.0, 4.0), 10.0
 
-# Edges of letters that a person calls blurred are at most so steep; in photographs they are steeper.
-_BLURRED = 0.3
+# Shares of a picture's contrast: edges of letters that a person calls blurred are at most so steep,
+# those of photographed receipts are steeper; and bare paper varies by less.
+_BLURRED, _BARE = 0.3, 0.03
 
 # Print whose words are lower than this, in pixels, reads better when it is enlarged.
 _SMALL_PRINT = 18
@@ -201,14 +202,19 @@ def _cleaned(image: Image.Image) -> tuple[Image.Image, ...]:
 
     Noise has to go before anything else: Tesseract takes a minute to look for words in it.
     """
-    if _grain(image) >= _NOISY:
+    if min(image.size) < _QUIET_SIDE:
+        return (image,)
+    grain = _grain(image)
+    if grain >= _NOISY:
         without_specks = image.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.GaussianBlur(1))
         for radius in _SMOOTHING:
             smooth = image.filter(ImageFilter.GaussianBlur(radius))
             if _grain(smooth) < _QUIET:
                 break
         return (without_specks, smooth) if _grain(without_specks) < _QUIET else (smooth,)
-    if _steepest_edges(image) < _BLURRED:
+    contrast = _contrast(image)
+    # A photograph has soft edges, too, but no bare paper: sharpened it would become noise.
+    if _steepest_step(image) < _BLURRED * contrast and grain < _BARE * contrast:
         return (image.filter(ImageFilter.UnsharpMask(radius=5, percent=200, threshold=0)),)
     return (image,)
 
@@ -217,23 +223,25 @@ def _grain(image: Image.Image) -> float:
     """Return how much the grey of a picture varies, of 255, where it is quiet: on bare paper."""
     side = _QUIET_SIDE
     columns, rows = (length // side for length in image.size)
-    if not columns or not rows:
-        return 0.0
     values = np.asarray(image)[: rows * side, : columns * side].astype(np.float32)
     spread = values.reshape(rows, side, columns, side).std(axis=(1, 3))
     return float(np.percentile(spread, 20))
 
 
-def _steepest_edges(image: Image.Image) -> float:
-    """Return by how much grey changes between two pixels where it does most, as a share of its range.
+def _contrast(image: Image.Image) -> float:
+    """Return how far apart the darkest and the lightest grey of a picture are, specks aside."""
+    darkest, lightest = np.percentile(np.asarray(image), (0.1, 99.9))
+    return float(lightest - darkest)
+
+
+def _steepest_step(image: Image.Image) -> float:
+    """Return by how much grey changes between two pixels where it does most, specks aside.
 
     Letters go from ink to paper within one or two pixels, blurred ones within many.
     """
     values = np.asarray(image).astype(np.int16)
-    darkest, lightest = np.percentile(values, (0.1, 99.9))
     across, down = np.abs(np.diff(values, axis=1)), np.abs(np.diff(values, axis=0))
-    steepest = max(float(np.percentile(steps, 99.95)) for steps in (across, down))
-    return steepest / max(1.0, float(lightest - darkest))
+    return max(float(np.percentile(steps, 99.95)) for steps in (across, down))
 
 
 def skew_degrees(image: Image.Image) -> float:
