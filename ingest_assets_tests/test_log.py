@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from ingest_assets import log, traces
-from ingest_assets.defs._internals import dagster_loggers
+from ingest_assets.defs._internals import dagster_loggers, instigation_logger
 from ingest_assets.defs.code_location import build_defs
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
@@ -100,13 +100,15 @@ def test_a_line_names_what_is_worked_on(
 def test_a_run_under_dagster_writes_each_line_once(
     pipeline: Pipeline, console: log.JsonConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dagster_loggers, "create_console_logger", None)  # Restored afterwards.
+    for module in (dagster_loggers, instigation_logger):
+        monkeypatch.setattr(module, "create_console_logger", None)  # Restored afterwards.
     defs = build_defs(Settings(_env_file=None, log_format="json"), pipeline.defs.resources)
     output = io.StringIO()
     monkeypatch.setattr(sys, "stderr", output)
     logs_while_it_reads(monkeypatch)
     pipeline.put("one.pdf", pdf("One."))
     pipeline.requests()
+    instigation_logger.InstigationLogger(logger_name="dagster").info("A tick.")
     with DagsterInstance.ephemeral() as instance:
         key = pipeline.rows("SELECT partition_key FROM ingest.document_sources")[0].partition_key
         instance.add_dynamic_partitions("documents", [key])
@@ -118,6 +120,7 @@ def test_a_run_under_dagster_writes_each_line_once(
     (said,) = (line for line in written if line["event"] == "It is being read.")
     assert said["partition"] == key
     assert said["run"]
+    assert "A tick." in [line["event"] for line in written]
     assert said["document"]
     materialised = [one for one in written if one.get("dagster_event") == "ASSET_MATERIALIZATION"]
     assert [one["partition"] for one in materialised] == [key] * 5

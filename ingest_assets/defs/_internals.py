@@ -11,6 +11,7 @@ from typing import Any
 
 from dagster import DagsterInstance, DagsterRun
 from dagster import _loggers as dagster_loggers
+from dagster._core.definitions import instigation_logger
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.errors import DagsterLaunchFailedError
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
@@ -87,6 +88,7 @@ __all__ = [
     "capture_interrupts",
     "dagster_loggers",
     "deserialize_value",
+    "instigation_logger",
     "make_new_backfill_id",
     "packed_run",
     "redirect_stream",

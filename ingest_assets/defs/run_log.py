@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from dagster import DagsterLogManager
 
-from ingest_assets.defs._internals import dagster_loggers
+from ingest_assets.defs._internals import dagster_loggers, instigation_logger
 from ingest_assets.log import JsonConsole
 
 _PACKAGE = logging.getLogger("ingest_assets")
@@ -62,7 +62,7 @@ def package_lines(run_log: DagsterLogManager) -> Iterator[None]:
 
 
 def have_json_console() -> None:
-    """From now on, have runs of this process write their log to the error output as JSON.
+    """From now on, have runs and ticks of this process write their log to the error output as JSON.
 
     Dagster takes the loggers of a run from its run config alone, and runs of backfills have none.
     """
@@ -72,4 +72,5 @@ def have_json_console() -> None:
         made.addHandler(JsonConsole())
         return made
 
-    vars(dagster_loggers)["create_console_logger"] = console
+    for module in (dagster_loggers, instigation_logger):  # Of runs, and of ticks.
+        vars(module)["create_console_logger"] = console
