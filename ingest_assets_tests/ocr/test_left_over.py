@@ -130,7 +130,7 @@ def test_page_on_a_dark_table_is_read(engine: LocalEngine) -> None:
 
 
 @pytest.mark.parametrize("kind", ["noise", "photograph"])
-def test_page_without_text_is_read_seven_times_at_most(
+def test_page_without_text_is_read_nine_times_at_most(
     monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     image = Image.effect_noise((150, 200), 150)
@@ -147,7 +147,7 @@ def test_page_without_text_is_read_seven_times_at_most(
 
     monkeypatch.setattr(tesseract, "_read", counted)
     tesseract.recognise(Picture(image, 200), find_languages("eng", None))
-    assert 1 <= len(reads) <= 7
+    assert 1 <= len(reads) <= 9
 
 
 def test_blurred_line_is_read_at_twice_its_size(engine: LocalEngine) -> None:

@@ -153,7 +153,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     picture, *others = (replace(picture, image=image) for image in _cleaned(picture.image))
     skew = skew_degrees(picture.image)
     best = _read(_straighten(picture.image, skew), picture.dpi, languages)
-    for other in others:
+    for other in others if DOUBTFUL_CONFIDENCE <= best.confidence < _UNSURE_CONFIDENCE else ():
         attempt = _read(_straighten(other.image, skew), picture.dpi, languages)
         best = max(best, attempt, key=lambda attempt: attempt.confidence)
     if not best.layout.lines and picture.image.width * picture.image.height > _LARGE:
