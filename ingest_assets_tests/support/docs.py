@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from inspect import get_annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices
+from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
 from ingest_assets.catalogue import SECTIONS
 from ingest_assets.formats import FORMATS, Format
@@ -76,20 +78,45 @@ def errors_page(_: str = "") -> str:
     return "\n".join(parts)
 
 
+_SETTINGS = """\
+# Settings
+
+<!-- Made by `make docs` of ingest_assets/settings.py. -->
+
+Environment variables, or `.env` in the working directory. A service whose variable is set is used; one
+whose variable is not set is embedded.
+
+## Where documents and services are
+"""
+
+
 def readme(text: str) -> str:
-    """The README with the table of settings as it has to be."""
-    return _between("settings", settings_table(), text)
+    """The README with its table of settings as it has to be."""
+    return _between("settings", settings_table(Settings), text)
 
 
-def settings_table() -> str:
-    """All settings: their environment variables, defaults and meanings."""
-    # Where documents and services are comes first; then what only one part of the program takes.
-    names = dict.fromkeys([*Settings.__annotations__, *Settings.model_fields])
-    fields = ((name, Settings.model_fields[name]) for name in names if name in Settings.model_fields)
-    rows = (
+def settings_page(_: str = "") -> str:
+    """The page `docs/settings.md`: first what every process takes, then what one part of them does."""
+    parts = [_SETTINGS, settings_table(Settings)]
+    for group in reversed(Settings.__mro__):
+        own = issubclass(group, BaseModel) and not issubclass(group, BaseSettings)
+        if own and (table := settings_table(group)):
+            heading = (group.__doc__ or "").split(".")[0]
+            parts += [f"\n## {heading}\n", table]
+    return "\n".join((*parts, ""))
+
+
+def settings_table(group: type[BaseModel]) -> str:
+    """The settings of one class, without those of its bases; empty if it has none."""
+    fields = [
+        (name, field)
+        for name, field in Settings.model_fields.items()
+        if name in get_annotations(group)
+    ]
+    rows = [
         (f"`{variable(name, field)}`", _default(field), field.description) for name, field in fields
-    )
-    return _table(("variable", "default", ""), rows)
+    ]
+    return _table(("variable", "default", ""), rows) if rows else ""
 
 
 def variable(name: str, field: FieldInfo) -> str:
@@ -185,6 +212,7 @@ PAGES: dict[Path, Callable[[str], str]] = {
     ROOT / "README.md": readme,
     ROOT / "docs/errors.md": errors_page,
     ROOT / "docs/formats.md": formats_page,
+    ROOT / "docs/settings.md": settings_page,
 }
 
 
