@@ -109,9 +109,7 @@ def settings_page(_: str = "") -> str:
 def settings_table(group: type[BaseModel]) -> str:
     """The settings of one class, without those of its bases; empty if it has none."""
     fields = [
-        (name, field)
-        for name, field in Settings.model_fields.items()
-        if name in get_annotations(group)
+        (name, field) for name, field in Settings.model_fields.items() if name in get_annotations(group)
     ]
     rows = [
         (f"`{variable(name, field)}`", _default(field), field.description) for name, field in fields
