@@ -277,6 +277,54 @@ def test_one_font_in_cipher_is_recognised_and_the_other_kept(engine: LocalEngine
     assert lines_found(text) == len(LINES)
 
 
+def test_a_line_in_cipher_below_a_line_that_is_none_is_recognised(engine: LocalEngine) -> None:
+    mapping = {code: chr(code + 1) for code in range(33, 126)} | {32: " "}
+    page = Page()
+    font = Dictionary(
+        Type=Name.Font,
+        Subtype=Name.Type1,
+        BaseFont=Name.Helvetica,
+        ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
+    )
+    page.text(["The quarterly report of the harbour trust"], at=(60, 700))
+    page.add_font("C", font).text(["The landlord shall repair the roof"], at=(60, 600), font="C")
+    text = text_of(read(engine, page.saved()))
+    assert text.splitlines() == [
+        "The quarterly report of the harbour trust",
+        "The landlord shall repair the roof",
+    ]
+
+
+@pytest.mark.parametrize("letter", ["\u019f", "\u13b4"])
+def test_words_with_letters_that_no_word_has_are_recognised(engine: LocalEngine, letter: str) -> None:
+    mapping = {code: chr(code) for code in range(32, 127)} | {ord("f"): letter}
+    page = Page()
+    font = Dictionary(
+        Type=Name.Font,
+        Subtype=Name.Type1,
+        BaseFont=Name.Helvetica,
+        ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
+    )
+    lines = ["The keepers of the harbour", "are after fifty different fishes"]
+    text = text_of(read(engine, page.add_font("C", font).text(lines, font="C").saved()))
+    assert text.splitlines() == lines
+
+
+def test_capitals_that_few_languages_have_are_kept(engine: LocalEngine) -> None:
+    words = "\u018fliyev in AZ\u018fRBAYCAN, \u01afng Ho\u00e0ng and \u021aara"
+    mapping = {code: chr(code) for code in range(32, 127)} | dict(enumerate(words, 161))
+    page = Page()
+    font = Dictionary(
+        Type=Name.Font,
+        Subtype=Name.Type1,
+        BaseFont=Name.Helvetica,
+        ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
+    )
+    coded = "".join(map(chr, range(161, 161 + len(words))))
+    page.add_font("C", font).text(["The report of the harbour names", coded], font="C")
+    assert words in text_of(read(engine, page.saved()))
+
+
 def test_part_numbers_and_figures_are_kept(engine: LocalEngine) -> None:
     numbers = [
         f"QXJ-{7919 * number % 99991:05} ZKV{number:03}W 1,{number:03}.50" for number in range(40)

@@ -86,6 +86,13 @@ _OTHER_LETTERS = re.compile(
     "[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufdff\ufe70-\ufefe\U00010000-\U0001ffff]"
 )
 
+# Not within a word of Latin letters: capitals that a few languages have at the beginning of words, and
+# scripts that put spaces between words. Fonts call their ligatures so: "acƟon", "oᎴcial".
+_CAPITALS = "".join(filter(str.isupper, map(chr, range(0x180, 0x250))))
+_SPACED = "\u0530-\u058f\u10a0-\u10ff\u1200-\u18af"
+_STRANGE_INSIDE = re.compile(f"[a-z][{_CAPITALS}{_SPACED}]|[{_SPACED}][a-z]{{2}}")
+_STRANGE_CODES = ((0x180, 0x24F), (0x530, 0x58F), (0x10A0, 0x18AF))
+
 # What has digits, or a dot or such within it.
 _CODE = re.compile(r"\S*[\d_@/]\S*|\w+[.:]\w\S*")
 
@@ -165,10 +172,14 @@ def unmapped(text: str) -> tuple[float, bool]:
     """Tell how much of a text stands for no character: controls, private use, "no such character".
 
     Returns:
-        The share of such characters, 0 to 1, and whether two stand side by side: one alone is a bullet
-        or a tick, two are a word that is lost.
+        The share of such characters, 0 to 1, and whether a word is lost: two stand side by side, where
+        one alone is a bullet or a tick, or a letter is one that no such word has.
     """
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
+    if any(((first <= units) & (units <= last)).any() for first, last in _STRANGE_CODES) and (
+        _STRANGE_INSIDE.search(text)
+    ):
+        return 0.0, True
     if units.max(initial=0) < _FIRST_SURROGATE and not text.encode("latin-1", "ignore").translate(
         None, _PRINTED
     ):

@@ -156,7 +156,10 @@ class Judgement:
         """Return the lines that may not say what is seen, and whether all lines are a language's."""
         text = _text(lines)
         is_language = letters.are_natural(text)
-        if is_language is False or (is_language is None and visible(text) >= FEW_CHARACTERS):
+        # One font of several may be a cipher: what the others say is judged without it.
+        natural = [line for line in lines if not letters.are_unnatural(line.text)]
+        others = letters.are_natural(_text(natural))
+        if others is False or (others is None and visible(text) >= FEW_CHARACTERS):
             return list(lines), is_language
         suspects = [
             line
