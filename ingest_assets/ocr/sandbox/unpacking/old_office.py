@@ -72,4 +72,5 @@ def _inflated(is_packed: bool, data: bytes) -> Iterator[bytes]:
     size = struct.unpack_from("<I", data)[0]
     if size > MAX_DECODED_BYTES:
         raise corrupt("an object in it is larger than any document's")
-    yield zlib.decompressobj().decompress(data[4:], size)
+    # A limit of 0 would be none.
+    yield zlib.decompressobj().decompress(data[4:], max(1, size))

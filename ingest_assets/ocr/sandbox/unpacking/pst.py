@@ -50,11 +50,14 @@ def unpack_pst(path: Path, contents: Contents, name: str) -> None:
             title = f"{number:05} {_subject(message)}".strip()
             contents.add(f"{folder}{title.replace('/', '_')}.msg", _packed(message, names))
         for number in range(_count(store, "number_of_orphan_items")):
-            with suppress(*_BROKEN):
+            try:
                 item = store.get_orphan_item(number)
-                if isinstance(item, pypff.message):
-                    title = f"{number + 1:05} {_subject(item)}".strip()
-                    contents.add(f"lost/{title.replace('/', '_')}.msg", _packed(item, names))
+            except _BROKEN as error:
+                contents.refuse(f"lost/{number + 1:05}", _damaged(error))
+                continue
+            if isinstance(item, pypff.message):
+                title = f"{number + 1:05} {_subject(item)}".strip()
+                contents.add(f"lost/{title.replace('/', '_')}.msg", _packed(item, names))
 
 
 def _messages(root: Any, contents: Contents) -> Iterator[tuple[str, int, Any]]:
@@ -80,6 +83,10 @@ def _messages(root: Any, contents: Contents) -> Iterator[tuple[str, int, Any]]:
                 inner.append((f"{path}{title}/", found, depth + 1))
         if depth < _DEEPEST_FOLDER:
             waiting += reversed(inner)
+        elif inner:
+            contents.note(
+                "parts_left_out", f"folders more than {_DEEPEST_FOLDER} deep were not opened: {path}"
+            )
 
 
 def _packed(message: Any, names: Storage) -> Iterator[bytes]:
