@@ -47,7 +47,7 @@ def ingest_report(
 
 
 def _page(report: Report, pictures: Mapping[str, bytes]) -> str:
-    """The report in Markdown, with the pictures in it: some 100 KB."""
+    """The report in Markdown, with the pictures in it: some 30 KB."""
     parts = [
         table(list(figures(report)), [list(figures(report).values())]),
         *(f"![{title}]({data_address(png)})" for title, png in pictures.items()),
