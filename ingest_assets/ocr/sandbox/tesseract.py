@@ -64,6 +64,12 @@ _CLIPPED = 5
 # by 20 and more in what looks like noise to a person.
 _NOISY, _QUIET_SIDE = 12.0, 16
 
+# A picture of fewer such squares from side to side may be letters all over, and none of them bare.
+_FEWEST_SQUARES = 4
+
+# Noise leaves no place bare, not even squares of so many pixels; between close letters there are some.
+_BARE_SIDE, _BARE_PLACES = 8, 5
+
 # Radii in pixels of which noise is smoothed with the smallest that leaves less than so much of it.
 _SMOOTHING, _QUIET = (1.5, 2.0, 2.5, 3.0, 4.0), 10.0
 
@@ -115,6 +121,9 @@ _MARGIN = 20
 # Within so many pixels of a page, 500 of them wide, the paper has one grey.
 _PAPER_RADIUS = 20
 
+# What differs from its paper by so much, of 255, is ink, however grainy the page.
+_SURELY_INK = 96.0
+
 # Pixels of a page, 500 of them wide, that have to differ from its paper: a letter has more, dust less.
 _FEWEST_INKED = 12
 
@@ -145,12 +154,13 @@ class Reading:
 def recognise(picture: Picture, languages: Languages) -> Reading:
     """Read a page, also one that lies on its side, upside down or askew, is faint or in small print.
 
-    A page that stays unsure (noise, a photograph) is read nine times at most. What is then still no
+    A page that stays unsure (noise, a photograph) is read seven times at most. What is then still no
     text is left out, with a note.
     """
     if is_blank(picture.image):
         return Reading("", None, picture.notes)
-    picture, *others = (replace(picture, image=image) for image in _cleaned(picture.image))
+    original = picture.image
+    picture, *others = (replace(picture, image=image) for image in _cleaned(original))
     skew = skew_degrees(picture.image)
     best = _read(_straighten(picture.image, skew), picture.dpi, languages)
     for other in others if DOUBTFUL_CONFIDENCE <= best.confidence < _UNSURE_CONFIDENCE else ():
@@ -178,14 +188,14 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
             _read_with_more_contrast(best, picture.dpi, languages)
         else:
             _read_doubtful_words_again(best, picture.dpi, languages)
-        if best.confidence >= DOUBTFUL_CONFIDENCE:
+        if best.confidence >= DOUBTFUL_CONFIDENCE and belief.is_text(best.layout):
             _read_left_over(best, picture.dpi, languages)
         layout, notes = _believed(best, picture, languages)
     notes = (*picture.notes, *best.notes, *notes)
     text = clean_text(layout.text())
     if not any(map(str.isalnum, text)):
         explained = any(note.leaves_out for note in notes)
-        return Reading("", None, notes, unread=not explained and _has_ink(picture.image))
+        return Reading("", None, notes, unread=not explained and _has_ink(original))
     return Reading(text, layout.confidence, notes)
 
 
@@ -198,14 +208,15 @@ def _made_smaller(picture: Picture) -> Picture:
 
 
 def _cleaned(image: Image.Image) -> tuple[Image.Image, ...]:
-    """Return a picture without noise and blur, if it has any, in the ways in which it may read best.
+    """Return a picture without noise and blur and with a margin, in the ways in which it may read best.
 
     Noise has to go before anything else: Tesseract takes a minute to look for words in it.
     """
-    if min(image.size) < _QUIET_SIDE:
-        return (image,)
+    if min(image.size) < _FEWEST_SQUARES * _QUIET_SIDE:
+        # A word that was cut out: Tesseract misreads letters that touch the edge.
+        return (ImageOps.expand(image, _MARGIN, int(np.median(np.asarray(image)))),)
     grain = _grain(image)
-    if grain >= _NOISY:
+    if grain >= _NOISY and _grain(image, _BARE_SIDE, _BARE_PLACES) >= _QUIET:
         without_specks = image.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.GaussianBlur(1))
         for radius in _SMOOTHING:
             smooth = image.filter(ImageFilter.GaussianBlur(radius))
@@ -219,13 +230,18 @@ def _cleaned(image: Image.Image) -> tuple[Image.Image, ...]:
     return (image,)
 
 
-def _grain(image: Image.Image) -> float:
-    """Return how much the grey of a picture varies, of 255, where it is quiet: on bare paper."""
-    side = _QUIET_SIDE
+def _grain(image: Image.Image, side: int = _QUIET_SIDE, per_cent: int = 20) -> float:
+    """Return how much the grey of a picture varies, of 255, where it is quiet: on bare paper.
+
+    Args:
+        image: what is looked at.
+        side: that of the squares that are looked at, in pixels.
+        per_cent: how many of the squares vary less.
+    """
     columns, rows = (length // side for length in image.size)
     values = np.asarray(image)[: rows * side, : columns * side].astype(np.float32)
     spread = values.reshape(rows, side, columns, side).std(axis=(1, 3))
-    return float(np.percentile(spread, 20))
+    return float(np.percentile(spread, per_cent))
 
 
 def _contrast(image: Image.Image) -> float:
@@ -510,7 +526,7 @@ def _has_ink(image: Image.Image) -> bool:
     # In uneven light the paper has another grey in each place.
     paper = np.asarray(small.filter(ImageFilter.BoxBlur(_PAPER_RADIUS)), dtype=np.float32)
     grain = 1.5 * float(np.median(np.abs(values - paper)))
-    off = np.abs(values - paper) > max(12.0, 6 * grain)
+    off = np.abs(values - paper) > min(max(12.0, 6 * grain), _SURELY_INK)
     return int(np.count_nonzero(off)) >= _FEWEST_INKED
 
 
