@@ -237,7 +237,9 @@ def _blurred(sheet: Image.Image, radius: float) -> Image.Image:
     return sheet.filter(ImageFilter.GaussianBlur(radius))
 
 
-@pytest.mark.parametrize(("spoil", "degree"), [(_blurred, 2.5), (_noisy, 60), (_specked, 0.1)])
+@pytest.mark.parametrize(
+    ("spoil", "degree"), [(_blurred, 2.5), (_noisy, 60), (_specked, 0.1), (_specked, 0.04)]
+)
 def test_a_blurred_or_noisy_page_is_read(
     engine: LocalEngine, spoil: Callable[[Image.Image, float], Image.Image], degree: float
 ) -> None:

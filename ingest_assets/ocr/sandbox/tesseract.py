@@ -67,8 +67,9 @@ _NOISY, _QUIET_SIDE = 12.0, 16
 # A picture of fewer such squares from side to side may be letters all over, and none of them bare.
 _FEWEST_SQUARES = 4
 
-# Noise leaves no place bare, not even squares of so many pixels; between close letters there are some.
-_BARE_SIDE, _BARE_PLACES = 8, 5
+# Noise leaves no place bare, not even squares of so many pixels; of those between close letters so many
+# per cent are.
+_BARE_SIDE, _BARE_PLACES = 5, 5
 
 # Radii in pixels of which noise is smoothed with the smallest that leaves less than so much of it.
 _SMOOTHING, _QUIET = (1.5, 2.0, 2.5, 3.0, 4.0), 10.0
@@ -160,12 +161,10 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     if is_blank(picture.image):
         return Reading("", None, picture.notes)
     original = picture.image
-    picture, *others = (replace(picture, image=image) for image in _cleaned(original))
+    ways = _cleaned(original)
+    picture = replace(picture, image=ways[0])
     skew = skew_degrees(picture.image)
-    best = _read(_straighten(picture.image, skew), picture.dpi, languages)
-    for other in others if DOUBTFUL_CONFIDENCE <= best.confidence < _UNSURE_CONFIDENCE else ():
-        attempt = _read(_straighten(other.image, skew), picture.dpi, languages)
-        best = max(best, attempt, key=lambda attempt: attempt.confidence)
+    best = _surest(ways, original, skew, picture.dpi, languages)
     if not best.layout.lines and picture.image.width * picture.image.height > _LARGE:
         picture = _made_smaller(picture)
         best = replace(best, image=_straighten(picture.image, skew))
@@ -199,6 +198,22 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     return Reading(text, layout.confidence, notes)
 
 
+def _surest(
+    ways: Sequence[Image.Image], original: Image.Image, skew: float, dpi: int, languages: Languages
+) -> _Attempt:
+    """Return the surest reading of what `_cleaned` made of a picture, where the first is unsure.
+
+    Of a page on which hardly anything is read the other ways to clean it show no more.
+    """
+    best = _read(_straighten(ways[0], skew), dpi, languages)
+    for image in ways[1:]:
+        least = 0.0 if image is original else DOUBTFUL_CONFIDENCE
+        if least <= best.confidence < _UNSURE_CONFIDENCE:
+            attempt = _read(_straighten(image, skew), dpi, languages)
+            best = max(best, attempt, key=lambda attempt: attempt.confidence)
+    return best
+
+
 def _made_smaller(picture: Picture) -> Picture:
     """Return a picture on which letters that are large enough to be seen at all can still be read."""
     scale = math.sqrt(_LARGE / (picture.image.width * picture.image.height))
@@ -216,13 +231,16 @@ def _cleaned(image: Image.Image) -> tuple[Image.Image, ...]:
         # A word that was cut out: Tesseract misreads letters that touch the edge.
         return (ImageOps.expand(image, _MARGIN, int(np.median(np.asarray(image)))),)
     grain = _grain(image)
-    if grain >= _NOISY and _grain(image, _BARE_SIDE, _BARE_PLACES) >= _QUIET:
+    if grain >= _NOISY:
+        # Where there are bare places, it may be specks or close letters.
+        as_it_is = (image,) if _grain(image, _BARE_SIDE, _BARE_PLACES) < _QUIET else ()
         without_specks = image.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.GaussianBlur(1))
         for radius in _SMOOTHING:
             smooth = image.filter(ImageFilter.GaussianBlur(radius))
             if _grain(smooth) < _QUIET:
                 break
-        return (without_specks, smooth) if _grain(without_specks) < _QUIET else (smooth,)
+        specked = (without_specks,) if _grain(without_specks) < _QUIET else ()
+        return (*specked, smooth, *as_it_is)
     contrast = _contrast(image)
     # A photograph has soft edges, too, but no bare paper: sharpened it would become noise.
     if _steepest_step(image) < _BLURRED * contrast and grain < _BARE * contrast:
