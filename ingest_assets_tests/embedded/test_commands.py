@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ingest_assets.embedded.lock import FileLock
@@ -95,12 +94,9 @@ def test_a_second_supervisor_is_refused(directory: Path) -> None:
 
 
 def test_a_killed_postgres_is_started_again_by_its_supervisor(directory: Path) -> None:
-    def postmasters() -> list[psutil.Process]:
-        return [p for p in processes_of(directory) if "-D" in p.cmdline()]
-
-    (before,) = postmasters()
+    (before,) = processes_of(directory, "-D")
     before.kill()
-    assert wait_until(lambda: [p.pid for p in postmasters()] not in ([], [before.pid]))
+    assert wait_until(lambda: processes_of(directory, "-D") not in ([], [before]))
     psql = binaries() / "psql"
     assert wait_until(lambda: shell(directory, f'{psql} -c "select 1"').returncode == 0)
 
@@ -109,7 +105,8 @@ def test_a_killed_supervisor_takes_the_services_along_and_the_next_one_starts(
     directory: Path,
 ) -> None:
     psql = binaries() / "psql"
-    shell(directory, f'{psql} -c "create table if not exists kept as select 7 as n"')
+    made = shell(directory, f'{psql} -c "create table if not exists kept as select 7 as n"')
+    assert made.returncode == 0, made.stderr
     holder = FileLock(directory / "data" / "services.lock").holder()
     assert holder is not None
     os.kill(holder["pid"], signal.SIGKILL)

@@ -95,7 +95,7 @@ def test_a_service_that_does_not_start_again_at_once_is_tried_again(tmp_path: Pa
     stack = Stack(settings, "services", said.append)
     stack.start()
     try:
-        (server,) = (found for found in processes_of(tmp_path) if "-D" in found.cmdline())
+        (server,) = processes_of(tmp_path, "-D")
         configuration = settings.data_dir / "postgres" / "postgresql.auto.conf"
         good = configuration.read_text()
         configuration.write_text("in the way")

@@ -41,16 +41,23 @@ def cli(directory: Path, *words: str, **extra: str) -> subprocess.CompletedProce
     )
 
 
-def processes_of(directory: Path) -> list[psutil.Process]:
-    """Every process that has to do with this data directory: by its command line or its variables."""
+def processes_of(directory: Path, word: str | None = None) -> list[psutil.Process]:
+    """Every process that has to do with this data directory: by its command line or its variables.
+
+    Args:
+        word: what one of its arguments has to be.
+    """
     data_dir = str(directory / "data")
     found = []
     for process in psutil.process_iter():
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            named = any(data_dir in word for word in process.cmdline())
-            if named or process.environ().get("INGEST_DATA_DIR", "") == data_dir:
+            command = process.cmdline()
+            named = any(data_dir in argument for argument in command)
+            if word in (None, *command) and (
+                named or process.environ().get("INGEST_DATA_DIR", "") == data_dir
+            ):
                 found.append(process)
         except psutil.Error:
             continue
