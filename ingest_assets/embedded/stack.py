@@ -7,7 +7,9 @@ is run (`postgres`, `seaweedfs`), Dagster's processes (`dev`), and where the ser
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -236,7 +238,11 @@ def make_dagster_home(settings: Settings) -> None:
     """Create DAGSTER_HOME and copy the project's `dagster.yaml` into it."""
     home = dagster_home(settings)
     home.mkdir(mode=0o700, exist_ok=True)
-    shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+    # The workers of one machine do this at the same time. Dagster takes a file that is half written for
+    # one without settings, and would look for runs in SQLite.
+    draft = home / f".dagster.yaml.{os.getpid()}.{threading.get_ident()}"
+    shutil.copyfile(PROJECT / "dagster.yaml", draft)
+    draft.replace(home / "dagster.yaml")
 
 
 def make_input_directory(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
@@ -10,7 +11,8 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from ingest_assets.embedded.configured import check_bucket, ensure_database
-from ingest_assets.embedded.environment import dagit_url, parse_database_url
+from ingest_assets.embedded.environment import dagit_url, dagster_home, parse_database_url
+from ingest_assets.embedded.stack import make_dagster_home
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.settings import Settings
 from ingest_assets_tests.support.embedded import cli, processes_of
@@ -131,3 +133,16 @@ def test_links_lead_to_the_proxy_where_one_is_named(tmp_path: Path) -> None:
     assert dagit_url(here) == "http://127.0.0.1:3456"
     behind = here.model_copy(update={"dagit_url": "https://dagit.example.org/ingest/"})
     assert dagit_url(behind) == "https://dagit.example.org/ingest"
+
+
+def test_dagster_home_never_has_half_a_configuration(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    make_dagster_home(settings)
+    configuration = dagster_home(settings) / "dagster.yaml"
+    whole = configuration.read_bytes()
+    with ThreadPoolExecutor(4) as workers:
+        made = [workers.submit(make_dagster_home, settings) for _ in range(200)]
+        while not all(one.done() for one in made):
+            assert configuration.read_bytes() == whole
+        assert [one.result() for one in made] == [None] * 200
+    assert [path.name for path in configuration.parent.iterdir()] == ["dagster.yaml"]
