@@ -24,7 +24,7 @@ from ingest_assets.defs.worker_runs import QUEUE_TAG, WORKER_TAG, celery_launche
 from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.embedded.valkey import EmbeddedBroker
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.store.leases import RENEW_SECONDS
+from ingest_assets.store.leases import LEASE_SECONDS, RENEW_SECONDS
 from ingest_assets.store.locks import Locks
 from ingest_assets_tests.support.embedded import CLI, wait_until
 from ingest_assets_tests.support.pipeline import Pipeline, status_of
@@ -121,7 +121,13 @@ def held(pipeline: Pipeline) -> Iterator[None]:
 
 
 def run_out(pipeline: Pipeline) -> None:
-    """Let the leases run out now, and a restart of Postgres have been long ago."""
+    """Let the leases run out now; a Postgres that has just started gives each as long as a lease."""
+    assert wait_until(
+        lambda: pipeline.rows(
+            f"SELECT now() - pg_postmaster_start_time() > interval '{LEASE_SECONDS} s' AS is_long_ago"
+        )[0][0],
+        START_SECONDS,
+    )
     with pipeline.database.engine.begin() as connection:
         connection.execute(text("UPDATE ingest.run_leases SET expires_at = now() - interval '1 day'"))
 
