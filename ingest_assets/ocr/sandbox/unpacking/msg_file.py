@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ingest_assets.ocr.sandbox.msg import PROPERTIES, STREAM
+from ingest_assets.ocr.sandbox.msg import ATTACHMENT, PROPERTIES, RECIPIENT, STREAM
 from ingest_assets.ocr.sandbox.ole import Storage
 
 # Types of values that stand in the list of properties, by their size; others are streams of their own.
@@ -48,4 +48,19 @@ def properties(found: Iterable[Property], head: int) -> Storage:
             continue
         listed += struct.pack("<HHI", kind, number, _OF_BOTH) + value
     storage[PROPERTIES] = bytes(listed)
+    return storage
+
+
+def message(
+    found: Iterable[Property],
+    recipients: Iterable[Iterable[Property]],
+    attachments: Iterable[Storage],
+    head: int = IN_MESSAGE,
+) -> Storage:
+    """Return a message: its properties, those of each recipient, and the storages of attachments."""
+    storage: dict[str, Any] = dict(properties(found, head))
+    for number, entries in enumerate(recipients):
+        storage[f"{RECIPIENT}#{number:08X}"] = properties(entries, IN_PART)
+    for number, attachment in enumerate(attachments):
+        storage[f"{ATTACHMENT}#{number:08X}"] = attachment
     return storage

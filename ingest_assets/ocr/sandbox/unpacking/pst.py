@@ -15,14 +15,14 @@ import pypff
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.msg import ATTACHMENT, NAMED, RECIPIENT, STREAM, plain_subject
+from ingest_assets.ocr.sandbox.msg import NAMED, STREAM, plain_subject
 from ingest_assets.ocr.sandbox.ole import Storage
 from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError
 from ingest_assets.ocr.sandbox.unpacking.msg_file import (
     BINARY,
-    IN_MESSAGE,
     IN_PART,
     Property,
+    message,
     properties,
 )
 from ingest_assets.ocr.sandbox.unpacking.ole_file import ole_file
@@ -46,9 +46,8 @@ def unpack_pst(path: Path, contents: Contents, name: str) -> None:
         raise corrupt("the mail store has no folders")
     names = _names(store)
     with suppress(TooManyPartsError):
-        for folder, number, message in _messages(root, contents):
-            title = f"{number:05} {_subject(message)}".strip()
-            contents.add(f"{folder}{title.replace('/', '_')}.msg", _packed(message, names))
+        for folder, number, item in _messages(root, contents):
+            contents.add(folder + _title(number, item), _packed(item, names))
         for number in range(_count(store, "number_of_orphan_items")):
             try:
                 item = store.get_orphan_item(number)
@@ -56,8 +55,7 @@ def unpack_pst(path: Path, contents: Contents, name: str) -> None:
                 contents.refuse(f"lost/{number + 1:05}", _damaged(error))
                 continue
             if isinstance(item, pypff.message):
-                title = f"{number + 1:05} {_subject(item)}".strip()
-                contents.add(f"lost/{title.replace('/', '_')}.msg", _packed(item, names))
+                contents.add("lost/" + _title(number + 1, item), _packed(item, names))
 
 
 def _messages(root: Any, contents: Contents) -> Iterator[tuple[str, int, Any]]:
@@ -89,32 +87,28 @@ def _messages(root: Any, contents: Contents) -> Iterator[tuple[str, int, Any]]:
             )
 
 
-def _packed(message: Any, names: Storage) -> Iterator[bytes]:
+def _packed(item: Any, names: Storage) -> Iterator[bytes]:
     """Yield a message as MSG; it is made when the one before it was written."""
-    yield ole_file({**_message(message), **names})
+    yield ole_file({**_message(item), **names})
 
 
-def _message(message: Any) -> Storage:
+def _message(item: Any) -> Storage:
     """Return the storage of a message: its properties, those of its recipients, its attachments."""
-    storage: dict[str, Any] = dict(_properties(_entries(message), IN_MESSAGE))
-    for number, entries in enumerate(_sets(message.recipients)):
-        storage[f"{RECIPIENT}#{number:08X}"] = _properties(entries, IN_PART)
-    for number in range(_count(message, "number_of_attachments")):
-        attachment = message.get_attachment(number)
+    attachments = map(item.get_attachment, range(_count(item, "number_of_attachments")))
+    return message(
+        _properties(_entries(item)),
+        map(_properties, _sets(item.recipients)),
         # Of a message within a message libpff gives Python the name alone.
-        storage[f"{ATTACHMENT}#{number:08X}"] = _properties(_entries(attachment), IN_PART)
-    return storage
+        (properties(_properties(_entries(one)), IN_PART) for one in attachments),
+    )
 
 
-def _properties(entries: Iterable[Any], head: int) -> Storage:
-    """Return what is stated of an item."""
-    return properties(
-        (
-            Property(entry.entry_type, entry.value_type, entry.data or b"")
-            for entry in entries
-            if entry.entry_type and entry.value_type is not None
-        ),
-        head,
+def _properties(entries: Iterable[Any]) -> Iterator[Property]:
+    """Yield what is stated of an item."""
+    return (
+        Property(entry.entry_type, entry.value_type, entry.data or b"")
+        for entry in entries
+        if entry.entry_type and entry.value_type is not None
     )
 
 
@@ -149,10 +143,12 @@ def _count(item: Any, name: str) -> int:
     return 0
 
 
-def _subject(message: Any) -> str:
+def _title(number: int, item: Any) -> str:
+    """Return the name of a message's file: its number in the folder, and its subject."""
+    subject = ""
     with suppress(*_BROKEN):
-        return plain_subject(message.get_subject() or "")[:_SUBJECT_CHARACTERS]
-    return ""
+        subject = plain_subject(item.get_subject() or "")[:_SUBJECT_CHARACTERS]
+    return f"{number:05} {subject}".strip().replace("/", "_") + ".msg"
 
 
 def _damaged(error: Exception) -> PermanentError:

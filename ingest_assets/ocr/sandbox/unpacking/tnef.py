@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.msg import ATTACHMENT, NAMED, RECIPIENT, STREAM
+from ingest_assets.ocr.sandbox.msg import NAMED, STREAM
 from ingest_assets.ocr.sandbox.ole import Storage
 from ingest_assets.ocr.sandbox.unpacking.msg_file import (
     BINARY,
@@ -25,6 +25,7 @@ from ingest_assets.ocr.sandbox.unpacking.msg_file import (
     IN_PART,
     TEXT_OF_8_BITS,
     Property,
+    message,
     properties,
 )
 
@@ -88,15 +89,20 @@ def _message(data: bytes, head: int, depth: int) -> Storage:
                 _read_attribute(number, value, found, names)
     except (struct.error, UnicodeDecodeError) as error:
         raise corrupt(f"the properties of its message cannot be read ({error})") from error
-    storage: dict[str, Any] = dict(properties(found.values(), head))
-    for place, entries in enumerate(recipients):
-        storage[f"{RECIPIENT}#{place:08X}"] = properties(entries.values(), IN_PART)
-    for place, attachment in enumerate(attachments):
-        inside: dict[str, Any] = dict(properties(attachment.properties.values(), IN_PART))
-        if attachment.message:
-            inside[_INNER_MESSAGE] = _message(attachment.message, IN_INNER_MESSAGE, depth + 1)
-        storage[f"{ATTACHMENT}#{place:08X}"] = inside
+    storage = message(
+        found.values(),
+        (entries.values() for entries in recipients),
+        (_attached(attachment, depth) for attachment in attachments),
+        head,
+    )
     return {**storage, **names.storage()}
+
+
+def _attached(attachment: _Attachment, depth: int) -> Storage:
+    storage: dict[str, Any] = dict(properties(attachment.properties.values(), IN_PART))
+    if attachment.message:
+        storage[_INNER_MESSAGE] = _message(attachment.message, IN_INNER_MESSAGE, depth + 1)
+    return storage
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, int, bytes]]:
