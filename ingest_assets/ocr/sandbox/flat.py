@@ -11,22 +11,18 @@ import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 from ingest_assets import formats
 from ingest_assets.identification import identify
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx import read_docx
 from ingest_assets.ocr.sandbox.docx.names import R, V, W
-from ingest_assets.ocr.sandbox.docx.package import MAX_PART_BYTES
+from ingest_assets.ocr.sandbox.docx.package import xml_root
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.open_document import DRAW, HREF, OFFICE, read_open_document
 from ingest_assets.ocr.sandbox.pptx import read_pptx
 from ingest_assets.ocr.sandbox.xlsx import read_xlsx
-from ingest_assets.text import too_much_text
 
 _READERS = {
     formats.DOCX: read_docx,
@@ -56,16 +52,12 @@ def package_of(path: Path) -> bytes:
     Raises:
         PermanentError: `corrupt_document`, `too_much_text`.
     """
-    data = path.read_bytes()
-    if len(data) > MAX_PART_BYTES:
-        raise too_much_text()
-    data = data.replace(_WORD_2003, W.strip("{}").encode())
+    data = path.read_bytes().replace(_WORD_2003, W.strip("{}").encode())
     try:
-        root: Element = fromstring(data, forbid_dtd=True)
-        parts = dict(_parts(root))
+        parts = dict(_parts(xml_root(data)))
     except RecursionError as error:
         raise corrupt("its XML is nested too deeply") from error
-    except (DefusedXmlException, ParseError, ValueError, LookupError) as error:
+    except (ValueError, LookupError) as error:
         raise corrupt(f"its XML cannot be read ({str(error)[:100]})") from error
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:

@@ -9,17 +9,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
-
-from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.docx.package import MAX_PART_BYTES
+from ingest_assets.ocr.sandbox.docx.package import xml_root
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
 from ingest_assets.ocr.sandbox.number_format import shown
 from ingest_assets.ocr.sandbox.xlsx import joined, margin_text
-from ingest_assets.text import clean_text, too_much_text
+from ingest_assets.text import clean_text
 
 _S = "{urn:schemas-microsoft-com:office:spreadsheet}"
 _X = "{urn:schemas-microsoft-com:office:excel}"
@@ -45,13 +41,7 @@ def read_spreadsheet_2003(path: Path) -> FlowingDocument:
     Raises:
         PermanentError: `corrupt_document`, `too_much_text`.
     """
-    data = path.read_bytes()
-    if len(data) > MAX_PART_BYTES:
-        raise too_much_text()
-    try:
-        root: Element = fromstring(data, forbid_dtd=True)
-    except (DefusedXmlException, ParseError, ValueError, LookupError) as error:
-        raise corrupt(f"its XML cannot be read ({str(error)[:100]})") from error
+    root = xml_root(path.read_bytes())
     codes = dict(_codes(root))
     sheets = [
         clean_text("\n".join([sheet.get(f"{_S}Name", ""), *_lines(sheet, codes)]))

@@ -30,7 +30,7 @@ from ingest_assets.ocr.sandbox.document import MAX_DECODED_BYTES, corrupt
 from ingest_assets.text import too_much_text
 
 # XML that one part may unpack to, in bytes. Its tree takes about ten times as much.
-MAX_PART_BYTES = 32_000_000
+_MAX_PART_BYTES = 32_000_000
 # Files whose directory does not stand where it should are searched for it, in memory.
 MAX_SEARCHED_BYTES = 300_000_000
 
@@ -159,10 +159,10 @@ class Package:
         Raises:
             PermanentError: `too_much_text`, or `corrupt_document` where it declares entities.
         """
-        data = self.read(name, MAX_PART_BYTES)
+        data = self.read(name, _MAX_PART_BYTES)
         if not data:
             return None
-        if len(data) > MAX_PART_BYTES:
+        if len(data) > _MAX_PART_BYTES:
             raise too_much_text()
         if (wide := wide_encoding(data)) is not None:
             text = data[wide[1] :].decode(wide[0], "replace")
@@ -282,6 +282,20 @@ def _inflated(data: memoryview, most: int) -> bytes:
             if unpacker.eof or len(out) >= most:
                 break
     return bytes(out)
+
+
+def xml_root(data: bytes) -> Element:
+    """Return the root of a document that is one XML file.
+
+    Raises:
+        PermanentError: `corrupt_document`, `too_much_text`.
+    """
+    if len(data) > _MAX_PART_BYTES:
+        raise too_much_text()
+    try:
+        return _tree(data)
+    except (DefusedXmlException, ParseError, ValueError, LookupError) as error:
+        raise corrupt(f"its XML cannot be read ({str(error)[:100]})") from error
 
 
 def _tree(data: bytes) -> Element:
