@@ -407,7 +407,8 @@ def _bury(places: Places, found: Plan, reason: str, who: str) -> None:
 
 def _remove(places: Places, found: Plan, words: Sequence[str]) -> Forgotten:
     objects, kept = _delete_objects(places.objects, found)
-    _note_locked(places.database, found, kept)
+    if kept:  # In the tombstone of the first document: all rows go.
+        _note_locked(places.database, next(iter(found.documents.values())), kept)
     failpoint("forget.objects")
     needles = _needles(found)
     records = _mask_records(places.dagster, found, needles)
@@ -445,21 +446,21 @@ def _delete_objects(objects: ObjectStore, found: Plan) -> tuple[int, Sequence[Lo
     return removed, kept
 
 
-def _note_locked(database: Database, found: Plan, kept: Sequence[LockedObjectError]) -> None:
-    """Note what S3 keeps, in the tombstone of the first document: all rows go."""
-    if not kept:
-        return
+def _note_locked(database: Database, sha256: str, kept: Sequence[LockedObjectError]) -> None:
+    """Note what S3 keeps in a tombstone, which is finished where it keeps nothing any more."""
     with database.engine.begin() as connection:
         connection.execute(
             text("""
-                UPDATE ingest.forgotten_documents SET locked = :locked, locked_until = :until
+                UPDATE ingest.forgotten_documents SET
+                    locked = :locked, locked_until = :until,
+                    finished_at = CASE WHEN CAST(:until AS timestamptz) IS NULL THEN now() END
                 WHERE sha256 = :sha256
             """),
             {
-                "locked": [fault.uri for fault in kept],
+                "locked": [fault.uri for fault in kept] or None,
                 # Postgres has no year 9999 in every time zone.
-                "until": min(max(fault.until for fault in kept), _FOR_EVER),
-                "sha256": next(iter(found.documents.values())),
+                "until": min(max(fault.until for fault in kept), _FOR_EVER) if kept else None,
+                "sha256": sha256,
             },
         )
 
@@ -478,20 +479,7 @@ def _unlock(places: Places) -> None:
                 places.objects.delete_all(place, below=place.endswith("/"))
             except LockedObjectError as error:
                 kept.append(error)
-        with places.database.engine.begin() as connection:
-            connection.execute(
-                text("""
-                    UPDATE ingest.forgotten_documents SET
-                        locked = :locked, locked_until = :until,
-                        finished_at = CASE WHEN CAST(:until AS timestamptz) IS NULL THEN now() END
-                    WHERE sha256 = :sha256
-                """),
-                {
-                    "locked": [fault.uri for fault in kept] or None,
-                    "until": min(max(fault.until for fault in kept), _FOR_EVER) if kept else None,
-                    "sha256": sha256,
-                },
-            )
+        _note_locked(places.database, sha256, kept)
 
 
 def _needles(found: Plan) -> list[str]:
