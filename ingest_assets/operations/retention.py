@@ -89,32 +89,40 @@ def expire(places: Places, days: int) -> Iterator[Forgotten]:
     """
     if not _note(places.database, days):
         return
-    tried: set[UUID] = set()
-    while True:
+    with places.database.engine.connect() as connection:
+        waiting = connection.execute(text(_IN_ORDER), {"days": days}).scalars().all()
+    for start in range(0, len(waiting), _TOGETHER):
         with places.database.exclusive(LOCK):
             with places.database.engine.connect() as connection:
                 held = _held(connection)
-                waiting = connection.execute(text(_IN_ORDER), {"days": days}).scalars()
-                roots = [root for root in waiting if root not in held and root not in tried][:_TOGETHER]
+                some = _still_due(connection, waiting[start : start + _TOGETHER], days)
+                roots = [root for root in some if root not in held]
                 if not roots:
-                    return
+                    continue
                 found = plan_of(connection, roots)
-            tried.update(roots)
 
             def still_due(roots: Sequence[UUID] = roots) -> bool:
                 with places.database.engine.connect() as connection:
-                    count = connection.execute(
-                        text(f"""
-                            SELECT count(*) FROM ({_DUE}) AS due
-                            WHERE document_uuid = ANY(CAST(:roots AS uuid[]))
-                        """),  # noqa: S608 - a constant of this module
-                        {"days": days, "roots": [str(root) for root in roots]},
-                    ).scalar_one()
-                return bool(count == len(roots))
+                    return len(_still_due(connection, roots, days)) == len(roots)
 
             done = forget_planned(places, found, f"Older than {days} days.", WHO, still_due)
         if done:
             yield done
+
+
+def _still_due(connection: Connection, roots: Sequence[UUID], days: int) -> Sequence[UUID]:
+    """Those of some documents that are due now, in their order; some went with others."""
+    return (
+        connection.execute(
+            text(f"""
+                SELECT document_uuid FROM ({_DUE}) AS due
+                WHERE document_uuid = ANY(CAST(:roots AS uuid[])) ORDER BY seen_at, document_uuid
+            """),  # noqa: S608 - a constant of this module
+            {"days": days, "roots": [str(root) for root in roots]},
+        )
+        .scalars()
+        .all()
+    )
 
 
 def _held(connection: Connection) -> set[UUID]:
