@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -31,6 +32,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ingest_assets.catalogue import SECTIONS
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.log import get_logger
+from ingest_assets.operations.report import read_pages
 from ingest_assets.operations.status import SIGN_OF_LIFE_SECONDS, STATES, runs_not_started
 from ingest_assets.store.database import Database, database_error
 from ingest_assets.store.leases import LEASE_SECONDS
@@ -236,28 +238,19 @@ def _attempts(reader: Connection) -> Iterator[Metric]:
 
 
 def _pages(reader: Connection) -> Iterator[Metric]:
-    rows = reader.execute(text("SELECT * FROM ingest.statistics_pages")).all()
-    pages = dict.fromkeys(("ocr", "text-layer"), 0)
-    within: dict[float, int] = defaultdict(int)
-    for row in rows:
-        pages[row.origin] += row.pages
-        if row.at_most_confidence is not None:
-            within[row.at_most_confidence] += row.pages
+    pages = read_pages(reader)
     yield _gauges(
         "ingest_pages",
         "Pages whose text is stored, by its origin.",
         ["origin"],
-        (([origin], count) for origin, count in pages.items()),
+        (([origin], count) for origin, count in pages.by_origin.items()),
     )
     confidence = GaugeHistogramMetricFamily(
         "ingest_ocr_confidence", "Recognised pages by the engine's confidence, from 0 to 1."
     )
-    passed, buckets = 0, []
-    for limit in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0):
-        passed += within[limit]
-        buckets.append((_number(limit), passed))
-    total = sum(row.confidence for row in rows if row.confidence is not None)
-    confidence.add_metric([], [*buckets, ("+Inf", passed)], total)
+    within = list(accumulate(pages.by_confidence.values()))
+    buckets = list(zip(map(_number, pages.by_confidence), within, strict=True))
+    confidence.add_metric([], [*buckets, ("+Inf", within[-1])], pages.confidence)
     yield confidence
 
 

@@ -21,6 +21,8 @@ from ingest_assets.operations.status import Status, read_status
 from ingest_assets.store.database import Database
 
 _COMMONEST_FAULTS = 10
+# Of confidence, as the view of pages has them.
+_LIMITS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
 class Span(NamedTuple):
@@ -52,6 +54,21 @@ class Fault(NamedTuple):
     def what_to_do(self) -> str:
         """What the catalogue advises."""
         return FAULTS[self.error_code].remedy if self.error_code in FAULTS else ""
+
+
+class Pages(NamedTuple):
+    """Pages with text.
+
+    Attributes:
+        by_origin: `text-layer` or `ocr`.
+        by_confidence: recognised ones by the confidence that they have at most, and above the one
+            before, from the least on.
+        confidence: that of all recognised ones, added up.
+    """
+
+    by_origin: dict[str, int]
+    by_confidence: dict[float, int]
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -86,11 +103,7 @@ def read_report(database: Database) -> Report:
         at: datetime = reader.execute(text("SELECT now() AT TIME ZONE 'UTC'")).scalar_one()
         at = at.replace(tzinfo=timezone.utc)
         hours = _hours(reader)
-        pages, confidence = {"text-layer": 0, "ocr": 0}, dict.fromkeys(LIMITS, 0)
-        for row in reader.execute(text("SELECT * FROM ingest.statistics_pages")):
-            pages[row.origin] += row.pages
-            if row.at_most_confidence is not None:
-                confidence[row.at_most_confidence] += row.pages
+        pages = read_pages(reader)
         faults = [
             Fault(**row._mapping)
             for row in reader.execute(
@@ -114,15 +127,24 @@ def read_report(database: Database) -> Report:
         status=status,
         day=_spans(hours, this_hour, timedelta(hours=1), 24),
         month=_spans(hours, this_hour.replace(hour=0), timedelta(days=1), 30),
-        pages=pages,
-        confidence=confidence,
+        pages=pages.by_origin,
+        confidence=pages.by_confidence,
         faults=faults,
         textract_pages=textract.pages,
         textract_dollars=textract.usd,
     )
 
 
-LIMITS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+def read_pages(reader: Connection) -> Pages:
+    """Count the pages whose text is stored."""
+    by_origin, by_confidence = {"text-layer": 0, "ocr": 0}, dict.fromkeys(_LIMITS, 0)
+    confidence = 0.0
+    for row in reader.execute(text("SELECT * FROM ingest.statistics_pages")):
+        by_origin[row.origin] += row.pages
+        if row.at_most_confidence is not None:
+            by_confidence[row.at_most_confidence] += row.pages
+            confidence += row.confidence
+    return Pages(by_origin, by_confidence, confidence)
 
 
 def _hours(reader: Connection) -> list[Span]:
