@@ -216,16 +216,21 @@ def test_few_words_over_a_picture_are_not_recognised_worse(engine: LocalEngine) 
     assert all(line in text for line in words)
 
 
+def mapped_font(pdf: pikepdf.Pdf, mapping: dict[int, str], base: str = "Helvetica") -> Dictionary:
+    """A font that says of its letters that they are others."""
+    return Dictionary(
+        Type=Name.Font,
+        Subtype=Name.Type1,
+        BaseFont=Name(f"/{base}"),
+        Encoding=Name.WinAnsiEncoding,
+        ToUnicode=pdf.make_stream(to_unicode(mapping)),
+    )
+
+
 def shifted(lines: tuple[str, ...], by: int) -> bytes:
     page = Page()
     mapping = {code: chr(code + by) for code in range(33, 126)} | {32: " "}
-    font = Dictionary(
-        Type=Name.Font,
-        Subtype=Name.Type1,
-        BaseFont=Name.Helvetica,
-        Encoding=Name.WinAnsiEncoding,
-        ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
-    )
+    font = mapped_font(page.pdf, mapping)
     return page.add_font("C", font).text(lines, font="C").saved()
 
 
@@ -265,12 +270,7 @@ def test_text_in_cipher_is_recognised(engine: LocalEngine, data: bytes) -> None:
 def test_one_font_in_cipher_is_recognised_and_the_other_kept(engine: LocalEngine) -> None:
     page = Page()
     mapping = {code: chr(code + 1) for code in range(33, 126)} | {32: " "}
-    font = Dictionary(
-        Type=Name.Font,
-        Subtype=Name.Type1,
-        BaseFont=Name("/Helvetica-Bold"),
-        ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
-    )
+    font = mapped_font(page.pdf, mapping, "Helvetica-Bold")
     page.add_font("C", font).text(["Standing orders for the keepers of lighthouses"], size=16, font="C")
     text = text_of(read(engine, page.text(LINES, at=(60, 740)).saved()))
     assert text.splitlines()[0] == "Standing orders for the keepers of lighthouses"
@@ -280,12 +280,7 @@ def test_one_font_in_cipher_is_recognised_and_the_other_kept(engine: LocalEngine
 def test_a_line_in_cipher_below_a_line_that_is_none_is_recognised(engine: LocalEngine) -> None:
     mapping = {code: chr(code + 1) for code in range(33, 126)} | {32: " "}
     page = Page()
-    font = Dictionary(
-        Type=Name.Font,
-        Subtype=Name.Type1,
-        BaseFont=Name.Helvetica,
-        ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
-    )
+    font = mapped_font(page.pdf, mapping)
     page.text(["The quarterly report of the harbour trust"], at=(60, 700))
     page.add_font("C", font).text(["The landlord shall repair the roof"], at=(60, 600), font="C")
     text = text_of(read(engine, page.saved()))
@@ -299,12 +294,7 @@ def test_a_line_in_cipher_below_a_line_that_is_none_is_recognised(engine: LocalE
 def test_words_with_letters_that_no_word_has_are_recognised(engine: LocalEngine, letter: str) -> None:
     mapping = {code: chr(code) for code in range(32, 127)} | {ord("f"): letter}
     page = Page()
-    font = Dictionary(
-        Type=Name.Font,
-        Subtype=Name.Type1,
-        BaseFont=Name.Helvetica,
-        ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
-    )
+    font = mapped_font(page.pdf, mapping)
     lines = ["The keepers of the harbour", "are after fifty different fishes"]
     text = text_of(read(engine, page.add_font("C", font).text(lines, font="C").saved()))
     assert text.splitlines() == lines
@@ -314,12 +304,7 @@ def test_capitals_that_few_languages_have_are_kept(engine: LocalEngine) -> None:
     words = "\u018fliyev in AZ\u018fRBAYCAN, \u01afng Ho\u00e0ng and \u021aara"
     mapping = {code: chr(code) for code in range(32, 127)} | dict(enumerate(words, 161))
     page = Page()
-    font = Dictionary(
-        Type=Name.Font,
-        Subtype=Name.Type1,
-        BaseFont=Name.Helvetica,
-        ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
-    )
+    font = mapped_font(page.pdf, mapping)
     coded = "".join(map(chr, range(161, 161 + len(words))))
     page.add_font("C", font).text(["The report of the harbour names", coded], font="C")
     assert words in text_of(read(engine, page.saved()))
