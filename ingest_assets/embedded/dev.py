@@ -71,7 +71,7 @@ def choose_dagit_port(settings: Settings, port: int | None, say: Say) -> int:
     raise ConfigurationError("port_in_use", f"{name} is {asked}, but something else listens there.")
 
 
-def dev(  # noqa: PLR0915  (one step after the other)
+def dev(
     settings: Settings,
     screen: Screen,
     *,
@@ -117,12 +117,8 @@ def dev(  # noqa: PLR0915  (one step after the other)
                 dagit_port,
                 json_logs=settings.log_format == "json",
             )
-            holder = services_lock(settings).holder()
-            if holder is not None and holder["ready"]:
-                say(f"Using the services that process {holder['pid']} runs.")
-            else:
-                say("Starting the services …")
-                stack = Stack(settings, "dev", say, broker=workers > 0)
+            stack = _own_services(settings, say, broker=workers > 0)
+            if stack is not None:
                 stack.start()
             os.environ.update(prepare(settings))
             if workers and "INGEST_BROKER_URL" not in os.environ:
@@ -155,6 +151,16 @@ def dev(  # noqa: PLR0915  (one step after the other)
             lock.release()
             screen.close()
             say("Stopped.")
+
+
+def _own_services(settings: Settings, say: Say, *, broker: bool) -> Stack | None:
+    """The services that this process has to start; None where another process runs them."""
+    holder = services_lock(settings).holder()
+    if holder is not None and holder["ready"]:
+        say(f"Using the services that process {holder['pid']} runs.")
+        return None
+    say("Starting the services …")
+    return Stack(settings, "dev", say, broker=broker)
 
 
 @contextmanager
