@@ -21,6 +21,7 @@ from ingest_assets.embedded.environment import (
     dev_lock,
     services_lock,
 )
+from ingest_assets.embedded.lock import FileLock
 from ingest_assets.embedded.ports import any_free_port, port_is_free
 from ingest_assets.embedded.signals import StopRequested, StopSignals
 from ingest_assets.embedded.stack import PROJECT, Say, Stack, make_data_directory, prepare
@@ -95,35 +96,25 @@ def dev(
         ConfigurationError: it cannot start here; the sentence says why.
     """
     data_dir = make_data_directory(settings)
-    lock = dev_lock(settings)
-    if not lock.acquire("dev"):
-        holder = lock.holder()
-        raise ConfigurationError(
-            "dev_already_running",
-            f"`ingest-assets dev` already runs on {data_dir}"
-            + (f", in process {holder['pid']}." if holder else "."),
-        )
-    dagster: Dagster | None = None
-    stack: Stack | None = None
-    staff = Workers(data_dir, dagster_home(settings), workers)
+    lock = _locked(settings)
     say = screen.say
+    # What has been started is stopped in the opposite order, also where it did not get ready.
     with StopSignals() as signals, ExitStack() as ending:
+        ending.callback(say, "Stopped.")
+        ending.callback(screen.close)
+        ending.callback(lock.release)
         try:
             dagit_port = choose_dagit_port(settings, port, say)
-            dagster = Dagster(
-                data_dir,
-                dagster_home(settings),
-                workspace,
-                dagit_port,
-                json_logs=settings.log_format == "json",
-            )
-            stack = _own_services(settings, say, broker=workers > 0)
-            if stack is not None:
-                stack.start()
+            stack = _own_services(settings, say, ending, broker=workers > 0)
             os.environ.update(prepare(settings))
             if workers and "INGEST_BROKER_URL" not in os.environ:
                 raise ConfigurationError("broker_missing", "These services have no broker.")
             ending.enter_context(_metrics_served(settings.metrics_port, say))
+            home, json_logs = dagster_home(settings), settings.log_format == "json"
+            staff = Workers(data_dir, home, workers)
+            ending.callback(staff.stop)
+            dagster = Dagster(data_dir, home, workspace, dagit_port, json_logs=json_logs)
+            ending.callback(dagster.stop)
             say("Starting Dagster …")
             dagster.start_dagster(os.environ)
             staff.mend(os.environ)
@@ -143,24 +134,32 @@ def dev(
             return 1
         finally:
             signals.hold()
-            if dagster is not None:
-                dagster.stop()
-            staff.stop()
-            if stack is not None:
-                stack.stop()
-            lock.release()
-            screen.close()
-            say("Stopped.")
 
 
-def _own_services(settings: Settings, say: Say, *, broker: bool) -> Stack | None:
-    """The services that this process has to start; None where another process runs them."""
+def _locked(settings: Settings) -> FileLock:
+    """The lock under which one `dev` at a time runs on a data directory."""
+    lock = dev_lock(settings)
+    if not lock.acquire("dev"):
+        holder = lock.holder()
+        raise ConfigurationError(
+            "dev_already_running",
+            f"`ingest-assets dev` already runs on {data_directory(settings)}"
+            + (f", in process {holder['pid']}." if holder else "."),
+        )
+    return lock
+
+
+def _own_services(settings: Settings, say: Say, ending: ExitStack, *, broker: bool) -> Stack | None:
+    """Start the services until `ending` closes; None where another process runs them."""
     holder = services_lock(settings).holder()
     if holder is not None and holder["ready"]:
         say(f"Using the services that process {holder['pid']} runs.")
         return None
     say("Starting the services …")
-    return Stack(settings, "dev", say, broker=broker)
+    stack = Stack(settings, "dev", say, broker=broker)
+    ending.callback(stack.stop)
+    stack.start()
+    return stack
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from ingest_assets.operations.left_out import left_out
 from ingest_assets.operations.outcomes import no_documents
@@ -161,83 +161,99 @@ def runs_not_started(dagster: Database) -> int:
 def read_status(database: Database) -> Status:
     """Count everything in one snapshot of the database."""
     with database.engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
-        counts = reader.execute(
-            text("SELECT state, stage, count(*) FROM ingest.document_progress GROUP BY 1, 2")
-        ).all()
-        outcomes, seconds = reader.execute(
-            text("""
-                SELECT count(*) FILTER (WHERE state <> ALL(:unfinished)
-                                        AND finished_at > now() - make_interval(secs => :window)),
-                       least(:window, extract(epoch FROM now() - min(started_at) FILTER (
-                           WHERE finished_at > now() - make_interval(secs => :window))))
-                FROM ingest.document_progress
-            """),
-            {"unfinished": list(_UNFINISHED), "window": _RATE_WINDOW_SECONDS},
-        ).one()
-        working, stalled = reader.execute(
-            text("""
-                SELECT count(*) FILTER (WHERE heartbeat_at > now() - make_interval(secs => :silence)),
-                       count(*) FILTER (WHERE heartbeat_at <= now() - make_interval(secs => :silence))
-                FROM ingest.stage_attempts WHERE status = 'running'
-            """),
-            {"silence": SIGN_OF_LIFE_SECONDS},
-        ).one()
-        failures = reader.execute(
-            text("""
-                SELECT partition_key, original_file_name, state, latest_stage AS stage, error_class,
-                       error_code, error_message, error_remedy, finished_at
-                FROM ingest.document_progress
-                WHERE state IN ('failed', 'rejected')
-                ORDER BY state = 'rejected', finished_at DESC LIMIT :latest
-            """),
-            {"latest": _LATEST_FAILURES},
-        )
-        parts: int = reader.execute(
-            text("SELECT count(*) FROM ingest.document_sources WHERE parent_uuid IS NOT NULL")
-        ).scalar_one()
-        ignored: dict[str, int] = dict(
-            reader.execute(
-                text("SELECT pattern, count FROM ingest.ignored_names ORDER BY pattern")
-            ).all()
-        )
-        locked: int = reader.execute(
-            text("SELECT count(*) FROM ingest.forgotten_documents WHERE locked IS NOT NULL")
-        ).scalar_one()
-        untold = [
-            UntoldChannel(*row)
-            for row in reader.execute(
-                text("""
-                    SELECT channel, failed_at, error FROM ingest.alert_channels
-                    WHERE failed_at IS NOT NULL ORDER BY channel
-                """)
-            )
-        ]
-        rejected = no_documents(reader, most=0)
+        by_state, by_stage, rate = _progress(reader)
+        working, stalled = _at_work(reader)
+        unfinished = sum(by_state[state] for state in _UNFINISHED)
+        eta = round(60 * unfinished / rate) if rate else None
         notes = left_out(reader, most=0)
-        latest_failures = [FailedDocument(**row._mapping) for row in failures]
+        return Status(
+            total=sum(by_state.values()),
+            parts=_count(reader, "document_sources WHERE parent_uuid IS NOT NULL"),
+            queued=unfinished - working - stalled,
+            working=working,
+            stalled=stalled,
+            by_state=by_state,
+            by_stage=by_stage,
+            documents_per_minute=round(rate, 1),
+            eta_seconds=eta if unfinished else 0,
+            incomplete=notes.incomplete,
+            noted=notes.noted,
+            ignored=_ignored(reader),
+            no_documents=no_documents(reader, most=0).by_code,
+            locked=_count(reader, "forgotten_documents WHERE locked IS NOT NULL"),
+            untold=_untold(reader),
+            latest_failures=_latest_failures(reader),
+        )
+
+
+def _progress(reader: Connection) -> tuple[dict[str, int], dict[str, int], float]:
+    """Sources by state and by stage, and outcomes a minute."""
+    groups = reader.execute(
+        text("""
+            WITH progress AS (
+                SELECT state, stage, started_at,
+                       state <> ALL(:unfinished)
+                       AND finished_at > now() - make_interval(secs => :window) AS lately
+                FROM ingest.document_progress
+            )
+            SELECT state, stage, count(*) AS sources, count(*) FILTER (WHERE lately) AS lately,
+                   extract(epoch FROM now() - min(started_at) FILTER (WHERE lately)) AS seconds
+            FROM progress GROUP BY 1, 2
+        """),
+        {"unfinished": list(_UNFINISHED), "window": _RATE_WINDOW_SECONDS},
+    ).all()
     by_state = dict.fromkeys(STATES, 0)
     by_stage = dict.fromkeys(("discovered", *STAGES), 0)
-    for state, stage, count in counts:
-        by_state[state] += count
-        by_stage[stage] += count
-    rate = 60 * outcomes / float(seconds) if outcomes else 0.0
-    unfinished = sum(by_state[state] for state in _UNFINISHED)
-    eta = round(60 * unfinished / rate) if rate else None
-    return Status(
-        total=sum(by_state.values()),
-        parts=parts,
-        queued=unfinished - working - stalled,
-        working=working,
-        stalled=stalled,
-        by_state=by_state,
-        by_stage=by_stage,
-        documents_per_minute=round(rate, 1),
-        eta_seconds=eta if unfinished else 0,
-        incomplete=notes.incomplete,
-        noted=notes.noted,
-        ignored=ignored,
-        no_documents=rejected.by_code,
-        locked=locked,
-        untold=untold,
-        latest_failures=latest_failures,
+    for group in groups:
+        by_state[group.state] += group.sources
+        by_stage[group.stage] += group.sources
+    seconds = max((float(group.seconds) for group in groups if group.lately), default=0.0)
+    outcomes = sum(group.lately for group in groups)
+    return by_state, by_stage, 60 * outcomes / min(seconds, _RATE_WINDOW_SECONDS) if outcomes else 0.0
+
+
+def _at_work(reader: Connection) -> tuple[int, int]:
+    """How many sources a run works on, and how many have a run that gives no sign of life."""
+    working, stalled = reader.execute(
+        text("""
+            SELECT count(*) FILTER (WHERE heartbeat_at > now() - make_interval(secs => :silence)),
+                   count(*) FILTER (WHERE heartbeat_at <= now() - make_interval(secs => :silence))
+            FROM ingest.stage_attempts WHERE status = 'running'
+        """),
+        {"silence": SIGN_OF_LIFE_SECONDS},
+    ).one()
+    return working, stalled
+
+
+def _count(reader: Connection, rows: str) -> int:
+    count: int = reader.execute(text(f"SELECT count(*) FROM ingest.{rows}")).scalar_one()  # noqa: S608
+    return count
+
+
+def _ignored(reader: Connection) -> dict[str, int]:
+    rows = reader.execute(text("SELECT pattern, count FROM ingest.ignored_names ORDER BY pattern"))
+    return dict(rows.all())
+
+
+def _untold(reader: Connection) -> list[UntoldChannel]:
+    rows = reader.execute(
+        text("""
+            SELECT channel, failed_at, error FROM ingest.alert_channels
+            WHERE failed_at IS NOT NULL ORDER BY channel
+        """)
     )
+    return [UntoldChannel(*row) for row in rows]
+
+
+def _latest_failures(reader: Connection) -> list[FailedDocument]:
+    rows = reader.execute(
+        text("""
+            SELECT partition_key, original_file_name, state, latest_stage AS stage, error_class,
+                   error_code, error_message, error_remedy, finished_at
+            FROM ingest.document_progress
+            WHERE state IN ('failed', 'rejected')
+            ORDER BY state = 'rejected', finished_at DESC LIMIT :latest
+        """),
+        {"latest": _LATEST_FAILURES},
+    )
+    return [FailedDocument(**row._mapping) for row in rows]
