@@ -11,7 +11,7 @@ import click
 from ingest_assets import wiring
 from ingest_assets.cli import render, running
 from ingest_assets.embedded.environment import dagster_home, data_directory
-from ingest_assets.operations import forget as forgetting
+from ingest_assets.operations.forget import engine, plan, traces
 from ingest_assets.operations.retention import due
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def forget(
     settings = running.use_running_stack()
     if resume:
         with _places(settings) as places:
-            done = forgetting.resume(places)
+            done = engine.resume(places)
         for one in done:
             render.show(render.forgotten(one))
         render.show(render.line(f"{len(done)} documents were still to be forgotten."))
@@ -50,7 +50,7 @@ def forget(
         raise click.UsageError("Name a DOCUMENT, or use --resume.")
     if not reason and not dry_run:
         raise click.UsageError("Give a --reason: the tombstone keeps it.")
-    found = forgetting.plan(running.database(), document)
+    found = plan.plan(running.database(), document)
     render.show(render.to_forget(found))
     if dry_run:
         return
@@ -59,7 +59,7 @@ def forget(
             render.show(render.line("Nothing was removed. With --yes it is."))
         sys.exit(1)
     with _places(settings) as places:
-        done_now = forgetting.forget(places, document, reason or "", who)
+        done_now = engine.forget(places, document, reason or "", who)
     render.show(render.forgotten(done_now))
     sys.exit(bool(done_now.left))
 
@@ -91,7 +91,7 @@ def hold(document: str, reason: str, who: str | None) -> None:
     As long as it is held, `forget` refuses it, and all that it is part of.
     """
     running.use_running_stack()
-    held = forgetting.hold(running.database(), document, reason, who)
+    held = plan.hold(running.database(), document, reason, who)
     render.show(render.line(f"Document {held} is held: {reason}"))
 
 
@@ -103,13 +103,13 @@ def release(document: str) -> None:
     Exit code 1 if there was none.
     """
     running.use_running_stack()
-    was_held = forgetting.release(running.database(), document)
+    was_held = plan.release(running.database(), document)
     render.show(render.line("Released." if was_held else "It was not held."))
     sys.exit(not was_held)
 
 
-def _places(settings: Settings) -> AbstractContextManager[forgetting.Places]:
-    return forgetting.opened_places(
+def _places(settings: Settings) -> AbstractContextManager[traces.Places]:
+    return traces.opened_places(
         running.database(),
         wiring.object_store(settings),
         os.environ["DAGSTER_POSTGRES_URL"],

@@ -36,7 +36,8 @@ from ingest_assets.embedded.signals import StopRequested
 
 if TYPE_CHECKING:
     from ingest_assets.errors import IngestError
-    from ingest_assets.operations.forget import Forgotten, Plan
+    from ingest_assets.operations.forget.engine import Forgotten
+    from ingest_assets.operations.forget.plan import Plan
     from ingest_assets.operations.history import Attempt, Candidates, Document, History, Job
     from ingest_assets.operations.reconcile.apply import Done
     from ingest_assets.operations.reconcile.cost import Estimate

@@ -11,7 +11,9 @@ from dagster import Config, OpExecutionContext, op
 from pydantic import Field
 
 from ingest_assets.defs.resources import ObjectStoreResource, PostgresResource, ReconciliationResource
-from ingest_assets.operations.forget import Places, forget, opened_places, plan, resume
+from ingest_assets.operations.forget.engine import forget, resume
+from ingest_assets.operations.forget.plan import plan
+from ingest_assets.operations.forget.traces import Places, opened_places
 from ingest_assets.operations.retention import due, expire
 
 

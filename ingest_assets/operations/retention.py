@@ -20,7 +20,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from ingest_assets.operations.forget import LOCK, Forgotten, Places, forget_planned, plan_of
+from ingest_assets.operations.forget.engine import LOCK, Forgotten, forget_planned
+from ingest_assets.operations.forget.plan import plan_of
+from ingest_assets.operations.forget.traces import Places
 from ingest_assets.store.database import Database
 
 WHO = "retention"

@@ -19,7 +19,8 @@ from ingest_assets.errors import TransientError
 from ingest_assets.failpoints import arm
 from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets.operations.forget import Places, forget, resume
+from ingest_assets.operations.forget.engine import forget, resume
+from ingest_assets.operations.forget.traces import Places
 from ingest_assets.operations.reconcile.apply import delete_adopted, restore_lost
 from ingest_assets.store import object_store
 from ingest_assets_tests.crash.site import Site, bury_runs

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ingest_assets.cli import render
 from ingest_assets.defs.worker import _queues
 from ingest_assets.errors import PermanentError
-from ingest_assets.operations import forget
+from ingest_assets.operations.forget.plan import plan
 from ingest_assets.operations.reconcile.apply import restore_lost
 from ingest_assets.operations.reconcile.rebuild import rebuild
 from ingest_assets.operations.retry_policy import RetryRules, readable_again
@@ -128,9 +128,9 @@ def test_objects_become_documents_and_stay_as_they_are(pipeline: Pipeline, inbox
     uri = f"s3://{inbox.bucket}/in%20box/plus%2Bplus.txt"
     for wanted in ("plus+plus.txt", uri, f"s3://{inbox.bucket}/in box/plus+plus.txt"):
         assert f" as {uri} (" in pipeline.why(wanted)
-    plan = forget.plan(pipeline.database, "plus+plus.txt")
-    assert plan.files == [f"s3://{inbox.bucket}/in%20box/plus%2Bplus.txt"]
-    assert plan.uploads == []
+    found = plan(pipeline.database, "plus+plus.txt")
+    assert found.files == [f"s3://{inbox.bucket}/in%20box/plus%2Bplus.txt"]
+    assert found.uploads == []
 
 
 def test_an_object_that_is_overwritten_is_never_mixed_with_what_it_was(pipeline: Pipeline) -> None:

@@ -15,8 +15,10 @@ from sqlalchemy import create_engine, text
 from ingest_assets.cli import render
 from ingest_assets.defs.jobs import retention_daily
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.operations import forget, retention
-from ingest_assets.operations.forget import Places
+from ingest_assets.operations import retention
+from ingest_assets.operations.forget import engine as forgetting
+from ingest_assets.operations.forget.plan import hold, plan, release
+from ingest_assets.operations.forget.traces import Places
 from ingest_assets.operations.reconcile.inventory import Inventory
 from ingest_assets.operations.reconcile.rebuild import rebuild
 from ingest_assets.operations.status import read_status
@@ -109,7 +111,7 @@ def test_nothing_is_left_and_others_lose_nothing(copy: Pipeline, places: Places)
     (letter,) = keys(copy, "quartermaine-letter.eml")
     before = copy.rows("SELECT count(*) AS n FROM ingest.document_texts")[0].n
 
-    found = forget.plan(copy.database, letter)
+    found = plan(copy.database, letter)
     assert [name for _, name in found.kept] == ["leaflet.txt"]
     assert len(found.documents) == 3  # letter, archive, annex
     assert len(found.files) == 2
@@ -117,7 +119,7 @@ def test_nothing_is_left_and_others_lose_nothing(copy: Pipeline, places: Places)
     assert "Stays, for it was also seen elsewhere: 'leaflet.txt'" in shown
     assert copy.rows("SELECT count(*) AS n FROM ingest.document_texts")[0].n == before
 
-    done = forget.forget(places, letter, "Art. 17 GDPR", "the officer")
+    done = forgetting.forget(places, letter, "Art. 17 GDPR", "the officer")
     assert done.left == []
     assert [place for one in words for place in anywhere(places, one)] == []
     assert (places.directories[0] / "run.log").read_text().endswith("and 'other.txt'.\n")
@@ -139,7 +141,7 @@ def test_nothing_is_left_and_others_lose_nothing(copy: Pipeline, places: Places)
 def test_it_does_not_come_back(copy: Pipeline, places: Places, tmp_path: Path) -> None:
     (letter,) = keys(copy, "quartermaine-letter.eml")
     content = (copy.input_dir / "quartermaine-letter.eml").read_bytes()
-    forget.forget(places, letter, "Art. 17 GDPR")
+    forgetting.forget(places, letter, "Art. 17 GDPR")
     # By the sensor: its files are still there.
     tick = copy.tick()
     assert not tick.run_requests
@@ -160,7 +162,7 @@ def test_it_does_not_come_back(copy: Pipeline, places: Places, tmp_path: Path) -
     (key,) = [key for key in copy.object_keys() if key.endswith("other.txt")]
     stone = json.dumps({"reason": "asked for", "forgotten_by": "the officer"}).encode()
     digest = copy.objects.sha256(key)
-    copy.objects.put_derived(f"{forget.TOMBSTONES}{digest}", stone, "application/json")
+    copy.objects.put_derived(f"{forgetting.TOMBSTONES}{digest}", stone, "application/json")
     rebuilt = rebuild(copy.database, copy.objects, batch_size=5)
     assert (key, "It was forgotten: see ingest.forgotten_documents.") in rebuilt.not_restored
     assert "other.txt" not in copy.states()
@@ -168,16 +170,16 @@ def test_it_does_not_come_back(copy: Pipeline, places: Places, tmp_path: Path) -
 
 def test_what_is_held_cannot_be_forgotten(copy: Pipeline, places: Places) -> None:
     (letter,) = keys(copy, "quartermaine-letter.eml")
-    forget.hold(copy.database, "private-annex.txt", "Case 4711")
+    hold(copy.database, "private-annex.txt", "Case 4711")
     assert "Held, so it cannot be forgotten" in render.plain(
-        render.to_forget(forget.plan(copy.database, letter))
+        render.to_forget(plan(copy.database, letter))
     )
     with pytest.raises(ConfigurationError, match="Case 4711"):
-        forget.forget(places, letter, "asked for")
+        forgetting.forget(places, letter, "asked for")
     assert copy.rows("SELECT FROM ingest.forgotten_documents") == []
-    assert forget.release(copy.database, "private-annex.txt")
-    assert not forget.release(copy.database, "private-annex.txt")
-    assert forget.forget(places, letter, "asked for").left == []
+    assert release(copy.database, "private-annex.txt")
+    assert not release(copy.database, "private-annex.txt")
+    assert forgetting.forget(places, letter, "asked for").left == []
 
 
 def test_all_versions_of_the_object_go(copy: Pipeline, places: Places) -> None:
@@ -187,7 +189,7 @@ def test_all_versions_of_the_object_go(copy: Pipeline, places: Places) -> None:
     (row,) = copy.rows("SELECT * FROM ingest.source_documents WHERE original_file_name = 'other.txt'")
     for body in (b"one", b"two"):
         copy.objects.client.put_object(Bucket=copy.objects.bucket, Key=row.s3_key, Body=body)
-    assert forget.forget(places, str(row.document_uuid), "asked for").left == []
+    assert forgetting.forget(places, str(row.document_uuid), "asked for").left == []
     answer = copy.objects.client.list_object_versions(
         Bucket=copy.objects.bucket, Prefix=f"documents/{row.document_uuid}/"
     )
@@ -202,7 +204,7 @@ def test_a_file_named_as_an_asset_takes_nothing_of_dagster_along(
     copy.ingest()
     before = copy.partition_states("document_text")
     (key,) = keys(copy, "document_text")
-    assert forget.forget(places, key, "asked for", "somebody").left == []
+    assert forgetting.forget(places, key, "asked for", "somebody").left == []
     assert copy.partition_states("document_text") == {
         one: state for one, state in before.items() if one != key
     }
@@ -210,7 +212,7 @@ def test_a_file_named_as_an_asset_takes_nothing_of_dagster_along(
 
 def test_no_document_goes_by_that_name(copy: Pipeline, places: Places) -> None:
     with pytest.raises(ConfigurationError) as error:
-        forget.forget(places, "nothing of that name", "asked for")
+        forgetting.forget(places, "nothing of that name", "asked for")
     assert error.value.code == "nothing_to_forget"
 
 
@@ -315,7 +317,7 @@ def test_what_is_held_or_worked_on_outlives_the_retention(copy: Pipeline, places
     age(copy, 31)
     list(retention.expire(places, 30))
     let_a_day_pass(copy)
-    forget.hold(copy.database, "private-annex.txt", "Case 4711")
+    hold(copy.database, "private-annex.txt", "Case 4711")
     (other,) = keys(copy, "other.txt")
     execute(
         copy,
@@ -373,7 +375,7 @@ def test_what_s3_keeps_is_removed_when_it_lets_it_go(copy: Pipeline, places: Pla
         ObjectLockRetainUntilDate=tomorrow,
     )["VersionId"]
 
-    done = forget.forget(places, str(row.document_uuid), "asked for")
+    done = forgetting.forget(places, str(row.document_uuid), "asked for")
     (left,) = done.left
     assert left.startswith(
         f"S3 keeps s3://{bucket}/documents/{row.document_uuid}/ until {tomorrow:%Y-%m-%d}"
@@ -385,7 +387,7 @@ def test_what_s3_keeps_is_removed_when_it_lets_it_go(copy: Pipeline, places: Pla
     assert not [
         f for f in Inventory(copy.database, copy.objects, in_flight_seconds=0) if f.kind == "orphan"
     ]
-    assert forget.resume(places) == []
+    assert forgetting.resume(places) == []
     assert read_status(copy.database).locked == 1
 
     client.put_object_retention(
@@ -399,7 +401,7 @@ def test_what_s3_keeps_is_removed_when_it_lets_it_go(copy: Pipeline, places: Pla
         BypassGovernanceRetention=True,
     )
     time.sleep(1.1)
-    forget.resume(places)
+    forgetting.resume(places)
     assert read_status(copy.database).locked == 0
     (stone,) = copy.rows("SELECT * FROM ingest.forgotten_documents")
     assert stone.finished_at is not None

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, text
 from ingest_assets.errors import ConfigurationError, IngestError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.formats import by_mime_type
-from ingest_assets.operations.forget import TOMBSTONES
+from ingest_assets.operations.forget.engine import TOMBSTONES
 from ingest_assets.operations.reconcile.inventory import PREFIX
 from ingest_assets.store.database import Database
 from ingest_assets.store.names import document_uuid_of
