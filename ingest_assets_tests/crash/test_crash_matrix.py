@@ -31,4 +31,5 @@ def test_the_promises_hold_after_a_kill_with_the_engines_processes(
 
 
 def test_every_failpoint_is_in_the_matrix() -> None:
-    assert {case.failpoint for case in CASES} == failpoints_in_the_code()
+    # A letter is no effect on documents: what is killed after sending one is in `test_alerts`.
+    assert {case.failpoint for case in CASES} == failpoints_in_the_code() - {"alert.sent"}

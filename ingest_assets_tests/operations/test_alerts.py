@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -18,6 +24,7 @@ from sqlalchemy import insert, text
 
 from ingest_assets.cli import main, render, running
 from ingest_assets.defs.code_location import build_defs
+from ingest_assets.defs.resources import PostgresResource
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
 from ingest_assets.operations.alerts import channels as sending
 from ingest_assets.operations.alerts import engine
@@ -28,6 +35,7 @@ from ingest_assets.operations.status import read_status
 from ingest_assets.store.attempts import Begin, begin_attempts, fail_attempt
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource
+from ingest_assets_tests.support.embedded import cli
 from ingest_assets_tests.support.letters import PASSWORD, TOKEN, Hook, Mailbox
 from ingest_assets_tests.support.pipeline import Pipeline
 
@@ -294,21 +302,29 @@ def test_an_address_that_does_not_answer_is_given_up_after_a_time(
 
 
 def test_what_is_killed_between_sending_and_recording_sends_once_more(
-    database: Database, hook: Hook, monkeypatch: pytest.MonkeyPatch
+    database: Database, database_url: str, hook: Hook
 ) -> None:
     found(database, "a.pdf")
     fail(database, ENCRYPTED, "a.pdf")
-
-    def killed(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "_record", killed)
-        with pytest.raises(KeyboardInterrupt):
-            evaluate(database, Channels(hook.url), AT_ONCE)
+    lines = (
+        "from ingest_assets.failpoints import arm",
+        "from ingest_assets.operations.alerts.channels import Channels",
+        "from ingest_assets.operations.alerts.engine import evaluate",
+        "from ingest_assets.store.database import Database",
+        "from ingest_assets_tests.operations.test_alerts import AT_ONCE",
+        "arm('alert.sent')",
+        f"evaluate(Database({database_url!r}), Channels({hook.url!r}), AT_ONCE)",
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", "; ".join(lines)], check=False).returncode
+        == -signal.SIGKILL
+    )
+    assert len(hook.posts) == 1
     for _ in range(3):
         evaluate(database, Channels(hook.url), AT_ONCE)
-    assert len(hook.posts) == 2
+    assert [post["title"] for post in hook.posts] == [
+        "[ingest_assets] 1 document failed: encrypted"
+    ] * 2
 
 
 def test_two_daemons_send_one_letter(database: Database, database_url: str, hook: Hook) -> None:
@@ -482,6 +498,118 @@ def test_where_runs_do_not_start_the_letter_on_the_queue_says_so(
     assert "1 runs of the last hour did not start" in hook.posts[0]["message"]
 
 
+def tick(dagster: Database, name: str, status: str, minutes_ago: float, kind: str = "SENSOR") -> None:
+    """A tick as Dagster stores it."""
+    cause = {"message": "psycopg2.OperationalError: no route to the host\nat line 1", "cause": None}
+    body = {"job_name": name, "error": {"message": "Error in a sensor", "cause": cause}}
+    with dagster.engine.begin() as connection:
+        connection.execute(
+            text("""
+                INSERT INTO job_ticks (job_origin_id, selector_id, status, type, timestamp, tick_body)
+                VALUES (:name, :name, :status, :kind,
+                        (now() AT TIME ZONE 'UTC') - make_interval(secs => 60 * :ago), :body)
+            """),
+            {
+                "name": name,
+                "status": status,
+                "kind": kind,
+                "ago": minutes_ago,
+                "body": json.dumps(body),
+            },
+        )
+
+
+def test_sensors_whose_ticks_fail_are_found_in_dagsters_database(
+    migrated_with_dagster_url: str,
+) -> None:
+    with closing(Database(migrated_with_dagster_url)) as dagster:
+        assert list(engine.failing_sensors(dagster)) == []
+        with dagster.engine.begin() as connection:
+            connection.execute(
+                text("""
+                    INSERT INTO instigators (selector_id, status, instigator_type)
+                    VALUES ('lasting', 'DECLARED_IN_CODE', 'SENSOR'), ('short', 'RUNNING', 'SENSOR'),
+                           ('mended', 'RUNNING', 'SENSOR'), ('off', 'STOPPED', 'SENSOR'),
+                           ('nightly', 'RUNNING', 'SCHEDULE')
+                """)
+            )
+        try:
+            for name in ("lasting", "off"):
+                tick(dagster, name, "SKIPPED", 5)
+            tick(dagster, "short", "SKIPPED", 1)
+            for minutes in (4, 3, 0.5):
+                for name in ("lasting", "off", "mended"):
+                    tick(dagster, name, "FAILURE", minutes)
+            for _ in range(3):
+                tick(dagster, "short", "FAILURE", 0.5)
+            tick(dagster, "lasting", "STARTED", 0)
+            tick(dagster, "mended", "SUCCESS", 0.2)
+            tick(dagster, "nightly", "FAILURE", 600, "SCHEDULE")
+            troubles = engine.failing_sensors(dagster)
+        finally:
+            with dagster.engine.begin() as connection:
+                connection.execute(text("TRUNCATE instigators, job_ticks"))
+    assert [trouble.title for trouble in troubles] == [
+        "The schedule nightly fails.",
+        "The sensor lasting fails.",
+    ]
+    assert troubles[1].detail.startswith("OperationalError: no route to the host Until it is mended")
+    assert troubles[1].since is not None
+
+
+def test_a_database_that_cannot_be_asked_is_told_once_and_when_it_is_over(
+    database: Database, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = Channels(hook.url)
+    away = ConfigurationError("database_refused", "Postgres refuses: no such user.")
+    told, memory = engine.tell_without_database(channels, AT_ONCE, away, "")
+    assert told.sent == []  # Postgres may be restarting.
+    monkeypatch.setattr(engine, "_MAY_PASS", timedelta(0))
+    hook.status = 503
+    told, memory = engine.tell_without_database(channels, AT_ONCE, away, memory)
+    assert "503" in told.failed["1 JSON"]
+    hook.status = 200
+    for _ in range(2):
+        _, memory = engine.tell_without_database(channels, AT_ONCE, away, memory)
+    (post,) = hook.posts
+    assert post["title"] == "[ingest_assets] The documents' database cannot be asked"
+    assert "Postgres refuses: no such user. What to do: " in post["message"]
+    evaluate(database, channels, AT_ONCE, memory=memory)
+    assert hook.posts[1]["title"] == "[ingest_assets] All clear"
+    assert "- The documents' database cannot be asked. (since " in hook.posts[1]["message"]
+    assert evaluate(database, channels, AT_ONCE).sent == []
+
+
+def test_the_sensor_tells_of_a_database_that_cannot_be_asked(
+    pipeline: Pipeline, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_MAY_PASS", timedelta(0))
+    tell(pipeline, hook)
+    title = "[ingest_assets] The documents' database cannot be asked"
+    with monkeypatch.context() as patch:
+        patch.delenv("DAGSTER_POSTGRES_URL", raising=False)
+        patch.setattr(PostgresResource, "get", lambda _: Database("postgresql://u@127.0.0.1:1/none"))
+        first = pipeline.tick(sensor="alerts")
+        assert "told through 1 JSON" in (first.skip_message or "")
+        second = pipeline.tick(sensor="alerts", cursor=first.cursor)
+    assert [post["title"] for post in hook.posts] == [title]
+    pipeline.tick(sensor="alerts", cursor=second.cursor)
+    assert hook.posts[1]["title"] == "[ingest_assets] All clear"
+
+
+def test_the_command_tells_of_a_stack_that_does_not_run(hook: Hook, tmp_path: Path) -> None:
+    memory = tmp_path / "data" / "alerts.json"
+    memory.parent.mkdir()
+    memory.write_text('{"since": "2026-01-01T00:00:00+00:00", "told": []}')  # An earlier call's.
+    result = cli(tmp_path, "alert", INGEST_ALERT_URLS=hook.url)
+    assert result.returncode == 1
+    assert result.stdout == "One thing needs a person; told through 1 JSON.\n"
+    (post,) = hook.posts
+    assert post["title"] == "[ingest_assets] The documents' database cannot be asked"
+    assert "ingest-assets dev" in post["message"]
+    assert json.loads(memory.read_text())["told"] == ["1 JSON"]
+
+
 def test_a_failing_check_and_a_silent_daemon_are_found_in_dagsters_database(
     database: Database, migrated_with_dagster_url: str, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,7 +629,9 @@ def test_a_failing_check_and_a_silent_daemon_are_found_in_dagsters_database(
             connection.execute(
                 text("""
                     INSERT INTO daemon_heartbeats (daemon_type, daemon_id, timestamp, body)
-                    VALUES ('SENSOR', 'x', (now() - interval '6 minutes') AT TIME ZONE 'UTC', '{}')
+                    SELECT part, 'x', (now() - age) AT TIME ZONE 'UTC', '{}'
+                    FROM (VALUES ('SENSOR', interval '6 minutes'), ('BACKFILL', interval '1 minute'),
+                                 ('ASSET', interval '9 days')) AS beat (part, age)
                 """)
             )
         try:
@@ -518,4 +648,4 @@ def test_a_failing_check_and_a_silent_daemon_are_found_in_dagsters_database(
     assert result.output == "2 things need a person; told through 1 JSON.\n"
     (post,) = hook.posts
     assert "A check fails." in post["message"]
-    assert "Dagster's daemon gives no sign of life." in post["message"]
+    assert "Dagster's daemon gives no sign of life.\nSilent: sensor; the first since" in post["message"]

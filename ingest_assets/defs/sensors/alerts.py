@@ -16,14 +16,21 @@ from dagster import (
     SkipReason,
     sensor,
 )
+from sqlalchemy.exc import DBAPIError
 
 from ingest_assets import wiring
 from ingest_assets.defs.instance import runs_not_started
 from ingest_assets.defs.resources import InputDirectoryResource, PostgresResource
 from ingest_assets.defs.sensors.held import reason_to_hold
 from ingest_assets.embedded.environment import dagit_url
-from ingest_assets.operations.alerts.engine import evaluate, failing_checks, missing_input
+from ingest_assets.operations.alerts.engine import (
+    evaluate,
+    in_dagster,
+    missing_input,
+    tell_without_database,
+)
 from ingest_assets.settings import Settings
+from ingest_assets.store.database import database_error
 
 
 def alerts(settings: Settings) -> SensorDefinition:
@@ -51,17 +58,26 @@ def alerts(settings: Settings) -> SensorDefinition:
         channels = wiring.alert_channels(settings)
         if channels is None:
             return SkipReason("INGEST_ALERT_URLS is not set: nobody is told.")
+        rules = wiring.alert_rules(settings, dagit_url(settings))
         found = list(missing_input(input_files.get))
         if url := os.environ.get("DAGSTER_POSTGRES_URL"):
-            dagster = PostgresResource(url=url)
-            found += failing_checks(dagster.get())
-        told = evaluate(
-            database.get(),
-            channels,
-            wiring.alert_rules(settings, dagit_url(settings)),
-            found,
-            why_stalled=lambda: reason_to_hold(context) or _runs_fail(context.instance),
-        )
+            found += in_dagster(PostgresResource(url=url).get())
+        try:
+            told = evaluate(
+                database.get(),
+                channels,
+                rules,
+                found,
+                why_stalled=lambda: reason_to_hold(context) or _runs_fail(context.instance),
+                memory=context.cursor or "",
+            )
+            memory = ""
+        except DBAPIError as error:
+            told, memory = tell_without_database(
+                channels, rules, database_error(error), context.cursor or ""
+            )
+        if memory != (context.cursor or ""):
+            context.update_cursor(memory)
         for name, why in told.failed.items():
             context.log.warning("An alert could not be sent through %s: %s", name, why)
         silent = "" if told.failed else channels.ping()

@@ -19,7 +19,7 @@ from ingest_assets.defs.resources import InputDirectoryResource, PostgresResourc
 from ingest_assets.defs.sensors.batches import Launcher, unfinished
 from ingest_assets.defs.sensors.held import reason_to_hold
 from ingest_assets.defs.worker_runs import has_broker
-from ingest_assets.errors import ConfigurationError, TransientError
+from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.store.leases import slots
 
@@ -41,7 +41,7 @@ def input_directory(
     """Record new files, add partitions, request runs; also those that a crashed tick left out."""
     try:
         found = input_files.discover(database, context.cursor or None)
-    except (ConfigurationError, TransientError) as error:
+    except ConfigurationError as error:
         return SkipReason(str(error))
     report_outcomes(context.instance, database.get())
     batches = unfinished(database.get())

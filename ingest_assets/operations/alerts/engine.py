@@ -11,16 +11,19 @@ more. A lock in Postgres lets one process at a time evaluate, so that two daemon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from ingest_assets.catalogue import FAULTS
-from ingest_assets.errors import ConfigurationError, TransientError
+from ingest_assets.errors import ConfigurationError, IngestError, TransientError
+from ingest_assets.failpoints import failpoint
 from ingest_assets.operations.alerts.message import DOCUMENTS, Group, Letter, daily, needing, news
 from ingest_assets.operations.retry_policy import RetryRules, needing_a_person
 from ingest_assets.operations.status import read_status
@@ -36,9 +39,15 @@ if TYPE_CHECKING:
 _QUIET_SECONDS = 60.0
 # A daemon that lives writes a heartbeat each 30 s.
 _DAEMON_SILENCE = timedelta(minutes=5)
+# A service that restarts is away for some ticks of a sensor.
+_MAY_PASS = timedelta(minutes=2)
 _NAMED = 5
+# Characters of an exception's text: it may hold a statement with all its parameters.
+_LONGEST = 500
 
 INPUT_MISSING = "input_directory_missing"
+_UNREACHABLE = "database_unreachable"
+_UNREACHABLE_TITLE = "The documents' database cannot be asked."
 
 
 class Trouble(NamedTuple):
@@ -108,6 +117,7 @@ def evaluate(
     found: Sequence[Trouble] = (),
     unseen: Collection[str] = (),
     why_stalled: Callable[[], str] = str,
+    memory: str = "",
 ) -> Told:
     """Tell each channel what is new to it of what needs a person, and what is over.
 
@@ -116,8 +126,10 @@ def evaluate(
         unseen: topics that the caller cannot judge: what was told of them lasts.
         why_stalled: asked where documents wait and none is worked on; returns what hinders them, if it
             is known.
+        memory: what `tell_without_database` returned, if it was called since the last evaluation.
     """
     with database.exclusive("ingest_assets alerts") as connection, _wrong(connection):
+        _recall(connection, memory)
         _gather_documents(connection, rules.retries)
         stalled = _stalled(connection, rules.stalled_minutes, why_stalled)
         _add(connection, [*found, *stalled])
@@ -146,6 +158,7 @@ def evaluate(
         connection.commit()
         failed = {}
         for name, fault in channels.send(letters).items():
+            failpoint("alert.sent")
             _record(connection, name, fault, digest=name in digests)
             connection.commit()
             if fault:
@@ -153,12 +166,17 @@ def evaluate(
     return Told(titles, [name for name in letters if name not in failed], failed)
 
 
-def failing_checks(dagster: Database) -> Sequence[Trouble]:
-    """The checks of the verification checklist whose latest answer is no; not those that merely warn.
+def in_dagster(dagster: Database) -> Sequence[Trouble]:
+    """What Dagster's own database shows to be wrong: checks, sensors and schedules, and its daemon.
 
     Args:
-        dagster: Dagster's own database. Dagster is not asked, because it takes seconds to load.
+        dagster: Dagster is not asked, because it takes seconds to load.
     """
+    return [*failing_checks(dagster), *failing_sensors(dagster), *silent_daemon(dagster)]
+
+
+def failing_checks(dagster: Database) -> Sequence[Trouble]:
+    """The checks of the checklist whose latest answer is no; not those that merely warn."""
     checks = {check.name: check for check in CHECKS if not check.warns}
     with dagster.engine.connect() as connection:
         if not _has_table(connection, "asset_check_executions"):
@@ -187,24 +205,89 @@ def failing_checks(dagster: Database) -> Sequence[Trouble]:
 
 
 def silent_daemon(dagster: Database) -> Sequence[Trouble]:
-    """Dagster's daemon, if it has been silent for five minutes; only another process can tell."""
+    """The parts of Dagster's daemon that have been silent for five minutes.
+
+    The sensor `alerts` runs in one of them and finds the others; where all are silent, only another
+    process can tell. A part that has been silent for a day longer than the rest was turned off.
+    """
     with dagster.engine.connect() as connection:
-        last = None
-        if _has_table(connection, "daemon_heartbeats"):
-            last, now = connection.execute(
-                text("SELECT max(timestamp) AT TIME ZONE 'UTC', now() FROM daemon_heartbeats")
-            ).one()
-    if last is None or now - last < _DAEMON_SILENCE:
+        if not _has_table(connection, "daemon_heartbeats"):
+            return []
+        rows = connection.execute(
+            text("""
+                SELECT daemon_type AS part, last AT TIME ZONE 'UTC' AS last
+                FROM (SELECT daemon_type, max(timestamp) AS last,
+                             max(max(timestamp)) OVER () - interval '1 day' AS in_use
+                      FROM daemon_heartbeats GROUP BY 1) AS beats
+                WHERE last > in_use
+                  AND last < (now() AT TIME ZONE 'UTC') - CAST(:silence AS interval)
+                ORDER BY last, part
+            """),
+            {"silence": _DAEMON_SILENCE},
+        ).all()
+    if not rows:
         return []
+    named = ", ".join(row.part.lower().replace("_", " ") for row in rows)
     return [
         Trouble(
             "daemon_silent",
             "Dagster's daemon gives no sign of life.",
-            f"The last was at {last:%Y-%m-%d %H:%M %Z}. Until it runs again nothing is found and "
-            "nothing is tried again: start it (`ingest-assets dev`, or the service that runs "
-            "`dagster-daemon`).",
-            last,
+            f"Silent: {named}; the first since {rows[0].last:%Y-%m-%d %H:%M %Z}. Until the daemon runs "
+            "again files are not found, or runs are not launched or not tried again: start it anew "
+            "(`ingest-assets dev`, or the service that runs `dagster-daemon`).",
+            rows[0].last,
         )
+    ]
+
+
+def failing_sensors(dagster: Database) -> Sequence[Trouble]:
+    """The sensors whose ticks have failed for two minutes, and schedules whose latest tick has.
+
+    One that was turned off, and a sensor that has not ticked for a day, are not judged.
+    """
+    with dagster.engine.connect() as connection:
+        if not _has_table(connection, "instigators"):
+            return []
+        rows = connection.execute(
+            text("""
+                SELECT lower(type) AS kind, tick ->> 'job_name' AS name, good.last AS since,
+                       coalesce(tick #>> '{error,cause,message}', tick #>> '{error,message}', '')
+                           AS error
+                FROM instigators
+                CROSS JOIN LATERAL (
+                    SELECT max(type) AS type, count(*) AS failed, min(timestamp) AS first,
+                           max(timestamp) AS latest, bool_and(status = 'FAILURE') AS all_failed,
+                           (array_agg(tick_body ORDER BY timestamp DESC))[1]::json AS tick
+                    FROM (SELECT * FROM job_ticks AS tick
+                          WHERE tick.selector_id = instigators.selector_id AND status <> 'STARTED'
+                          ORDER BY timestamp DESC
+                          LIMIT CASE instigator_type WHEN 'SENSOR' THEN 3 ELSE 1 END) AS latest
+                ) AS ticks
+                LEFT JOIN LATERAL (
+                    SELECT timestamp AS last FROM job_ticks AS tick
+                    WHERE all_failed AND tick.selector_id = instigators.selector_id
+                      AND status IN ('SKIPPED', 'SUCCESS')
+                    ORDER BY timestamp DESC LIMIT 1
+                ) AS good ON true
+                WHERE instigators.status <> 'STOPPED' AND all_failed AND
+                    CASE type WHEN 'SENSOR' THEN
+                        failed = 3 AND latest > (now() AT TIME ZONE 'UTC') - interval '1 day'
+                        AND coalesce(good.last, first)
+                            < (now() AT TIME ZONE 'UTC') - CAST(:lasts AS interval)
+                    ELSE true END
+                ORDER BY kind, name
+            """),
+            {"lasts": _MAY_PASS},
+        ).all()
+    return [
+        Trouble(
+            f"{row.kind}:{row.name}",
+            f"The {row.kind} {row.name} fails.",
+            f"{_first_line(row.error)} Until it is mended, what it does is not done. Dagit shows its "
+            "ticks under Automation.",
+            row.since and row.since.replace(tzinfo=timezone.utc),
+        )
+        for row in rows
     ]
 
 
@@ -224,6 +307,62 @@ def missing_input(inbox: Callable[[], Inbox]) -> Sequence[Trouble]:
     except TransientError:
         return []
     return []
+
+
+def tell_without_database(
+    channels: Channels, rules: AlertRules, fault: IngestError, memory: str
+) -> tuple[Told, str]:
+    """Tell of a fault that keeps `evaluate` from asking the documents' database.
+
+    What was told stands in no row then: the caller keeps it.
+
+    Args:
+        memory: what the last such call returned; empty if `evaluate` has succeeded since then.
+
+    Returns:
+        What was done, and what the caller has to keep. Nothing is told in the first two minutes.
+    """
+    now = datetime.now(timezone.utc)
+    known: dict[str, Any] = json.loads(memory) if memory else {"since": now.isoformat(), "told": []}
+    since = datetime.fromisoformat(known["since"])
+    came: Mapping[str, str] = {}
+    if now - since >= _MAY_PASS:
+        detail = f"{fault.message} What to do: {fault.remedy} Until then no document is worked on."
+        group = Group(_UNREACHABLE, _UNREACHABLE_TITLE, detail, 0, since, fresh=1)
+        letter = news([group], [], rules.dagit, rules.place)
+        came = channels.send({name: letter for name in channels.names if name not in known["told"]})
+    sent = [name for name, why in came.items() if not why]
+    failed = {name: why for name, why in came.items() if why}
+    kept = {"since": known["since"], "told": [*known["told"], *sent]}
+    return Told([_UNREACHABLE_TITLE], sent, failed), json.dumps(kept)
+
+
+def _recall(connection: Connection, memory: str) -> None:
+    """What was told while the database could not be asked has a row from now on, so that it ends."""
+    known = json.loads(memory) if memory else {"told": []}
+    for channel in known["told"]:
+        connection.execute(
+            text("""
+                INSERT INTO ingest.alert_channels (channel) VALUES (:channel) ON CONFLICT DO NOTHING;
+                INSERT INTO ingest.alerts (channel, topic, partition_key, title, since)
+                VALUES (:channel, :topic, NULL, :title, CAST(:since AS timestamptz))
+                ON CONFLICT DO NOTHING
+            """),
+            {
+                "channel": channel,
+                "topic": _UNREACHABLE,
+                "title": _UNREACHABLE_TITLE,
+                "since": known["since"],
+            },
+        )
+
+
+def _first_line(message: str) -> str:
+    """The first line of an exception's text that says something, without its class's module."""
+    first = next(
+        (line.strip() for line in message.splitlines() if line.strip()), "It does not say why."
+    )
+    return re.sub(r"^(?:\w+\.)+(?=\w+: )", "", first)[:_LONGEST]
 
 
 def _has_table(connection: Connection, name: str) -> bool:
@@ -283,7 +422,9 @@ def _stalled(
             SELECT count(*) AS waiting, min(progress.discovered_at) AS since
             FROM ingest.document_progress AS progress
             JOIN ingest.document_sources AS source USING (partition_key)
-            WHERE state = 'in_progress' OR state = 'discovered' AND kind <> 's3'
+            WHERE (state = 'in_progress' OR state = 'discovered' AND kind <> 's3')
+              AND NOT EXISTS (SELECT FROM ingest.document_extractions AS last
+                              WHERE last.document_uuid = progress.document_uuid)
         """)
     ).one()
     if not row.waiting:
