@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import boto3
     from botocore.loaders import Loader
+    from mypy_boto3_s3 import S3Client
 
     from ingest_assets.extraction.chunks import Chunker
     from ingest_assets.extraction.engine import EntityEngine
@@ -60,18 +61,23 @@ def database(url: str, connections: int = 5) -> Database:
 
 
 def object_store(settings: BucketSettings) -> ObjectStore:
-    """The bucket that holds the documents. Endpoint and credentials come from the environment."""
-    from botocore.config import Config
+    """The bucket that holds the documents. Endpoint and credentials come from the environment.
 
+    A call of S3 that nobody answers fails after two minutes at most.
+    """
     from ingest_assets.store.object_store import ObjectStore
 
     session = _session()
-    client = session.client(
-        "s3",
-        region_name=settings.aws_region,
-        config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
-    )
+    client = _s3_client(settings, connect_timeout=5, read_timeout=30, attempts=3)
     return ObjectStore(client, settings.s3_bucket, session.get_credentials())
+
+
+def probed_object_store(settings: BucketSettings) -> ObjectStore:
+    """The same bucket for `ObjectStore.answers`, which is to know within some seconds."""
+    from ingest_assets.store.object_store import ObjectStore
+
+    client = _s3_client(settings, connect_timeout=3, read_timeout=5, attempts=1)
+    return ObjectStore(client, settings.s3_bucket)
 
 
 def inbox(place: str, settings: InboxSettings) -> Inbox:
@@ -93,24 +99,33 @@ def inbox(place: str, settings: InboxSettings) -> Inbox:
             second_look_seconds=settings.second_look_seconds,
             ignore_patterns=settings.ignore_patterns,
         )
-    from botocore.config import Config
-
     from ingest_assets.store.object_store import ObjectStore
 
     where = S3Prefix.parse(place)
-    client = _session().client(
-        "s3",
-        region_name=settings.aws_region,
-        # A look has less than a minute in all.
-        config=Config(
-            connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}
-        ),
-    )
+    # A look has less than a minute in all.
+    client = _s3_client(settings, connect_timeout=5, read_timeout=20, attempts=3)
     return S3Inbox(
         ObjectStore(client, where.bucket),
         where.prefix,
         documents_bucket=settings.s3_bucket,
         ignore_patterns=settings.ignore_patterns,
+    )
+
+
+def _s3_client(
+    settings: BucketSettings | InboxSettings, *, connect_timeout: int, read_timeout: int, attempts: int
+) -> S3Client:
+    """A client of S3; the timeouts are in seconds, and each attempt has both."""
+    from botocore.config import Config
+
+    return _session().client(
+        "s3",
+        region_name=settings.aws_region,
+        config=Config(
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+        ),
     )
 
 

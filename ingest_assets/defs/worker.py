@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -41,6 +42,10 @@ _log = get_logger(__name__)
 
 # After the grace runs are interrupted, and record it; what has not ended then is killed.
 _INTERRUPTED_SECONDS = 60
+# A worker that S3 has not answered for so long gives its runs up; it asks each time that it is seen.
+# Its runs wait for answers of S3, so they get little time to record that they were interrupted.
+_WITHOUT_S3_SECONDS = 20
+_CUT_OFF_SECONDS = 10
 
 
 class Worker:
@@ -74,6 +79,8 @@ class Worker:
         self._server = RunServer()
         self._running: dict[str, RunProcess] = {}
         self._stop = threading.Event()
+        self._s3_answers = threading.Event()
+        self._s3_answers.set()
         self._fault: IngestError | None = None
 
     def work(self) -> None:
@@ -119,7 +126,9 @@ class Worker:
             self._say(
                 f"Worker {self.name} ends; {len(self._running)} runs have {self._grace:.0f} s to end."
             )
-            threading.Thread(target=self._end_runs, name="grace", daemon=True).start()
+            threading.Thread(
+                target=self._end_runs, args=(self._grace,), name="grace", daemon=True
+            ).start()
 
         app.task(name=TASK_EXECUTE_JOB_NAME)(execute)
         app.conf.task_queues = []
@@ -142,6 +151,10 @@ class Worker:
 
     def _execute(self, database: Database, instance: DagsterInstance, run_id: str) -> None:
         """Execute one run; does nothing if another worker has it, or had it."""
+        # The message is kept: as it is not claimed, the run is sent again to a worker that is free.
+        while not self._s3_answers.wait(1):
+            if self._stop.is_set():
+                return
         if not leases.claim(database, run_id, self.name):
             _log.info("Run %s is, or was, another worker's, or was cancelled.", run_id)
             return
@@ -156,12 +169,20 @@ class Worker:
 
     def _be_seen(self, database: Database) -> None:
         require_schema(database)
-        leases.see_worker(database, self.name, self._host, self._queues, self._concurrency)
+        if self._s3_answers.is_set():
+            leases.see_worker(database, self.name, self._host, self._queues, self._concurrency)
         # For probes of the machine that it runs on.
         (self._settings.data_dir / "worker.seen").touch()
 
     def _stay_seen(self, database: Database) -> None:
+        answered = time.monotonic()
+        objects = wiring.probed_object_store(self._settings)
         while not self._stop.wait(leases.RENEW_SECONDS):
+            if objects.answers():
+                answered = time.monotonic()
+                self._s3_answers.set()
+            elif self._s3_answers.is_set() and time.monotonic() - answered > _WITHOUT_S3_SECONDS:
+                self._give_up(database)
             try:
                 self._be_seen(database)
             except SQLAlchemyError as error:
@@ -172,6 +193,19 @@ class Worker:
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
+    def _give_up(self, database: Database) -> None:
+        """Take no runs as long as S3 does not answer, and have others take up the documents in hand."""
+        self._s3_answers.clear()
+        _log.error(
+            "S3 has not answered worker %s for %d s: it takes no run until S3 does, and ends its own, "
+            "whose documents other workers take up: %s.",
+            self.name,
+            _WITHOUT_S3_SECONDS,
+            ", ".join(self._running) or "it has none",
+        )
+        self._leave(database)
+        self._end_runs(0.0, _CUT_OFF_SECONDS)
+
     def _leave(self, database: Database) -> None:
         try:
             leases.worker_leaves(database, self.name)
@@ -180,9 +214,10 @@ class Worker:
                 "Worker %s could not be taken off the list: %s", self.name, database_error(error)
             )
 
-    def _end_runs(self) -> None:
-        for number, seconds in ((signal.SIGINT, self._grace), (signal.SIGKILL, _INTERRUPTED_SECONDS)):
-            threading.Event().wait(seconds)
+    def _end_runs(self, grace: float, interrupted: float = _INTERRUPTED_SECONDS) -> None:
+        """Interrupt its runs after the grace, and kill those that have not ended some seconds later."""
+        for number, seconds in ((signal.SIGINT, grace), (signal.SIGKILL, interrupted)):
+            time.sleep(seconds)
             for process in list(self._running.values()):
                 if process.is_alive():
                     os.kill(process.pid, number)

@@ -3,13 +3,14 @@
 Belongs here: which objects are documents, and what S3's answers mean for one of them. Does not belong
 here: which of them are new (`discovery`), and calls of S3 (`store.object_store`).
 
-An object is written as a whole, so a look need not see it twice; and what is read is the object that
-was listed, because each read names its ETag.
+An object is written as a whole, so no look sees half of one; and what is read is the object that was
+listed, because each read names its ETag.
 """
 
 from __future__ import annotations
 
 import io
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -39,6 +40,10 @@ _OWN_PREFIXES = ("documents/", "derived/")
 # which hold it, have little room.
 _NAME_BYTES = 255
 _READ_BYTES = 1024 * 1024
+# Up to so many new objects are asked for one by one whether they are still the same. More of them take
+# another look, which is left out if a look, with the time that objects needed to settle, takes longer.
+_ASKED_SINGLY = 200
+_LONGEST_SECOND_LOOK = 20.0
 
 
 def require_apart(bucket: str, prefix: str, documents_bucket: str) -> None:
@@ -112,8 +117,25 @@ class S3Inbox:
         return _Listing(self._objects, self._prefix, self._ignored_names, after)
 
     def seen_again(self, sightings: Sequence[Sighting], first_look: float) -> Iterator[Sighting]:
-        """All of them: an object is written as a whole."""
-        return iter(sightings)
+        """Those that are the same now: who waits for an object to settle sees it overwritten, too.
+
+        A few are asked for one by one, many by another look if that is quick. What is overwritten
+        after it becomes a source all the same, and so does what it is overwritten with.
+        """
+        if len(sightings) <= _ASKED_SINGLY:
+            yield from (sighting for sighting in sightings if self._is_there(sighting))
+        elif time.monotonic() - first_look > _LONGEST_SECOND_LOOK:
+            yield from sightings
+        else:
+            there = {found[:3] for found in self.look("") if found}
+            yield from (sighting for sighting in sightings if sighting[:3] in there)
+
+    def _is_there(self, sighting: Sighting) -> bool:
+        try:
+            head = self._objects.head(sighting.place)
+        except IngestError:
+            return True  # It was listed; the run that reads it says what is wrong.
+        return head is not None and (head.size_bytes, head.etag) == sighting[1:3]
 
     def uri(self, place: str) -> str:
         """`s3://…`, the key percent-encoded."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 from uuid import uuid4
 
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
 from ingest_assets.failpoints import failpoint
@@ -49,13 +49,14 @@ PART_BYTES = 16 * 1024 * 1024
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 _MOST_PARTS = 10_000
 _PARTS_IN_FLIGHT = 3
-# One request copies at most 5 GiB; a larger object is copied in parts of this size.
+# A larger object is copied in parts. One request may copy 5 GiB, but S3 need not answer before it has,
+# and an answer that takes too long is taken for a network that is cut.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/copy-object.html
-COPY_BYTES = 5 * 1024**3
+COPY_BYTES = 1024**3
 COPY_PART_BYTES = 512 * 1024**2
-# Each probe overwrites it, so that no right to remove objects is needed.
 # How often all versions of an object are listed and removed, at most.
 _ROUNDS = 4
+# Each probe overwrites it, so that no right to remove objects is needed.
 _PROBE_KEY = "derived/probe"
 _READ_BYTES = 1024 * 1024
 _IN_PARTS = TransferConfig(multipart_chunksize=PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT)
@@ -305,6 +306,17 @@ class ObjectStore:
         """
         self.put_derived(_PROBE_KEY, b"Can documents be stored?", "text/plain")
         self.get_derived(_PROBE_KEY)
+
+    def answers(self) -> bool:
+        """Whether S3 is reached now, whatever it answers."""
+        try:
+            self.client.head_bucket(Bucket=self.bucket)
+        except (ConnectionError, HTTPClientError) as error:
+            _log.info("S3 is not reached: %s", error)
+            return False
+        except (BotoCoreError, ClientError):
+            pass  # It has answered, or the fault is no matter of the network.
+        return True
 
     def delete(self, key: str, etag: str) -> None:
         """Remove an object, if it still has this ETag.

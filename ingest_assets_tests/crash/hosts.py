@@ -287,6 +287,7 @@ LOST: Mapping[str, Fault] = {
     "kill -9": _killed,
     "unplugged": _unplugged,
     "cut from Postgres": _cut_from("postgres"),
+    "cut from S3": _cut_from("s3"),
 }
 
 
@@ -316,7 +317,6 @@ def _postgres_killed(cluster: Cluster, host: Host) -> Callable[[], None]:
 HARMLESS: Mapping[str, Fault] = {
     "broker killed and emptied": _broker_emptied,
     "cut from the broker": _cut_from("broker"),
-    "cut from S3": _cut_from("s3"),
     "Postgres killed": _postgres_killed,
     "Postgres failed over": _postgres_failed_over,
 }
@@ -371,9 +371,7 @@ def bear(cluster: Cluster, fault: str) -> Survived:
     try:
         assert wait_until(lambda: _answers(cluster), 60, 1)
         cluster.put_scan(f"{name}-other")
-        twice = cluster.completes(f"{name}-other")
-        if fault != "cut from S3":  # A host that cannot read or write has to be mended first.
-            twice += cluster.completes(name)
+        twice = cluster.completes(f"{name}-other") + cluster.completes(name)
     finally:
         heal()
     twice = max(twice, cluster.completes(name))
@@ -387,7 +385,11 @@ def _answers(cluster: Cluster) -> bool:
 
 
 def _lost(host: Host) -> str:
-    return "\n".join(re.findall(r"Run (\S+) (?:has lost its lease|was not heard of)", host.log))
+    """The runs that a host has told to be no longer its own."""
+    said = (
+        r"Run (\S+) (?:has lost its lease|was not heard of)|whose documents other workers take up: (.*)"
+    )
+    return "\n".join(map("".join, re.findall(said, host.log)))
 
 
 @contextmanager
@@ -477,8 +479,7 @@ def section(survived: Mapping[str, Survived], load: float) -> str:
             f"a scan of {PAGES} pages, the fault happens to it, or to the service; it is mended when "
             "the document is completed, and a host that comes back has to find that its run is lost. "
             "Where the same run goes on, the other host completes another document meanwhile. "
-            f"Postgres refuses connections for {FAIL_OVER_SECONDS} s where it fails over. A host that "
-            "is cut from S3 keeps its run and goes on when it is mended.",
+            f"Postgres refuses connections for {FAIL_OVER_SECONDS} s where it fails over.",
             "",
             f"{os.cpu_count()} cores, load {load:.0f}.",
             "",

@@ -115,7 +115,7 @@ def _adopt(pipeline: Pipeline) -> None:
 
 
 def _adopt_in_parts(pipeline: Pipeline) -> None:
-    # As for an object above 5 GiB, with parts of the smallest size that S3 takes.
+    # As for an object above 1 GiB, with parts of the smallest size that S3 takes.
     object_store.COPY_BYTES = 6 * MEBIBYTE
     object_store.COPY_PART_BYTES = 5 * MEBIBYTE
     _adopt(pipeline)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,13 +23,16 @@ from ingest_assets.operations.reconcile.rebuild import rebuild
 from ingest_assets.operations.retry_policy import RetryRules, readable_again
 from ingest_assets.operations.status import read_status
 from ingest_assets.settings import DEFAULT_IGNORE_PATTERNS, S3Prefix, Settings
+from ingest_assets.stages import inbox_s3
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
 from ingest_assets.stages.inbox_s3 import S3Inbox
 from ingest_assets.stages.stage import Source
+from ingest_assets.store import object_store
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
 from ingest_assets_tests.support.bucket import look as take_inventory
 from ingest_assets_tests.support.bucket import remove
+from ingest_assets_tests.support.documents import padded_pdf
 from ingest_assets_tests.support.faulty_s3 import Fault, faulty_s3
 from ingest_assets_tests.support.pipeline import Pipeline
 from ingest_assets_tests.support.plain_s3 import PlainS3, plain_s3
@@ -278,6 +283,83 @@ def test_a_look_that_runs_out_of_time_goes_on_at_the_next(pipeline: Pipeline, in
     assert resume is None
     assert len(added) == len(set(added)) == 3
     assert read_status(pipeline.database).ignored == {".*": 1, "*.part": 1}
+
+
+@pytest.mark.parametrize("asked_singly", [200, 0])
+def test_what_is_overwritten_while_it_settles_is_read_as_it_is_then(
+    pipeline: Pipeline, inbox: S3Prefix, monkeypatch: pytest.MonkeyPatch, asked_singly: int
+) -> None:
+    monkeypatch.setattr(inbox_s3, "_ASKED_SINGLY", asked_singly)
+    known = KnownFiles()
+    for name in ("kept.txt", "overwritten.txt", "removed.txt"):
+        put(pipeline, name, b"first")
+
+    def change() -> None:
+        put(pipeline, "overwritten.txt", b"second")
+        key = f"{inbox.prefix}removed.txt"
+        pipeline.objects.client.delete_object(Bucket=inbox.bucket, Key=key)
+
+    timer = threading.Timer(0.5, change)
+    timer.start()
+    found = look(pipeline, inbox, known, settle_seconds=2, wait_seconds=3)
+    timer.join()
+    assert (len(found.added), found.unsettled) == (1, 2)
+    added = look(pipeline, inbox, known, settle_seconds=0).added
+    rows = pipeline.rows("SELECT partition_key, original_file_name FROM ingest.document_sources")
+    assert [row.original_file_name for row in rows if row.partition_key in added] == ["overwritten.txt"]
+    assert len(rows) == 2
+
+
+def test_each_overwriting_is_followed_by_what_was_written_last(
+    pipeline: Pipeline, inbox: S3Prefix
+) -> None:
+    """Where the inbox is looked at while an object is overwritten again and again."""
+    known = KnownFiles()
+    for number in range(5):
+        put(pipeline, "note.txt", f"version {number}".encode())
+        look(pipeline, inbox, known)
+    pipeline.ingest()
+    states = pipeline.rows("SELECT state, count(*) FROM ingest.document_progress GROUP BY 1")
+    assert dict(map(tuple, states)) == {"superseded": 4, "completed": 1}
+    (row,) = pipeline.rows("SELECT text FROM ingest.document_texts")
+    assert row.text.strip() == "version 4"
+
+
+def test_an_object_replaced_while_it_is_copied_is_followed_by_the_other(
+    pipeline: Pipeline, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In parts, so that some of them are sent when it is replaced; the bucket keeps versions."""
+    inbox = pipeline.settings.input_dir
+    assert isinstance(inbox, S3Prefix)
+    monkeypatch.setattr(object_store, "PART_BYTES", 5 * 1024**2)
+    pipeline.objects.client.put_bucket_versioning(
+        Bucket=inbox.bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    first, second = (padded_pdf(f"Version {number} of it.", 11) for number in (1, 2))
+    put(pipeline, "large.pdf", first)
+    replaced = []
+
+    def choose(method: str, path: str) -> Fault:
+        if method == "PUT" and "partNumber=2" in path and not replaced:
+            replaced.append(path)
+            put(pipeline, "large.pdf", second)
+        return None
+
+    with faulty_s3(services.environment["AWS_ENDPOINT_URL_S3"]) as proxy:
+        proxy.choose = choose
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+        pipeline.ingest()
+        pipeline.ingest()
+    assert replaced
+    documents = pipeline.rows(
+        "SELECT s3_key, sha256 FROM ingest.source_documents WHERE upload_timestamp IS NOT NULL"
+    )
+    stored = {pipeline.objects.sha256(row.s3_key) for row in documents}
+    assert stored == {row.sha256 for row in documents}
+    assert stored <= {hashlib.sha256(content).hexdigest() for content in (first, second)}
+    texts = [row.text for row in pipeline.rows("SELECT text FROM ingest.document_texts")]
+    assert any("Version 2" in text for text in texts), texts
+    assert set(pipeline.states().values()) <= {"completed", "superseded"}
 
 
 @pytest.fixture(scope="module")

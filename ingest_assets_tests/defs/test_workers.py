@@ -7,27 +7,35 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.launcher import WorkerStatus
+from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import text
 
+from ingest_assets.defs import worker as worker_module
 from ingest_assets.defs.instance import WatchedRunLauncher
+from ingest_assets.defs.run_server import RunProcess
 from ingest_assets.defs.worker_runs import QUEUE_TAG, WORKER_TAG, celery_launcher
 from ingest_assets.embedded.credentials import Credentials
 from ingest_assets.embedded.valkey import EmbeddedBroker
 from ingest_assets.errors import ConfigurationError
+from ingest_assets.store import leases
 from ingest_assets.store.leases import LEASE_SECONDS, RENEW_SECONDS
 from ingest_assets.store.locks import Locks
 from ingest_assets_tests.support.embedded import CLI, wait_until
+from ingest_assets_tests.support.faulty_s3 import faulty_s3
 from ingest_assets_tests.support.pipeline import Pipeline, status_of
+from ingest_assets_tests.support.servers import Services
 
 pytestmark = pytest.mark.waits
 START_SECONDS = 120
@@ -252,6 +260,50 @@ def test_a_worker_of_another_version_ends_and_its_runs_harm_nothing(
     again = new_worker()
     assert again.process.wait(240) == 1
     assert "Update this machine" in again.output
+
+
+def test_a_worker_that_S3_does_not_answer_gives_its_runs_up(  # noqa: N802
+    instance: DagsterInstance,
+    pipeline: Pipeline,
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Others take them up; as soon as S3 answers, whatever it says, the worker is there again."""
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(worker_module, "_WITHOUT_S3_SECONDS", 0.5)
+    monkeypatch.setattr(worker_module, "_CUT_OFF_SECONDS", 0.5)
+
+    def there() -> int:
+        return leases.slots(pipeline.database).runs
+
+    with faulty_s3(services.environment["AWS_ENDPOINT_URL_S3"]) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+        settings = pipeline.settings.model_copy(update={"broker_url": SecretStr("redis://nowhere")})
+        worker = worker_module.Worker(settings, 1, [], 0, print)
+        # As a run that waits for S3 it does not end when it is interrupted.
+        command = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+        with subprocess.Popen([sys.executable, "-c", command]) as process:
+            worker._running["a-run"] = RunProcess(
+                process.pid, psutil.Process(process.pid).create_time()
+            )
+            seen = threading.Thread(target=worker._stay_seen, args=(pipeline.database,))
+            seen.start()
+            try:
+                proxy.choose = lambda _method, _path: "slow down"
+                assert wait_until(lambda: there() == 1, 10)
+                time.sleep(1)
+                assert process.poll() is None
+                proxy.end()
+                assert wait_until(lambda: process.poll() is not None, 30)
+                assert there() == 0
+                assert "other workers take up: a-run" in caplog.text
+                proxy.begin()
+                assert wait_until(lambda: there() == 1, 30)
+            finally:
+                process.kill()
+                worker._stop.set()
+                seen.join()
 
 
 def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
