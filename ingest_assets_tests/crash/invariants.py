@@ -24,10 +24,15 @@ _OURS = re.compile(r"documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[^/]+")
 
 
 class File(NamedTuple):
-    """A file of the input directory, with all that ingestion must not change."""
+    """A file or object of the inbox, with all that ingestion must not change.
+
+    Attributes:
+        version: time of change in ns, or ETag.
+        inode: 0 of an object.
+    """
 
     size_bytes: int
-    modified_ns: int
+    version: str
     inode: int
     sha256: str
 
@@ -45,7 +50,7 @@ class World:
     """All there is at one moment.
 
     Attributes:
-        files: by `file://` URI.
+        files: by `file://` or `s3://` URI.
         objects: by key, of those under `documents/`.
         uploads: keys of uploads in parts that were begun and not ended.
         rows: all rows, by table.
@@ -101,8 +106,13 @@ def look(engine: Engine, client: S3Client, bucket: str, input_dir: Path) -> Worl
             status = path.stat()
             digest = hashlib.sha256(path.read_bytes())
             files[path.as_uri()] = File(
-                status.st_size, status.st_mtime_ns, status.st_ino, digest.hexdigest()
+                status.st_size, str(status.st_mtime_ns), status.st_ino, digest.hexdigest()
             )
+    for found in client.list_objects_v2(Bucket=bucket, Prefix="inbox/").get("Contents", []):
+        content = client.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
+        files[f"s3://{bucket}/{found['Key']}"] = File(
+            found["Size"], found["ETag"].strip('"'), 0, hashlib.sha256(content).hexdigest()
+        )
     uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
     return World(files, objects, [upload["Key"] for upload in uploads], rows)
 
@@ -213,7 +223,7 @@ def _broken_sources(world: World) -> Iterator[str]:
         (row.source_uri, row.size_bytes, row.source_version) for row in world.rows["sources"]
     )
     for uri, file in world.files.items():
-        count = sources[(uri, file.size_bytes, str(file.modified_ns))]
+        count = sources[(uri, file.size_bytes, file.version)]
         if count != 1:
             yield f"G2: {uri} has {count} sources."
     digests = {row.document_uuid: row.sha256 for row in world.rows["documents"]}

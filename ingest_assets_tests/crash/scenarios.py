@@ -22,6 +22,7 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.operations.forget.engine import forget, resume
 from ingest_assets.operations.forget.traces import Places
 from ingest_assets.operations.reconcile.apply import delete_adopted, restore_lost
+from ingest_assets.settings import S3Prefix
 from ingest_assets.store import object_store
 from ingest_assets_tests.crash.site import Site, bury_runs
 from ingest_assets_tests.support.bucket import (
@@ -41,6 +42,7 @@ from ingest_assets_tests.support.pipeline import STAGES, Pipeline
 from ingest_assets_tests.support.scans import scan_pdf
 
 MEBIBYTE = 1024**2
+INBOX = "inbox/"
 AGREEMENT = pdf("The first page of an agreement.", "Its second page.")
 
 
@@ -92,6 +94,28 @@ def _fill_containers(site: Site) -> None:
         "empty": b"",
     }
     site.put("outer.eml", mail("With an archive", attached={"documents.zip": zipped(inside)}))
+
+
+def _put(site: Site, name: str, content: bytes) -> None:
+    site.objects.client.put_object(Bucket=site.bucket, Key=f"{INBOX}{name}", Body=content)
+
+
+def _fill_inbox(site: Site) -> None:
+    _put(site, "note.txt", b"A note.")
+    _put(site, "large.pdf", padded_pdf("A large document.", 11))
+
+
+def _fill_note(site: Site) -> None:
+    _put(site, "note.txt", b"A note.")
+
+
+def _replace_and_ingest(pipeline: Pipeline) -> None:
+    """The process that comes after the one that was killed finds another object there."""
+    if pipeline.rows("SELECT FROM ingest.document_sources"):
+        pipeline.objects.client.put_object(
+            Bucket=pipeline.objects.bucket, Key=f"{INBOX}note.txt", Body=b"Another note."
+        )
+    pipeline.ingest()
 
 
 def _upload(site: Site) -> None:
@@ -200,6 +224,8 @@ class Scenario:
         before: work on them that nothing disturbs.
         states: what becomes of the documents in the end, by file name.
         originals: whether the uploads that were adopted are still there in the end.
+        changes: how the sentence begins about what the scenario itself changes.
+        in_s3: whether the inbox is in S3.
     """
 
     what: str
@@ -208,6 +234,12 @@ class Scenario:
     states: dict[str, list[str]] = field(default_factory=dict)
     before: Callable[[Pipeline], None] | None = None
     originals: bool = True
+    changes: str | None = None
+    in_s3: bool = False
+
+    def seen_by(self, pipeline: Pipeline) -> Pipeline:
+        """The pipeline, with the inbox of this scenario."""
+        return pipeline.watching(S3Prefix(pipeline.objects.bucket, INBOX)) if self.in_s3 else pipeline
 
 
 SCENARIOS = {
@@ -231,6 +263,21 @@ SCENARIOS = {
     "large": Scenario(
         "a file in three parts", _fill_large, _ingest_in_parts, {"large.pdf": ["completed"]}
     ),
+    "inbox": Scenario(
+        "two objects of an inbox in S3, one in parts",
+        _fill_inbox,
+        _ingest_in_parts,
+        {"note.txt": ["completed"], "large.pdf": ["completed"]},
+        in_s3=True,
+    ),
+    "replaced": Scenario(
+        "an object of an inbox in S3, replaced",
+        _fill_note,
+        _replace_and_ingest,
+        {"note.txt": ["completed", "superseded"]},
+        changes="G8: s3://",
+        in_s3=True,
+    ),
     "adopt": Scenario(
         "adopting two uploads",
         _upload,
@@ -250,6 +297,7 @@ SCENARIOS = {
         {"orphan.txt": ["completed"], "orphaned agreement.pdf": ["completed"]},
         before=_adopt,
         originals=False,
+        changes="G8: documents/2025/",
     ),
     "rebuild": Scenario(
         "rows from the bucket alone",
@@ -286,6 +334,7 @@ def prepare(site: Site, scenario: Scenario) -> None:
 
 def act_until_killed(pipeline: Pipeline, scenario: str, failpoint: str, passes: int) -> None:
     """Act until the failpoint. A process that comes to the end of this was not killed."""
+    pipeline = SCENARIOS[scenario].seen_by(pipeline)
     arm(failpoint, passes)
     SCENARIOS[scenario].act(pipeline)
 
@@ -293,6 +342,7 @@ def act_until_killed(pipeline: Pipeline, scenario: str, failpoint: str, passes: 
 def act_again(pipeline: Pipeline, scenario: str) -> None:
     """What the next process does, and then what must change nothing."""
     bury_runs(pipeline)
+    pipeline = SCENARIOS[scenario].seen_by(pipeline)
     SCENARIOS[scenario].act(pipeline)
     look_again(pipeline)
 

@@ -337,7 +337,7 @@ def test_an_object_replaced_while_it_is_copied_is_followed_by_the_other(
     )
     first, second = (padded_pdf(f"Version {number} of it.", 11) for number in (1, 2))
     put(pipeline, "large.pdf", first)
-    replaced = []
+    replaced: list[str] = []
 
     def choose(method: str, path: str) -> Fault:
         if method == "PUT" and "partNumber=2" in path and not replaced:
