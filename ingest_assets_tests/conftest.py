@@ -23,6 +23,7 @@ from ingest_assets_tests.support.engines import Engines, engines_in_processes
 from ingest_assets_tests.support.pipeline import (
     Pipeline,
     Snapshot,
+    ephemeral_instance,
     migrated_with_dagster,
     open_pipeline,
     shipped_instance,
@@ -148,7 +149,7 @@ def new_pipeline(services: Services, engines: Engines, migrated_url: str) -> New
         with (
             new_database(services, migrated_url) as url,
             new_bucket(services) as bucket,
-            DagsterInstance.ephemeral(tempdir=str(directory / "dagster")) as instance,
+            ephemeral_instance(directory / "dagster") as instance,
             open_pipeline(services, engines, input_dir, url, bucket, instance, patch) as pipeline,
         ):
             yield pipeline

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import click
 
 from ingest_assets.errors import IngestError
+from ingest_assets.loading import loading
 
 
 class _Command(NamedTuple):
@@ -77,7 +78,8 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         command = _COMMANDS[cmd_name]
-        module = import_module(f"{__name__}.{command.module}")
+        with loading():
+            module = import_module(f"{__name__}.{command.module}")
         found: click.Command = getattr(module, command.function)
         return found
 

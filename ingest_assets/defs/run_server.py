@@ -13,7 +13,6 @@ does not serve here: a process has only one, and cannot replace it while its chi
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import select
@@ -41,6 +40,7 @@ from ingest_assets.defs._internals import (
 )
 from ingest_assets.defs.run_output import with_run_output
 from ingest_assets.extraction import local as extraction
+from ingest_assets.loading import loading
 from ingest_assets.log import get_logger
 from ingest_assets.ocr import local as ocr
 from ingest_assets.store import leases
@@ -53,6 +53,12 @@ CODE_LOCATION = "ingest_assets.definitions"
 # Time to load it on a busy machine; less than the time that Dagster gives a run to start.
 _START_SECONDS = 300
 _PACKAGE = Path(ingest_assets.__file__).parent
+_SERVER = f"""
+from ingest_assets.loading import loading
+with loading():
+    from {__name__} import main
+main()
+"""
 
 
 class RunProcess(NamedTuple):
@@ -145,7 +151,7 @@ class RunServer:
         self._end()
         self._code = code
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
 
     def _end(self) -> None:
@@ -199,8 +205,8 @@ def main() -> None:
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runs' to handle.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The system removes ended runs.
-    _preload()
-    gc.freeze()  # So that memory of what is loaded stays shared with the forks.
+    with loading():
+        _preload()
     request = serve(requests, replies)
     if request is None:
         return
@@ -236,7 +242,3 @@ def _preload() -> None:
             nursery_of(operations).start()
     except Exception:  # noqa: BLE001  # The run meets the same error, and stores it.
         _log.exception("The code location %s does not load.", CODE_LOCATION)
-
-
-if __name__ == "__main__":
-    main()

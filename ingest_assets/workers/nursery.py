@@ -16,7 +16,6 @@ last process that can ask it has ended.
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import select
 import signal
@@ -31,6 +30,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO
 
+from ingest_assets.loading import loading
 from ingest_assets.log import get_logger
 from ingest_assets.workers import isolation
 
@@ -201,10 +201,9 @@ def serve(operations: str) -> int | None:
         more.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
-    module = import_module(operations)
-    module.warm_up()
-    isolation.programs()
-    gc.freeze()  # So that memory of what is loaded stays shared with the forks.
+    with loading():
+        import_module(operations).warm_up()
+        isolation.programs()
     ended, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)

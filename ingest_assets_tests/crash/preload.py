@@ -18,6 +18,8 @@ from ingest_assets.settings import Settings
 from ingest_assets_tests.crash.site import assembly
 
 for name in (
+    "ingest_assets.cli.documents",
+    "ingest_assets.cli.status",
     "ingest_assets_tests.crash.scenarios",
     "ingest_assets_tests.support.textract_child",
     "ingest_assets.defs.instance",

@@ -58,7 +58,8 @@ def test_each_name_of_a_reporter_is_asked_for() -> None:
     left_out = [
         name
         for name in EDITIONS_LOOKUP
-        if list(all_of_eyecite(text := f"See 12 {name} 345 (2001).")) and not citations.may_cite(text)
+        # The other way round it is the same, and takes ten seconds.
+        if not citations.may_cite(text := f"See 12 {name} 345 (2001).") and list(all_of_eyecite(text))
     ]
     assert left_out == []
 

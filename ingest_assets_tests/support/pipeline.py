@@ -283,6 +283,24 @@ def _keep_clients(
 
 
 @contextmanager
+def ephemeral_instance(directory: Path) -> Iterator[DagsterInstance]:
+    """An instance of Dagster whose records are in memory.
+
+    Args:
+        directory: one that Dagster may use.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        # Dagster reads its 89 migrations, twice, to write down in memory which was the last: half of
+        # what a pipeline takes to be made. Nothing asks for that.
+        for storage in ("event_log", "runs"):
+            name = f"dagster._core.storage.{storage}.in_memory.stamp_alembic_rev"
+            patch.setattr(name, lambda *_: None)
+        instance = DagsterInstance.ephemeral(tempdir=str(directory))
+    with instance:
+        yield instance
+
+
+@contextmanager
 def shipped_instance(home: Path, database_url: str, *, new: bool = False) -> Iterator[DagsterInstance]:
     """The instance of the shipped `dagster.yaml`, on a Postgres database.
 
