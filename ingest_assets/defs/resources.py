@@ -7,6 +7,8 @@ takes its fields from the class of `settings` that it inherits from.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -45,6 +47,25 @@ _WAIT_SECONDS = 6.0
 # one memory of known files.
 _database = lru_cache(maxsize=4)(wiring.database)
 _known_files = lru_cache(maxsize=4)(lambda _url, _path: KnownFiles())
+# To make a client of S3 takes as much computing as a tick, so ticks share it; but only so long, so that
+# credentials that are changed on disk count soon.
+_CLIENT_SECONDS = 60
+
+
+@lru_cache(maxsize=4)
+def _object_store(settings: str, *_for: object) -> ObjectStore:
+    return wiring.object_store(BucketSettings.model_validate_json(settings))
+
+
+@lru_cache(maxsize=4)
+def _inbox(place: str, settings: str, *_for: object) -> Inbox:
+    return wiring.inbox(place, InboxSettings.model_validate_json(settings))
+
+
+def _now() -> tuple[object, ...]:
+    """What a client of S3 is kept for: a time, and the variables that botocore reads."""
+    variables = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
+    return int(time.monotonic() / _CLIENT_SECONDS), *variables
 
 
 def configured(resource: type[_Resource], settings: Settings, **others: Any) -> _Resource:
@@ -72,8 +93,8 @@ class ObjectStoreResource(BucketSettings, ConfigurableResource[Any]):
     """The bucket that holds the documents."""
 
     def get(self) -> ObjectStore:
-        """A client of that bucket; safe to share between threads."""
-        return wiring.object_store(self)
+        """A client of that bucket, shared within the process; safe to share between threads."""
+        return _object_store(self.model_dump_json(include=set(BucketSettings.model_fields)), *_now())
 
 
 class OcrEngineResource(OcrSettings, ConfigurableResource[Any]):
@@ -146,7 +167,8 @@ class InputDirectoryResource(InboxSettings, ConfigurableResource[Any]):
 
     def get(self) -> Inbox:
         """What is watched; safe to share between threads."""
-        return wiring.inbox(self.path, self)
+        settings = self.model_dump_json(include=set(InboxSettings.model_fields))
+        return _inbox(self.path, settings, *_now())
 
     def discover(self, database: PostgresResource, resume_after: str | None) -> Discovery:
         """Record the files that are new and settled, as `stages.discovery.discover` describes."""

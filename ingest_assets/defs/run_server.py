@@ -13,6 +13,7 @@ does not serve here: a process has only one, and cannot replace it while its chi
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -20,10 +21,11 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, NoReturn
 
 import psutil
 from dagster import DagsterInstance
@@ -214,7 +216,12 @@ def main() -> None:
     replies.close()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    execute(request)
+    try:
+        execute(request)
+    except BaseException:  # noqa: BLE001  # As Python ends a process.
+        traceback.print_exc()
+        _leave(1)
+    _leave(0)
 
 
 def execute(request: Request) -> None:
@@ -228,6 +235,18 @@ def execute(request: Request) -> None:
         reference = with_run_output(deserialize_value(request.instance, InstanceRef))
         instance = stack.enter_context(DagsterInstance.from_ref(reference))
         run_executor()(request.run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process of a run without taking apart what is loaded.
+
+    Python would touch all of it, and so copy all memory that is shared with the server: 0.16 s of
+    computing for each run.
+    """
+    atexit._run_exitfuncs()  # As `multiprocessing` ends its forks.
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def _preload() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from ingest_assets.errors import (
@@ -69,6 +71,7 @@ _PROGRAMS = (
 DEFAULT_LANGUAGES = "eng"
 
 
+@cache
 def version(languages: str = DEFAULT_LANGUAGES, tessdata_dir: str | None = None) -> str:
     """Return the versions of this code, its programs and its data, which decide how a document is read.
 
@@ -111,6 +114,8 @@ class LocalEngine:
         part_limits: PartLimits | None = None,
     ) -> None:
         self._workers = workers
+        self._languages_load = False
+        self._loading = Lock()
         self._languages = find_languages(languages, tessdata_dir).files
         self.version = version(languages, tessdata_dir)
         with room_on_disk():
@@ -122,7 +127,7 @@ class LocalEngine:
             self._pool, self.scratch_folder, room_on_disk, part_limits or PartLimits()
         )
         try:
-            self._pool.submit("versions", languages=self._languages).result()
+            self._pool.submit("versions", languages=()).result()
         except BaseException:
             self.close()
             raise
@@ -145,7 +150,7 @@ class LocalEngine:
             path = folder / "document"
             with room_on_disk(), path.open("wb") as file:
                 document.download(file)
-            reading = _Reading(self._pool, self._workers, path, document, self._languages)
+            reading = _Reading(self._pool, self._workers, path, document, self._load)
             try:
                 pages = reading.pages()
                 thumbnail = reading.thumbnail()
@@ -159,6 +164,24 @@ class LocalEngine:
                 thumbnail=thumbnail,
                 message=reading.message,
             )
+
+    def _load(self) -> tuple[str, ...]:
+        """The files of the languages; sees to it once that a worker can load them.
+
+        Only where pages are recognised, because it takes a tenth of a second of computing.
+        """
+        with self._loading:
+            if not self._languages_load:
+                try:
+                    self._pool.submit("versions", languages=self._languages).result()
+                except PermanentError as error:
+                    raise ConfigurationError(
+                        "ocr_does_not_start",
+                        f"The languages' data cannot be loaded: {', '.join(self._languages)}. "
+                        f"{error.message}",
+                    ) from error
+                self._languages_load = True
+        return self._languages
 
     def contents(self, document: StoredObject) -> AbstractContextManager[Contents]:
         """Take out what is inside a document; see `OcrEngine` and `Unpacker`."""
@@ -264,13 +287,13 @@ class _Reading:
         share: int,
         path: Path,
         document: StoredObject,
-        languages: tuple[str, ...],
+        load_languages: Callable[[], tuple[str, ...]],
     ) -> None:
         self.notes: list[Note] = []
         self.message: Mapping[str, Any] | None = None
         self._pool = pool
         self._share = share
-        self._languages = languages
+        self._load_languages = load_languages
         self._path = str(path)
         self._repaired = str(path.with_name("repaired"))
         self._mime_type = document.mime_type
@@ -334,9 +357,8 @@ class _Reading:
         while len(self._under_way) < self._share:
             if self._to_recognise:
                 number = self._to_recognise.popleft()
-                self._under_way[self._submit("recognise", number=number, languages=self._languages)] = (
-                    None
-                )
+                recognising = self._submit("recognise", number=number, languages=self._load_languages())
+                self._under_way[recognising] = None
             elif self._to_read:
                 first, last = self._to_read.popleft()
                 self._under_way[self._submit("read", first=first, last=last)] = last

@@ -44,7 +44,8 @@ def versions(languages: list[str]) -> dict[str, Any]:
     """Return the versions of the programs in C that read documents, which shows that they load.
 
     Args:
-        languages: the files of data of the languages that are to be recognised.
+        languages: the files of data of the languages that are to be recognised, which are loaded;
+            none, where only the programs are.
     """
     return {
         "tesseract": tesseract.versions(Languages(tuple(languages))),

@@ -290,7 +290,9 @@ def skew_degrees(image: Image.Image) -> float:
 
 def versions(languages: Languages) -> str:
     """Return the version of Tesseract and the languages, which shows that both can be loaded."""
-    program = tesserocr.tesseract_version().split(chr(10))[0].strip()
+    program = str(tesserocr.tesseract_version().split(chr(10))[0].strip())
+    if not languages.files:
+        return program
     return f"{program} {'+'.join(_recogniser(languages).GetLoadedLanguages())}"
 
 
