@@ -25,6 +25,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import compressed_rtf
 import openpyxl
 import py7zr
 import xlwt
@@ -232,6 +233,16 @@ def mails() -> Iterator[Made]:
     yield Made("EML", "amp.eml", eml(multipart("alternative", plain, amp)), (lease,), ("amp4email",))
     armour = "-----BEGIN PGP MESSAGE-----\n\nhQEMA5\n=abcd\n-----END PGP MESSAGE-----\n"
     yield Made("EML", "pgp-in-text.eml", eml(plain + armour), ("What only Ben can read.",))
+    spaced = "Content-Type: text/plain\nContent-Transfer-Encoding: BASE64 \n\n"
+    yield Made("EML", "base64-and-a-space.eml", eml(spaced + base64.b64encode(lease.encode()).decode()),
+               (lease,))  # fmt: skip
+    drawn = base64.b64encode(b"P1 1 1 0").decode()
+    yield Made("EML", "picture-in-html.eml", eml(f'{html}<img src="data:image/png;base64,{drawn}">'),
+               ("What the picture shows.",))  # fmt: skip
+    cut_off = packed.decode().partition("`")[0]
+    yield Made("EML", "uuencode-cut-short.eml", eml(plain + cut_off), ("Forty herrings",))
+    yield Made("EML", "binhex.eml", eml(plain + "(This file must be converted with BinHex 4.0)\n\n:$f*TEQK:\n"),
+               ("Forty herrings",))  # fmt: skip
     quoted = mail("First", "It was said.\n>From here to there.\n").replace(b"\r\n", b"\n")
     second = mail("Second", lease).replace(b"\r\n", b"\n")
     yield Made("MBOX", "quoted-from.mbox", mailbox(quoted, second),
@@ -246,6 +257,23 @@ def mails() -> Iterator[Made]:
     yield Made("MSG", "message.msg", ole_file({
         "__properties_version1.0": bytes(32), "__substg1.0_1000001F": wide,
         "__substg1.0_0037001F": "A subject".encode("utf-16-le")}), (lease, "A subject"))  # fmt: skip
+    top = {"__properties_version1.0": bytes(32)}
+    rich = (
+        rb"{\rtf1\fromhtml1{\*\htmltag64 <p>}\htmlrtf no1\htmlrtf0 " + lease.encode() + rb"{\pict 00}}"
+    )
+    packed_rtf = compressed_rtf.compress(rich, False)
+    yield Made(
+        "MSG",
+        "rtf-of-html.msg",
+        ole_file({**top, "__substg1.0_10090102": packed_rtf}),
+        (lease,),
+        ("no1",),
+    )
+    yield Made("MSG", "picture-in-rtf.msg", ole_file({**top, "__substg1.0_10090102": packed_rtf}),
+               ("What the picture shows.",))  # fmt: skip
+    yield Made("MSG", "stub-beside-html.msg", ole_file({
+        **top, "__substg1.0_1000001F": "Your client shows no HTML.".encode("utf-16-le"),
+        "__substg1.0_10130102": f"<p>{lease}".encode()}), (lease,))  # fmt: skip
     yield Made("TNEF", "winmail.dat", winmail(Winmail("Beside", {0x1000: (TEXT, wide)}, attached={"a.txt": b"Forty herrings"})),
                (lease, "Forty herrings"))  # fmt: skip
 
@@ -261,6 +289,20 @@ def web() -> Iterator[Made]:
         "<script>no4</script><noscript>no5</noscript><p style='visibility: hidden'>no6</p>"
         '<p aria-hidden="true">Seen by eyes.</p><input type=hidden value=no7><!-- no8 -->'
     )).encode(), ("Shown words.", "Seen by eyes."), tuple(f"no{n}" for n in range(1, 9)))  # fmt: skip
+    sheet = (
+        "/* .a{display:none} */ .a, #b .no:hover{color:red} .no{DISPLAY : none!important} #b .i{visibility:hidden}"
+        "@media print{.a{display:none}} @media (max-width:600px){.a{display:none}} @media screen{.s{display:none}}"
+        ".r{list-style:upper-roman} .l span{display:block} .d{display:none} p.e.d{display:block} .a::after{display:none}"
+        ".a:not(:hover){display:none}"
+    )
+    yield Made("HTML", "style-sheet.html", page.format(f"<style>{sheet}</style><noscript>no0</noscript>", (
+        '<p class=a>Seen words.</p><p class=no style="display:block">no1</p><div id=b><p class=i>no2 <b '
+        'style="visibility:visible">But this.</b></p></div><p class=s>no3</p><p class="d e">Back again.</p>'
+        "<p class=d>no4</p><ol class=r start=4><li>Fourth</ol><div class=l><span>One</span><span>Two</span></div>"
+        "<dialog>no5</dialog><div popover>no6</div><button>Yes</button><button>No</button>"
+        "<math><mfrac><mn>1</mn><mn>2</mn></mfrac><annotation>no7</annotation></math>"
+    )).encode(), ("Seen words.", "But this.", "Back again.", "IV. Fourth", "One\nTwo", "Yes No", "1 2"),
+        tuple(f"no{n}" for n in range(8)))  # fmt: skip
     yield Made("HTML", "frames.html", page.format("", (
         '<iframe srcdoc="&lt;p&gt;Inside the frame.&lt;/p&gt;"></iframe><details><summary>More</summary>'
         "Folded away.</details><select><option>Ebb<option selected>Flow</select>"

@@ -6,6 +6,7 @@ attached: that is named only, and becomes documents of its own (`unpacking.mail`
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import email
 import email.header
@@ -27,7 +28,7 @@ from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.rtf import parse_rtf
-from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
+from ingest_assets.ocr.sandbox.web_page import decode_html, html_text, pictures_within
 from ingest_assets.text import clean_text
 
 HEADERS = ("From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Date", "Subject")
@@ -43,6 +44,9 @@ _UUENCODED = re.compile(r"^begin [0-7]{3,4} (.+)\n(?:[!-`].*\n)+`?\s*\nend$", re
 _YENC = re.compile(
     rb"^=ybegin [^\r\n]*?name=([^\r\n]+)\r?\n.*?^=yend[^\r\n]*", re.MULTILINE | re.DOTALL
 )
+# What stays packed in a text: its end is missing, or it is packed as Macintosh does it (RFC 1741).
+_CUT_SHORT = re.compile(r"^begin [0-7]{3,4} (.+)\n[ -`]{5,}$", re.MULTILINE)
+_BINHEX = re.compile(r"^\(This file must be converted with BinHex", re.MULTILINE)
 _ENRICHED = re.compile(r"<<|<param>.*?</param>|</?[a-z-]{1,60}>", re.IGNORECASE | re.DOTALL)
 _WORD = re.compile(r"\w+")
 # Of two forms of a body both are read where more than this share of the words of each is missing in the
@@ -227,6 +231,9 @@ def file_name(part: Message) -> str:
 
 def payload(part: Message) -> bytes:
     """Return the bytes of a part, unpacked as far as they can be."""
+    stated = str(part.get("Content-Transfer-Encoding", ""))
+    if stated != (encoding := stated.partition("(")[0].strip().rstrip(";")):
+        part.replace_header("Content-Transfer-Encoding", encoding)
     data = part.get_payload(decode=True)
     return data if isinstance(data, bytes) else b""
 
@@ -342,10 +349,12 @@ def _read_text(part: Message, mail: Mail) -> None:
     if kind in _HTML:
         decoded = _characters(part, data, is_html=True)
         mail.texts.append(html_text(decoded.text))
+        mail.attachments += _as_attached(pictures_within(decoded.text).values())
     elif kind in ("text/rtf", "text/richtext") and data.lstrip().startswith(b"{\\rtf"):
         found = parse_rtf(data)
         decoded = Decoded(found.text, tuple(found.notes))
         mail.texts.append(decoded.text)
+        mail.attachments += _as_attached(found.pictures)
     else:
         mail.packed += (
             (found[1].decode("utf-8", "replace"), found[0]) for found in _YENC.finditer(data)
@@ -354,6 +363,7 @@ def _read_text(part: Message, mail: Mail) -> None:
         text = decoded.text.replace("\r\n", "\n")
         mail.packed += ((found[1], found[0].encode()) for found in _UUENCODED.finditer(text))
         text = _UUENCODED.sub("", text)
+        mail.notes += _not_unpacked(text)
         if kind == "text/enriched":
             text = _ENRICHED.sub(lambda tag: "<" if tag[0] == "<<" else "", text)
         elif kind in _CARDS:
@@ -367,6 +377,26 @@ def _read_text(part: Message, mail: Mail) -> None:
     mail.notes += decoded.notes
     if any("Base64" in type(defect).__name__ for defect in part.defects):
         mail.notes.append(Note("content_unreadable", "part of it is damaged: its Base64 is not whole"))
+
+
+def _as_attached(pictures: Iterable[bytes]) -> Iterator[Message]:
+    """Yield pictures that stand in the text of a mail as if they were attached to it."""
+    for number, data in enumerate(pictures, 1):
+        part = Message()
+        part["Content-Type"] = "application/octet-stream"
+        part["Content-Transfer-Encoding"] = "base64"
+        part.add_header("Content-Disposition", "attachment", filename=f"picture {number}")
+        part.set_payload(base64.b64encode(data).decode())
+        yield part
+
+
+def _not_unpacked(text: str) -> Iterator[Note]:
+    """Yield what to say of files that stay packed in a text."""
+    if found := _CUT_SHORT.search(text):
+        sentence = f"the file {found[1][:100]}, which is packed in its text, is not whole"
+        yield Note("content_unreadable", sentence)
+    if _BINHEX.search(text):
+        yield Note("content_unreadable", "a file is packed in its text as Macintosh does it (BinHex)")
 
 
 def _unfolded(text: str, *, is_glued: bool) -> str:
@@ -402,8 +432,8 @@ def _read_alternatives(parts: list[Message], mail: Mail) -> None:
     for _, form in forms:
         if form in invitations or not form.text:
             continue
-        if all(_says_more(form, other) for other in shown):
-            shown = [other for other in shown if _says_more(other, form)]
+        if all(says_more(form.text, other.text) for other in shown):
+            shown = [other for other in shown if says_more(other.text, form.text)]
             shown.append(form)
     for form in (*shown, *invitations):
         mail.texts += form.texts
@@ -413,9 +443,9 @@ def _read_alternatives(parts: list[Message], mail: Mail) -> None:
         mail.packed += form.packed
 
 
-def _says_more(form: Mail, other: Mail) -> bool:
-    """Tell whether a form of a mail has words that another lacks, beyond those of its layout."""
-    words, known = set(_WORD.findall(form.text.casefold())), set(_WORD.findall(other.text.casefold()))
+def says_more(form: str, other: str) -> bool:
+    """Tell whether a form of a mail's body has words that another lacks, beyond those of its layout."""
+    words, known = set(_WORD.findall(form.casefold())), set(_WORD.findall(other.casefold()))
     return len(words - known) > _MOST_OF_LAYOUT * len(words)
 
 

@@ -23,7 +23,7 @@ from ingest_assets.ocr.sandbox import mail
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.encodings import decode
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
-from ingest_assets.ocr.sandbox.mail import attached
+from ingest_assets.ocr.sandbox.mail import attached, says_more
 from ingest_assets.ocr.sandbox.ole import OleFile, Storage
 from ingest_assets.ocr.sandbox.rtf import parse_rtf
 from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
@@ -242,22 +242,31 @@ class Message:
         return {name: _FIRST_NAMED + number for name, kind, number in entries if not kind & 1}
 
     def _body(self) -> str:
-        if plain := self._string("", _BODY).strip():
-            return plain
-        html = self._file.read(f"{STREAM}{_HTML}0102")
-        if html:
+        plain, laid_out = self._string("", _BODY).strip(), self._web_page().strip()
+        if laid_out and says_more(laid_out, plain):
+            return f"{plain}\n\n{laid_out}" if says_more(plain, laid_out) else laid_out
+        return plain or self._rich_text()
+
+    def _web_page(self) -> str:
+        if html := self._file.read(f"{STREAM}{_HTML}0102"):
             return html_text(decode_html(html).text)
-        if html_string := self._string("", _HTML):
-            return html_text(html_string)
+        return html_text(self._string("", _HTML))
+
+    def _rich_text(self) -> str:
         packed = self._file.read(f"{STREAM}{_RTF}0102")
         if not packed:
             return ""
         try:
-            return parse_rtf(compressed_rtf.decompress(packed)).text
+            found = parse_rtf(compressed_rtf.decompress(packed))
         except Exception as error:  # noqa: BLE001  # It raises any kind on bad bytes.
             sentence = f"its text is packed in a way that cannot be undone ({str(error)[:100]})"
             self.notes.append(Note("content_unreadable", sentence))
             return ""
+        self.notes += found.notes
+        if found.pictures:
+            sentence = "pictures in its text, which were not looked at"
+            self.notes.append(Note("image_unreadable", sentence))
+        return found.text
 
     def recipients(self) -> dict[str, str]:
         """Return the recipients of each kind, as headers say them."""

@@ -53,10 +53,16 @@ _WORD_ART = b"gtextUNICODE"
 
 @dataclass
 class _State:
-    """What holds within a pair of braces."""
+    """What holds within a pair of braces.
+
+    Attributes:
+        twice: of a web page that was made RTF ([MS-OXRTFEX]): whether it is what RTF says in place of a
+            tag of the page; only its ends of lines are read.
+    """
 
     shown: bool = True
     hidden: bool = False
+    twice: bool = False
     skipped: int = 1
     encoding: str = ""
     place: str = ""
@@ -210,6 +216,9 @@ class _Reader:
         elif word == "plain":
             self._flush()
             self._state.hidden = False
+        elif word == "htmlrtf":
+            self._flush()
+            self._state.twice = value != 0
         elif word == "uc":
             self._state.skipped = max(0, min(value or 0, 8))
         elif word == "ansicpg" and value:
@@ -231,7 +240,7 @@ class _Reader:
             self._property += data
         skipped = min(self._to_skip, len(data))
         self._to_skip -= skipped
-        if self._state.shown and not self._state.hidden:
+        if self._state.shown and not (self._state.hidden or self._state.twice):
             self._bytes += data[skipped:]
             if len(self._bytes) > MAX_TEXT_BYTES:
                 raise too_much_text()

@@ -1,7 +1,7 @@
 """Web pages: the text that a browser shows.
 
-Belongs here: which elements show, and where lines end. Does not belong here: fetching anything; a page
-is read as it is in its file.
+Belongs here: which elements show, and where lines end. Does not belong here: what style sheets say
+(`web_styles`), and fetching anything; a page is read as it is in its file.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -20,12 +21,14 @@ from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.numerals import written
+from ingest_assets.ocr.sandbox.web_styles import Style, stated_styles, style_of
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
 _NOT_SHOWN = frozenset(
     (
         *("script", "style", "template", "noscript", "head", "title", "meta", "link"),
         *("embed", "iframe", "canvas", "audio", "video", "datalist", "noframes", "metadata", "desc"),
+        *("meter", "progress", "annotation", "annotation-xml"),
     )
 )
 _BLOCKS = frozenset(
@@ -40,7 +43,10 @@ _BLOCKS = frozenset(
 _PREFORMATTED = frozenset(("pre", "textarea", "listing", "plaintext", "xmp"))
 _PLACES = frozenset(("x", "y", "dx", "dy"))
 _BUTTONS = frozenset(("hidden", "password", "checkbox", "radio", "file", "image", "color", "range"))
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+# Elements in a line that do not touch what is beside them: buttons, and the tokens of formulas.
+_APART = frozenset(("button", "mi", "mn", "mo", "ms", "mtext"))
+_AS_BLOCKS = frozenset(("block", "flex", "grid", "list-item", "table", "table-row", "flow-root"))
+_SCRIPTLESS = re.compile(r"<noscript\b.*?</noscript\s*>", re.IGNORECASE | re.DOTALL)
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 _PICTURE = re.compile(
     r"""(?:src|href)\s*=\s*["']data:image/[^,"']{1,60};base64,([^"']+)""", re.IGNORECASE
@@ -50,6 +56,11 @@ _SHORT = re.compile(r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|wbr)\
 _XHTML = re.compile(r"\s*<\?xml\b|<!DOCTYPE[^>]*\bXHTML\b|<html[^>]*\bxmlns\s*=", re.IGNORECASE)
 _XHTML_WITHIN = 2000
 _NUMBERS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+_STYLED_NUMBERS = {
+    **{"decimal": "", "lower-alpha": "lowerLetter", "upper-alpha": "upperLetter"},
+    **{"lower-latin": "lowerLetter", "upper-latin": "upperLetter"},
+    **{"lower-roman": "lowerRoman", "upper-roman": "upperRoman", "decimal-leading-zero": "decimalZero"},
+}
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _FRAMES = ("iframe", "embed", "object", "template")
 _PAGE = re.compile(r"data:text/html[^,]*?(;base64)?,(.*)", re.IGNORECASE | re.DOTALL)
@@ -115,8 +126,10 @@ def as_html(markup: str) -> str:
 
 def html_text(html: str) -> str:
     """Return the text of HTML as a browser shows it: a line each block, a tab between cells."""
-    root = LexborHTMLParser(html).root
-    page = _Page()
+    # A browser runs scripts, and passes over what is for those that do not.
+    parser = LexborHTMLParser(_SCRIPTLESS.sub("", html))
+    root = parser.root
+    page = _Page(stated_styles(parser))
     # A stack of its own: pages may be nested deeper than Python calls.
     to_show: list[LexborNode | str] = [root] if root is not None else []
     while to_show:
@@ -135,8 +148,11 @@ def html_text(html: str) -> str:
 class _Page:
     """What was shown so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, styles: Mapping[int, Style]) -> None:
         self.pieces: list[str] = []
+        self._styles = styles
+        # Of each element around: whether it ends its lines, and whether what is in it can be seen.
+        self._open: list[tuple[bool, bool]] = [(True, True)]
         self._preformatted = 0
         # Of each list around: how its numbers are written, and the last; None where it has none.
         self._lists: list[tuple[str, int] | None] = []
@@ -147,43 +163,61 @@ class _Page:
         tag = node.tag or ""
         if tag == "-text":
             self._text(node.text_content or "")
-        elif tag == "br":
+            return False
+        if tag == "br":
             self._show("\n")
-        elif tag in _FRAMES and (inner := _page_within(node)):
-            self._new_line()
-            self._show(html_text(inner) + "\n")
+            return False
+        style = style_of(node, self._styles)
+        if tag in _FRAMES and (inner := _page_within(node)):
+            if style.get("display") != "none":
+                self._new_line()
+                self._show(html_text(inner) + "\n")
+        elif _is_hidden(node, tag, style):
+            return False
         elif tag in ("input", "img"):
             if said := _said(node, tag):
                 self._text(f" {said} ")
-        elif not _is_hidden(node, tag):
-            if tag in _BLOCKS:
-                self._new_line()
-            elif tag == "tspan" and not _PLACES.isdisjoint(node.attributes):
-                self._text(" ")
-            self._preformatted += tag in _PREFORMATTED
-            if tag in ("ol", "ul"):
-                self._lists.append(_numbering(node) if tag == "ol" else None)
-            elif tag == "li":
-                self._number(node)
-            elif tag in ("option", "optgroup") and (label := node.attributes.get("label")):
-                self._text(f"{label} ")
+        else:
+            self._enter(node, tag, style)
             return True
         return False
 
+    def _enter(self, node: LexborNode, tag: str, style: Style) -> None:
+        is_block = tag in _BLOCKS or style.get("display") in _AS_BLOCKS
+        seen = style.get("visibility")
+        self._open.append(
+            (is_block, self._open[-1][1] if seen is None else seen not in ("hidden", "collapse"))
+        )
+        if is_block:
+            self._new_line()
+        elif tag in _APART or (tag == "tspan" and not _PLACES.isdisjoint(node.attributes)):
+            self._text(" ")
+        self._preformatted += tag in _PREFORMATTED
+        if tag in ("ol", "ul"):
+            self._lists.append(_numbering(node, tag, style))
+        elif tag == "li":
+            self._number(node, style)
+        elif tag in ("option", "optgroup") and (label := node.attributes.get("label")):
+            self._text(f"{label} ")
+
     def end(self, tag: str) -> None:
         """Close an element."""
+        is_block, _ = self._open[-1]
         self._preformatted -= tag in _PREFORMATTED
-        if tag in ("ol", "ul") and self._lists:
+        if tag in ("ol", "ul"):
             self._lists.pop()
         if tag in ("td", "th"):
             self._show("\t")
-        elif tag in _BLOCKS:
+        elif is_block:
             self._new_line()
+        elif tag in _APART:
+            self._text(" ")
+        self._open.pop()
 
-    def _number(self, item: LexborNode) -> None:
+    def _number(self, item: LexborNode, style: Style) -> None:
         """Show the number of an item of a list, where it has one."""
         numbering = self._lists[-1] if self._lists else None
-        if numbering is not None and "list-style" not in (item.attributes.get("style") or ""):
+        if numbering is not None and "list-style" not in style:
             form, last = numbering
             number = _whole(item.attributes.get("value"), last + 1)
             self._lists[-1] = form, number
@@ -200,17 +234,18 @@ class _Page:
             self._show("\n")
 
     def _show(self, text: str) -> None:
-        if text:
+        if text and self._open[-1][1]:
             self.pieces.append(text)
             self._last = text[-1]
 
 
-def _numbering(ordered: LexborNode) -> tuple[str, int] | None:
+def _numbering(node: LexborNode, tag: str, style: Style) -> tuple[str, int] | None:
     """Return how the numbers of a list are written, and the one before its first."""
-    attributes = ordered.attributes
-    if "list-style" in (attributes.get("style") or ""):
-        return None
-    return _NUMBERS.get(attributes.get("type") or "", ""), _whole(attributes.get("start"), 1) - 1
+    attributes = node.attributes
+    form = _NUMBERS.get(attributes.get("type") or "", "") if tag == "ol" else None
+    if "list-style" in style:
+        form = _STYLED_NUMBERS.get(style["list-style"])
+    return None if form is None else (form, _whole(attributes.get("start"), 1) - 1)
 
 
 def _whole(stated: str | None, otherwise: int) -> int:
@@ -218,14 +253,12 @@ def _whole(stated: str | None, otherwise: int) -> int:
     return min(int(stated), 1_000_000) if stated.isdecimal() and len(stated) < 10 else otherwise
 
 
-def _is_hidden(node: LexborNode, tag: str) -> bool:
+def _is_hidden(node: LexborNode, tag: str, style: Style) -> bool:
     attributes = node.attributes
-    return (
-        tag in _NOT_SHOWN
-        or tag.startswith(("-", "!"))
-        or "hidden" in attributes
-        or bool(_HIDDEN.search(attributes.get("style") or ""))
-    )
+    is_closed = tag == "dialog" and "open" not in attributes
+    if "display" not in style and (is_closed or "hidden" in attributes or "popover" in attributes):
+        return True
+    return tag in _NOT_SHOWN or tag.startswith(("-", "!")) or style.get("display") == "none"
 
 
 def _page_within(frame: LexborNode) -> str:
