@@ -67,8 +67,9 @@ setup(
         "xlrd>=2.0.1",
         # What a signature of S/MIME is wrapped around.
         "asn1crypto>=1.5.1",
-        # Archives of the type 7z; the others are opened by Python itself.
+        # Archives of the type 7z, members of ZIP in Deflate64; the others are opened by Python itself.
         "py7zr>=1.0,<2",
+        "inflate64>=1.0,<2",
         # What is refused is named by libmagic's rules. It has no wheel for Python 3.10 on macOS.
         'pure-magic-rs>=0.5; sys_platform != "darwin" or python_version >= "3.11"',
         # Chunks and entities.

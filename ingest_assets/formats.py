@@ -250,6 +250,15 @@ ENCRYPTED_OFFICE = Format(
 )
 OLE = Format("application/x-ole-storage", "a file of an old Microsoft program (OLE)")
 
+ONENOTE = Format("application/onenote", "a OneNote section", ".one")
+WORKS = Format("application/vnd.ms-works", "a document of Microsoft Works", ".wps")
+LOTUS_123 = Format("application/vnd.lotus-1-2-3", "a Lotus 1-2-3 worksheet", ".wk1")
+FLASH = Format("application/x-shockwave-flash", "a Flash film or program", ".swf")
+BINHEX = Format("application/mac-binhex40", "a BinHex archive", ".hqx")
+DWF = Format("model/vnd.dwf", "an AutoCAD drawing to publish (DWF)", ".dwf")
+EPS = Format("image/x-eps", "an EPS drawing", ".eps")
+INDESIGN = Format("application/x-indesign", "an InDesign document", ".indd")
+QUARK = Format("application/vnd.quark.quarkxpress", "a QuarkXPress document", ".qxd")
 LOTUS_NOTES = Format("application/vnd.lotus-notes", "a Lotus Notes database", ".nsf")
 UNKNOWN = Format("application/octet-stream", "a file of a type that is not known")
 
@@ -272,7 +281,6 @@ FORMATS: Mapping[str, Format] = {
         Format("image/vnd.dwg", "an AutoCAD drawing (DWG)", ".dwg"),
         Format("image/emf", "a Windows metafile (EMF)", ".emf"),
         Format("image/wmf", "a Windows metafile (WMF)", ".wmf"),
-        Format("image/x-eps", "an EPS drawing", ".eps"),
         Format("image/vnd.zbrush.pcx", "a PCX image", ".pcx"),
         Format("application/vnd.corel-draw", "a CorelDRAW drawing", ".cdr"),
         Format("audio/x-aiff", "an AIFF sound", ".aiff"),
@@ -314,9 +322,8 @@ FORMATS: Mapping[str, Format] = {
         Format("application/x-stuffit", "a StuffIt archive", ".sit"),
         Format("application/x-xar", "a XAR archive", ".xar"),
         Format("application/x-rpm", "an RPM package", ".rpm"),
-        Format("application/onenote", "a OneNote section", ".one"),
+        *(ONENOTE, WORKS, LOTUS_123, FLASH, BINHEX, DWF, EPS, INDESIGN, QUARK),
         Format("application/vnd.apache.parquet", "a Parquet table", ".parquet"),
-        Format("application/vnd.lotus-1-2-3", "a Lotus 1-2-3 worksheet", ".wk1"),
         Format("application/vnd.ms-htmlhelp", "a Windows help file (CHM)", ".chm"),
         LOTUS_NOTES,
         Format("application/x-ms-dbx", "an Outlook Express mailbox (DBX)", ".dbx"),

@@ -47,6 +47,8 @@ _BY_NAME = (
     (b"fixeddocseq.fdseq", formats.XPS),
     (b"index/document.iwa", formats.IWORK),
     (b"index.zip", formats.IWORK),
+    (b"index.apxl", formats.IWORK),
+    (b"buildversionhistory.plist", formats.IWORK),  # Of 2009.
     (b"androidmanifest.xml", formats.APK),
     (b"meta-inf/manifest.mf", formats.JAR),
 )
@@ -63,6 +65,7 @@ _OPEN_DOCUMENT |= {
     b"application/vnd.sun.xml.calc": formats.ODS,
     b"application/vnd.sun.xml.impress": formats.ODP,
     b"application/vnd.sun.xml.draw": formats.ODG,
+    b"application/hwp+zip": formats.HWP,
 }
 
 _OLE_BY_STREAM = (
@@ -74,6 +77,8 @@ _OLE_BY_STREAM = (
     ("Workbook", formats.XLS),
     ("Book", formats.XLS),
     ("VisioDocument", formats.VSD),
+    ("MatOST", formats.WORKS),
+    ("MN0", formats.WORKS),
     ("Quill", formats.PUB),
     ("HwpSummaryInformation", formats.HWP),
     ("BodyText", formats.HWP),

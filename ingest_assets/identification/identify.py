@@ -35,6 +35,13 @@ _SIGNATURES = {
     b"\x28\xb5\x2f\xfd": formats.ZSTANDARD,
     b"!BDN": formats.PST,
     b"\x78\x9f\x3e\x22": formats.TNEF,
+    b"\xff\x00\x02\x00\x04\x04": formats.WORKS,
+    b"\x00\x00\x1a\x00": formats.LOTUS_123,
+    b"(This file must be converted with BinHex": formats.BINHEX,
+    bytes.fromhex("a12ff743d9ef764c9ee210ea5722765f"): formats.ONENOTE,  # Its table of contents.
+    b"(DWF V": formats.DWF,
+    b"\xc5\xd0\xd3\xc6": formats.EPS,
+    b"\x06\x06\xed\xf5\xd8\x1d\x46\xe5": formats.INDESIGN,
 }
 # Behind "BZh" and the level stands the mark of the first block, or that of the end.
 _BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
@@ -53,6 +60,7 @@ _ARMOURED = re.compile(
     rb"\s*(?:-----BEGIN (?:PKCS ?#?7|CMS)[A-Z0-9# ]*-----\s+)?(M[A-P][A-Za-z0-9+/\s]{60,2000})"
 )
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*){0,20}\d+\s+\d+\s")
+_FLASH, _QUARK = re.compile(rb"[FCZ]WS[\x01-\x32]"), re.compile(rb"..(?:MM|II)XPR", re.DOTALL)
 _PDF_OBJECT = re.compile(rb"\d\s+\d+\s+obj\b")
 # A file that begins so is one even if nothing else of a PDF is left in it: better a document that fails
 # as damaged than one that is green with its bytes as text.
@@ -62,6 +70,8 @@ _PATTERNS = (
     (_NETPBM, formats.NETPBM),
     (_BZIP2, formats.BZIP2),
     (_TAR, formats.TAR),
+    (_FLASH, formats.FLASH),
+    (_QUARK, formats.QUARK),
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .()/+-]{2,59}")
 # A zip archive may stand behind other bytes: a program that unpacks it, or what a server sent before.

@@ -31,6 +31,7 @@ import py7zr
 import xlwt
 from backports import zstd
 from docx import Document
+from inflate64 import Deflater
 from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
 
@@ -40,6 +41,8 @@ from ingest_assets.ocr.sandbox.unpacking.ole_file import ole_file
 from ingest_assets_tests.support.containers import ole, zipped
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.office import (
+    MAIN,
+    RELATIONS,
     epub,
     open_document,
     package,
@@ -408,6 +411,23 @@ def workbook() -> bytes:
 def sheets() -> Iterator[Made]:
     yield Made("XLSX", "workbook.xlsx", workbook(), ("Quay 7", "03.05.2024", "12.5%", "=SUM(A2:A9)", "Too low",
                "Across three", "A hidden sheet", "Port of Leith", "Tides"))  # fmt: skip
+    sheets_part = f'<sheets><sheet name="Dues" r:id="s1" xmlns:r="{RELATIONS}"/></sheets>'
+    names = f'xmlns="{MAIN.format("spreadsheetml")}"'
+    parts = {
+        "xl/workbook.xml": f"<workbook {names}>{sheets_part}</workbook>",
+        "xl/_rels/workbook.xml.rels": related(
+            s1="worksheet worksheets/sheet1.xml", st="styles styles.xml"
+        ),
+        "xl/styles.xml": f'<styleSheet {names}><numFmts><numFmt numFmtId="164" formatCode=";;;"/><numFmt '
+        'numFmtId="165" formatCode="# ?/?"/><numFmt numFmtId="166" formatCode="# ?/8"/></numFmts><cellXfs>'
+        '<xf numFmtId="164"/><xf numFmtId="165"/><xf numFmtId="166"/></cellXfs></styleSheet>',
+        "xl/worksheets/sheet1.xml": f'<worksheet {names}><sheetData><row><c s="0"><v>99</v></c><c s="1"><v>2.5'
+        '</v></c><c s="2"><v>0.25</v></c></row></sheetData></worksheet>',
+        "xl/worksheets/_rels/sheet1.xml.rels": related(v="vmlDrawing ../drawings/a.vml"),
+        "xl/drawings/a.vml": "<xml><v:shape><v:textbox><div>Press<br>here</div></v:textbox></v:shape></xml>",
+    }
+    yield Made("XLSX", "button.xlsx", package("xl/workbook.xml", "spreadsheetml.sheet", parts),
+               ("Press\nhere", "2 1/2", "2/8"), ("99",))  # fmt: skip
     old = xlwt.Workbook()
     sheet = old.add_sheet("Berths")
     sheet.write(0, 0, "Quay 7")
@@ -482,6 +502,15 @@ def texts() -> Iterator[Made]:
     yield Made(
         "PPTX", "deck.pptx", deck, ("The keel", "Grouped words", "Quay", "seven", "Say it slowly")
     )
+    numbered = '<a:lstStyle><a:lvl1pPr><a:buAutoNum type="arabicPeriod"/></a:lvl1pPr></a:lstStyle>'
+    unseen = '<p:sp><p:nvSpPr><p:cNvPr id="2" name="a" hidden="1"/></p:nvSpPr>'
+    deck = pptx(slide(shape("Ebb").replace("<p:txBody>", f"<p:txBody>{numbered}")
+                      + shape("no1").replace("<p:sp>", unseen)))  # fmt: skip
+    yield Made("PPTX", "list-styles.pptx", deck, ("1. Ebb",), ("no1",))
+    yield Made("RTF", "stand-ins.rtf", rb"{\rtf1\uc1 a\u8211\endash b{\upr{no1}{\*\ud{Gr\u246 o\u223 se}}}}",
+               ("a–bGröße",), ("no1",))  # fmt: skip
+    levels = rb"{\*\listtable{\list{\listlevel\levelnfc0}}}"
+    yield Made("RTF", "uncounted.rtf", rb"{\rtf1" + levels + rb"\ls1 First\par}", ("1. First",))
     yield Made("RTF", "plain.rtf", rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}}{\*\generator no1;}\f0 Gr\'f6\'dfe \u8364? "
                rb"{\v no2}\par Next{\footnote A foot note}\par{\header A margin}}", ("Größe €", "Next", "A foot note", "A margin"),
                ("no1", "no2", "Arial"))  # fmt: skip
@@ -493,6 +522,27 @@ def texts() -> Iterator[Made]:
         ("Before", "Harbour fair", "after"),
     )
     text = '<text:p>The anchor<text:note text:note-class="footnote"><text:note-citation>1</text:note-citation><text:note-body><text:p>A foot note</text:p></text:note-body></text:note></text:p><text:tracked-changes><text:p>no1</text:p></text:tracked-changes>'
+    hidden_style = (
+        '<office:styles><style:style style:name="H"><style:text-properties text:display="none"/></style:style>'
+        "</office:styles><office:master-styles><style:master-page><style:header><text:p>Above</text:p>"
+        '</style:header><style:header-left style:display="false"><text:p>no4</text:p></style:header-left>'
+        "</style:master-page></office:master-styles>"
+    )
+    body = (
+        '<text:p>Seen <text:span text:style-name="H">no1 </text:span>words</text:p><text:p text:style-name="H">'
+        'no2</text:p><text:p><text:hidden-paragraph text:is-hidden="true"/>no3</text:p><text:p><text:ruby>'
+        "<text:ruby-base>港</text:ruby-base><text:ruby-text>みなと</text:ruby-text></text:ruby></text:p>"
+        '<office:forms xmlns:form="urn:oasis:names:tc:opendocument:xmlns:form:1.0"><form:button form:label="Send"/>'
+        '<form:text form:current-value="Typed in"/><form:hidden form:current-value="no5"/></office:forms>'
+    )
+    yield Made("ODT", "hidden.odt", open_document("text", body, styles=hidden_style),
+               ("Seen words", "Above", "港(みなと)", "Send", "Typed in"), tuple(f"no{n}" for n in range(1, 6)))  # fmt: skip
+    footer = (
+        '<presentation:footer-decl presentation:name="f">Port of Leith</presentation:footer-decl>'
+        '<presentation:footer-decl presentation:name="g">no1</presentation:footer-decl>'
+        '<draw:page presentation:use-footer-name="f"/>'
+    )
+    yield Made("ODP", "footer.odp", open_document("presentation", footer), ("Port of Leith",), ("no1",))
     yield Made("ODT", "text.odt", open_document("text", text), ("The anchor", "A foot note"), ("no1",))
     yield Made(
         "ODT",
@@ -575,6 +625,20 @@ def archives() -> Iterator[Made]:
     cut = zipped({f"{number}.txt": inside * 50 for number in range(9)}, zipfile.ZIP_STORED)
     yield Made("ZIP", "split.z01", b"PK\7\10" + cut[:3000], found)
     yield Made("ZIP", "cut-short.zip", cut[:3000], found)
+    deflated = Deflater()
+    for number, packed in (
+        (9, deflated.deflate(inside) + deflated.flush()),
+        (93, zstd.compress(inside)),
+        (95, lzma.compress(inside)),
+    ):
+        stored = bytearray(zipped({"b.txt": packed}, zipfile.ZIP_STORED))
+        for place in (0, stored.index(b"PK\1\2") + 2):  # The method, the checksum, the size.
+            stored[place + 8] = number
+            stored[place + 14 : place + 18] = binascii.crc32(inside).to_bytes(4, "little")
+            stored[place + 22 : place + 26] = len(inside).to_bytes(4, "little")
+        yield Made("ZIP", f"method-{number}.zip", bytes(stored), found)
+        stored[35 + len(packed) // 2] ^= 1
+        yield Made("ZIP", f"method-{number}-damaged.zip", bytes(stored), ("What is damaged.",))
     aes = bytearray(zipped({"b.txt": inside}))
     for place in (6, aes.index(b"PK\1\2") + 8):  # Flags, then the method.
         aes[place], aes[place + 2] = 1, 99
@@ -681,6 +745,19 @@ def refused() -> Iterator[Made]:
             "Outlook Express",
             bytes.fromhex("cfad12fec5fd746f66e3d1119a4e00c04fa309d4") + bytes(range(256)),
         ),
+        "film.swf": ("Flash film", b"FWS\x06\x40\0\0\0" + bytes(60)),
+        "packed.hqx": ("BinHex", b"(This file must be converted with BinHex 4.0)\n\n:$f*TEQK:\n"),
+        "letter.wps": ("Microsoft Works", ole("MM", "MN0", "MatOST")),
+        "sheet.wks": ("Microsoft Works", b"\xff\0\2\0\4\4\5\0" + bytes(60)),
+        "sheet.123": ("Lotus 1-2-3", b"\0\0\x1a\0\3\x10\4\0" + bytes(60)),
+        "notes.onetoc2": ("OneNote", bytes.fromhex("a12ff743d9ef764c9ee210ea5722765f") + bytes(60)),
+        "slides.key": ("Pages, Numbers or Keynote", zipped({"index.apxl": "<key/>"})),
+        "page.pages": ("Pages, Numbers or Keynote", zipped({"buildVersionHistory.plist": ""})),
+        "text.hwpx": ("Hangul", zipped({"mimetype": "application/hwp+zip"})),
+        "plan.dwf": ("DWF", b"(DWF V06.00)PK\3\4" + bytes(60)),
+        "drawing.eps": ("EPS drawing", b"\xc5\xd0\xd3\xc6" + bytes(60)),
+        "leaflet.qxd": ("QuarkXPress", b"\0\0MMXPR3" + bytes(60)),
+        "book.indd": ("InDesign", bytes.fromhex("0606edf5d81d46e5bd31efe7fe74b71d") + bytes(60)),
         "notes.nsf": ("Lotus Notes", b"\x1a\0\0\4\0\0" + bytes(range(256))),
         "leaflet.pub": ("Publisher document", ole("Quill", "Contents")),
         "plan.vsd": ("Visio drawing", ole("VisioDocument")),

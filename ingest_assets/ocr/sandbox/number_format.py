@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import datetime, timedelta
+from fractions import Fraction
 from functools import lru_cache
 
 # Formats that files name by number only. Those of dates differ by country: here as ISO 8601 has them.
@@ -27,6 +28,7 @@ _DATE = re.compile(
     r"AM/PM|A/P|\[h+\]|\[m+\]|\[s+\]|yyyy|yy|e+|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|hh|h|ss|s|\.0+",
     re.IGNORECASE,
 )
+_FRACTION = re.compile(r"(?P<whole>[#0?]+ +)?[#0?]+ */ *(?P<below>[#?0-9]+)")
 _NUMBER = re.compile(r"[0#?,]+(?:\.[0#?]*,*)?(?:E[+-][0#?]+)?|\.[0#?]+")
 # In the place of a literal stands a private character of its number.
 _FIRST_LITERAL, _LAST_LITERAL = 0xE000, 0xF8FF
@@ -48,13 +50,15 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
         section, value = sections[1], -value
     elif len(sections) > 2 and value == 0:
         section = sections[2]
+    if len(sections) > 1 and not section.strip():
+        return ""  # So a format says that a number does not show.
     plain, literals = _without_literals(section)
     if not plain.strip("@") or plain.strip().casefold() in ("general", "standard"):
         text = _general(value) if plain.strip() or not literals else plain
     elif _is_date(plain):
         text = _date(value, plain, since_1904)
-    elif "/" in plain:  # Of a fraction the number itself says more.
-        text = _general(value)
+    elif fraction := _FRACTION.search(plain):
+        text = _fraction(value, fraction)
     else:
         text = _NUMBER.sub(lambda found: _number(value, found[0], plain), plain, count=1)
         if value < 0 and len(sections) == 1:
@@ -80,6 +84,20 @@ def _without_literals(section: str) -> tuple[str, tuple[str, ...]]:
 @lru_cache(maxsize=512)
 def _is_date(plain: str) -> bool:
     return bool(re.search(r"[ymdhs]", _LITERALS.sub("", plain), re.IGNORECASE))
+
+
+def _fraction(value: float, pattern: re.Match[str]) -> str:
+    """Return a number as a fraction, with the denominator that is stated or the nearest that fits."""
+    stated = pattern["below"]
+    sign, value = ("-" if value < 0 else ""), abs(value)
+    if stated.isdecimal() and stated.strip("0"):
+        above, below = round(value * int(stated)), int(stated)
+    else:
+        nearest = Fraction(value).limit_denominator(10 ** min(len(stated), 4) - 1)
+        above, below = nearest.numerator, nearest.denominator
+    whole, above = divmod(above, below) if pattern["whole"] else (0, above)
+    pieces = [str(whole)] if whole or not above else []
+    return sign + " ".join([*pieces, f"{above}/{below}"] if above else pieces)
 
 
 def _general(value: float) -> str:

@@ -7,7 +7,7 @@ Does not belong here: the archive (`docx.package`), and pages.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -26,16 +26,20 @@ TEXT, TABLE, DRAW, OFFICE, STYLE, PRESENTATION = (
 HREF = "{http://www.w3.org/1999/xlink}href"
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _SVG = _NAMESPACE % "svg-compatible"
+_FORM = _NAMESPACE % "form"
 _DC = "{http://purl.org/dc/elements/1.1/}"
 
 # What a reader of the document does not see.
 _NOT_SHOWN = {
     *(f"{TEXT}tracked-changes", f"{TEXT}sequence-decls", f"{TEXT}variable-decls"),
-    *(f"{TEXT}user-field-decls", f"{OFFICE}forms", f"{OFFICE}scripts", f"{TABLE}calculation-settings"),
+    *(f"{TEXT}user-field-decls", f"{OFFICE}scripts", f"{TABLE}calculation-settings"),
     *(f"{TABLE}content-validations", f"{TABLE}named-expressions", f"{TABLE}database-ranges"),
     *(f"{TEXT}hidden-text", f"{OFFICE}event-listeners", f"{TABLE}tracked-changes"),
     *(f"{_DC}date", f"{TEXT}note-citation", f"{DRAW}glue-point", f"{TEXT}bibliography-configuration"),
 }
+# Of presentations: what stands in the margins of the slides that name it.
+_DECLARED = ("header", "footer", "date-time")
+_DECLARATIONS = {f"{PRESENTATION}{kind}-decl": kind for kind in _DECLARED}
 _LINES = {f"{TEXT}p", f"{TEXT}h"}
 _CHARACTERS = {f"{TEXT}tab": "\t", f"{TEXT}tab-stop": "\t", f"{TEXT}line-break": "\n"}
 # Places that hold text of their own within a line: it goes on the lines after it.
@@ -77,6 +81,18 @@ class _Story:
         self._depth = depth
         self._pages: list[list[str]] = [[]]
         self._sheets: list[Element] = []
+        self._hidden: set[str] = set()
+        self._handlers: Mapping[str, Callable[[Element], None]] = {
+            f"{TEXT}list": self._list,
+            f"{TABLE}table": self._table,
+            f"{DRAW}page": self._slide,
+            f"{DRAW}frame": self._frame,
+            **dict.fromkeys((f"{DRAW}object", f"{DRAW}object-ole"), self._object),
+            **dict.fromkeys((f"{_SVG}title", f"{_SVG}desc", f"{_DC}creator"), self._title),
+            **dict.fromkeys(_DECLARATIONS, self._declare),
+            f"{OFFICE}forms": self._form,
+        }
+        self._declared: dict[tuple[str, str | None], str] = {}
         self._size = 0
 
     def read(self) -> None:
@@ -88,6 +104,7 @@ class _Story:
         body = root.find(f"{OFFICE}body")
         styles = self._package.xml(posixpath.join(self._folder, "styles.xml"))
         self._lists = Lists((styles, root))
+        self._hidden = set(_hidden_styles((styles, root)))
         self._sheets = root.findall(f"{OFFICE}body/{OFFICE}spreadsheet/{TABLE}table")
         if root.get(f"{OFFICE}class") == "spreadsheet":  # Of OpenOffice 1.
             self._sheets = root.findall(f"{OFFICE}body/{TABLE}table")
@@ -104,6 +121,8 @@ class _Story:
     def _margins(self, master: Element) -> None:
         """Show what stands on each page: headers, footers, and what slides have behind them."""
         for part in master:
+            if part.get(f"{STYLE}display") == "false":
+                continue
             if part.tag.startswith(STYLE) and not self._sheets:
                 self._element(part)
             elif part.tag.startswith(STYLE):
@@ -128,25 +147,43 @@ class _Story:
         if tag in _NOT_SHOWN or element.get(f"{TEXT}display") == "none":
             return
         if tag in _LINES:
+            if self._is_hidden(element):
+                return
             aside: list[Element] = []
             self._show(self._lists.label(element) + self._line(element, aside))
             for one in aside:
                 self._element(one)
-        elif tag == f"{TEXT}list":
-            self._list(element)
-        elif tag == f"{TABLE}table":
-            self._table(element)
-        elif tag == f"{DRAW}page":
-            self._pages.append([])
-            self._children(element)
-        elif tag == f"{DRAW}frame":
-            self._frame(element)
-        elif tag in (f"{DRAW}object", f"{DRAW}object-ole"):
-            self._object(element)
-        elif tag in (f"{_SVG}title", f"{_SVG}desc", f"{_DC}creator"):
-            self._show("".join(element.itertext()))
         else:
-            self._children(element)
+            self._handlers.get(tag, self._children)(element)
+
+    def _slide(self, page: Element) -> None:
+        self._pages.append([])
+        self._children(page)
+        for kind in _DECLARED:  # What stands in the margins of slides is shown once.
+            name = page.get(f"{PRESENTATION}use-{kind}-name")
+            if declared := self._declared.pop((kind, name), ""):
+                self._show(declared)
+
+    def _declare(self, declaration: Element) -> None:
+        name = declaration.get(f"{PRESENTATION}name")
+        self._declared[_DECLARATIONS[declaration.tag], name] = declaration.text or ""
+
+    def _title(self, element: Element) -> None:
+        self._show("".join(element.itertext()))
+
+    def _is_hidden(self, element: Element) -> bool:
+        """Tell whether a paragraph or characters do not show."""
+        return element.get(f"{TEXT}style-name") in self._hidden or any(
+            mark.get(f"{TEXT}is-hidden") == "true" for mark in element.iter(f"{TEXT}hidden-paragraph")
+        )
+
+    def _form(self, form: Element) -> None:
+        """Show what stands on the fields and buttons of a form, and what was filled in."""
+        for control in form.iter():
+            if control.tag != f"{_FORM}hidden":
+                said = [control.get(f"{_FORM}{name}", "") for name in ("label", "current-value")]
+                if line := " ".join(filter(None, said)):
+                    self._show(line)
 
     def _children(self, element: Element) -> None:
         for child in element:
@@ -172,8 +209,10 @@ class _Story:
             elif child.tag in _ASIDE or child.tag.startswith(DRAW):
                 aside.append(child)
             elif child.tag == f"{TEXT}ruby":
-                pieces += (self._line(part, aside) for part in child if part.tag == f"{TEXT}ruby-base")
-            elif child.tag not in _NOT_SHOWN:
+                for part in child:
+                    text = self._line(part, aside)
+                    pieces.append(f"({text})" if part.tag == f"{TEXT}ruby-text" else text)
+            elif child.tag not in _NOT_SHOWN and child.get(f"{TEXT}style-name") not in self._hidden:
                 pieces.append(self._line(child, aside))
             pieces.append(child.tail or "")
         return "".join(pieces)
@@ -289,6 +328,15 @@ def _rows(table: Element) -> Iterator[Element]:
             yield part
         elif part.tag in _ROWS:
             yield from _rows(part)
+
+
+def _hidden_styles(roots: Iterable[Element | None]) -> Iterator[str]:
+    """Yield the names of the styles of hidden text."""
+    for root in roots:
+        for style in root.iter(f"{STYLE}style") if root is not None else ():
+            properties = style.find(f"{STYLE}text-properties")
+            if properties is not None and properties.get(f"{TEXT}display") == "none":
+                yield style.get(f"{STYLE}name", "")
 
 
 def _count(element: Element, attribute: str, most: int) -> int:

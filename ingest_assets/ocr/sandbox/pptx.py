@@ -129,7 +129,8 @@ class _Story:
 def _shown(element: Element) -> Iterator[Element]:
     """Yield the elements below one, without those for programs that know less."""
     for child in element:
-        if child.tag == f"{MC}Fallback":
+        about = child.find(f"*/{P}cNvPr")
+        if child.tag == f"{MC}Fallback" or (about is not None and about.get("hidden") in ("1", "true")):
             continue
         yield child
         if child.tag not in _SHAPES and child.tag != f"{A}tbl":

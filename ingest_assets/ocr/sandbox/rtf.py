@@ -30,12 +30,24 @@ _SYMBOLS = {
         "enspace": " ",
     },
 }
+_STRUCTURE = frozenset((*_BREAKS, "tab", "cell", "nestcell"))
 _CONTROL_SYMBOLS = {b"~": " ", b"_": "-", b"\n": "\n", b"\r": "\n", b"\\": "\\", b"{": "{", b"}": "}"}
 # Places in a file that say how, not what. Others that begin with `\*` are passed over as well.
 _NOT_SHOWN = frozenset(
     (
         *("colortbl", "stylesheet", "info", "fldinst", "objclass", "nonshppict", "xe", "tc"),
-        *("filetbl", "rxe", "txe", "pntxta", "pntxtb", "template", "listname", "themedata", "comment"),
+        *(
+            "upr",
+            "filetbl",
+            "rxe",
+            "txe",
+            "pntxta",
+            "pntxtb",
+            "template",
+            "listname",
+            "themedata",
+            "comment",
+        ),
     )
 )
 _SHOWN = frozenset(("annotation", "atnauthor", "shpinst", "shppict", "shptxt", "footnote", "ud", "do"))
@@ -117,6 +129,8 @@ class _Reader:
         self._encoding = "cp1252"
         self._fonts: dict[int, str] = {}
         self._font = 0
+        # Of lists: whether some are counted, any are used, and their numbers stand in the text.
+        self._counts = self._lists = self._numbers_stand = False
         self._property = bytearray()  # The name of a shape's property.
         self._found = Rtf()
 
@@ -127,6 +141,8 @@ class _Reader:
         # Two halves of a character beyond U+FFFF.
         halves = self._found.text.encode("utf-16-le", "surrogatepass")
         self._found.text = halves.decode("utf-16-le", "replace")
+        if self._counts and self._lists and not self._numbers_stand:
+            self._found.notes.append(Note("content_unreadable", "the numbers before its paragraphs"))
         self._found.notes = list(dict.fromkeys(self._found.notes))
         return self._found
 
@@ -176,6 +192,9 @@ class _Reader:
     def _word(self, word: str, number: bytes | None) -> int:
         value = int(number) if number else None
         is_optional, self._is_optional = self._is_optional, False
+        if self._to_skip and word in _SYMBOLS and word not in _STRUCTURE:
+            self._to_skip -= 1  # It stands for the character before it, for programs that know less.
+            return 0
         if word == "bin":
             return max(0, value or 0)
         if word == "u" and value is not None:
@@ -203,7 +222,17 @@ class _Reader:
             self._show("\n")
         else:
             self._format(word, value)
+            self._heed_lists(word, value)
         return 0
+
+    def _heed_lists(self, word: str, value: int | None) -> None:
+        """Heed words by which it is known whether numbers are missing."""
+        if word in ("listtext", "pntext"):
+            self._numbers_stand = True
+        elif word == "levelnfc":
+            self._counts |= value not in (23, 255)  # A bullet; nothing.
+        elif word == "ls":
+            self._lists |= bool(value)
 
     def _format(self, word: str, value: int | None) -> None:
         """Heed a word that changes how what follows is read."""
@@ -213,6 +242,8 @@ class _Reader:
         elif word in ("v", "deleted", "sv"):  # The last: a property of a shape, perhaps a picture.
             self._flush()
             self._state.hidden = value != 0
+        elif word == "ud":  # Between it and the text around are what it replaces, and its own braces.
+            self._state.shown = len(self._stack) < 2 or self._stack[-2].shown
         elif word == "plain":
             self._flush()
             self._state.hidden = False

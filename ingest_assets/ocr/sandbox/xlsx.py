@@ -23,12 +23,15 @@ from ingest_assets.ocr.sandbox.docx.names import R
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 from ingest_assets.ocr.sandbox.number_format import BUILT_IN, shown
+from ingest_assets.ocr.sandbox.web_page import html_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _THREADED = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
 _COLUMN = re.compile(r"[A-Z]{1,3}")
 _MOST_COLUMNS = 16_384
+# What stands on a button or in a box of the old kind.
+_CAPTION = re.compile(r"<v:textbox[^>]*>(.*?)</v:textbox>", re.DOTALL)
 # Codes of margins, such as &P for the page's number, with what follows some of them.
 _MARGIN_CODE = re.compile(r'&(?:"[^"]*"|K[0-9A-F]{6}|\d+|[A-Z&])', re.IGNORECASE)
 
@@ -197,6 +200,10 @@ class Workbook:
                     yield from drawings.diagram(root)
                 else:
                     yield from drawings.chart(root)
+        for drawing in self._package.related(name, "vmlDrawing"):
+            # Programs write it as HTML more than as XML.
+            markup = (self._package.read(drawing, MAX_TEXT_BYTES) or b"").decode("utf-8", "replace")
+            yield from (html_text(box[1]) for box in _CAPTION.finditer(markup))
         if any(self._package.related(name, "oleObject")) or any(self._package.related(name, "package")):
             self.notes.append(Note("attachment_unread", "a file of another program is embedded in it"))
 

@@ -19,14 +19,16 @@ _FORMS = {
     **{"alphaLc": "lowerLetter", "alphaUc": "upperLetter"},
     **{"romanLc": "lowerRoman", "romanUc": "upperRoman"},
 }
+_BULLETS = (f"{A}buNone", f"{A}buChar", f"{A}buBlip")
 _ENDS = {"ParenBoth": ("(", ")"), "ParenR": ("", ")"), "Period": ("", "."), "Minus": ("", "-")}
 
 
 def paragraphs(element: Element) -> Iterator[str]:
     """Yield the paragraphs of DrawingML text in an element, with the numbers that programs count."""
     counts: list[tuple[str, int] | None] = [None] * _MOST_LEVELS
+    styles = element.find(f".//{A}lstStyle")
     for paragraph in element.iter(f"{A}p"):
-        number = _number(paragraph, counts)
+        number = _number(paragraph, counts, styles)
         text = "".join(
             piece.text or "" if piece.tag == f"{A}t" else "\n"
             for piece in paragraph.iter()
@@ -36,13 +38,15 @@ def paragraphs(element: Element) -> Iterator[str]:
             yield number + text
 
 
-def _number(paragraph: Element, counts: list[tuple[str, int] | None]) -> str:
+def _number(paragraph: Element, counts: list[tuple[str, int] | None], styles: Element | None) -> str:
     """Return the number before a paragraph, with a space; `counts` has kind and last of each depth."""
     properties = paragraph.find(f"{A}pPr")
     stated = properties.get("lvl", "0") if properties is not None else "0"
     depth = min(int(stated), _MOST_LEVELS - 1) if stated.isdecimal() else 0
     counts[depth + 1 :] = [None] * (_MOST_LEVELS - depth - 1)
     numbered = properties.find(f"{A}buAutoNum") if properties is not None else None
+    if numbered is None and styles is not None and not _has_bullet(properties):
+        numbered = styles.find(f"{A}lvl{depth + 1}pPr/{A}buAutoNum")
     if numbered is None or not "".join(text.text or "" for text in paragraph.iter(f"{A}t")).strip():
         counts[depth] = None if numbered is None else counts[depth]
         return ""
@@ -54,6 +58,11 @@ def _number(paragraph: Element, counts: list[tuple[str, int] | None]) -> str:
     form = next((form for word, form in _FORMS.items() if kind.startswith(word)), "")
     ends = next((ends for word, ends in _ENDS.items() if kind.endswith(word)), ("", ""))
     return f"{ends[0]}{written(form, count)}{ends[1]} "
+
+
+def _has_bullet(properties: Element | None) -> bool:
+    """Tell whether a paragraph says itself that it has another mark than a number, or none."""
+    return properties is not None and any(properties.find(mark) is not None for mark in _BULLETS)
 
 
 def chart(root: Element) -> list[str]:

@@ -11,6 +11,7 @@ import gzip
 import io
 import lzma
 import stat
+import struct
 import sys
 import tarfile
 import zipfile
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
+
+from inflate64 import Inflater
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -38,6 +41,16 @@ from ingest_assets.ocr.sandbox.unpacking.contents import (
 
 _UTF8_NAME, _PASSWORD = 0x800, 0x1
 _BROKEN = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, tarfile.TarError, zstd.ZstdError)
+# Ways to pack that `zipfile` does not know, by their numbers (APPNOTE 6.3.10, 4.4.5): Deflate64, as
+# Windows packs what is larger than 2 GB, Zstandard and xz.
+_UNPACKERS: Mapping[int, Callable[[], Callable[[bytes], bytes]]] = {
+    9: lambda: Inflater().inflate,
+    93: lambda: zstd.ZstdDecompressor().decompress,
+    95: lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_MEMORY).decompress,
+}
+# Unpacked in one go: few, because Zstandard makes 32,000 times as many of them at worst.
+_PACKED_BYTES = 1024
+_MOST_MEMORY = 256 << 20
 _OPENERS: Mapping[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -105,9 +118,32 @@ def open_zip(file: Path | BinaryIO, what: str) -> zipfile.ZipFile:
 
 
 def zip_blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Unpack a member, block by block."""
-    with archive.open(member) as file:
-        yield from blocks_of(file)
+    """Unpack a member, block by block; what is packed as `zipfile` does not know it, too."""
+    unpacker = _UNPACKERS.get(member.compress_type)
+    if unpacker is None:
+        with archive.open(member) as file:
+            yield from blocks_of(file)
+        return
+    unpack, checksum = unpacker(), 0
+    for packed in _as_packed(archive, member):
+        block = unpack(packed)
+        checksum = zlib.crc32(block, checksum)
+        yield block
+    if checksum != member.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {member.filename!r}")
+
+
+def _as_packed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield the bytes of a member as they stand in the archive (APPNOTE 6.3.10, 4.3.7)."""
+    file = archive.fp
+    assert file is not None  # noqa: S101  # It is open.
+    file.seek(member.header_offset + 26)
+    name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
+    file.seek(member.header_offset + 30 + name_bytes + extra_bytes)
+    left = member.compress_size
+    while left and (block := file.read(min(left, _PACKED_BYTES))):
+        left -= len(block)
+        yield block
 
 
 def unpack_tar(path: Path, contents: Contents, name: str) -> None:
