@@ -302,9 +302,9 @@ def web() -> Iterator[Made]:
         '<p class=a>Seen words.</p><p class=no style="display:block">no1</p><div id=b><p class=i>no2 <b '
         'style="visibility:visible">But this.</b></p></div><p class=s>no3</p><p class="d e">Back again.</p>'
         "<p class=d>no4</p><ol class=r start=4><li>Fourth</ol><div class=l><span>One</span><span>Two</span></div>"
-        "<dialog>no5</dialog><div popover>no6</div><button>Yes</button><button>No</button>"
+        "<nav style=display:flex><a>Ebb</a><a>Flow</a></nav><dialog>no5</dialog><div popover>no6</div><button>Yes</button><button>No</button>"
         "<math><mfrac><mn>1</mn><mn>2</mn></mfrac><annotation>no7</annotation></math>"
-    )).encode(), ("Seen words.", "But this.", "Back again.", "IV. Fourth", "One\nTwo", "Yes No", "1 2"),
+    )).encode(), ("Seen words.", "But this.", "Back again.", "IV. Fourth", "One\nTwo", "Ebb\nFlow", "Yes No", "1 2"),
         tuple(f"no{n}" for n in range(8)))  # fmt: skip
     yield Made("HTML", "frames.html", page.format("", (
         '<iframe srcdoc="&lt;p&gt;Inside the frame.&lt;/p&gt;"></iframe><details><summary>More</summary>'
@@ -361,10 +361,10 @@ def web() -> Iterator[Made]:
         "From: <Saved by Blink>\nSnapshot-Content-Location: https://example.org/\nSubject: Page\n"
         'MIME-Version: 1.0\nContent-Type: multipart/related; type="text/html"; boundary="B"\n\n'
         "--B\nContent-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n"
-        "Content-Location: https://example.org/\n\n<html><body><p>Saved by Chr=\nome.</p></body></html>\n"
-        "--B\nContent-Type: text/css\n\np{color:red}\n--B--\n"
+        "Content-Location: https://example.org/\n\n<html><body><p>Saved by Chr=\nome.<i>no1</i></p></body></html>\n"
+        "--B\nContent-Type: text/css\n\np{color:red} i{display:none}\n--B--\n"
     )
-    yield Made("MHTML", "chrome.mhtml", chrome.encode(), ("Saved by Chrome.",), ("color:red",))
+    yield Made("MHTML", "chrome.mhtml", chrome.encode(), ("Saved by Chrome.",), ("color:red", "no1"))
     word = (
         'MIME-Version: 1.0\nContent-Type: multipart/related; boundary="B"\n\nThis document is a Single File '
         "Web Page, also known as a Web Archive file.\n\n--B\nContent-Location: file:///C:/a.htm\n"
@@ -482,6 +482,18 @@ def texts() -> Iterator[Made]:
         '<w:r><w:footnoteReference w:id="2"/></w:r></w:p><w:sdt><w:sdtContent><w:p><w:r><w:t>In a control'
         "</w:t></w:r></w:p></w:sdtContent></w:sdt>"
     )
+    button = "<w:p><w:r><w:instrText> MACROBUTTON NoMacro [Click here] </w:instrText></w:r></w:p>"
+    ordinal = (
+        f'<w:numbering {w}><w:abstractNum w:abstractNumId="0"><w:lvl w:ilvl="0"><w:numFmt w:val="ordinal"/>'
+        '<w:lvlText w:val="%1"/></w:lvl></w:abstractNum><w:num w:numId="1"><w:abstractNumId w:val="0"/></w:num>'
+        "</w:numbering>"
+    )
+    item = '<w:p><w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="1"/></w:numPr></w:pPr><w:r><w:t>Keel</w:t></w:r></w:p>'
+    yield Made("DOCX", "button.docx", package("word/document.xml", "wordprocessingml.document", {
+        "word/document.xml": main.format(button)}), ("[Click here]",), ("NoMacro",))  # fmt: skip
+    yield Made("DOCX", "ordinal.docx", package("word/document.xml", "wordprocessingml.document", {
+        "word/document.xml": main.format(item), "word/numbering.xml": ordinal,
+        "word/_rels/document.xml.rels": related(r1="numbering numbering.xml")}), ("1st Keel",))  # fmt: skip
     notes = f'<w:footnotes {w}><w:footnote w:id="2"><w:p><w:r><w:t>A foot note</w:t></w:r></w:p></w:footnote></w:footnotes>'
     yield Made("DOCX", "changes.docx", package("word/document.xml", "wordprocessingml.document", {
         "word/document.xml": main.format(body), "word/footnotes.xml": notes,
@@ -536,7 +548,7 @@ def texts() -> Iterator[Made]:
         '<form:text form:current-value="Typed in"/><form:hidden form:current-value="no5"/></office:forms>'
     )
     yield Made("ODT", "hidden.odt", open_document("text", body, styles=hidden_style),
-               ("Seen words", "Above", "港(みなと)", "Send", "Typed in"), tuple(f"no{n}" for n in range(1, 6)))  # fmt: skip
+               ("Seen words", "Above", "港", "みなと", "Send", "Typed in"), tuple(f"no{n}" for n in range(1, 6)))  # fmt: skip
     footer = (
         '<presentation:footer-decl presentation:name="f">Port of Leith</presentation:footer-decl>'
         '<presentation:footer-decl presentation:name="g">no1</presentation:footer-decl>'

@@ -113,13 +113,16 @@ def read_web_archive(path: Path) -> IllustratedDocument:
     if not pages:
         raise corrupt("the web archive holds no web page")
     texts = [_characters(page, payload(page), is_html=True) for page in pages]
+    sheets = [
+        _characters(part, payload(part)).text for part in parts if part.get_content_type() == "text/css"
+    ]
     pictures = {
         f"{number}": part for number, part in enumerate(parts) if part.get_content_maintype() == "image"
     }
     notes = [note for text in texts for note in text.notes]
     notes += attached(attachment_name(part) for part in parts if is_no_part_of_a_page(part))
     return IllustratedDocument(
-        [html_text(text.text) for text in texts],
+        [html_text(text.text, sheets) for text in texts],
         pictures,
         lambda name: payload(pictures[name]),
         lambda: notes,

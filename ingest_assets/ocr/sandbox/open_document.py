@@ -89,6 +89,7 @@ class _Story:
             f"{DRAW}frame": self._frame,
             **dict.fromkeys((f"{DRAW}object", f"{DRAW}object-ole"), self._object),
             **dict.fromkeys((f"{_SVG}title", f"{_SVG}desc", f"{_DC}creator"), self._title),
+            f"{TEXT}ruby-text": self._title,
             **dict.fromkeys(_DECLARATIONS, self._declare),
             f"{OFFICE}forms": self._form,
         }
@@ -209,9 +210,9 @@ class _Story:
             elif child.tag in _ASIDE or child.tag.startswith(DRAW):
                 aside.append(child)
             elif child.tag == f"{TEXT}ruby":
-                for part in child:
-                    text = self._line(part, aside)
-                    pieces.append(f"({text})" if part.tag == f"{TEXT}ruby-text" else text)
+                # The reading is shown after the paragraph, so that its words stay whole.
+                aside += (part for part in child if part.tag == f"{TEXT}ruby-text")
+                pieces += (self._line(part, aside) for part in child if part.tag == f"{TEXT}ruby-base")
             elif child.tag not in _NOT_SHOWN and child.get(f"{TEXT}style-name") not in self._hidden:
                 pieces.append(self._line(child, aside))
             pieces.append(child.tail or "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -124,12 +124,16 @@ def as_html(markup: str) -> str:
     return _SHORT.sub(r"<\1\2></\1>", markup)
 
 
-def html_text(html: str) -> str:
-    """Return the text of HTML as a browser shows it: a line each block, a tab between cells."""
+def html_text(html: str, sheets: Iterable[str] = ()) -> str:
+    """Return the text of HTML as a browser shows it: a line each block, a tab between cells.
+
+    Args:
+        sheets: style sheets that the page refers to.
+    """
     # A browser runs scripts, and passes over what is for those that do not.
     parser = LexborHTMLParser(_SCRIPTLESS.sub("", html))
     root = parser.root
-    page = _Page(stated_styles(parser))
+    page = _Page(stated_styles(parser, sheets))
     # A stack of its own: pages may be nested deeper than Python calls.
     to_show: list[LexborNode | str] = [root] if root is not None else []
     while to_show:
@@ -151,8 +155,8 @@ class _Page:
     def __init__(self, styles: Mapping[int, Style]) -> None:
         self.pieces: list[str] = []
         self._styles = styles
-        # Of each element around: whether it ends its lines, and whether what is in it can be seen.
-        self._open: list[tuple[bool, bool]] = [(True, True)]
+        # Of each element around: whether it ends its lines, can be seen, has its children side by side.
+        self._open: list[tuple[bool, bool, bool]] = [(True, True, False)]
         self._preformatted = 0
         # Of each list around: how its numbers are written, and the last; None where it has none.
         self._lists: list[tuple[str, int] | None] = []
@@ -183,11 +187,11 @@ class _Page:
         return False
 
     def _enter(self, node: LexborNode, tag: str, style: Style) -> None:
-        is_block = tag in _BLOCKS or style.get("display") in _AS_BLOCKS
-        seen = style.get("visibility")
-        self._open.append(
-            (is_block, self._open[-1][1] if seen is None else seen not in ("hidden", "collapse"))
-        )
+        display, visibility = style.get("display", ""), style.get("visibility")
+        _, is_seen, are_apart = self._open[-1]
+        is_block = tag in _BLOCKS or display in _AS_BLOCKS or are_apart
+        is_seen = is_seen if visibility is None else visibility not in ("hidden", "collapse")
+        self._open.append((is_block, is_seen, display.endswith(("flex", "grid"))))
         if is_block:
             self._new_line()
         elif tag in _APART or (tag == "tspan" and not _PLACES.isdisjoint(node.attributes)):
@@ -202,7 +206,7 @@ class _Page:
 
     def end(self, tag: str) -> None:
         """Close an element."""
-        is_block, _ = self._open[-1]
+        is_block = self._open[-1][0]
         self._preformatted -= tag in _PREFORMATTED
         if tag in ("ol", "ul"):
             self._lists.pop()

@@ -1,13 +1,13 @@
 """What the style sheets in a web page say of whether its elements show, and how.
 
 Belongs here: the few properties on which text depends, and which rules hold on a screen. Does not
-belong here: fonts, colours and places, and sheets that are not within the page.
+belong here: fonts, colours and places, and fetching sheets.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
@@ -36,15 +36,13 @@ _SPECIFIC = (re.compile(r"#"), re.compile(r"[.\[]|:(?!not|is|has)"), re.compile(
 _MOST_SELECTORS = 1000
 
 
-def stated_styles(page: LexborHTMLParser) -> dict[int, dict[str, str]]:
-    """Return what sheets in a page say, by `mem_id` of elements; "!" is behind what is important."""
+def stated_styles(page: LexborHTMLParser, sheets: Iterable[str]) -> dict[int, dict[str, str]]:
+    """Return what a page's sheets say, by `mem_id` of elements; "!" is behind what is important."""
     rules: list[tuple[tuple[int, ...], int, str, list[tuple[str, str, bool]]]] = []
-    for sheet in page.css("style"):
-        kind, medium = (sheet.attributes.get(name) or "" for name in ("type", "media"))
-        if kind.lower() in ("", "text/css") and _holds(medium):
-            for selector, stated in _rules(sheet.text() or ""):
-                weight = tuple(len(pattern.findall(selector)) for pattern in _SPECIFIC)
-                rules.append((weight, len(rules), selector, stated))
+    for sheet in (*sheets, *_sheets_within(page)):
+        for selector, stated in _rules(sheet):
+            weight = tuple(len(pattern.findall(selector)) for pattern in _SPECIFIC)
+            rules.append((weight, len(rules), selector, stated))
     styles: dict[int, dict[str, str]] = {}
     for _, _, selector, stated in sorted(rules[:_MOST_SELECTORS]):
         with suppress(SelectolaxError):
@@ -54,6 +52,13 @@ def stated_styles(page: LexborHTMLParser) -> dict[int, dict[str, str]]:
                     if is_important or not style.get(name, "").endswith("!"):
                         style[name] = f"{value}!" if is_important else value
     return styles
+
+
+def _sheets_within(page: LexborHTMLParser) -> Iterator[str]:
+    for sheet in page.css("style"):
+        kind, medium = (sheet.attributes.get(name) or "" for name in ("type", "media"))
+        if kind.lower() in ("", "text/css") and _holds(medium):
+            yield sheet.text() or ""
 
 
 def style_of(node: LexborNode, styles: Mapping[int, Style]) -> Style:

@@ -17,6 +17,7 @@ from ingest_assets.ocr.sandbox.numerals import written
 _PLACE = re.compile(r"%([1-9])")
 _BULLET = "•"
 _MOST_LEVELS = 9
+_IN_WORDS = frozenset(("ordinal", "cardinalText", "ordinalText"))
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Numbering:
         self._own: dict[tuple[str, int], _Level] = {}
         self._starts: dict[tuple[str, int], int] = {}
         self._counts: dict[str, list[int | None]] = {}
+        # Forms of numbers that are other words in each language.
+        self.as_digits: set[str] = set()
         self._begun: set[str] = set()
         self._linked: dict[str, str] = {}
         for abstract in root.findall(f"{W}abstractNum") if root is not None else ():
@@ -111,6 +114,8 @@ class Numbering:
             if other is None:
                 return ""
             form = "decimal" if level.is_legal else other.form
+            if form in _IN_WORDS:
+                self.as_digits.add(form)
             return written(form, other.start if count is None else count)
 
         text = _PLACE.sub(one, level.text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import email
 import email.policy
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
@@ -36,9 +37,10 @@ _CHARACTERS = {
 }
 # What a reader of the document does not see: deleted text and the codes of fields.
 _NOT_SHOWN = {
-    *(f"{W}del", f"{W}moveFrom", f"{W}instrText", f"{W}delText", f"{W}delInstrText"),
+    *(f"{W}del", f"{W}moveFrom", f"{W}delText", f"{W}delInstrText"),
     *(f"{W}pPr", f"{W}rPr", f"{W}tblPr", f"{W}tcPr", f"{W}sectPr", f"{W}sdtPr", f"{W}rubyPr"),
 }
+_BUTTON = re.compile(r"\s*(?:MACROBUTTON|GOTOBUTTON)\s+\S+\s+(.*)", re.DOTALL | re.IGNORECASE)
 _BOXES = ("☐", "☒")
 # Documents in documents that are read.
 _DEEPEST = 3
@@ -85,13 +87,17 @@ def _read(package: Package, depth: int) -> Shown:
         for kind in ("header", "footnotes", "endnotes", "comments", "footer")
     }
     styles = Styles(_first(package, main, "styles"))
-    story = _Story(package, styles, Numbering(_first(package, main, "numbering"), styles), depth)
+    numbering = Numbering(_first(package, main, "numbering"), styles)
+    story = _Story(package, styles, numbering, depth)
     for name in parts["header"]:
         story.read(name)
     story.read(main)
     for kind in ("footnotes", "endnotes", "comments", "footer"):
         for name in parts[kind]:
             story.read(name)
+    if numbering.as_digits:
+        forms = ", ".join(sorted(numbering.as_digits))
+        story.shown.add("content_unreadable", f"numbers that show as words are digits here ({forms})")
     return story.shown
 
 
@@ -115,6 +121,7 @@ class _Story:
         self._inline: dict[str, Callable[[Element, list[str]], Iterable[str]]] = {
             f"{W}r": self._run,
             f"{W}sym": self._symbol,
+            f"{W}instrText": self._code,
             f"{W}ruby": self._ruby,
             f"{W}checkBox": self._check_box,
             f"{W14}checkbox": lambda element, boxes: (),
@@ -219,6 +226,11 @@ class _Story:
             return own
         style = properties.find(f"{W}rStyle")
         return style is not None and self._styles.hides(style.get(f"{W}val", ""))
+
+    def _code(self, element: Element, boxes: list[str]) -> Iterator[str]:
+        """Yield what the code of a field shows: the words on which a person clicks."""
+        if (button := _BUTTON.match(element.text or "")) is not None:
+            yield button[1].strip()
 
     def _symbol(self, element: Element, boxes: list[str]) -> Iterator[str]:
         code = element.get(f"{W}char", "")
