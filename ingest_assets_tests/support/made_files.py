@@ -295,16 +295,16 @@ def web() -> Iterator[Made]:
     sheet = (
         "/* .a{display:none} */ .a, #b .no:hover{color:red} .no{DISPLAY : none!important} #b .i{visibility:hidden}"
         "@media print{.a{display:none}} @media (max-width:600px){.a{display:none}} @media screen{.s{display:none}}"
-        ".r{list-style:upper-roman} .l span{display:block} .d{display:none} p.e.d{display:block} .a::after{display:none}"
+        ".r{list-style:upper-roman} .j{list-style-type:inherit} .l span{display:block} .d{display:none} p.e.d{display:block} .a::after{display:none}"
         ".a:not(:hover){display:none}"
     )
     yield Made("HTML", "style-sheet.html", page.format(f"<style>{sheet}</style><noscript>no0</noscript>", (
         '<p class=a>Seen words.</p><p class=no style="display:block">no1</p><div id=b><p class=i>no2 <b '
         'style="visibility:visible">But this.</b></p></div><p class=s>no3</p><p class="d e">Back again.</p>'
         "<p class=d>no4</p><ol class=r start=4><li>Fourth</ol><div class=l><span>One</span><span>Two</span></div>"
-        "<nav style=display:flex><a>Ebb</a><a>Flow</a></nav><dialog>no5</dialog><div popover>no6</div><button>Yes</button><button>No</button>"
+        "<nav style=display:flex><a>Ebb</a><a>Flow</a></nav><ol class=j><li>First</ol><dialog>no5</dialog><div popover>no6</div><button>Yes</button><button>No</button>"
         "<math><mfrac><mn>1</mn><mn>2</mn></mfrac><annotation>no7</annotation></math>"
-    )).encode(), ("Seen words.", "But this.", "Back again.", "IV. Fourth", "One\nTwo", "Ebb\nFlow", "Yes No", "1 2"),
+    )).encode(), ("Seen words.", "But this.", "Back again.", "IV. Fourth", "1. First", "One\nTwo", "Ebb\nFlow", "Yes No", "1 2"),
         tuple(f"no{n}" for n in range(8)))  # fmt: skip
     yield Made("HTML", "frames.html", page.format("", (
         '<iframe srcdoc="&lt;p&gt;Inside the frame.&lt;/p&gt;"></iframe><details><summary>More</summary>'

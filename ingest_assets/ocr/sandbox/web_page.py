@@ -56,7 +56,8 @@ _SHORT = re.compile(r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|wbr)\
 _XHTML = re.compile(r"\s*<\?xml\b|<!DOCTYPE[^>]*\bXHTML\b|<html[^>]*\bxmlns\s*=", re.IGNORECASE)
 _XHTML_WITHIN = 2000
 _NUMBERS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
-_STYLED_NUMBERS = {
+_STYLED_NUMBERS: Mapping[str, str | None] = {
+    **dict.fromkeys(("none", "disc", "circle", "square")),
     **{"decimal": "", "lower-alpha": "lowerLetter", "upper-alpha": "upperLetter"},
     **{"lower-latin": "lowerLetter", "upper-latin": "upperLetter"},
     **{"lower-roman": "lowerRoman", "upper-roman": "upperRoman", "decimal-leading-zero": "decimalZero"},
@@ -221,7 +222,7 @@ class _Page:
     def _number(self, item: LexborNode, style: Style) -> None:
         """Show the number of an item of a list, where it has one."""
         numbering = self._lists[-1] if self._lists else None
-        if numbering is not None and "list-style" not in style:
+        if numbering is not None and style.get("list-style") != "none":
             form, last = numbering
             number = _whole(item.attributes.get("value"), last + 1)
             self._lists[-1] = form, number
@@ -247,8 +248,7 @@ def _numbering(node: LexborNode, tag: str, style: Style) -> tuple[str, int] | No
     """Return how the numbers of a list are written, and the one before its first."""
     attributes = node.attributes
     form = _NUMBERS.get(attributes.get("type") or "", "") if tag == "ol" else None
-    if "list-style" in style:
-        form = _STYLED_NUMBERS.get(style["list-style"])
+    form = _STYLED_NUMBERS.get(style.get("list-style", ""), form)  # Others leave it: `inherit`.
     return None if form is None else (form, _whole(attributes.get("start"), 1) - 1)
 
 
