@@ -28,11 +28,9 @@ class Link(NamedTuple):
         return f"[{_cell(self.text)}]({self.address})"
 
 
-def partition_link(partition_key: str, text: str = "") -> Link:
-    """A link to what Dagit shows of a document's partition."""
-    return Link(
-        text or partition_key, f"/assets/document_row?view=partitions&partition={partition_key}"
-    )
+def partition_link(partition_key: str, text: str = "", stage: str = "document_row") -> Link:
+    """A link to what Dagit shows of a document's partition, by default at the first stage."""
+    return Link(text or partition_key, f"/assets/{stage}?view=partitions&partition={partition_key}")
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

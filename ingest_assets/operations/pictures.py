@@ -28,8 +28,8 @@ _NAMED_STATES = {"failed": _FAILED, "completed": _DONE}
 def draw(report: Report) -> dict[str, bytes]:
     """The pictures, each a PNG of at most some 8 KB, by title."""
     return {
-        "The last 24 hours": _picture(lambda axes: _spans(axes, report.day, "%H:00")),
-        "The last 30 days": _picture(lambda axes: _spans(axes, report.month, "%d %b")),
+        "The last 24 hours": _picture(lambda axes: _spans(axes, report.day, "hour", "%H:00")),
+        "The last 30 days": _picture(lambda axes: _spans(axes, report.month, "day", "%d %b")),
         "Documents by state": _picture(lambda axes: _states(axes, report)),
         "Pages by origin, and how sure the engine is of recognised ones": _picture(
             lambda axes: _pages(axes, report)
@@ -51,7 +51,7 @@ def _picture(draw_on: Callable[[Axes], None]) -> bytes:
     return png.getvalue()
 
 
-def _spans(axes: Axes, spans: Sequence[Span], form: str) -> None:
+def _spans(axes: Axes, spans: Sequence[Span], unit: str, form: str) -> None:
     places = range(len(spans))
     done = [span.ended for span in spans]
     axes.bar(places, done, color=_DONE, label="done")
@@ -61,7 +61,9 @@ def _spans(axes: Axes, spans: Sequence[Span], form: str) -> None:
     ticks = list(places)[::-every][::-1]
     axes.set_xticks(ticks, [f"{spans[place].begin:{form}}" for place in ticks])
     axes.set_title(
-        f"Done, failed and backlog, until {spans[-1].begin:%Y-%m-%d} (UTC)", loc="left", size=10
+        f"Done, failed and backlog by {unit}, until {spans[-1].begin:%Y-%m-%d} (UTC)",
+        loc="left",
+        size=10,
     )
     axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper left")
     _count(axes)

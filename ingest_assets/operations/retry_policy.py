@@ -71,7 +71,7 @@ _FAILURES = """
            CASE WHEN fault.error_class <> 'permanent' AND tried.runs < :limit THEN
                fault.since + make_interval(secs => :cool_down * 2 ^ (tried.runs - 1))
            END AS due_at,
-           fault.since, source.sequence_number, progress.state
+           fault.since, source.sequence_number, source.parent_uuid, progress.state
     FROM ingest.document_progress AS progress
     JOIN ingest.document_sources AS source USING (partition_key)
     CROSS JOIN LATERAL (
@@ -186,11 +186,15 @@ def needing_a_person(rules: RetryRules) -> tuple[str, dict[str, Any]]:
     """A query of the documents that will not pass by themselves, and its parameters.
 
     These have a permanent fault, or one of configuration, or have been tried as often as the rules say.
-    What is no document is not among them. Columns: `partition_key`, `original_file_name`, `error_code`,
-    `since`.
+    What is no document is not among them. Columns: `partition_key`, `name` (of a part with that of its
+    container), `stage`, `error_code`, `since`.
     """
     query = f"""
-        SELECT partition_key, original_file_name, error_code, since FROM ({_FAILURES}) AS failure
+        SELECT failure.partition_key, stage, error_code, since,
+               failure.original_file_name || coalesce(' in ' || container.original_file_name, '')
+                   AS name
+        FROM ({_FAILURES}) AS failure
+        LEFT JOIN ingest.source_documents AS container ON container.document_uuid = parent_uuid
         WHERE state IN ('failed', 'in_progress') AND (due_at IS NULL OR error_class = 'configuration')
     """  # noqa: S608 - constants of this module; values are parameters
     return query, _parameters(rules)

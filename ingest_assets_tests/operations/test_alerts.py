@@ -184,6 +184,25 @@ def test_only_what_is_new_is_told_beside_what_lasts(database: Database, hook: Ho
     assert "Still so:\n- 3 documents failed: encrypted (since " in hook.posts[2]["message"]
 
 
+def test_a_part_is_named_with_its_container(database: Database, hook: Hook) -> None:
+    found(database, "papers.zip", "b.txt")
+    with database.engine.begin() as connection:
+        connection.execute(
+            text("""
+                INSERT INTO ingest.source_documents (sha256, original_file_name, s3_bucket, object_name,
+                    file_size_bytes, mime_type, partition_key)
+                VALUES (repeat('0', 64), 'papers.zip', 'b', 'papers.zip', 4, 'application/zip', :zip);
+                UPDATE ingest.document_sources SET kind = 'part', part_path = 'b.txt', parent_uuid = (
+                    SELECT document_uuid FROM ingest.source_documents)
+                WHERE partition_key = :part
+            """),
+            {"zip": key("papers.zip"), "part": key("b.txt")},
+        )
+    fail(database, ENCRYPTED, "b.txt")
+    evaluate(database, Channels(hook.url), AT_ONCE)
+    assert "\n- b.txt in papers.zip\n" in hook.posts[0]["message"]
+
+
 def test_what_is_tried_again_by_itself_is_told_once_it_waits_for_a_person(
     database: Database, hook: Hook
 ) -> None:
@@ -474,7 +493,7 @@ def test_the_sensor_tells_and_then_asks_for_the_address_that_watches_it(
     assert tick.skip_message == "One thing needs a person; told through 1 JSON."
     (post,) = hook.posts
     assert "- broken.pdf" in post["message"]
-    assert f"{DAGIT}/assets/document_row?view=partitions&partition=broken-" in post["message"]
+    assert f"{DAGIT}/assets/document_text?view=partitions&partition=broken-" in post["message"]
     assert hook.gets == [f"/{TOKEN}"]
     hook.status = 500
     pipeline.input_dir.rename(pipeline.input_dir.with_name("elsewhere"))

@@ -378,7 +378,7 @@ def _wrong(connection: Connection) -> Iterator[None]:
         text("""
             CREATE TEMP TABLE wrong (
                 topic text NOT NULL, partition_key text, title text NOT NULL, detail text NOT NULL,
-                name text, since timestamptz NOT NULL, UNIQUE (topic, partition_key)
+                name text, stage text, since timestamptz NOT NULL, UNIQUE (topic, partition_key)
             )
         """)
     )
@@ -391,8 +391,8 @@ def _gather_documents(connection: Connection, rules: RetryRules) -> None:
     query, parameters = needing_a_person(rules)
     connection.execute(
         text(f"""
-            INSERT INTO pg_temp.wrong (topic, partition_key, title, detail, name, since)
-            SELECT '{DOCUMENTS}' || error_code, partition_key, '', '', original_file_name, since
+            INSERT INTO pg_temp.wrong (topic, partition_key, title, detail, name, stage, since)
+            SELECT '{DOCUMENTS}' || error_code, partition_key, '', '', name, stage, since
             FROM ({query}) AS failing
         """),  # noqa: S608 - constants; values are parameters
         parameters,
@@ -491,7 +491,10 @@ def _groups(connection: Connection, channel: str) -> Sequence[Group]:
                         FILTER (WHERE name IS NOT NULL))[1:{_NAMED}] AS names,
                    (array_agg(wrong.partition_key
                         ORDER BY told.topic IS NULL DESC, wrong.since, partition_key)
-                        FILTER (WHERE name IS NOT NULL))[1:{_NAMED}] AS partition_keys
+                        FILTER (WHERE name IS NOT NULL))[1:{_NAMED}] AS partition_keys,
+                   (array_agg(wrong.stage
+                        ORDER BY told.topic IS NULL DESC, wrong.since, partition_key)
+                        FILTER (WHERE name IS NOT NULL))[1:{_NAMED}] AS stages
             FROM pg_temp.wrong
             LEFT JOIN (SELECT topic, partition_key AS told_key FROM ingest.alerts
                        WHERE channel = :channel) AS told

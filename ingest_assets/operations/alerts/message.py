@@ -38,7 +38,7 @@ class Group(NamedTuple):
         fresh: how many rows of it the channel was not told of.
         since: when the first began.
         first_fresh, last_fresh: when the first and the last of those began.
-        names, partition_keys: of the first few, those that are new before others.
+        names, partition_keys, stages: of the first few, those that are new before others.
     """
 
     topic: str
@@ -51,6 +51,7 @@ class Group(NamedTuple):
     last_fresh: datetime = datetime.max
     names: Sequence[str] | None = None
     partition_keys: Sequence[str] | None = None
+    stages: Sequence[str] | None = None
 
     @property
     def is_of_documents(self) -> bool:
@@ -149,10 +150,11 @@ def _fresh(groups: Sequence[Group], dagit: str) -> Iterator[str]:
         yield group.new + ("." if group.is_of_documents else "")
         if group.detail:
             yield group.detail
-        named = list(zip(group.names or (), group.partition_keys or (), strict=True))[: group.fresh]
-        for name, key in named:
+        columns = (group.names or (), group.partition_keys or (), group.stages or ())
+        named = list(zip(*columns, strict=True))[: group.fresh]
+        for name, key, stage in named:
             yield f"- {_printable(name)}"
-            yield f"  {dagit}{partition_link(key).address}"
+            yield f"  {dagit}{partition_link(key, stage=stage).address}"
         if group.documents and group.fresh > len(named):
             yield f"- and {group.fresh - len(named):,} more"
         yield ""
