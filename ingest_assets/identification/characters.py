@@ -26,6 +26,7 @@ _MARKS = (
 # backspace and escape, as printers and terminals take them; and substitute, which ends files of DOS.
 _CONTROLS_OF_TEXT = b"\b\t\n\v\f\r\x1a\x1b"
 _CONTROLS = bytes(set(range(1, 32)) - set(_CONTROLS_OF_TEXT))
+_KOREAN, _SHIFTS = b"\x1b$)C", b"\x0e\x0f"
 # Shares of a text: control characters that its program meant something by, and fields filled with NUL.
 _MOST_CONTROLS = 0.03
 _FEW_CONTROLS = 3
@@ -175,7 +176,7 @@ def is_text(sample: Sample) -> bool:
     for place, part in sample.parts():
         data = part.rstrip(b"\0") if place + len(part) >= sample.size else part
         data = data if place else data.lstrip(b"\0")
-        of_part = len(data) - len(data.translate(None, _CONTROLS))
+        of_part = len(data) - len(data.translate(None, _odd_controls(sample)))
         if of_part > 0.1 * max(1000, len(data)):
             return False  # A script with a program packed behind it.
         size, controls, nuls = size + len(data), controls + of_part, nuls + data.count(0)
@@ -191,7 +192,12 @@ def is_doubtful(sample: Sample) -> bool:
     head = sample.head
     if wide_encoding(head) or is_ebcdic(head):
         return False
-    return len(head) != len(head.translate(None, _CONTROLS + b"\0"))
+    return len(head) != len(head.translate(None, _odd_controls(sample) + b"\0"))
+
+
+def _odd_controls(sample: Sample) -> bytes:
+    """Return the control characters that no text has; Korean in seven bits shifts by two of them."""
+    return _CONTROLS.translate(None, _SHIFTS) if _KOREAN in sample.head else _CONTROLS
 
 
 def text_format(sample: Sample) -> Format:

@@ -133,6 +133,7 @@ TYPE_OF = {
     "utf-32": ("thirty-two, über".encode("utf-32"), formats.TEXT),
     "utf-32 without mark": ("thirty-two, über".encode("utf-32-le"), formats.TEXT),
     "ebcdic": ("ALL HUMAN BEINGS ARE BORN FREE AND EQUAL".encode("cp500"), formats.TEXT),
+    "korean in seven bits": (("한글로 쓴 계약서이다.\n" * 3).encode("iso2022_kr"), formats.TEXT),
     "end of dos": (b"INVENTORY\r\n12 sacks\r\n\x1a", formats.TEXT),
     "vertical tab": (b"Dear Ms Achterberg,\x0bnine crates", formats.TEXT),
     "stx": (b"\x02HEADER of a message\x03", formats.TEXT),

@@ -17,7 +17,7 @@ from PIL.TiffImagePlugin import AppendingTiffWriter
 from ingest_assets.errors import PermanentError
 from ingest_assets.identification import identify
 from ingest_assets.ocr.local import LocalEngine
-from ingest_assets.ocr.sandbox.images import ImageDocument
+from ingest_assets.ocr.sandbox.images import ImageDocument, to_grey
 from ingest_assets_tests.support.scans import (
     JPEG,
     LINES,
@@ -365,3 +365,9 @@ def test_bytes_under_each_kind_of_image_end_with_an_error_or_a_picture() -> None
         for length in (10, 40, len(data) // 2, len(data) - 3):
             with suppress(PermanentError):
                 assert _picture(data[:length]).mode == "L"
+
+
+def test_letters_of_another_colour_and_the_same_grey_are_read() -> None:
+    grey = to_grey(ImageOps.colorize(page_image(), (230, 0, 0), (0, 118, 0)))
+    low, high = grey.getextrema()
+    assert high - low > 100

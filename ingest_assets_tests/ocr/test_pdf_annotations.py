@@ -212,3 +212,25 @@ def test_an_xfa_form_that_is_no_xml_is_noted(engine: LocalEngine) -> None:
     result = read(engine, change)
     assert [note.kind for note in result.notes] == ["form_unread"]
     assert lines_found(text_of(result)) == len(LINES)
+
+
+def test_a_field_that_shows_other_words_than_its_value_is_read_both_ways(engine: LocalEngine) -> None:
+    page = Page().text(LINES)
+    sum_due = annotation("Widget", FT=Name.Tx, T=String("due"), V=String("1234.5"))
+    sum_due.AP = appearance(page.pdf, "EUR 1,234.50")
+    same = annotation("Widget", (60, 200, 300, 240), FT=Name.Tx, T=String("name"), V=String("Okonkwo"))
+    same.AP = appearance(page.pdf, "Okonkwo")
+    text = text_of(read(engine, annotated(sum_due, same), page))
+    assert "due: 1234.5" in text
+    assert "EUR 1,234.50" in text
+    assert text.count("Okonkwo") == 1
+
+
+def test_xfa_packets_that_make_no_document_together_are_read(engine: LocalEngine) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        template, _, data = XFA.partition("\n")[2].removesuffix("</xdp:xdp>").partition("<xfa:datasets")
+        streams = [pdf.make_stream(part.encode()) for part in (template, "<xfa:datasets" + data)]
+        packets = Array([String("template"), streams[0], String("datasets"), streams[1]])
+        pdf.Root.AcroForm = Dictionary(Fields=Array(), XFA=packets)
+
+    assert "boat: Kittiwake" in text_of(read(engine, change))

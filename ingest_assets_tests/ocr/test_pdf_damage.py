@@ -186,3 +186,62 @@ def test_a_single_page_that_cannot_be_read_fails_the_document(engine: LocalEngin
         assert error.code == "corrupt_document"  # noqa: PT017
     else:
         assert result.pages[0].text == ""
+
+
+def test_an_addition_that_breaks_off_is_read(engine: LocalEngine) -> None:
+    whole = text_pdf([LINES[:2]])
+    with pikepdf.open(io.BytesIO(whole)) as pdf:
+        number, content = pdf.pages[0].obj.Contents.objgen[0], pdf.pages[0].obj.Contents.read_bytes()
+    shown = content.replace(LINES[0].encode(), b"The lease ends on the first of May")
+    added = b"%d 0 obj\n<</Length %d>>stream\n%b\nendstream endobj\nxref\n0" % (
+        number,
+        len(shown),
+        shown,
+    )
+    result = read(engine, whole + added)
+    assert "The lease ends on the first of May" in result.pages[0].text
+    assert ("repaired", None) in kinds(result)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"/Root ", b"/Boot "),
+        (b"/Kids ", b"/Bids "),
+        (b"/Type /Pages", b"/Type /Cages"),
+        (b"%PDF-1.3", b""),
+    ],
+)
+def test_pages_are_found_though_what_lists_them_is_lost(
+    engine: LocalEngine, before: bytes, after: bytes
+) -> None:
+    data = text_pdf([LINES[:2], LINES[2:4]])
+    assert before in data
+    pages = read(engine, data.replace(before, after)).pages
+    assert [lines_found(page.text) for page in pages] == [2, 2]
+
+
+def test_a_crop_box_outside_the_page_is_none(engine: LocalEngine) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        pdf.pages[0].obj.CropBox = Array([2000, 2000, 2600, 2800])
+
+    assert lines_found(read(engine, changed(text_pdf(), change)).pages[0].text) == len(LINES)
+
+
+def test_content_in_runs_is_unpacked(engine: LocalEngine) -> None:
+    def in_runs(content: bytes) -> bytes:
+        parts = (content[at : at + 128] for at in range(0, len(content), 128))
+        return b"".join(bytes([len(part) - 1]) + part for part in parts) + b"\x80"
+
+    result = read(engine, repacked(in_runs, "/RunLengthDecode"))
+    assert lines_found(result.pages[1].text) == len(LINES)
+    assert result.notes == ()
+
+
+def test_drawings_within_drawings_that_nothing_draws_are_noted(engine: LocalEngine) -> None:
+    page = Page()
+    inner = form(page.pdf, "BT ET")
+    for _ in range(45):
+        inner = form(page.pdf, "/X Do", Dictionary(XObject=Dictionary(X=inner)))
+    page.draw(f"{page.add(inner)} Do")
+    assert kinds(read(engine, page.saved())) == [("content_unreadable", 1)]

@@ -21,7 +21,7 @@ from ingest_assets_tests.support.pages import (
     scan,
     to_unicode,
 )
-from ingest_assets_tests.support.scans import LINES, PDF, lines_found, stored
+from ingest_assets_tests.support.scans import LINES, PDF, encoded, lines_found, stored
 
 HEADER = (
     "Supreme Court of the State, County of Kings. Index number 500123/2023. Filed with the clerk",
@@ -462,3 +462,34 @@ def test_a_drawing_without_words_is_noted_beside_text(engine: LocalEngine) -> No
     text = text_of(read(engine, page.saved()))
     assert lines_found(text) == len(LINES)
     assert len(text.split()) <= len(" ".join(LINES).split()) + 3
+
+
+def test_letters_that_are_shown_in_any_order_are_recognised(engine: LocalEngine) -> None:
+    letters = [(60 + 13 * at, letter) for at, letter in enumerate("THE KEEPER LIGHTS THE LAMP AT DUSK")]
+    shown = "".join(f"1 0 0 1 {x} 700 Tm ({letter}) Tj " for x, letter in letters[::2] + letters[1::2])
+    result = read(engine, Page().draw(f"BT /F 14 Tf {shown} ET").saved())
+    assert text_of(result) == "THE KEEPER LIGHTS THE LAMP AT DUSK"
+    assert result.pages[0].origin == "ocr"
+
+
+def test_text_whose_letters_are_all_the_same_is_recognised(engine: LocalEngine) -> None:
+    page = Page()
+    font = mapped_font(page.pdf, dict.fromkeys(range(33, 127), "A"))
+    text = text_of(read(engine, page.add_font("C", font).text(LINES, font="C").saved()))
+    assert lines_found(text) == len(LINES)
+
+
+def test_text_on_a_ground_of_one_pixel_is_read(engine: LocalEngine) -> None:
+    page = Page().image(Image.new("L", (1, 1), 30), (0, 700, 595, 142))
+    text = text_of(read(engine, page.text(LINES[:2], before="1 g").saved()))
+    assert lines_found(text) == 2
+
+
+def test_an_image_that_is_larger_than_it_says_is_looked_at(engine: LocalEngine) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        drawn = next(iter(pdf.pages[0].images.values()))
+        drawn.write(encoded(scan(), "JPEG"), filter=Name.DCTDecode)
+        drawn.Width = drawn.Height = 10
+
+    text = text_of(read(engine, Page().image(scan()).saved(change)))
+    assert lines_found(text) == len(LINES)

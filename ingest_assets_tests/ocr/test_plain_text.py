@@ -74,7 +74,10 @@ LANGUAGES = {
         "gb2312 gb18030 hz",
     ),
     "Taiwanese": ("本合約自雙方簽字之日起生效,一式兩份。臺北地方法院為第一審管轄法院。", "big5"),
-    "Korean": ("본 계약은 서울에서 서명한 날부터 효력을 가지며 모든 인간은 자유롭다.", "euc_kr johab"),
+    "Korean": (
+        "본 계약은 서울에서 서명한 날부터 효력을 가지며 모든 인간은 자유롭다.",
+        "euc_kr johab iso2022_kr",
+    ),
 }
 IN_ENCODINGS = [
     pytest.param(sentence, encoding, id=f"{language}-{encoding}")
@@ -223,3 +226,19 @@ def test_a_web_page_says_its_encoding(engine: LocalEngine) -> None:
 def test_english_with_typographic_quotes_is_no_other_language(engine: LocalEngine) -> None:
     text = "The “quoted” keeper’s word costs € 5 – cheap…"
     assert read(engine, text.encode("cp1252")) == (text, ["encoding_guessed"])
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Die Räume der Königstraße übergab größtenteils Jürgen Weiß.", "utf-7"),
+        ("Café Zürich", "cp1252"),
+    ],
+)
+def test_few_letters_with_accents(engine: LocalEngine, text: str, encoding: str) -> None:
+    assert read(engine, text.encode(encoding)) == (text, ["encoding_guessed"])
+
+
+def test_sums_and_base64_are_no_utf_7(engine: LocalEngine) -> None:
+    text = "1 + 1 = 2; C++, a+b-c, +4930-, q2+Abcd-, x+YzAb-"
+    assert read(engine, text.encode()) == (text, [])

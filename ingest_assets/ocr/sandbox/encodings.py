@@ -56,6 +56,9 @@ _TYPOGRAPHIC = re.compile(
     rb"|[\x85\x94\xbb](?![A-Za-z])"
     rb"|(?<![A-Za-z])[\x80\x95-\x97\xa0\xa3\xa7\xa9\xae\xb0](?![A-Za-z])"
 )
+_NOT_LATIN = re.compile("[\u0370-\u06ff]")
+_MIXED = re.compile("[A-Za-z][\u0370-\u06ff]|[\u0370-\u06ff][A-Za-z]")
+_IN_BASE64, _FEW_IN_BASE64 = re.compile(rb"\+[A-Za-z0-9+/]{3,}-"), 3
 _NEAR = 0.6
 _RARE = ("MacTurkish", "MacIceland", "MacLatin2", "MacCyrillic", "hp-roman8", "cp720", "cp858")
 _UNGUESSED = "cp1252"
@@ -95,7 +98,7 @@ def decode(data: bytes) -> Decoded:
         encoding = _guess(_telling(data), "ascii")
         if encoding not in ("ascii", "utf-8", _UNGUESSED):
             return _decoded(data, encoding)
-    return Decoded(text)
+    return _utf_7(data) or Decoded(text)
 
 
 def decode_stated(data: bytes, stated: str) -> str | None:
@@ -153,6 +156,20 @@ def _not_quite_utf_8(data: bytes) -> Decoded:
     return Decoded(text, _guessed(f"UTF-8, and {_name(encoding)} in some lines", text))
 
 
+def _utf_7(data: bytes) -> Decoded | None:
+    """Decode a text whose letters with accents all stand in base64 between "+" and "-"."""
+    if len(_IN_BASE64.findall(data)) < _FEW_IN_BASE64:
+        return None
+    try:
+        text = data.decode("utf-7")
+    except UnicodeDecodeError:
+        return None  # So it is of nearly all text with such signs in it.
+    others = [character for character in text if not character.isascii()]
+    if 5 * sum(map(str.isalpha, others)) < 4 * len(others):
+        return None
+    return Decoded(text, _guessed("utf-7", text))
+
+
 def _joined(halves: re.Match[bytes]) -> bytes:
     pair = halves[0].decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")
     return pair.decode("utf-16-le").encode()
@@ -199,7 +216,10 @@ def _guess_8_bit(data: bytes) -> str:
     if _TYPOGRAPHIC.sub(b"", data).isascii():
         return "cp1252"  # Statistics of letters take a few such bytes for letters of any language.
     encoding = _guess(data, _UNGUESSED)
-    return _UNGUESSED if encoding in ("utf-8", "ascii") else encoding
+    text = data.decode(encoding, "replace")
+    # Greek, Cyrillic, Hebrew and Arabic letters do not stand within words of Latin ones.
+    are_mixed = 0 < len(_NOT_LATIN.findall(text)) <= 2 * len(_MIXED.findall(text))
+    return _UNGUESSED if encoding in ("utf-8", "ascii") or are_mixed else encoding
 
 
 def _decoded(data: bytes, encoding: str) -> Decoded:

@@ -55,6 +55,9 @@ _MAX_USEFUL_SHORT_SIDE = 2600
 # A frame no larger than this, in pixels, may be a small copy of the one before it without saying so.
 _MAX_COPY_SIDE = 640
 
+# Print differs from its paper by more than so many values of grey.
+_LITTLE_CONTRAST = 60
+
 # Of a picture on nothing, strokes lose more than this share when their edges are taken off, and a sheet
 # of paper loses less.
 _STROKES = 0.5
@@ -304,12 +307,26 @@ def to_grey(image: Image.Image) -> Image.Image:
     elif "A" in image.mode or "a" in image.mode or "transparency" in image.info:
         grey = _on_paper(image.convert("RGBA"))
     else:
-        grey = image.convert("L")
+        grey = _in_contrast(image)
     if not isinstance(
         image, TiffImageFile
     ):  # Pillow has turned that already. For others, which way is up survives.
         grey.info["exif"] = image.getexif().tobytes()
     return grey
+
+
+def _in_contrast(image: Image.Image) -> Image.Image:
+    """Return an image as grey, or one of its colours where that shows more: red on a green as dark."""
+    grey = image.convert("L")
+    if image.mode in ("1", "L") or _contrast(grey) >= _LITTLE_CONTRAST:
+        return grey
+    colour = max(image.convert("RGB").split(), key=_contrast)
+    return colour if _contrast(colour) >= 3 * _contrast(grey) else grey
+
+
+def _contrast(grey: Image.Image) -> float:
+    low, high = grey.getextrema()
+    return float(high) - float(low)  # type: ignore[arg-type]  # of one channel both are numbers
 
 
 def _on_paper(image: Image.Image) -> Image.Image:

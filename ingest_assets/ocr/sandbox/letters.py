@@ -78,6 +78,10 @@ _UNNATURAL_BITS = -0.3
 # of the alphabet 1.0 and more.
 _UNUSUAL_BITS = 0.8
 
+# Shares of the letters: those that stand alone, as in text whose letters were taken in any order, and
+# those that are one and the same.
+_MOST_ALONE, _MOST_OF_ONE = 0.5, 0.7
+
 # Fewer letters than this say nothing.
 _ENOUGH_LETTERS = 8
 
@@ -164,8 +168,21 @@ def _judge(text: str) -> tuple[bool | None, bool]:
         return _others_are_natural(others), has_odd_line
     if pairs < _ENOUGH_LETTERS:
         return None, has_odd_line
+    if _are_scattered(letters):
+        return False, has_odd_line
     least = _NATURAL_BITS if pairs >= 25 else _NATURAL_BITS_OF_FEW
     return bool(line_bits.sum() / pairs >= least), has_odd_line
+
+
+def _are_scattered(letters: npt.NDArray[np.uint16]) -> bool:
+    """Tell whether most letters are no part of a word, or nearly all are the same one."""
+    counts = np.bincount(letters, minlength=27)
+    are_letters = letters != 0
+    alone = np.count_nonzero(are_letters[1:-1] & ~are_letters[:-2] & ~are_letters[2:])
+    many = int(counts[1:].sum())
+    return many >= 3 * _ENOUGH_LETTERS and bool(
+        alone > _MOST_ALONE * many or counts[1:].max() > _MOST_OF_ONE * many
+    )
 
 
 def unmapped(text: str) -> tuple[float, bool]:

@@ -27,6 +27,9 @@ from ingest_assets.text import clean_text
 _HIDDEN, _NO_VIEW = 1 << 1, 1 << 5
 _PASSWORD, _PUSH_BUTTON = 1 << 13, 1 << 16
 
+# A tick is one letter of a font of signs.
+_FEWEST_LETTERS = 3
+
 # Parents of a field, more than any form has.
 _MAX_PARENTS = 32
 
@@ -69,7 +72,10 @@ def annotations_of(page: pikepdf.Page) -> Annotations:
         elif kind == "/Widget":
             if line := _field(entry):
                 found.fields.append(line)
-                found.read.append(index)
+                if _shows_other_words(entry):
+                    found.has_appearances = True
+                else:
+                    found.read.append(index)
             else:
                 found.has_appearances |= "/AP" in entry
         elif kind not in _WITHOUT_APPEARANCE:
@@ -119,6 +125,39 @@ def _field(widget: pikepdf.Object) -> str:
         return ""
     name = ".".join(reversed([_string(level.get("/T")) for level in _levels(widget) if "/T" in level]))
     return clean_text(f"{name}: {value}" if name else value)
+
+
+def _shows_other_words(widget: pikepdf.Object) -> bool:
+    """Tell whether the drawing of a field that is filled in says what its value does not.
+
+    It may be older than the value, or show it in another form: a sum with its currency, a list.
+    """
+    drawn = _letters(_drawn_strings(widget))
+    return len(drawn) >= _FEWEST_LETTERS and drawn not in _letters(_value(widget))
+
+
+def _drawn_strings(widget: pikepdf.Object) -> str:
+    """Return the strings that a field's drawing shows; nothing where its fonts number glyphs."""
+    appearance = widget.get("/AP")
+    drawing = appearance.get("/N") if isinstance(appearance, pikepdf.Dictionary) else None
+    state = widget.get("/AS")
+    if isinstance(drawing, pikepdf.Dictionary) and isinstance(state, pikepdf.Name):
+        drawing = drawing.get(str(state))
+    if not isinstance(drawing, pikepdf.Stream):
+        return ""
+    try:
+        shown = pikepdf.parse_content_stream(drawing, "Tj TJ ' \"")
+    except (pikepdf.PdfError, pikepdf.PdfParsingError):
+        return ""
+    parts = [part for operands, _ in shown for part in operands]
+    parts = [inner for part in parts for inner in (part if isinstance(part, pikepdf.Array) else [part])]
+    strings = [bytes(part) for part in parts if isinstance(part, pikepdf.String)]
+    return b"".join(strings).decode("latin-1") if not any(b"\0" in one for one in strings) else ""
+
+
+def _letters(text: str) -> str:
+    """Return the letters and digits of a text that all encodings have in the same places."""
+    return "".join(letter for letter in text.casefold() if letter.isascii() and letter.isalnum())
 
 
 def _value(widget: pikepdf.Object) -> str:

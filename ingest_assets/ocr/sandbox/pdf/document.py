@@ -76,6 +76,8 @@ class PdfDocument:
                 raise files.encrypted() from error
             raise corrupt("it is not a PDF that can be opened") from error
         self.page_count = check_page_count(len(self._pdf))
+        if files.is_cut_off(path):
+            raise corrupt("what was added to it last breaks off")
         self._mended: dict[int, pypdfium2.PdfDocument] = {}
         self._structure: pikepdf.Pdf | None = None
         self._instructions: Instructions | None = None
@@ -83,8 +85,12 @@ class PdfDocument:
             self._structure = pikepdf.open(path)
             instructions = Instructions(self._structure)
         except (pikepdf.PdfError, RuntimeError, ValueError):
-            return  # PDFium alone reads it, with nothing to say what it passes over.
-        if len(instructions.pages) > self.page_count:
+            # PDFium alone reads it, with nothing to say what it passes over.
+            if (page := _loaded(self._pdf, 0)) is None:
+                raise corrupt("its pages cannot be found") from None
+            page.close()
+            return
+        if len(instructions.pages) > self.page_count or not instructions.pages:
             raise corrupt("its list of pages is wrong")
         if len(instructions.pages) == self.page_count:
             self._instructions = instructions
@@ -134,10 +140,9 @@ class PdfDocument:
 
     def thumbnail(self, longest_side: int) -> Image.Image:
         """Draw page 1, small."""
-        try:
-            page = self._pdf[0]
-        except pypdfium2.PdfiumError as error:
-            raise corrupt("page 1 cannot be read") from error
+        page = _loaded(self._pdf, 0)
+        if page is None:
+            raise corrupt("page 1 cannot be read")
         try:
             return drawing.thumbnail(page, longest_side)
         finally:
@@ -273,6 +278,12 @@ class _UnreadablePageError(Exception):
 
 def _loaded(pdf: pypdfium2.PdfDocument, index: int) -> pypdfium2.PdfPage | None:
     try:
+        page = pdf[index]
+        if min(page.get_size()) > 0:
+            return page
+        # Its crop box leaves nothing of it: viewers then show the page as if it had none.
+        page.set_cropbox(*page.get_mediabox())
+        page.close()
         return pdf[index]
     except pypdfium2.PdfiumError:
         return None

@@ -43,6 +43,10 @@ _MAX_SIDE = 32_000
 _COARSE = 0.45
 _MOST_ENLARGED = 2.5
 
+# In an image of fewer pixels a point no letter can be told from another: it is the ground of what is
+# drawn on it.
+_ILLEGIBLE = 0.3
+
 
 def draw(
     page: pypdfium2.PdfPage,
@@ -82,7 +86,11 @@ def draw(
     notes: tuple[Note, ...] = ()
     if scale < usual:
         notes = (Note("low_resolution", f"a huge page, recognised at {dpi} dpi"),)
-    coarse = [image.scale for image in shown if image.box.common(box).area >= 0.9 * box.area]
+    coarse = [
+        image.scale
+        for image in shown
+        if image.box.common(box).area >= 0.9 * box.area and image.scale >= _ILLEGIBLE * frame.unit
+    ]
     if coarse and max(coarse) < _COARSE * scale:
         image = _drawn(page, frame, max(coarse), box, without)
         scale = min(scale, _MOST_ENLARGED * max(coarse))

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import errno
 import mmap
+import re
+from io import BytesIO
 from pathlib import Path
 
 import pikepdf
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import check_page_count, corrupt
+
+_OBJECT = re.compile(rb"\b(\d{1,9})\s+(\d{1,5})\s+obj\b")
+_PAGE = re.compile(rb"/Type\s*/Page(?!\w)")
 
 
 def repair(path: Path, repaired: Path) -> bool:
@@ -27,7 +32,7 @@ def repair(path: Path, repaired: Path) -> bool:
             save.
     """
     try:
-        with pikepdf.open(path) as pdf:
+        with _salvaged(path) as pdf:
             check_page_count(len(pdf.pages))
             pdf.save(repaired)
             return not (pdf.is_encrypted and not pdf.get_warnings())
@@ -37,6 +42,59 @@ def repair(path: Path, repaired: Path) -> bool:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             raise  # The disk is full, which says nothing about the document.
         raise corrupt("it is not a PDF, and cannot be repaired") from error
+
+
+def is_cut_off(path: Path) -> bool:
+    """Tell whether objects follow the last list of objects: an addition that was not written whole.
+
+    PDFium and qpdf show such a file as it was before.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        last = content.rfind(b"startxref")
+        return last >= 0 and _OBJECT.search(content, last) is not None
+
+
+def _salvaged(path: Path) -> pikepdf.Pdf:
+    """Open a damaged file, by its own lists of objects and pages where they are whole."""
+    if not is_cut_off(path):
+        try:
+            pdf = pikepdf.open(path)
+            if len(pdf.pages):
+                return pdf
+            pdf.close()
+        except pikepdf.PasswordError:
+            raise
+        except (pikepdf.PdfError, ValueError, RuntimeError):
+            if mentions_encryption(path):
+                raise  # What is needed to decrypt it would be lost.
+    content = path.read_bytes()
+    # A list that is not there makes qpdf look for all objects.
+    nowhere = b"\nstartxref\n0\n%%EOF\n"
+    try:
+        pdf = pikepdf.open(BytesIO(content + nowhere))
+        if len(pdf.pages):
+            return pdf
+        pdf.close()
+    except (pikepdf.PdfError, ValueError, RuntimeError):
+        pass  # Its list of pages is lost, too.
+    heads = [(int(head[1]), int(head[2]), head.end()) for head in _OBJECT.finditer(content)]
+    pages = {
+        number: b"%d %d R" % (number, generation)
+        for number, generation, start in heads
+        if _PAGE.search(content, start, max(start, content.find(b"endobj", start)))
+    }
+    new = max((number for number, _, _ in heads), default=0) + 1
+    lists = b"\n%d 0 obj\n<</Type/Catalog/Pages %d 0 R>>\nendobj\n" % (new, new + 1)
+    lists += b"%d 0 obj\n<</Type/Pages/Count %d/Kids[%b]>>\nendobj\n" % (
+        new + 1,
+        len(pages),
+        b" ".join(pages.values()),
+    )
+    trailer = b"trailer\n<</Size %d/Root %d 0 R>>" % (new + 2, new)
+    header = b"" if content.startswith(b"%PDF-") else b"%PDF-1.7\n"
+    return pikepdf.open(
+        BytesIO(header + content.replace(b"trailer", b"       ") + lists + trailer + nowhere)
+    )
 
 
 def split(path: Path, first: int, last: int, part: Path) -> None:

@@ -28,8 +28,8 @@ from ingest_assets.ocr.sandbox.document import MAX_DECODED_BYTES
 # Instructions of a page, unpacked, in bytes: more are an attack.
 _MAX_CONTENT_BYTES = 100_000_000
 
-# Forms within forms, deeper than any program nests them.
-_MAX_DEPTH = 12
+# Forms within forms, deeper than any program nests them; PDFium draws some more.
+_MAX_DEPTH = 25
 
 # So many curves may be the outlines of letters; a rounded box has eight. Straight lines make letters
 # too, and tables.
@@ -37,6 +37,11 @@ _MANY_CURVES, _MANY_LINES = 30, 300
 
 # An image with shorter sides, in pixels, holds no word.
 _SHORT_SIDE, _LONG_SIDE = 8, 32
+
+_MANY_BYTES = 10_000
+
+# Twice the end of a line.
+_END_OF_FAX = 2 * "000000000001"
 
 # Lower ones, stacked, do.
 _MANY_IMAGES = 12
@@ -186,7 +191,7 @@ class Instructions:
         # Before it is looked at: it may draw itself.
         found = self._shared[key] = Survey()
         if depth >= _MAX_DEPTH:
-            found.is_plain = False
+            found.damaged.append(f"it has drawings within drawings, more than {_MAX_DEPTH} deep")
             return found
         try:
             content = read_stream(form)
@@ -233,7 +238,7 @@ def read_stream(stream: pikepdf.Object) -> bytes:
     if filters == "/FlateDecode" and stream.get("/DecodeParms") is None:
         return _inflated(stream.read_raw_bytes())
     try:
-        return stream.read_bytes()
+        return stream.read_bytes(pikepdf.StreamDecodeLevel.specialized)
     except pikepdf.PdfError as error:
         names = str(filters) if isinstance(filters, pikepdf.Name) else "several"
         raise UnreadableError(
@@ -258,9 +263,21 @@ def breaks_off(image: pikepdf.Object) -> bool:
         return not packed and not unpacker.eof
     if filters == "/DCTDecode":  # Its last marker is "end of image".
         return packed.rfind(b"\xff\xd9") < packed.rfind(b"\xff\xda")
+    if filters == "/CCITTFaxDecode":
+        return _is_fax_cut_off(image.get("/DecodeParms"), packed)
     if filters == "/JPXDecode":
         return packed.rfind(b"\xff\xd9") < len(packed) // 2
     return False
+
+
+def _is_fax_cut_off(parameters: pikepdf.Object | None, packed: bytes) -> bool:
+    """Tell whether a fax of Group 4 lacks the code that ends it (ISO 32000-1, table 11)."""
+    if isinstance(parameters, pikepdf.Array) and len(parameters) == 1:
+        parameters = parameters[0]
+    group, ends = _get(parameters, "/K"), _get(parameters, "/EndOfBlock")
+    if not isinstance(group, int) or group >= 0 or ends is False:
+        return False
+    return _END_OF_FAX not in "".join(f"{byte:08b}" for byte in packed[-64:])
 
 
 def sizes_with_masks(images: Iterable[pikepdf.Object]) -> dict[tuple[int, int], tuple[int, int]]:
@@ -483,7 +500,9 @@ def _values(resources: pikepdf.Object | None, kind: str) -> list[pikepdf.Object]
 
 
 def _may_hold_letters(image: pikepdf.Object) -> bool:
-    return any(
+    packed = image.get("/Length", 0)
+    # What a small image cannot need makes it larger than it says: JPEG has its own size.
+    return (isinstance(packed, int) and packed > _MANY_BYTES) or any(
         min(size) >= _SHORT_SIDE and max(size) >= _LONG_SIDE
         for size in map(_size, (image, *_masks(image)))
     )

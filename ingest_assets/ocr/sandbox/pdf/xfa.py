@@ -48,7 +48,7 @@ def read(pdf: pikepdf.Pdf) -> Form:
     has_fields = isinstance(fields, pikepdf.Array) and len(fields) > 0
     is_dynamic = bool(pdf.Root.get("/NeedsRendering", False)) or not has_fields
     try:
-        root = fromstring(_xml(packets))
+        root = _parsed(_packets(packets))
     except (ParseError, DefusedXmlException, pikepdf.PdfError, ValueError, RecursionError):
         return Form(is_left_out=True)
     known = set(_field_values(fields)) if has_fields and fields is not None else set()
@@ -59,8 +59,20 @@ def read(pdf: pikepdf.Pdf) -> Form:
     return Form(tuple(map(clean_text, lines)), is_dynamic)
 
 
-def _xml(packets: pikepdf.Object) -> bytes:
-    """Return the whole XML: one stream, or names and streams in turn that make one together."""
+def _parsed(parts: list[bytes]) -> Element:
+    """Return the form's XML: its packets make one document together, or each is one by itself."""
+    try:
+        return fromstring(b"".join(parts))
+    except ParseError:
+        if len(parts) < 2:
+            raise
+        root = Element("xdp")
+        root.extend(map(fromstring, parts))
+        return root
+
+
+def _packets(packets: pikepdf.Object) -> list[bytes]:
+    """Return the parts of the XML: one stream, or names and streams in turn."""
     streams = list(packets)[1::2] if isinstance(packets, pikepdf.Array) else [packets]
     parts = []
     size = 0
@@ -70,7 +82,7 @@ def _xml(packets: pikepdf.Object) -> bytes:
             size += len(parts[-1])
             if size > _MAX_BYTES:
                 raise ValueError("too large a form")
-    return b"".join(parts)
+    return parts
 
 
 def _labels(root: Element) -> Iterator[str]:
