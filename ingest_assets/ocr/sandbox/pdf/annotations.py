@@ -149,7 +149,7 @@ def _drawn_strings(widget: pikepdf.Object) -> str:
         shown = pikepdf.parse_content_stream(drawing, "Tj TJ ' \"")
     except (pikepdf.PdfError, pikepdf.PdfParsingError):
         return ""
-    parts = [part for operands, _ in shown for part in operands]
+    parts = [part for one in shown for part in getattr(one, "operands", ())]
     parts = [inner for part in parts for inner in (part if isinstance(part, pikepdf.Array) else [part])]
     strings = [bytes(part) for part in parts if isinstance(part, pikepdf.String)]
     return b"".join(strings).decode("latin-1") if not any(b"\0" in one for one in strings) else ""

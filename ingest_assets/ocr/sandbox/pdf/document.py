@@ -86,9 +86,8 @@ class PdfDocument:
             instructions = Instructions(self._structure)
         except (pikepdf.PdfError, RuntimeError, ValueError):
             # PDFium alone reads it, with nothing to say what it passes over.
-            if (page := _loaded(self._pdf, 0)) is None:
+            if not _shows_something(self._pdf):
                 raise corrupt("its pages cannot be found") from None
-            page.close()
             return
         if len(instructions.pages) > self.page_count or not instructions.pages:
             raise corrupt("its list of pages is wrong")
@@ -274,6 +273,17 @@ class PdfDocument:
 
 class _UnreadablePageError(Exception):
     """There is no way to open a page."""
+
+
+def _shows_something(pdf: pypdfium2.PdfDocument) -> bool:
+    """Tell whether anything is drawn on page 1."""
+    page = _loaded(pdf, 0)
+    if page is None:
+        return False
+    try:
+        return bool(pdfium.FPDFPage_CountObjects(page) > 0)
+    finally:
+        page.close()
 
 
 def _loaded(pdf: pypdfium2.PdfDocument, index: int) -> pypdfium2.PdfPage | None:

@@ -18,6 +18,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import check_page_count, corrupt
 
 _OBJECT = re.compile(rb"\b(\d{1,9})\s+(\d{1,5})\s+obj\b")
+_MAX_LEVELS = 32
 _PAGE = re.compile(rb"/Type\s*/Page(?!\w)")
 
 
@@ -77,24 +78,42 @@ def _salvaged(path: Path) -> pikepdf.Pdf:
         pdf.close()
     except (pikepdf.PdfError, ValueError, RuntimeError):
         pass  # Its list of pages is lost, too.
-    heads = [(int(head[1]), int(head[2]), head.end()) for head in _OBJECT.finditer(content)]
-    pages = {
-        number: b"%d %d R" % (number, generation)
-        for number, generation, start in heads
+    heads = [(int(head[1]), head.end()) for head in _OBJECT.finditer(content)]
+    pages = dict.fromkeys(
+        number
+        for number, start in heads
         if _PAGE.search(content, start, max(start, content.find(b"endobj", start)))
-    }
-    new = max((number for number, _, _ in heads), default=0) + 1
-    lists = b"\n%d 0 obj\n<</Type/Catalog/Pages %d 0 R>>\nendobj\n" % (new, new + 1)
-    lists += b"%d 0 obj\n<</Type/Pages/Count %d/Kids[%b]>>\nendobj\n" % (
-        new + 1,
-        len(pages),
-        b" ".join(pages.values()),
     )
-    trailer = b"trailer\n<</Size %d/Root %d 0 R>>" % (new + 2, new)
+    if not pages:
+        return pikepdf.open(path)
+    new = max(number for number, _ in heads) + 1
+    empty = b"\n%d 0 obj\n<</Type/Catalog/Pages %d 0 R>>\nendobj\n" % (new, new + 1)
+    # Without a page qpdf opens nothing.
+    empty += b"%d 0 obj\n<</Type/Pages/Count 1/Kids[%d 0 R]>>\nendobj\n" % (new + 1, new + 2)
+    empty += b"%d 0 obj\n<</Type/Page/Parent %d 0 R/MediaBox[0 0 1 1]>>\nendobj\n" % (new + 2, new + 1)
+    trailer = b"trailer\n<</Size %d/Root %d 0 R>>" % (new + 3, new)
     header = b"" if content.startswith(b"%PDF-") else b"%PDF-1.7\n"
-    return pikepdf.open(
-        BytesIO(header + content.replace(b"trailer", b"       ") + lists + trailer + nowhere)
-    )
+    body = content.replace(b"trailer", b"       ")
+    pdf = pikepdf.open(BytesIO(header + body + empty + trailer + nowhere))
+    for number in pages:
+        page = pdf.get_object(number, 0)
+        if isinstance(page, pikepdf.Dictionary):
+            _inherit(page)
+            pdf.pages.append(pikepdf.Page(page))
+    del pdf.pages[0]
+    return pdf
+
+
+def _inherit(page: pikepdf.Object) -> None:
+    """Give a page what it has from the lists that it is no longer in (ISO 32000-1, 7.7.3.4)."""
+    level = page.get("/Parent")
+    for _ in range(_MAX_LEVELS):
+        if not isinstance(level, pikepdf.Dictionary):
+            return
+        for key in ("/MediaBox", "/CropBox", "/Resources", "/Rotate"):
+            if key in level and key not in page:
+                page[key] = level[key]
+        level = level.get("/Parent")
 
 
 def split(path: Path, first: int, last: int, part: Path) -> None:

@@ -274,7 +274,8 @@ def _is_fax_cut_off(parameters: pikepdf.Object | None, packed: bytes) -> bool:
     """Tell whether a fax of Group 4 lacks the code that ends it (ISO 32000-1, table 11)."""
     if isinstance(parameters, pikepdf.Array) and len(parameters) == 1:
         parameters = parameters[0]
-    group, ends = _get(parameters, "/K"), _get(parameters, "/EndOfBlock")
+    group: object = _get(parameters, "/K")
+    ends: object = _get(parameters, "/EndOfBlock")
     if not isinstance(group, int) or group >= 0 or ends is False:
         return False
     return _END_OF_FAX not in "".join(f"{byte:08b}" for byte in packed[-64:])
