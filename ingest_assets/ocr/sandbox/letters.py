@@ -169,7 +169,7 @@ def _judge(text: str) -> tuple[bool | None, bool]:
     if pairs < _ENOUGH_LETTERS:
         return None, has_odd_line
     if _are_scattered(letters):
-        return False, has_odd_line
+        return None, has_odd_line
     least = _NATURAL_BITS if pairs >= 25 else _NATURAL_BITS_OF_FEW
     return bool(line_bits.sum() / pairs >= least), has_odd_line
 
