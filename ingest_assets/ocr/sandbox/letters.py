@@ -95,12 +95,13 @@ _OTHER_LETTERS = re.compile(
 _CAPITALS = "".join(filter(str.isupper, map(chr, range(0x180, 0x250))))
 _SPACED = "\u0530-\u058f\u10a0-\u10ff\u1200-\u18af"
 _STRANGE_INSIDE = re.compile(f"[a-z][{_CAPITALS}{_SPACED}]|[{_SPACED}][a-z]{{2}}")
-_STRANGE_CODES = ((0x180, 0x24F), (0x530, 0x58F), (0x10A0, 0x18AF))
+_STRANGE = re.compile(f"[{_CAPITALS}{_SPACED}]")
+_NOT_LATIN_1 = re.compile("[^\x00-\xff]")
 
 # What has digits, or a dot or such within it.
 _CODE = re.compile(r"\S*[\d_@/]\S*|\w+[.:]\w\S*")
 
-_FIRST_SURROGATE = 0xD800
+_FIRST_SURROGATE = "\ud800"
 _PRINTED = bytes(
     code for code in range(256) if 0x09 <= code <= 0x0D or 0x20 <= code <= 0x7E or code >= 0xA0
 )
@@ -192,14 +193,11 @@ def unmapped(text: str) -> tuple[float, bool]:
         The share of such characters, 0 to 1, and whether a word is lost: two stand side by side, where
         one alone is a bullet or a tick, or a letter is one that no such word has.
     """
-    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
-    if any(((first <= units) & (units <= last)).any() for first, last in _STRANGE_CODES) and (
-        _STRANGE_INSIDE.search(text)
-    ):
+    latin_1 = text.encode("latin-1", "ignore")
+    others = set(_NOT_LATIN_1.findall(text)) if len(latin_1) < len(text) else set()
+    if any(map(_STRANGE.match, others)) and _STRANGE_INSIDE.search(text):
         return 0.0, True
-    if units.max(initial=0) < _FIRST_SURROGATE and not text.encode("latin-1", "ignore").translate(
-        None, _PRINTED
-    ):
+    if max(others, default="") < _FIRST_SURROGATE and not latin_1.translate(None, _PRINTED):
         return 0.0, False  # So it is for nearly all texts.
     codes = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
     lost = ((codes < 0x20) & ~((codes >= 0x09) & (codes <= 0x0D))) | ((codes >= 0x7F) & (codes <= 0x9F))

@@ -56,18 +56,6 @@ _LINE_HEIGHT, _NARROW = 4, 40
 # Text in a lighter colour than this, 0 black to 1 white, may be invisible on paper.
 _LIGHT = 0.8
 
-# PDF's white space and delimiters part operators (ISO 32000-1, 7.2.2), which begin with a letter or a
-# quotation mark.
-_PART, _START = 1, 2
-_BYTES = bytes(
-    _PART
-    if code in b"\0\t\n\f\r ()<>[]{}/%"
-    else _START
-    if code in b"'\"" or chr(code).isalpha()
-    else 0
-    for code in range(256)
-)
-
 _NUMBER_NAME = re.compile(r"/(?:[gGcCaAiIxX]|cid|glyph|index|char)\d+")
 # Sets of characters whose numbers are known to all programs.
 _KNOWN_COLLECTIONS = ("Japan1", "GB1", "CNS1", "Korea1", "KR")
@@ -80,17 +68,38 @@ _NAME_BEFORE = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]+)[\0\t\n\f\r ]+$")
     _CURVE, _LINE, _INLINE, _STATE, _DO, _RECTANGLE, _PAINT, _CLIP, _SAVE, _RESTORE, _MODE, _SHOW, _FILL
 ) = range(1, 14)  # fmt: skip
 _OPERANDS = {"g": 1, "rg": 3, "k": 4, "sc": 4, "scn": 4}
+_OPERATORS = {
+    _CURVE: "c v y", _LINE: "l", _INLINE: "BI", _STATE: "gs", _DO: "Do", _RECTANGLE: "re",
+    _PAINT: "f F f* B B* b b*", _CLIP: "W W*", _SAVE: "q", _RESTORE: "Q", _MODE: "Tr",
+    _SHOW: "Tj TJ ' \"",
+    **dict(enumerate(_OPERANDS, _FILL)),
+}  # fmt: skip
+
+# PDF's white space and delimiters part operators (ISO 32000-1, 7.2.2). Here they become 0; bytes that
+# one of these operators begins with get their highest bit set, and bytes that are in none become 1.
+_MARK = 0x80
+_LETTERS = {ord(letter) for operators in _OPERATORS.values() for letter in operators.replace(" ", "")}
+_FIRST_LETTERS = {ord(name[0]) for operators in _OPERATORS.values() for name in operators.split()}
+_BYTES = bytes(
+    0
+    if code in b"\0\t\n\f\r ()<>[]{}/%"
+    else code | _MARK
+    if code in _FIRST_LETTERS
+    else code
+    if code in _LETTERS
+    else 1
+    for code in range(256)
+)
+
+# The kinds of operators by their first two bytes so translated, 0 for what is none. No two that matter
+# share them but `sc` and `scn`.
 _KINDS = np.zeros(1 << 16, dtype=np.uint8)
-for _kind, _operators in (
-    (_CURVE, "c v y"), (_LINE, "l"), (_INLINE, "BI"), (_STATE, "gs"), (_DO, "Do"), (_RECTANGLE, "re"),
-    (_PAINT, "f F f* B B* b b*"), (_CLIP, "W W*"), (_SAVE, "q"), (_RESTORE, "Q"), (_MODE, "Tr"),
-    (_SHOW, "Tj TJ ' \""),
-    *enumerate(_OPERANDS, _FILL),
-):  # fmt: skip
-    for _operator in str(_operators).split():
-        # By its last two bytes: no two operators that matter share them.
-        _KINDS[int.from_bytes(_operator[-2:].encode(), "little")] = _kind
-_SCN = b"scn"
+for _kind, _names in _OPERATORS.items():
+    for _name in _names.split():
+        if _name != "scn":
+            _KINDS[int.from_bytes(_name.encode().translate(_BYTES)[:2], "little")] = _kind
+_SC, _SCN = (_FILL + list(_OPERANDS).index(_name) for _name in ("sc", "scn"))
+_N = _BYTES[ord("n")]
 _MOST_OPERANDS = dict(enumerate(_OPERANDS.values(), _FILL))
 
 
@@ -403,21 +412,24 @@ class _Operators:
     def __init__(self, content: bytes) -> None:
         self._content = content
         self._parsed: dict[tuple[bytes, ...], tuple[float, ...]] = {}
-        padded = content + b"     "
-        classes = np.frombuffer(b"\1" + padded.translate(_BYTES), dtype=np.uint8)
-        starts = np.flatnonzero((classes[:-5] == _PART) & (classes[1:-4] == _START))
-        data = np.frombuffer(padded, dtype=np.uint8)
-        first, second = data.take(starts), data[1:].take(starts).astype(np.uint16)
-        ends = [classes[at:].take(starts) == _PART for at in (2, 3, 4)]
-        codes = first + (second << 8) * ~ends[0]
-        codes[~(ends[0] | ends[1])] = 0
-        if (is_long := (first == _SCN[0]) & (second == _SCN[1]) & ends[2]).any():
-            is_long &= data[2:].take(starts) == _SCN[2]
-            codes[is_long & ~ends[0] & ~ends[1]] = int.from_bytes(_SCN[1:], "little")
+        translated = b"\0" + content.translate(_BYTES) + bytes(4)
+        data = np.frombuffer(translated, dtype=np.uint8)
+        first = data[1:]
+        starts = np.flatnonzero((data[:-5] == 0) & (data[1:-4] >= _MARK))
+        # Two bytes from each place on.
+        pairs = np.ndarray((first.size - 1,), "<u2", translated, offset=1, strides=(1,))
+        codes = pairs[starts]
         kinds = _KINDS.take(codes)
-        kept = np.flatnonzero(kinds)
-        self._starts: npt.NDArray[np.intp] = starts[kept]
-        self._kinds: npt.NDArray[np.uint8] = kinds[kept]
+        found = np.flatnonzero(kinds)
+        starts, codes, kinds = starts[found], codes[found], kinds[found]
+        third = first[2:].take(starts)
+        is_whole = (codes < 1 << 8) | (third == 0)
+        if (is_sc := kinds == _SC).any():
+            is_scn = is_sc & (third == _N) & (first[3:].take(starts) == 0)
+            kinds[is_scn] = _SCN
+            is_whole |= is_scn
+        self._starts: npt.NDArray[np.intp] = starts[is_whole]
+        self._kinds: npt.NDArray[np.uint8] = kinds[is_whole]
         self.counts: list[int] = np.bincount(self._kinds, minlength=_FILL + len(_OPERANDS)).tolist()
 
     def names_drawn(self) -> Iterator[str]:
