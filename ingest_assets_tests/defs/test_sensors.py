@@ -301,9 +301,9 @@ def test_a_file_that_changes_while_a_look_waits_for_it_is_not_recorded(pipeline:
 
 def test_settled_files_do_not_wait_for_young_ones(pipeline: Pipeline) -> None:
     pipeline.put("old.txt", b"dropped before\n")
-    time.sleep(0.3)
+    time.sleep(2.1)
     pipeline.put("young.txt", b"dropped a moment ago\n")
-    found = look(pipeline, settle_seconds=0.25, wait_seconds=5.0)
+    found = look(pipeline, settle_seconds=2.0, wait_seconds=5.0)
     assert (len(found.added), found.unsettled) == (1, 1)
 
 
