@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.ocr.engine import Recognition
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.ocr.sandbox.numerals import written
 from ingest_assets_tests.support.containers import ole, zipped
 from ingest_assets_tests.support.documents import pdf, picture
 from ingest_assets_tests.support.scans import DOCX, stored
@@ -197,6 +198,9 @@ def test_documents_that_were_put_in_whole(engine: LocalEngine, kind: str) -> Non
     assert read(engine, data) == (lines, notes)
 
 
+BEGIN, SEPARATE, END = (
+    f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>' for kind in ("begin", "separate", "end")
+)
 FALLBACK = (
     '<w:p><w:r><mc:AlternateContent><mc:Choice Requires="{}">{}</mc:Choice>'
     "<mc:Fallback>{}</mc:Fallback></mc:AlternateContent></w:r></w:p>"
@@ -237,6 +241,25 @@ SHOWN = {
         '<w:p><w:fldSimple w:instr="DATE"><w:r><w:t>1 May</w:t></w:r></w:fldSimple><w:r>'
         "<w:instrText>PAGE</w:instrText></w:r></w:p>",
         ["1 May"],
+    ),
+    "button": (
+        f"<w:p>{BEGIN}<w:r><w:instrText> MACROBUTTON NoMacro Click </w:instrText></w:r>"
+        f"<w:r><w:instrText>here </w:instrText></w:r>{END}</w:p>",
+        ["Click here"],
+    ),
+    "field in the code of a field": (
+        f"<w:p>{BEGIN}<w:r><w:instrText> IF </w:instrText></w:r>{BEGIN}<w:r><w:instrText>MERGEFIELD City"
+        f"</w:instrText></w:r>{SEPARATE}<w:r><w:t>Ashby</w:t></w:r>{END}{SEPARATE}<w:r><w:t>shown</w:t>"
+        f"</w:r>{END}</w:p>",
+        ["shown"],
+    ),
+    "field without an end": (
+        f"<w:p>{BEGIN}<w:r><w:instrText> IF </w:instrText><w:t>still shown</w:t></w:r></w:p>",
+        ["still shown"],
+    ),
+    "equation in a field": (
+        f"<w:p>{BEGIN}<w:r><w:instrText> EQ \\f(rent;12) </w:instrText></w:r>{END}</w:p>",
+        ["(rent;12)"],
     ),
     "fields of forms": (
         "<w:p><w:r><w:fldChar><w:ffData><w:checkBox><w:default w:val='0'/><w:checked/></w:checkBox>"
@@ -312,6 +335,23 @@ def test_hidden_text_is_left_out_and_noted(engine: LocalEngine) -> None:
     )
     data = package(f"<w:p>{runs}</w:p>", {"styles.xml": ("styles", styles)})
     assert read(engine, data) == (["seen too"], ["not_shown"])
+
+
+@pytest.mark.parametrize(
+    ("form", "count", "shown"),
+    [
+        ("ordinal", 1, "1st"),
+        ("ordinal", 112, "112th"),
+        ("cardinalText", 21, "Twenty-one"),
+        ("cardinalText", 1243, "One thousand two hundred forty-three"),
+        ("ordinalText", 20, "Twentieth"),
+        ("ordinalText", 103, "One hundred third"),
+        ("decimalEnclosedCircle", 3, "③"),
+        ("chicago", 6, "††"),
+    ],
+)
+def test_numbers_of_lists_in_words_and_signs(form: str, count: int, shown: str) -> None:
+    assert written(form, count) == shown
 
 
 def test_numbers_before_paragraphs(engine: LocalEngine) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from ingest_assets.errors import PermanentError
@@ -257,6 +257,35 @@ def test_a_page_that_can_hardly_be_made_out_is_noted(
     result = engine.recognise(stored(data, PNG))
     assert lines_found(result.pages[0].text) == 0
     assert any(note.leaves_out for note in result.notes)
+
+
+def _remark(*, dark: bool = False) -> Image.Image:
+    image = Image.new("L", (620, 120), 255)
+    draw = ImageDraw.Draw(image)
+    for row, line in enumerate(("Received by counsel Pemberton", "in the town of Ashby")):
+        draw.text((20, 20 + 44 * row), line, font=ImageFont.load_default(30), fill=0)
+    return ImageOps.invert(image) if dark else image
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_block_that_is_turned_on_an_upright_page_is_read(engine: LocalEngine, turn: int) -> None:
+    page = Image.new("L", (1650, 1400), 255)
+    page.paste(_some_lines())
+    page.paste(_remark().rotate(turn, expand=True), (1000, 720))
+    (read,) = engine.recognise(stored(encoded(page, "PNG"), PNG)).pages
+    assert lines_found(read.text) >= 5
+    assert read.text.endswith("Received by counsel Pemberton\nin the town of Ashby")
+
+
+@pytest.mark.parametrize("turn", [0, 90])
+def test_light_print_beside_dark_print_is_read(engine: LocalEngine, turn: int) -> None:
+    page = Image.new("L", (1650, 1400), 255)
+    page.paste(_some_lines())
+    page.paste(0, (0, 700, 1650, 1400))
+    page.paste(_remark(dark=True).rotate(turn, expand=True), (200, 740))
+    (read,) = engine.recognise(stored(encoded(page, "PNG"), PNG)).pages
+    assert lines_found(read.text) >= 5
+    assert read.text.endswith("Received by counsel Pemberton\nin the town of Ashby")
 
 
 def test_scan_at_600_dpi_is_read(engine: LocalEngine) -> None:

@@ -52,6 +52,19 @@ def test_a_text_box_without_appearance_is_read(engine: LocalEngine) -> None:
     assert text_of(read(engine, annotated(box))).endswith("Paid in full on 12 May")
 
 
+def test_the_caption_of_a_push_button_is_read(engine: LocalEngine) -> None:
+    button = annotation(
+        "Widget", FT=Name.Btn, Ff=1 << 16, MK=Dictionary(CA=String("Send to the clerk"))
+    )
+    assert text_of(read(engine, annotated(button))).endswith("Send to the clerk")
+
+
+def test_the_appearance_of_a_link_is_read(engine: LocalEngine) -> None:
+    page = Page().text(LINES)
+    link = annotation("Link", AP=appearance(page.pdf, "See Schedule C"))
+    assert "See Schedule C" in text_of(read(engine, annotated(link), page))
+
+
 def test_a_text_box_that_has_only_formatted_text_is_read(engine: LocalEngine) -> None:
     words = '<body xmlns="http://www.w3.org/1999/xhtml"><p>Paid <b>in full</b></p></body>'
     box = annotation("FreeText", RC=String(words), DA=String("/Helv 12 Tf"))

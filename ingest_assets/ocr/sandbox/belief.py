@@ -24,7 +24,7 @@ _NO_TEXT, _DOUBTFUL_TEXT = 0.5, 0.65
 _SURE_SHARE = 0.15
 
 # A word is sure from this confidence on if it is in the dictionary or has digits.
-_SURE = 0.7
+SURE = 0.7
 
 # So is one, a name perhaps, that is so sure and has so many letters: of a page in Greek, read as
 # English, one word in eighty is.
@@ -60,7 +60,7 @@ def confidence(words: Iterable[Word]) -> float:
 def unsure_share(layout: Layout) -> float:
     """Return the share of the letters that are in words below the confidence of sure ones, 0 to 1."""
     words = list(layout.words())
-    unsure = sum(word.letters for word in words if word.confidence < _SURE)
+    unsure = sum(word.letters for word in words if word.confidence < SURE)
     return unsure / max(1, sum(word.letters for word in words))
 
 
@@ -71,12 +71,26 @@ def is_text(layout: Layout) -> bool:
     return confidence(words) >= least
 
 
+def is_surely_text(layout: Layout) -> bool:
+    """Tell whether what was read in a part of a page is text, though the page is printed otherwise."""
+    words = list(layout.words())
+    letters = sum(word.letters for word in words)
+    is_sure_enough = confidence(words) >= SURE and _sure_share(words) >= _SURE_SHARE
+    return letters >= _NAME_LETTERS and is_sure_enough
+
+
+def is_sure_line(line: Line) -> bool:
+    """Tell whether a line was read as it is printed: upside down, most look like no words at all."""
+    certainty = confidence(line.words)
+    return certainty >= _SURE_OF_NAME or (certainty >= SURE and any(map(is_sure, line.words)))
+
+
 def is_sure(word: Word) -> bool:
     """Tell whether a word can be believed wherever it stands."""
     is_likely = word.is_known or any(map(str.isdigit, word.text))
     if word.letters >= _NAME_LETTERS and word.confidence >= _SURE_OF_NAME:
         return True
-    return word.confidence >= _SURE and is_likely and word.letters >= 2
+    return word.confidence >= SURE and is_likely and word.letters >= 2
 
 
 def weak_lines(layout: Layout) -> list[Line]:
@@ -112,13 +126,13 @@ def foreign_language(layout: Layout) -> str | None:
     if len(words) < _FEWEST_LONG_WORDS or known >= _OTHER_LANGUAGE:
         return None
     language = common_language(layout.text(), fewest_words=_FEWEST_LONG_WORDS)
-    if language is None and known < _SURELY_OTHER_LANGUAGE and confidence(words) >= _SURE:
+    if language is None and known < _SURELY_OTHER_LANGUAGE and confidence(words) >= SURE:
         return "another"
     return language
 
 
 def _is_weak(line: Line) -> bool:
-    return 0 < confidence(line.words) < _SURE and _sure_share(line.words) < _WEAK
+    return 0 < confidence(line.words) < SURE and _sure_share(line.words) < _WEAK
 
 
 def _sure_share(words: Sequence[Word]) -> float:

@@ -19,7 +19,6 @@ import statistics
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -196,7 +195,7 @@ def read_share(image: Image.Image, layout: Layout, threshold: int) -> float:
     dark = np.asarray(image) <= threshold
     if dark.mean() > _MOSTLY_DARK:
         dark = ~dark  # It is printed light on dark.
-    every = _inked_squares(dark, side)
+    every = inked_squares(dark, side)
     rest = every.copy()
     for word in words:
         rest[word.top // side : word.bottom // side + 1, word.left // side : word.right // side + 1] = (
@@ -236,8 +235,8 @@ def add_missing(layout: Layout, found: Iterable[Word]) -> bool:
             word.confidence >= _MIN_CONFIDENCE
             and any(map(str.isalnum, word.text))
             and _MIN_HEIGHT * height <= word.height <= _MAX_HEIGHT * height
-            and not _is_covered(word, words, margin=round(_MISPLACED * height))
-            and not _is_covered(word, missing, margin=0)
+            and not is_covered(word, words, margin=round(_MISPLACED * height))
+            and not is_covered(word, missing, margin=0)
         ):
             missing.append(word)
     _drop_doubtful(layout, missing)
@@ -364,7 +363,7 @@ def _drop_doubtful(layout: Layout, surer: Sequence[Word]) -> None:
         line.words = [
             word
             for word in line.words
-            if word in covering or not any(_is_covered(other, [word], 0) for other in surer)
+            if word in covering or not any(is_covered(other, [word], 0) for other in surer)
         ]
     layout.lines = [line for line in layout.lines if line.words]
 
@@ -396,19 +395,28 @@ def _erased(image: Image.Image, words: Iterable[Word], margin: int) -> Image.Ima
 
 def _inked_rows(dark: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
     """Return which rows of pixels hold squares that are inked as letters are."""
-    inked = np.any(_inked_squares(dark, side), axis=1)
+    inked = np.any(inked_squares(dark, side), axis=1)
     return np.pad(np.repeat(inked, side), (0, dark.shape[0] - len(inked) * side))
 
 
-def _inked_squares(dark: npt.NDArray[np.bool_], side: int) -> npt.NDArray[Any]:
-    """Return which squares of a page are inked as letters are; a rest at its end is left out."""
+def inked_squares(
+    dark: npt.NDArray[np.bool_], side: int, least: float = _MIN_INK
+) -> npt.NDArray[np.bool_]:
+    """Return which squares of a page are inked as letters are; a rest at its end is left out.
+
+    Args:
+        dark: which pixels are ink.
+        side: that of the squares, in pixels.
+        least: the share of ink in a square from which on it is inked.
+    """
     rows, columns = (length // side for length in dark.shape)
     squares = dark[: rows * side, : columns * side].reshape(rows, side, columns, side)
     share = squares.mean(axis=(1, 3))
-    return np.asarray((share >= _MIN_INK) & (share <= _MAX_INK))
+    return np.asarray((share >= least) & (share <= _MAX_INK))
 
 
-def _is_covered(word: Word, words: Sequence[Word], margin: int) -> bool:
+def is_covered(word: Word, words: Sequence[Word], margin: int) -> bool:
+    """Tell whether others stand in a word's place, with so many pixels to either side of them."""
     area = (word.right - word.left) * word.height
     return 0.3 * area < sum(
         _overlap(word.left, word.right, other.left - margin, other.right + margin)

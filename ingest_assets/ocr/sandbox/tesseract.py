@@ -22,7 +22,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from ingest_assets.notes import Note
 from ingest_assets.ocr.languages import Languages
-from ingest_assets.ocr.sandbox import belief
+from ingest_assets.ocr.sandbox import belief, blocks
 from ingest_assets.ocr.sandbox.document import MAX_PIXELS, Picture, is_blank
 from ingest_assets.ocr.sandbox.left_over import (
     Layout,
@@ -160,7 +160,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     """
     if is_blank(picture.image):
         return Reading("", None, picture.notes)
-    original = picture.image
+    original = blocks.dark_on_light(picture.image)
     ways = _cleaned(original)
     picture = replace(picture, image=ways[0])
     skew = skew_degrees(picture.image)
@@ -189,6 +189,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
             _read_doubtful_words_again(best, picture.dpi, languages)
         if best.confidence >= DOUBTFUL_CONFIDENCE and belief.is_text(best.layout):
             _read_left_over(best, picture.dpi, languages)
+            _read_turned(best, picture.dpi, languages)
         layout, notes = _believed(best, picture, languages)
     notes = (*picture.notes, *best.notes, *notes)
     text = clean_text(layout.text())
@@ -473,6 +474,25 @@ def _read_closer(image: Image.Image, threshold: int, dpi: int, languages: Langua
             right=left + word.right // 2,
             bottom=top + word.bottom // 2,
         )
+
+
+def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:
+    """Take into a reading the blocks of a page that are turned, by a quarter or upside down."""
+    layout = attempt.layout
+    for box in blocks.unread(attempt.image, layout, _otsu_threshold(attempt.image)):
+        block = attempt.image.crop(box)
+        lies = _slant(block.transpose(_TRANSPOSITIONS[90]))[1] > _slant(block)[1]
+        for turn in (90, 270) if lies else (180,):
+            upright = ImageOps.expand(block.transpose(_TRANSPOSITIONS[turn]), _MARGIN, 255)
+            found = _read(upright, dpi, languages).layout
+            if belief.is_surely_text(found):
+                for line in found.lines:
+                    line.words = [
+                        blocks.turned_back(word.moved(-_MARGIN, -_MARGIN), turn, box)
+                        for word in line.words
+                    ]
+                blocks.put(layout, box, found.lines)
+                break
 
 
 def _believed(

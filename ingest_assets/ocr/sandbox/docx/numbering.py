@@ -39,7 +39,7 @@ class Numbering:
         self._starts: dict[tuple[str, int], int] = {}
         self._counts: dict[str, list[int | None]] = {}
         # Forms of numbers that are other words in each language.
-        self.as_digits: set[str] = set()
+        self.in_english: set[str] = set()
         self._begun: set[str] = set()
         self._linked: dict[str, str] = {}
         for abstract in root.findall(f"{W}abstractNum") if root is not None else ():
@@ -115,7 +115,7 @@ class Numbering:
                 return ""
             form = "decimal" if level.is_legal else other.form
             if form in _IN_WORDS:
-                self.as_digits.add(form)
+                self.in_english.add(form)
             return written(form, other.start if count is None else count)
 
         text = _PLACE.sub(one, level.text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import email
 import email.policy
 import io
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
@@ -19,7 +18,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.identification import identify
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.docx import drawings, equations, symbols
+from ingest_assets.ocr.sandbox.docx import drawings, equations, fields, symbols
 from ingest_assets.ocr.sandbox.docx.names import CX, DGM, MC, W14, A, C, M, O, R, V, W
 from ingest_assets.ocr.sandbox.docx.numbering import Numbering
 from ingest_assets.ocr.sandbox.docx.package import Package
@@ -35,12 +34,11 @@ _CHARACTERS = {
     f"{W}noBreakHyphen": "-",
     f"{W}softHyphen": "",
 }
-# What a reader of the document does not see: deleted text and the codes of fields.
+# What a reader of the document does not see: deleted text and how things look.
 _NOT_SHOWN = {
     *(f"{W}del", f"{W}moveFrom", f"{W}delText", f"{W}delInstrText"),
     *(f"{W}pPr", f"{W}rPr", f"{W}tblPr", f"{W}tcPr", f"{W}sectPr", f"{W}sdtPr", f"{W}rubyPr"),
 }
-_BUTTON = re.compile(r"\s*(?:MACROBUTTON|GOTOBUTTON)\s+\S+\s+(.*)", re.DOTALL | re.IGNORECASE)
 _BOXES = ("☐", "☒")
 # Documents in documents that are read.
 _DEEPEST = 3
@@ -95,9 +93,12 @@ def _read(package: Package, depth: int) -> Shown:
     for kind in ("footnotes", "endnotes", "comments", "footer"):
         for name in parts[kind]:
             story.read(name)
-    if numbering.as_digits:
-        forms = ", ".join(sorted(numbering.as_digits))
-        story.shown.add("content_unreadable", f"numbers that show as words are digits here ({forms})")
+    if numbering.in_english:
+        forms = ", ".join(sorted(numbering.in_english))
+        story.shown.add(
+            "content_unreadable",
+            f"numbers that show as words are English here, whatever the language ({forms})",
+        )
     return story.shown
 
 
@@ -121,7 +122,9 @@ class _Story:
         self._inline: dict[str, Callable[[Element, list[str]], Iterable[str]]] = {
             f"{W}r": self._run,
             f"{W}sym": self._symbol,
-            f"{W}instrText": self._code,
+            f"{W}fldChar": self._field,
+            f"{W}instrText": lambda element, boxes: (fields.Mark("code", element.text or ""),),
+            f"{W}fldSimple": self._simple_field,
             f"{W}ruby": self._ruby,
             f"{W}checkBox": self._check_box,
             f"{W14}checkbox": lambda element, boxes: (),
@@ -181,7 +184,7 @@ class _Story:
     def _paragraph(self, paragraph: Element) -> Iterator[str]:
         """Yield a paragraph's own text, then that of the boxes anchored in it."""
         boxes: list[str] = []
-        text = "".join(self._pieces(paragraph, boxes))
+        text = "".join(fields.shown(self._pieces(paragraph, boxes)))
         label = self._numbering.label(paragraph)
         yield f"{label}{text}" if text.strip() else text
         yield from boxes
@@ -214,6 +217,9 @@ class _Story:
             yield from self._pieces(run, boxes)
             return
         for piece in self._pieces(run, boxes):
+            if isinstance(piece, fields.Mark):
+                yield piece
+                continue
             yield "".join(
                 symbols.sign(font, ord(letter)) if letter > "\uefff" or letter.isascii() else letter
                 for letter in piece
@@ -227,17 +233,24 @@ class _Story:
         style = properties.find(f"{W}rStyle")
         return style is not None and self._styles.hides(style.get(f"{W}val", ""))
 
-    def _code(self, element: Element, boxes: list[str]) -> Iterator[str]:
-        """Yield what the code of a field shows: the words on which a person clicks."""
-        if (button := _BUTTON.match(element.text or "")) is not None:
-            yield button[1].strip()
-
     def _symbol(self, element: Element, boxes: list[str]) -> Iterator[str]:
         code = element.get(f"{W}char", "")
         try:
             yield symbols.sign(element.get(f"{W}font", ""), int(code, 16))
         except (ValueError, OverflowError):
             return
+
+    def _field(self, element: Element, boxes: list[str]) -> Iterator[str]:
+        yield from self._pieces(element, boxes)  # What was chosen or ticked in a form.
+        yield fields.Mark(element.get(f"{W}fldCharType", ""))
+
+    def _simple_field(self, element: Element, boxes: list[str]) -> Iterator[str]:
+        yield fields.Mark("begin")
+        yield fields.Mark("code", element.get(f"{W}instr", ""))
+        if len(element):
+            yield fields.Mark("separate")
+        yield from self._pieces(element, boxes)
+        yield fields.Mark("end")
 
     def _ruby(self, element: Element, boxes: list[str]) -> Iterator[str]:
         base, reading = element.find(f"{W}rubyBase"), element.find(f"{W}rt")
@@ -282,7 +295,8 @@ class _Story:
             pictures, notes = len(self.shown.pictures), len(self.shown.notes)
             seen = self._seen_pictures(part)
             found = read(part)
-            if found and ("".join(found).strip() or "" in found):
+            shows_boxes = any(not piece and not isinstance(piece, fields.Mark) for piece in found)
+            if "".join(found).strip() or shows_boxes:
                 return found
             if len(self.shown.pictures) > pictures or len(self.shown.notes) > notes or seen:
                 return found

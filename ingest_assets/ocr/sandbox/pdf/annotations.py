@@ -34,7 +34,7 @@ _FEWEST_LETTERS = 3
 _MAX_PARENTS = 32
 
 _PLAYED = {"/Movie", "/Sound", "/Screen", "/RichMedia", "/3D"}
-_WITHOUT_APPEARANCE = {"/Link", "/Popup"}
+_WITHOUT_APPEARANCE = {"/Popup"}
 
 
 @dataclass
@@ -78,6 +78,10 @@ def annotations_of(page: pikepdf.Page) -> Annotations:
                     found.read.append(index)
             else:
                 found.has_appearances |= "/AP" in entry
+                if caption := _caption(entry):
+                    found.boxes.append(caption)
+        elif kind == "/Link":
+            found.has_appearances |= "/AP" in entry
         elif kind not in _WITHOUT_APPEARANCE:
             found.has_appearances = True
             _add_markup(found, entry, kind)
@@ -179,6 +183,14 @@ def _value(widget: pikepdf.Object) -> str:
         name = str(state)[1:] if isinstance(state, pikepdf.Name) else _string(state)
         return "" if name == "Off" else name
     return ""
+
+
+def _caption(widget: pikepdf.Object) -> str:
+    """Return what stands on a push button; on other buttons it is a sign, such as a tick."""
+    looks = widget.get("/MK")
+    if _inherited(widget, "/FT") != "/Btn" or not isinstance(looks, pikepdf.Dictionary):
+        return ""
+    return _string(looks.get("/CA")) if _integer(_inherited(widget, "/Ff")) & _PUSH_BUTTON else ""
 
 
 def _options(widget: pikepdf.Object) -> dict[str, str]:

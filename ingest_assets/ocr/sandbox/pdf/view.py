@@ -20,6 +20,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.ocr.sandbox.blocks import groups
 from ingest_assets.ocr.sandbox.document import check_decoded_size
 from ingest_assets.ocr.sandbox.pdf.layer import Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, around
@@ -291,16 +292,7 @@ def _places(edges: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int]]
     padded[: edges.shape[0], : edges.shape[1]] = edges
     rows_of_squares = padded.reshape(height, _SQUARE, -1).sum(axis=1, dtype=np.uint8)
     squares = rows_of_squares.reshape(height, width, _SQUARE).sum(axis=2) >= _FEW_EDGES
-    rest = {(int(row), int(column)) for row, column in zip(*np.nonzero(squares), strict=True)}
-    near = range(-_GAP, _GAP + 1)
-    while rest:
-        group = [rest.pop()]
-        for row, column in group:
-            for down in near:
-                for across in near:
-                    if (square := (row + down, column + across)) in rest:
-                        rest.remove(square)
-                        group.append(square)
+    for group in groups(squares, _GAP):
         found_rows, found_columns = zip(*group, strict=True)
         top, left = min(found_rows) * _SQUARE, min(found_columns) * _SQUARE
         bottom, right = (max(found_rows) + 1) * _SQUARE, (max(found_columns) + 1) * _SQUARE

@@ -1,0 +1,85 @@
+"""Fields of Word: a code, which is not shown, and what Word made of it when it last looked.
+
+Belongs here: what of the pieces of a paragraph is shown, where some are the code of a field. Does not
+belong here: working fields out anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+# Fields that show what their code says after a first word.
+_BUTTONS = {"MACROBUTTON", "GOTOBUTTON"}
+
+# A switch of a code, such as \\o or \\*.
+_SWITCH = re.compile(r"\\\\[a-z*#@!]*", re.IGNORECASE)
+
+
+class Mark(str):
+    """A place between pieces of text where a field or its result begins or ends, or some of its code.
+
+    It is an empty text, so that nothing is shown for it where fields are not looked at.
+
+    Attributes:
+        kind: `begin`, `separate`, `end` as Word says it, or `code`.
+        code: the piece of code.
+    """
+
+    kind: str
+    code: str
+
+    def __new__(cls, kind: str, code: str = "") -> Mark:
+        """Make an empty text that says what it stands for."""
+        mark = super().__new__(cls)
+        mark.kind, mark.code = kind, code
+        return mark
+
+
+@dataclass
+class _Field:
+    code: str = ""
+    held: list[str] = field(default_factory=list)
+    in_code: bool = True
+
+
+def shown(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield what a paragraph shows: text, and results of fields, but not results within codes.
+
+    Of a code that does not end in its paragraph what looks like text is shown after all.
+    """
+    fields: list[_Field] = []
+    for piece in pieces:
+        if not isinstance(piece, Mark):
+            yield from _put(piece, fields)
+        elif piece.kind == "begin":
+            fields.append(_Field())
+        elif fields and piece.kind == "code":
+            fields[-1].code += piece.code
+        elif fields and piece.kind == "separate":
+            fields[-1].in_code = False
+        elif fields and piece.kind == "end":
+            ended = fields.pop()
+            if ended.in_code:
+                yield from _put(_without_result(ended.code), fields)
+    for unended in fields:
+        yield from unended.held
+
+
+def _put(piece: str, fields: list[_Field]) -> Iterator[str]:
+    """Yield a piece, or keep it as part of the code that it stands in."""
+    around = next((outer for outer in reversed(fields) if outer.in_code), None)
+    if around is None:
+        yield piece
+    else:
+        around.code += piece
+        around.held.append(piece)
+
+
+def _without_result(code: str) -> str:
+    """Return what a field shows for which Word stores no result."""
+    name, _, rest = code.strip().partition(" ")
+    if name.upper() in _BUTTONS:
+        return rest.strip().partition(" ")[2]
+    return _SWITCH.sub("", rest).strip() if name.upper() == "EQ" else ""
