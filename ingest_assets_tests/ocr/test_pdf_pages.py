@@ -501,3 +501,28 @@ def test_an_image_that_is_larger_than_it_says_is_looked_at(engine: LocalEngine) 
 
     text = text_of(read(engine, Page().image(scan()).saved(change)))
     assert lines_found(text) == len(LINES)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "given", "read", "kinds"),
+    [
+        (
+            "The tenant pays the rent",
+            "Nobody owes anything at all",
+            "The tenant pays the rent",
+            ["not_shown"],
+        ),
+        ("The offtial definition of rent", "The official definition of rent", None, []),
+    ],
+)
+def test_words_in_place_of_those_that_are_drawn_only_correct_them(
+    engine: LocalEngine, drawn: str, given: str, read: str | None, kinds: list[str]
+) -> None:
+    def replace(pdf: pikepdf.Pdf) -> None:
+        page = pdf.pages[0]
+        page.contents_add(f"/Span <</ActualText ({given})>> BDC".encode(), prepend=True)
+        page.contents_add(b"EMC")
+
+    result = engine.recognise(stored(Page().text([drawn]).saved(replace), PDF))
+    assert result.pages[0].text == (read or given)
+    assert [note.kind for note in result.notes] == kinds

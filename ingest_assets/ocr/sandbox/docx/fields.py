@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 # Fields that show what their code says after a first word.
 _BUTTONS = {"MACROBUTTON", "GOTOBUTTON"}
 
-# A switch of a code, such as \\o or \\*.
-_SWITCH = re.compile(r"\\\\[a-z*#@!]*", re.IGNORECASE)
+# A switch of a code, such as \o or \*.
+_SWITCH = re.compile(r"\\[a-z*#@!]*", re.IGNORECASE)
 
 
 class Mark(str):
@@ -55,8 +55,11 @@ def shown(pieces: Iterable[str]) -> Iterator[str]:
             yield from _put(piece, fields)
         elif piece.kind == "begin":
             fields.append(_Field())
-        elif fields and piece.kind == "code":
-            fields[-1].code += piece.code
+        elif piece.kind == "code":
+            if fields:
+                fields[-1].code += piece.code
+            else:  # As some programs write it.
+                yield _without_result(piece.code)
         elif fields and piece.kind == "separate":
             fields[-1].in_code = False
         elif fields and piece.kind == "end":

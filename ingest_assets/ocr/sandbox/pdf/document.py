@@ -26,11 +26,17 @@ from ingest_assets.ocr.sandbox.pdf.annotations import Annotations, annotations_o
 from ingest_assets.ocr.sandbox.pdf.instructions import (
     Instructions,
     Survey,
+    as_drawn,
     breaks_off,
     mended,
     sizes_with_masks,
 )
-from ingest_assets.ocr.sandbox.pdf.judgement import FEW_CHARACTERS, Judgement, visible
+from ingest_assets.ocr.sandbox.pdf.judgement import (
+    FEW_CHARACTERS,
+    Judgement,
+    says_other,
+    visible,
+)
 from ingest_assets.ocr.sandbox.pdf.layer import Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame
 from ingest_assets.ocr.sandbox.pdf.view import View, hide_text
@@ -79,6 +85,7 @@ class PdfDocument:
         if files.is_cut_off(path):
             raise corrupt("what was added to it last breaks off")
         self._mended: dict[int, pypdfium2.PdfDocument] = {}
+        self._drawn: dict[int, pypdfium2.PdfDocument | None] = {}
         self._structure: pikepdf.Pdf | None = None
         self._instructions: Instructions | None = None
         try:
@@ -149,8 +156,9 @@ class PdfDocument:
 
     def close(self) -> None:
         """Close the file."""
-        for pdf in (*self._mended.values(), self._pdf):
-            pdf.close()
+        for pdf in (*self._mended.values(), *self._drawn.values(), self._pdf):
+            if pdf is not None:
+                pdf.close()
         if self._structure is not None:
             self._structure.close()
 
@@ -192,6 +200,8 @@ class PdfDocument:
     ) -> tuple[pypdfium2.PdfDocument, int, pypdfium2.PdfPage]:
         """Open a page, or its mended copy where that shows more."""
         page = None
+        if survey.replaces and (drawn := self._drawn_copy(number)) is not None:
+            return drawn, 0, drawn[0]
         if not survey.damaged:
             page = _loaded(self._pdf, number - 1)
             shows_something = page is not None and pdfium.FPDFPage_CountObjects(page) > 0
@@ -218,6 +228,28 @@ class PdfDocument:
                 return None
         return self._mended.get(number)
 
+    def _drawn_copy(self, number: int) -> pypdfium2.PdfDocument | None:
+        """Return a page without the words that its file gives in place of what it draws.
+
+        Returns:
+            None where these are the same but for some letters, or a font leaves unsaid what it draws.
+        """
+        if number not in self._drawn and self._instructions is not None:
+            self._drawn[number] = None
+            try:
+                with as_drawn(self._instructions.pages[number - 1]) as pdf:
+                    file = BytesIO()
+                    pdf.save(file)
+                copy = pypdfium2.PdfDocument(file.getvalue())
+                given, drawn = _text(self._pdf, number - 1), _text(copy, 0)
+            except (pikepdf.PdfError, pypdfium2.PdfiumError, RuntimeError, ValueError):
+                return None
+            if letters.unmapped(drawn) == (0, False) and letters.are_natural(drawn) is not False:
+                self._drawn[number] = copy if says_other(given, drawn) else None
+            if self._drawn[number] is None:
+                copy.close()
+        return self._drawn.get(number)
+
     def _content(self, number: int, shown: _Shown) -> PageContent:
         textpage = shown.page.get_textpage()
         try:
@@ -226,6 +258,9 @@ class PdfDocument:
                 *shown.annotations.notes,
                 *(Note("content_unreadable", what) for what in dict.fromkeys(shown.survey.damaged)),
             ]
+            if self._drawn.get(number) is not None:
+                what = "words that the file gives in place of those that it shows were left out"
+                notes.append(Note("not_shown", what))
             beside = [*_missing(shown.annotations.boxes, text), *shown.annotations.fields]
             beside += shown.annotations.comments
             if number == 1:
@@ -318,6 +353,16 @@ def _is_beyond_doubt(textpage: pypdfium2.PdfTextPage, text: str, shown: _Shown) 
     if not text.strip():
         return shown.survey.is_empty
     return layer.is_all_inside(textpage, shown.frame)
+
+
+def _text(pdf: pypdfium2.PdfDocument, index: int) -> str:
+    page = pdf[index]
+    textpage = page.get_textpage()
+    try:
+        return layer.whole_text(textpage)
+    finally:
+        textpage.close()
+        page.close()
 
 
 def _count_characters(page: pypdfium2.PdfPage) -> int:

@@ -60,6 +60,10 @@ _NUMBER_NAME = re.compile(r"/(?:[gGcCaAiIxX]|cid|glyph|index|char)\d+")
 # Sets of characters whose numbers are known to all programs.
 _KNOWN_COLLECTIONS = ("Japan1", "GB1", "CNS1", "Korea1", "KR")
 
+# A text to be read in place of what is drawn (ISO 32000-1, 14.9.4).
+_ACTUAL_TEXT = b"/ActualText"
+_REPLACEMENT = re.compile(_ACTUAL_TEXT + rb"\s*(\((?:[^()\\]|\\.)*\)|<[0-9A-Fa-f\s]*>)", re.DOTALL)
+
 _NAME_BEFORE = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]+)[\0\t\n\f\r ]+$")
 
 # The kinds of operators that matter. Those from `_FILL` on set the colour of text, and take so many
@@ -113,6 +117,7 @@ class Survey:
         fonts_are_there: whether each font is in the file, so that no letters go undrawn for want of it.
         damaged: what of them cannot be read, in words for a person.
         is_empty: whether there are none at all.
+        replaces: whether they give letters that are to be read in place of those that they draw.
         images: what they draw that may hold letters.
     """
 
@@ -121,6 +126,7 @@ class Survey:
     fonts_are_there: bool = True
     damaged: list[str] = field(default_factory=list)
     is_empty: bool = False
+    replaces: bool = False
     images: list[pikepdf.Object] = field(default_factory=list)
 
 
@@ -172,6 +178,7 @@ class Instructions:
             and not operators.hide_or_cover_text()
         )
         survey.shows += int(operators.counts[_SHOW])
+        survey.replaces |= _replaces_letters(content, resources)
         names = list(operators.names_drawn())
         if len(names) >= _MANY_IMAGES:
             survey.is_plain = False
@@ -187,6 +194,7 @@ class Instructions:
                 survey.is_plain &= form.is_plain
                 survey.shows += form.shows
                 survey.fonts_are_there &= form.fonts_are_there
+                survey.replaces |= form.replaces
                 survey.damaged += form.damaged
                 survey.images += form.images
             elif _may_hold_letters(drawn):
@@ -293,6 +301,29 @@ def _is_fax_cut_off(parameters: pikepdf.Object | None, packed: bytes) -> bool:
 def sizes_with_masks(images: Iterable[pikepdf.Object]) -> dict[tuple[int, int], tuple[int, int]]:
     """Return for the size of an image that of its mask where this is finer: it decides what is seen."""
     return {_size(image): max(map(_size, masks)) for image in images if (masks := _masks(image))}
+
+
+def as_drawn(page: pikepdf.Page) -> pikepdf.Pdf:
+    """Return a document of one page that says nothing but what it draws."""
+    pdf = mended(page)
+    copy = pdf.pages[0]
+    streams = (copy.obj.Contents, *_forms(copy.resources, set()))
+    for stream in streams:
+        stream.write(stream.read_bytes().replace(_ACTUAL_TEXT, b"/NotToBeRead"))
+    for resources in (copy.resources, *(form.get("/Resources") for form in streams[1:])):
+        for properties in _values(resources, "/Properties"):
+            if isinstance(properties, pikepdf.Dictionary) and _ACTUAL_TEXT.decode() in properties:
+                del properties[_ACTUAL_TEXT.decode()]
+    return pdf
+
+
+def _replaces_letters(content: bytes, resources: pikepdf.Object | None) -> bool:
+    """Tell whether letters are given for what is drawn, not only spaces and hyphens."""
+    texts = [pikepdf.Object.parse(text) for text in _REPLACEMENT.findall(content)]
+    texts += [
+        _get(properties, _ACTUAL_TEXT.decode()) for properties in _values(resources, "/Properties")
+    ]
+    return any(isinstance(text, pikepdf.String) and any(map(str.isalnum, str(text))) for text in texts)
 
 
 def mended(page: pikepdf.Page) -> pikepdf.Pdf:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Literal, Protocol
 
@@ -33,6 +34,9 @@ _FEWEST_WORDS = 3
 
 # By so many of its heights a line of a layer may stand beside what it means.
 _BESIDE = 0.5
+
+# Words are alike so far, 0 to 1, where letters of one are corrected in the other.
+_CORRECTED = 0.5
 
 # What is less sure proves nothing about the layer.
 _SURE = 0.7
@@ -204,6 +208,16 @@ class Judgement:
 def visible(text: str) -> int:
     """Return the number of characters of a text that are no white space."""
     return sum(map(len, text.split()))
+
+
+def says_other(given: str, drawn: str) -> bool:
+    """Tell whether one text has other words than another, where single letters may be corrected."""
+    ours, theirs = given.split(), drawn.split()
+    for _, start, end, first, last in SequenceMatcher(None, ours, theirs, False).get_opcodes():
+        one, other = _letters_only("".join(ours[start:end])), _letters_only("".join(theirs[first:last]))
+        if one != other and SequenceMatcher(None, one, other, False).ratio() < _CORRECTED:
+            return True
+    return False
 
 
 def _text(lines: Iterable[Line]) -> str:
