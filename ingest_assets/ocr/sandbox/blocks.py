@@ -38,7 +38,7 @@ _LEAST_GROUND, _FILLED = 0.01, 0.75
 _EVEN = 12
 
 # Shares of a dark ground: at least so many pixels are of it, and so many squares have light print.
-_GROUND, _PRINTED = 0.5, 0.05
+_GROUND, _PRINTED = 0.5, 0.01
 
 # Share of light pixels in a square that has light print on it.
 _LIGHT_PRINT = 0.03

@@ -319,7 +319,9 @@ def as_drawn(page: pikepdf.Page) -> pikepdf.Pdf:
 
 def _replaces_letters(content: bytes, resources: pikepdf.Object | None) -> bool:
     """Tell whether letters are given for what is drawn, not only spaces and hyphens."""
-    texts = [pikepdf.Object.parse(text) for text in _REPLACEMENT.findall(content)]
+    texts: list[pikepdf.Object | None] = [
+        pikepdf.Object.parse(text) for text in _REPLACEMENT.findall(content)
+    ]
     texts += [
         _get(properties, _ACTUAL_TEXT.decode()) for properties in _values(resources, "/Properties")
     ]
