@@ -30,6 +30,9 @@ SURE = 0.7
 # English, one word in eighty is.
 _SURE_OF_NAME, _NAME_LETTERS = 0.9, 5
 
+# A turned reading of a place counts if it is surer than the first one by so much.
+_CLEARLY_SURER = 0.1
+
 # A line is weak if it is less sure than a word must be, and less than this share of it is sure.
 _WEAK = 0.4
 
@@ -71,11 +74,17 @@ def is_text(layout: Layout) -> bool:
     return confidence(words) >= least
 
 
-def is_surely_text(layout: Layout) -> bool:
-    """Tell whether what was read in a part of a page is text, though the page is printed otherwise."""
+def is_surely_text(layout: Layout, before: Iterable[Word], *, upside_down: bool) -> bool:
+    """Tell whether what was read in a part of a page, turned, is text, and surer than before.
+
+    Figures and their like are read upside down as well: a word has to be among them.
+    """
     words = list(layout.words())
     letters = sum(word.letters for word in words)
-    is_sure_enough = confidence(words) >= SURE and _sure_share(words) >= _SURE_SHARE
+    if upside_down and not any(word.is_known and word.letters > _LONG_WORD for word in words):
+        return False
+    least = max(SURE, confidence(before) + _CLEARLY_SURER)
+    is_sure_enough = confidence(words) >= least and _sure_share(words) >= _SURE_SHARE
     return letters >= _NAME_LETTERS and is_sure_enough
 
 

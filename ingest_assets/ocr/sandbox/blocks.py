@@ -122,16 +122,27 @@ def accounted(layout: Layout) -> Iterator[Word]:
             yield from (word for word in words if word.confidence >= belief.SURE)
 
 
+def unsure_in(layout: Layout, box: Box) -> list[Word]:
+    """Return the words that were read in a place, but are not sure to stand there upright."""
+    sure = set(map(id, accounted(layout)))
+    return [word for word in layout.words() if id(word) not in sure and _is_in(word, box)]
+
+
+def _is_tall(word: Word) -> bool:
+    """Tell whether a word is taller than wide: Tesseract itself reads some lines on their side."""
+    return word.letters >= _SOME_LETTERS and word.height > word.right - word.left
+
+
 def put(layout: Layout, box: Box, lines: Iterable[Line]) -> None:
     """Put the lines that were read in a block in place of what is not sure there, or was the same."""
     lines = list(lines)
     found = [word for line in lines for word in line.words]
-    sure = set(map(id, accounted(layout)))
+    unsure = set(map(id, unsure_in(layout, box)))
     for line in layout.lines:
         line.words = [
             word
             for word in line.words
-            if not (_is_in(word, box) if id(word) not in sure else is_covered(word, found, margin=0))
+            if id(word) not in unsure and not is_covered(word, found, margin=0)
         ]
     layout.lines = [line for line in layout.lines if line.words]
     above = [index for index, line in enumerate(layout.lines) if line.bottom <= box[1]]
@@ -191,10 +202,6 @@ def _to_its_edges(box: Box, values: npt.NDArray[np.uint8], ground: int) -> Box:
 def _around(group: list[tuple[int, int]], side: int) -> Box:
     rows, columns = zip(*group, strict=True)
     return min(columns) * side, min(rows) * side, (max(columns) + 1) * side, (max(rows) + 1) * side
-
-
-def _is_tall(word: Word) -> bool:
-    return word.letters >= _SOME_LETTERS and word.height > word.right - word.left
 
 
 def _is_in(word: Word, box: Box) -> bool:

@@ -155,8 +155,8 @@ class Reading:
 def recognise(picture: Picture, languages: Languages) -> Reading:
     """Read a page, also one that lies on its side, upside down or askew, is faint or in small print.
 
-    A page that stays unsure (noise, a photograph) is read seven times at most. What is then still no
-    text is left out, with a note.
+    A page that stays unsure (noise, a photograph) is read seven times at most; what of a page was
+    not read surely, twice more, turned. What is then still no text is left out, with a note.
     """
     if is_blank(picture.image):
         return Reading("", None, picture.notes)
@@ -485,7 +485,9 @@ def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:
         for turn in (90, 270) if lies else (180,):
             upright = ImageOps.expand(block.transpose(_TRANSPOSITIONS[turn]), _MARGIN, 255)
             found = _read(upright, dpi, languages).layout
-            if belief.is_surely_text(found):
+            # Upright lines do not read as text on their side, but figures do upside down.
+            before = blocks.unsure_in(layout, box) if turn == 180 else ()
+            if belief.is_surely_text(found, before, upside_down=turn == 180):
                 for line in found.lines:
                     line.words = [
                         blocks.turned_back(word.moved(-_MARGIN, -_MARGIN), turn, box)
