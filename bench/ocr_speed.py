@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -42,13 +43,13 @@ def main() -> None:
     print("| what | pages | s | pages/s | pages/CPU s | ratio |")
     print("|---|---|---|---|---|---|")
     plain = _row("text layers, plain loop", None, lambda: _plain_text(files))
-    _row("text layers, engine, 1 worker", plain, lambda: _engine(files, 1))
-    _row(f"text layers, engine, {CORES} workers", plain, lambda: _engine(files, CORES))
+    _engine_row("text layers", plain, files, 1)
+    _engine_row("text layers", plain, files, CORES)
     with tempfile.TemporaryDirectory() as folder:
         step = max(1, len(files) // arguments.documents)
         scans = _scans(files[::step][: arguments.documents], arguments.pages, Path(folder))
         plain = _row(f"OCR, plain script, {CORES} processes", None, lambda: _plain_ocr(scans))
-        _row(f"OCR, engine, {CORES} workers", plain, lambda: _engine(scans, CORES))
+        _engine_row("OCR", plain, scans, CORES)
         if shutil.which("ocrmypdf"):
             _row(f"OCR, ocrmypdf --jobs {CORES}", plain, lambda: _ocrmypdf(scans, Path(folder)))
         print("\n| class of page | pages | CPU ms a page |")
@@ -80,10 +81,18 @@ def _row(name: str, base: float | None, work: Callable[[], int]) -> float:
     return seconds
 
 
+def _engine_row(what: str, base: float, files: Sequence[Path], workers: int) -> None:
+    name = f"{what}, engine, {workers} workers"
+    with closing(LocalEngine(workers)) as engine:
+        _row(name, base, lambda: _recognise(engine, files))
+
+
 def _cost(name: str, files: Sequence[Path]) -> None:
-    cpu = _cpu_seconds()
-    pages = _engine(files, 1)
-    print(f"| {name} | {pages} | {1000 * (_cpu_seconds() - cpu) / pages:.1f} |", flush=True)
+    with closing(LocalEngine(1)) as engine:
+        cpu = _cpu_seconds()
+        pages = _recognise(engine, files)
+        spent = _cpu_seconds() - cpu
+    print(f"| {name} | {pages} | {1000 * spent / pages:.1f} |", flush=True)
 
 
 def _overlaid(scan: Path, layer: Path, path: Path, header: bool, with_layer: bool) -> Path:
@@ -124,7 +133,7 @@ def _cpu_seconds() -> float:
     """Return the CPU time of this process and of all that it started.
 
     The process that workers are forked from lives on, so the kernel does not count it, or them, among
-    the children that ended.
+    the children that ended; workers that were ended with their engine are not counted at all.
     """
     myself = psutil.Process()
     times = [process.cpu_times() for process in (myself, *myself.children(recursive=True))]
@@ -146,13 +155,9 @@ def _plain_text(files: Sequence[Path]) -> int:
     return pages
 
 
-def _engine(files: Sequence[Path], workers: int) -> int:
-    engine = LocalEngine(workers)
-    try:
-        with ThreadPoolExecutor(8) as threads:
-            results = list(threads.map(lambda file: engine.recognise(stored_file(file)), files))
-    finally:
-        engine.close()
+def _recognise(engine: LocalEngine, files: Sequence[Path]) -> int:
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda file: engine.recognise(stored_file(file)), files))
     return sum(len(result.pages) for result in results)
 
 
