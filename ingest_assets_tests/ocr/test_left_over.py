@@ -75,6 +75,22 @@ def test_numbers_at_the_left_and_prices_at_the_right(
     assert len(unread) <= (2 if degrees == 1.6 else 0), unread
 
 
+@pytest.mark.parametrize("grey", [175, 205])
+def test_pale_print_beside_dark_print_is_read(engine: LocalEngine, grey: int) -> None:
+    pdf = _page()
+    for index, line in enumerate(LINES[:7]):
+        pdf.set_text_color(0)
+        pdf.text(12, 20 + index * 12, line)
+        pdf.set_text_color(grey)
+        pdf.text(170, 20 + index * 12, f"{4 + index * 7}1.{index}5")
+    pdf.text(12, 120, "Subject to the approval of the harbour master")
+    (page,) = engine.recognise(stored(encoded(_rendered(pdf), "PNG", dpi=(200, 200)), PNG)).pages
+    flat = " ".join(page.text.split())
+    for index, line in enumerate(LINES[:7]):
+        assert f"{line} {4 + index * 7}1.{index}5" in flat
+    assert "Subject to the approval of the harbour master" in flat
+
+
 def test_list_letters_stand_in_their_lines(engine: LocalEngine) -> None:
     pdf = _page()
     top = 20.0

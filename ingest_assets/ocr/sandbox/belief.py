@@ -74,6 +74,11 @@ def is_text(layout: Layout) -> bool:
     return confidence(words) >= least
 
 
+def has_words(layout: Layout) -> bool:
+    """Tell whether more was read than lone letters, which stains and pictures come out as."""
+    return any(word.letters > 1 or word.text.isdigit() for word in layout.words())
+
+
 def is_surely_text(layout: Layout, before: Iterable[Word], *, upside_down: bool) -> bool:
     """Tell whether what was read in a part of a page, turned, is text, and surer than before.
 

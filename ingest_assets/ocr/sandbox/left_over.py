@@ -176,12 +176,29 @@ def unread(image: Image.Image, layout: Layout, threshold: int) -> tuple[Image.Im
     if not words:
         return ()
     height = _usual_height(words)
-    alone = _erased(image, words, margin=max(2, round(0.15 * height)))
+    alone = _erased(image, words, margin=_margin(words))
     rows = _inked_rows(np.asarray(alone) <= threshold, max(4, round(height / 2)))
     if not rows.any():
         return ()
     elsewhere = [word for word in words if not rows[word.top : word.bottom].any()]
     return _erased(image, elsewhere, margin=1), alone
+
+
+def ink_left(image: Image.Image, layout: Layout) -> Image.Image:
+    """Return a grey page without the words that account for its ink."""
+    words = list(_covering(layout))
+    return _erased(image, words, margin=_margin(words)) if words else image
+
+
+def looks_like_letters(image: Image.Image, layout: Layout, threshold: int) -> bool:
+    """Tell whether ink on a picture is spread as that of letters is, as high as the words of a layout.
+
+    Args:
+        threshold: the lightest grey that is ink.
+    """
+    words = list(_covering(layout))
+    side = max(4, round(_usual_height(words) / 2)) if words else _ASSUMED_HEIGHT
+    return bool(inked_squares(np.asarray(image) <= threshold, side).any())
 
 
 def read_share(image: Image.Image, layout: Layout, threshold: int) -> float:
@@ -380,6 +397,11 @@ def _covering(layout: Layout) -> Iterator[Word]:
 
 def _usual_height(words: Sequence[Word]) -> float:
     return statistics.median(word.height for word in words)
+
+
+def _margin(words: Sequence[Word]) -> int:
+    """How far letters may reach out of the boxes of their words, in pixels."""
+    return max(2, round(0.15 * _usual_height(words)))
 
 
 def _erased(image: Image.Image, words: Iterable[Word], margin: int) -> Image.Image:

@@ -32,6 +32,8 @@ from ingest_assets.ocr.sandbox.left_over import (
     bounds,
     correct,
     doubtful_lines,
+    ink_left,
+    looks_like_letters,
     merge,
     read_share,
     unread,
@@ -122,6 +124,9 @@ _MARGIN = 20
 # Within so many pixels of a page, 500 of them wide, the paper has one grey.
 _PAPER_RADIUS = 20
 
+# Print differs from its paper by at least so much, of 255; less is what shows through from behind.
+_PALEST = 32.0
+
 # What differs from its paper by so much, of 255, is ink, however grainy the page.
 _SURELY_INK = 96.0
 
@@ -187,8 +192,10 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
             _read_with_more_contrast(best, picture.dpi, languages)
         else:
             _read_doubtful_words_again(best, picture.dpi, languages)
-        if best.confidence >= DOUBTFUL_CONFIDENCE and belief.is_text(best.layout):
+        is_text = best.confidence >= DOUBTFUL_CONFIDENCE and belief.is_text(best.layout)
+        if is_text and belief.has_words(best.layout):
             _read_left_over(best, picture.dpi, languages)
+            _read_pale(best, picture.dpi, languages)
             _read_turned(best, picture.dpi, languages)
         layout, notes = _believed(best, picture, languages)
     notes = (*picture.notes, *best.notes, *notes)
@@ -452,6 +459,24 @@ def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     add_missing(attempt.layout, found)
 
 
+def _read_pale(attempt: _Attempt, dpi: int, languages: Languages) -> None:
+    """Take into a reading what is printed so much paler than the rest that it was taken for paper."""
+    left = ink_left(attempt.image, attempt.layout)
+    threshold = _otsu_threshold(left)
+    if threshold <= _otsu_threshold(attempt.image):
+        return  # What is left is as dark as what was read.
+    values = np.asarray(left)
+    ink = values <= threshold
+    if not ink.any() or ink.all():
+        return
+    darkest, paper = float(np.percentile(values[ink], 25)), float(np.median(values[~ink]))
+    if paper - darkest < _PALEST or not looks_like_letters(left, attempt.layout, threshold):
+        return
+    stretched = np.clip((values - darkest) * (255 / (paper - darkest)), 0, 255).astype(np.uint8)
+    found = _read(Image.fromarray(stretched), dpi, languages, tesserocr.PSM.SPARSE_TEXT).layout
+    add_missing(attempt.layout, [word for word in found.words() if word.confidence >= belief.SURE])
+
+
 def _read_closer(image: Image.Image, threshold: int, dpi: int, languages: Languages) -> Iterator[Word]:
     """Yield the words of a few lines on a page, read at twice their size.
 
@@ -654,8 +679,14 @@ def _detected_turn(picture: Picture) -> int:
 
 def _orientation(image: Image.Image, dpi: int) -> Mapping[str, Any] | None:
     """Return what Tesseract says of script and orientation; None where there are too few letters."""
+    return _orientation_of(image.tobytes(), image.width, image.height, dpi)
+
+
+@functools.lru_cache(maxsize=1)
+def _orientation_of(pixels: bytes, width: int, height: int, dpi: int) -> Mapping[str, Any] | None:
+    # Of the page that is read it is asked twice, and on noise each answer takes a second.
     api = _orientation_detector()
-    api.SetImageBytes(image.tobytes(), image.width, image.height, 1, image.width)
+    api.SetImageBytes(pixels, width, height, 1, width)
     api.SetSourceResolution(dpi)
     found: Mapping[str, Any] | None = api.DetectOrientationScript()
     api.Clear()
