@@ -12,7 +12,7 @@ from ingest_assets import wiring
 from ingest_assets.cli import render, running
 from ingest_assets.embedded.environment import dagit_url
 from ingest_assets.errors import ConfigurationError, IngestError
-from ingest_assets.operations.alerts import engine, message
+from ingest_assets.operations.alerts import engine, message, troubles
 from ingest_assets.store.database import database_error
 
 
@@ -46,8 +46,8 @@ def alert(is_test: bool) -> None:
             running.database(),
             channels,
             wiring.alert_rules(settings, dagit_url(settings)),
-            engine.in_dagster(running.dagster_database()),
-            unseen=[engine.INPUT_MISSING],  # It may be another machine's.
+            troubles.in_dagster(running.dagster_database()),
+            unseen=[troubles.INPUT_MISSING],  # It may be another machine's.
             memory=_kept(memory),
         )
     except (IngestError, DBAPIError) as error:

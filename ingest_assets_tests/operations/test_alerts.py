@@ -26,9 +26,10 @@ from ingest_assets.defs.code_location import build_defs
 from ingest_assets.defs.resources import PostgresResource
 from ingest_assets.errors import ConfigurationError, IngestError, PermanentError, TransientError
 from ingest_assets.operations.alerts import channels as sending
-from ingest_assets.operations.alerts import engine
+from ingest_assets.operations.alerts import engine, troubles
 from ingest_assets.operations.alerts.channels import Channels
-from ingest_assets.operations.alerts.engine import AlertRules, Trouble, evaluate
+from ingest_assets.operations.alerts.engine import AlertRules, evaluate
+from ingest_assets.operations.alerts.troubles import Trouble
 from ingest_assets.operations.retry_policy import RetryRules
 from ingest_assets.operations.status import read_status
 from ingest_assets.store.attempts import Begin, begin_attempts, fail_attempt
@@ -365,9 +366,9 @@ def test_two_daemons_send_one_letter(database: Database, database_url: str, hook
 
 def test_what_a_caller_cannot_see_is_not_over(database: Database, hook: Hook) -> None:
     channels = Channels(hook.url)
-    away = Trouble(engine.INPUT_MISSING, "The input directory is not there.")
+    away = Trouble(troubles.INPUT_MISSING, "The input directory is not there.")
     evaluate(database, channels, AT_ONCE, [away])
-    evaluate(database, channels, AT_ONCE, unseen=[engine.INPUT_MISSING])
+    evaluate(database, channels, AT_ONCE, unseen=[troubles.INPUT_MISSING])
     assert len(hook.posts) == 1
     evaluate(database, channels, AT_ONCE)
     assert hook.posts[1]["title"] == "[ingest_assets] All clear"
@@ -543,7 +544,7 @@ def test_sensors_whose_ticks_fail_are_found_in_dagsters_database(
     migrated_with_dagster_url: str,
 ) -> None:
     with closing(Database(migrated_with_dagster_url)) as dagster:
-        assert list(engine.failing_sensors(dagster)) == []
+        assert list(troubles.failing_sensors(dagster)) == []
         with dagster.engine.begin() as connection:
             connection.execute(
                 text("""
@@ -565,16 +566,16 @@ def test_sensors_whose_ticks_fail_are_found_in_dagsters_database(
             tick(dagster, "lasting", "STARTED", 0)
             tick(dagster, "mended", "SUCCESS", 0.2)
             tick(dagster, "nightly", "FAILURE", 600, "SCHEDULE")
-            troubles = engine.failing_sensors(dagster)
+            failing = troubles.failing_sensors(dagster)
         finally:
             with dagster.engine.begin() as connection:
                 connection.execute(text("TRUNCATE instigators, job_ticks"))
-    assert [trouble.title for trouble in troubles] == [
+    assert [trouble.title for trouble in failing] == [
         "The schedule nightly fails.",
         "The sensor lasting fails.",
     ]
-    assert troubles[1].detail.startswith("OperationalError: no route to the host Until it is mended")
-    assert troubles[1].since is not None
+    assert failing[1].detail.startswith("OperationalError: no route to the host Until it is mended")
+    assert failing[1].since is not None
 
 
 def test_a_database_that_cannot_be_asked_is_told_once_and_when_it_is_over(
@@ -584,7 +585,7 @@ def test_a_database_that_cannot_be_asked_is_told_once_and_when_it_is_over(
     away = ConfigurationError("database_refused", "Postgres refuses: no such user.")
     told, memory = engine.tell_without_database(channels, AT_ONCE, away, "")
     assert told.sent == []  # Postgres may be restarting.
-    monkeypatch.setattr(engine, "_MAY_PASS", timedelta(0))
+    monkeypatch.setattr(engine, "MAY_PASS", timedelta(0))
     hook.status = 503
     told, memory = engine.tell_without_database(channels, AT_ONCE, away, memory)
     assert "503" in told.failed["1 JSON"]
@@ -603,7 +604,7 @@ def test_a_database_that_cannot_be_asked_is_told_once_and_when_it_is_over(
 def test_the_sensor_tells_of_a_database_that_cannot_be_asked(
     pipeline: Pipeline, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_MAY_PASS", timedelta(0))
+    monkeypatch.setattr(engine, "MAY_PASS", timedelta(0))
     tell(pipeline, hook)
     title = "[ingest_assets] The documents' database cannot be asked"
     with monkeypatch.context() as patch:
@@ -634,7 +635,7 @@ def test_a_failing_check_and_a_silent_daemon_are_found_in_dagsters_database(
     database: Database, migrated_with_dagster_url: str, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(Database(migrated_with_dagster_url)) as dagster:
-        assert list(engine.failing_checks(dagster)) == []
+        assert list(troubles.failing_checks(dagster)) == []
         with dagster.engine.begin() as connection:
             connection.execute(
                 text("""
@@ -655,7 +656,7 @@ def test_a_failing_check_and_a_silent_daemon_are_found_in_dagsters_database(
                 """)
             )
         try:
-            checks = engine.failing_checks(dagster)
+            checks = troubles.failing_checks(dagster)
             assert [check.topic for check in checks] == ["check:objects_have_rows"]
             monkeypatch.setenv("INGEST_ALERT_URLS", hook.url)
             monkeypatch.setattr(running, "use_running_stack", running.load_settings)

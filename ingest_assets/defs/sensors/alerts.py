@@ -23,12 +23,8 @@ from ingest_assets.defs.instance import runs_not_started
 from ingest_assets.defs.resources import InputDirectoryResource, PostgresResource
 from ingest_assets.defs.sensors.held import reason_to_hold
 from ingest_assets.embedded.environment import dagit_url
-from ingest_assets.operations.alerts.engine import (
-    evaluate,
-    in_dagster,
-    missing_input,
-    tell_without_database,
-)
+from ingest_assets.operations.alerts.engine import evaluate, tell_without_database
+from ingest_assets.operations.alerts.troubles import in_dagster, missing_input
 from ingest_assets.settings import Settings
 from ingest_assets.store.database import database_error
 

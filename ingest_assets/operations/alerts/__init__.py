@@ -1,4 +1,5 @@
 """Alerts: people are told of what needs them, once, and told when it is over.
 
-`engine` compares what is wrong with what was told, `message` writes the letter, `channels` sends it.
+`engine` compares what is wrong with what was told, `troubles` finds what is wrong besides documents,
+`message` writes the letter, `channels` sends it.
 """
