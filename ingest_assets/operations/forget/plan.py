@@ -148,7 +148,7 @@ def plan_of(connection: Connection, roots: Sequence[UUID]) -> Plan:
         partition_keys=[row.partition_key for row in sources],
         names=list(dict.fromkeys(row.original_file_name for row in sources)),
         kept=[(row.document_uuid, row.original_file_name) for row in kept],
-        files=[row.source_uri for row in sources if row.kind in ("file", "inbox")],
+        files=list(dict.fromkeys(row.source_uri for row in sources if row.kind in ("file", "inbox"))),
         uploads=[s3_location(row.source_uri)[1] for row in sources if row.kind == "s3"],
         held={row.document_uuid: row.reason for row in held},
         counts=_counts(connection, uuids),
