@@ -20,7 +20,7 @@ from ingest_assets.log import get_logger
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import SpanContext, Tracer
 
 _log = get_logger(__name__)
 
@@ -74,14 +74,27 @@ def of_document(partition_key: str) -> Context | None:
         return None
     from opentelemetry import trace  # noqa: PLC0415  (an extra)
 
+    return trace.set_span_in_context(trace.NonRecordingSpan(_root(partition_key)))
+
+
+def part_of(partition_key: str) -> None:
+    """Link the span that this thread is in to the trace of the document that holds the part."""
+    if _tracer() is not None:
+        from opentelemetry import trace  # noqa: PLC0415  (an extra)
+
+        trace.get_current_span().add_link(_root(partition_key))
+
+
+def _root(partition_key: str) -> SpanContext:
+    from opentelemetry import trace  # noqa: PLC0415  (an extra)
+
     digest = hashlib.sha256(partition_key.encode()).digest()
-    root = trace.SpanContext(
+    return trace.SpanContext(
         int.from_bytes(digest[:16], "big"),
         int.from_bytes(digest[16:24], "big"),
         is_remote=True,
         trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
     )
-    return trace.set_span_in_context(trace.NonRecordingSpan(root))
 
 
 @cache

@@ -23,6 +23,7 @@ from ingest_assets.ocr.engine import Recognition, StoredObject
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.settings import Settings
 from ingest_assets.stage_names import STAGES
+from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import Pipeline
 
@@ -171,6 +172,27 @@ def test_a_documents_way_is_one_trace_whatever_runs_it_took(
     )
     assert failed.status.status_code.name == "ERROR"
     assert failed.context.trace_id != text.context.trace_id
+
+
+def test_the_trace_of_a_part_is_linked_to_that_of_its_container(
+    pipeline: Pipeline, spans: InMemorySpanExporter
+) -> None:
+    pipeline.put("papers.zip", zipped({"note.txt": "Call on Monday."}))
+    pipeline.tick()
+    (container,) = pipeline.rows("SELECT partition_key FROM ingest.document_sources")
+    pipeline.run_without_dagster([container.partition_key], "run-1")
+    (part,) = pipeline.rows(
+        "SELECT partition_key FROM ingest.document_sources WHERE parent_uuid IS NOT NULL"
+    )
+    for run in "run-2", "run-3":
+        pipeline.run_without_dagster([part.partition_key], run)
+    # Each run makes a span of the stage; the container is a part of nothing.
+    whole, *parts = (span for span in spans.get_finished_spans() if span.name == "document_row")
+    assert whole.links == ()
+    assert len(parts) == 2
+    for span in parts:
+        (link,) = span.links
+        assert link.context.trace_id == whole.context.trace_id != span.context.trace_id
 
 
 @pytest.mark.parametrize(

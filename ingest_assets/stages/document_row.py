@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from ingest_assets import formats
+from ingest_assets import formats, traces
 from ingest_assets.errors import PermanentError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.formats import Format
@@ -66,6 +66,7 @@ def work(source: Source, services: Services, known: Known) -> Result | Registrat
     if source.parent_uuid is not None:
         with services.database.engine.connect() as connection:
             container = load_document(connection, source.parent_uuid)
+        traces.part_of(container.partition_key)
     if source.document_uuid is None:
         content = _examine(source, services)
         return Registration(source, content, services.objects.bucket, known, container)
