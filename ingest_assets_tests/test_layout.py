@@ -66,3 +66,20 @@ def test_the_process_that_runs_the_pipeline_loads_no_parser() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_an_installed_package_has_every_file(tmp_path: Path) -> None:
+    shutil.copytree(
+        PROJECT / "ingest_assets",
+        tmp_path / "ingest_assets",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(PROJECT / name, tmp_path)
+    build = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", "built"]
+    subprocess.run(build, cwd=tmp_path, check=True)
+
+    def files(directory: Path) -> set[Path]:
+        return {one.relative_to(directory) for one in directory.rglob("*") if one.is_file()}
+
+    assert files(tmp_path / "built/ingest_assets") == files(tmp_path / "ingest_assets")

@@ -236,6 +236,8 @@ def make_input(settings: Settings, environment: Mapping[str, str]) -> None:
 
 def make_dagster_home(settings: Settings) -> None:
     """Create DAGSTER_HOME and copy the project's `dagster.yaml` into it."""
+    if not (PROJECT / "dagster.yaml").is_file():
+        raise ConfigurationError("not_editable", f"{PROJECT} has no dagster.yaml.")
     home = dagster_home(settings)
     home.mkdir(mode=0o700, exist_ok=True)
     # The workers of one machine do this at the same time. Dagster takes a file that is half written for
