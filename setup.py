@@ -34,7 +34,9 @@ setup(
         "Typing :: Typed",
     ],
     packages=find_packages(include=["ingest_assets", "ingest_assets.*"]),
-    package_data={"ingest_assets": ["store/migrations/*", "store/migrations/versions/*.py", "py.typed"]},
+    package_data={
+        "ingest_assets": ["store/migrations/*", "store/migrations/versions/*.py", "py.typed"]
+    },
     python_requires=">=3.10",
     install_requires=[
         # The graph. 1.13 is the line that the design was measured on.

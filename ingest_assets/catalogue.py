@@ -631,7 +631,7 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         ),
         "not_editable": Fault(
             "configuration",
-            "The package was installed without the directory that it comes from, which has `dagster.yaml`.",
+            "The package was installed without the directory that it comes from, with `dagster.yaml`.",
             "Run `pip install --editable .` in the directory with the source, and keep it.",
         ),
         "no_embedded_s3": Fault(
