@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal
 
-.PHONY: help run test test-all lint style docs compiled clean
+.PHONY: help run test test-all lint style docs screenshots compiled clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,6 +35,11 @@ style: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev ## Write what README.md and docs/ have from the code; a test compares.
 	$(BIN)/python -m ingest_assets_tests.support.docs
+
+# Under a path that a reader may see: the pictures show it.
+screenshots: $(VENV)/.installed-dev compiled ## Make the pictures of README.md and docs/ anew (needs chromium).
+	INGEST_SCREENSHOTS=$(CURDIR)/docs $(BIN)/pytest ingest_assets_tests/browser -m slow \
+		--basetemp=/tmp/ingest-assets-screenshots
 
 clean: ## Remove what was installed and cached; the data in .ingest stays.
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
