@@ -123,6 +123,8 @@ def _byte_classes() -> npt.NDArray[np.uint16]:
 _CLASSES = _byte_classes()
 _BITS = np.array([(ord(cell) - ord("q")) / 2 for cell in _PAIRS], dtype=np.float32)
 _BITS[0] = 0  # Two signs that are no letters say nothing.
+# Pairs of two letters that differ.
+_JOINED = np.array([0 not in (pair // 27, pair % 27, pair % 28) for pair in range(27 * 27)])
 _KNOWN_SHARES = tuple(
     {entry[0]: int(entry[1:]) / 1000 for entry in script.split()} for script in _SHARES
 )
@@ -169,7 +171,9 @@ def _judge(text: str) -> tuple[bool | None, bool]:
         return _others_are_natural(others), has_odd_line
     if pairs < _ENOUGH_LETTERS:
         return None, has_odd_line
-    if _are_scattered(letters):
+    # In scattered letters so many pairs cannot be. To count them takes less than to look.
+    joined, many = np.count_nonzero(_JOINED.take(pairs_of)), np.count_nonzero(letters)
+    if joined <= 2 * (1 - _MOST_OF_ONE) * many + 1 and _are_scattered(letters):
         return None, has_odd_line
     least = _NATURAL_BITS if pairs >= 25 else _NATURAL_BITS_OF_FEW
     return bool(line_bits.sum() / pairs >= least), has_odd_line

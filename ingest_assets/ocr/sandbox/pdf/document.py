@@ -37,7 +37,7 @@ from ingest_assets.ocr.sandbox.pdf.judgement import (
     says_other,
     visible,
 )
-from ingest_assets.ocr.sandbox.pdf.layer import Word
+from ingest_assets.ocr.sandbox.pdf.layer import TextPage, Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame
 from ingest_assets.ocr.sandbox.pdf.view import View, hide_text
 from ingest_assets.text import clean_text
@@ -251,7 +251,7 @@ class PdfDocument:
         return self._drawn.get(number)
 
     def _content(self, number: int, shown: _Shown) -> PageContent:
-        textpage = shown.page.get_textpage()
+        textpage = TextPage(shown.page)
         try:
             text = layer.whole_text(textpage)
             notes = [
@@ -265,8 +265,7 @@ class PdfDocument:
             beside += shown.annotations.comments
             if number == 1:
                 beside += self._form.lines
-            count = pdfium.FPDFText_CountChars(textpage)
-            if count > layer.MOST_CHARACTERS or _is_beyond_doubt(textpage, text, shown):
+            if textpage.count > layer.MOST_CHARACTERS or _is_beyond_doubt(textpage, text, shown):
                 return PageContent((clean_text(text), *beside), tuple(notes))
             own = shown.own_characters
             lines = layer.lines(textpage, shown.frame, 0, own)
@@ -334,7 +333,7 @@ def _loaded(pdf: pypdfium2.PdfDocument, index: int) -> pypdfium2.PdfPage | None:
         return None
 
 
-def _is_beyond_doubt(textpage: pypdfium2.PdfTextPage, text: str, shown: _Shown) -> bool:
+def _is_beyond_doubt(textpage: TextPage, text: str, shown: _Shown) -> bool:
     """Tell whether a text layer is all that its page shows, as far as can be told without looking."""
     if not shown.survey.is_plain or shown.own_characters is not None:
         return False
@@ -357,7 +356,7 @@ def _is_beyond_doubt(textpage: pypdfium2.PdfTextPage, text: str, shown: _Shown) 
 
 def _text(pdf: pypdfium2.PdfDocument, index: int) -> str:
     page = pdf[index]
-    textpage = page.get_textpage()
+    textpage = TextPage(page)
     try:
         return layer.whole_text(textpage)
     finally:
@@ -366,9 +365,9 @@ def _text(pdf: pypdfium2.PdfDocument, index: int) -> str:
 
 
 def _count_characters(page: pypdfium2.PdfPage) -> int:
-    textpage = page.get_textpage()
+    textpage = TextPage(page)
     try:
-        return int(pdfium.FPDFText_CountChars(textpage))
+        return textpage.count
     finally:
         textpage.close()
 

@@ -72,9 +72,46 @@ class Line:
         return replace(self, words=words, text=" ".join(word.text for word in words))
 
 
-def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
+class TextPage:
+    """The characters of an open page. It has to be closed before the page is.
+
+    pypdfium2 has a class for this, whose bookkeeping of what is open takes some hundredths of the time
+    that a page of text takes.
+
+    Raises:
+        PdfiumError: PDFium cannot read the page's text.
+    """
+
+    def __init__(self, page: pypdfium2.PdfPage) -> None:
+        self.raw = pdfium.FPDFText_LoadPage(page)
+        if not self.raw:
+            raise pypdfium2.PdfiumError("Failed to load text page.")
+        self._as_parameter_ = self.raw  # What ctypes hands to PDFium.
+        self.count: int = pdfium.FPDFText_CountChars(self.raw)
+
+    def text(self) -> str:
+        """Return the text of all characters; PDFium leaves some of them out of it."""
+        first, last = 0, self.count - 1
+        index_of = pdfium.FPDFText_GetTextIndexFromCharIndex
+        # Asked for characters that it leaves out at either end, PDFium reads beyond those asked for.
+        while first <= last and (start := index_of(self.raw, first)) == -1:
+            first += 1
+        while first <= last and (end := index_of(self.raw, last)) == -1:
+            last -= 1
+        if first > last:
+            return ""
+        buffer = (ctypes.c_ushort * (end + 2 - start))()
+        size = pdfium.FPDFText_GetText(self.raw, first, last - first + 1, buffer)
+        return str(memoryview(buffer)[: size - 1], "utf-16-le", "ignore")
+
+    def close(self) -> None:
+        """Free it."""
+        pdfium.FPDFText_ClosePage(self.raw)
+
+
+def whole_text(textpage: TextPage) -> str:
     """Return all text of a page, its letters in the order in which they are read."""
-    text: str = textpage.get_text_range()
+    text = textpage.text()
     if right_to_left.is_in(text):
         leftwards = right_to_left.is_most_of(text)
         spans = _spans(_codes(textpage))
@@ -82,21 +119,19 @@ def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
     return text.replace("\ufffe", "-\n")
 
 
-def is_all_inside(textpage: pypdfium2.PdfTextPage, frame: Frame) -> bool:
+def is_all_inside(textpage: TextPage, frame: Frame) -> bool:
     """Tell whether no character is wholly outside the page."""
     inside = _count(textpage, frame.rectangle)
     # PDFium may count some white space in one way and not in the other.
-    return inside >= pdfium.FPDFText_CountChars(textpage) or inside == _count(textpage, _EVERYWHERE)
+    return inside >= textpage.count or inside == _count(textpage, _EVERYWHERE)
 
 
-def _count(textpage: pypdfium2.PdfTextPage, rectangle: Rectangle) -> int:
+def _count(textpage: TextPage, rectangle: Rectangle) -> int:
     left, bottom, right, top = rectangle
     return int(pdfium.FPDFText_GetBoundedText(textpage, left, top, right, bottom, None, 0))
 
 
-def lines(
-    textpage: pypdfium2.PdfTextPage, frame: Frame, start: int = 0, end: int | None = None
-) -> list[Line]:
+def lines(textpage: TextPage, frame: Frame, start: int = 0, end: int | None = None) -> list[Line]:
     """Return the lines of a page from one character to another, with the places of their words."""
     codes = _codes(textpage)
     leftwards = right_to_left.is_most_of(codes)
@@ -127,7 +162,7 @@ def lines(
 class _Boxes:
     """Where the characters of a page are, in the PDF's plane."""
 
-    def __init__(self, textpage: pypdfium2.PdfTextPage) -> None:
+    def __init__(self, textpage: TextPage) -> None:
         self._page = textpage.raw
         self._sides = [ctypes.c_double() for _ in range(4)]
         self._references = [ctypes.byref(side) for side in self._sides]
@@ -145,10 +180,10 @@ class _Boxes:
         return box.left, box.bottom, box.right, box.top
 
 
-def _codes(textpage: pypdfium2.PdfTextPage) -> str:
+def _codes(textpage: TextPage) -> str:
     """Return PDFium's characters one by one; a hyphen at the end of a line as `_LINE_HYPHEN`."""
     page, unicode_of = textpage.raw, pdfium.FPDFText_GetUnicode
-    codes = [unicode_of(page, index) for index in range(pdfium.FPDFText_CountChars(page))]
+    codes = [unicode_of(page, index) for index in range(textpage.count)]
     return "".join(
         _LINE_HYPHEN
         if code in _HYPHEN_CODES and pdfium.FPDFText_IsHyphen(page, index) == 1
@@ -167,12 +202,12 @@ def _spans(codes: str, start: int = 0, end: int | None = None) -> Iterator[tuple
         yield match.span()
 
 
-def _is_lost(textpage: pypdfium2.PdfTextPage, begin: int, stop: int) -> bool:
+def _is_lost(textpage: TextPage, begin: int, stop: int) -> bool:
     page, has_error = textpage.raw, pdfium.FPDFText_HasUnicodeMapError
     return any(has_error(page, index) == 1 for index in range(begin, stop))
 
 
-def _reading_order(textpage: pypdfium2.PdfTextPage, first: int, last: int, *, leftwards: bool) -> str:
+def _reading_order(textpage: TextPage, first: int, last: int, *, leftwards: bool) -> str:
     box_of = _Boxes(textpage)
     characters = [
         right_to_left.Character(chr(pdfium.FPDFText_GetUnicode(textpage, index)), box_of(index))
