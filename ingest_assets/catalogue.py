@@ -620,13 +620,13 @@ SECTIONS: dict[str, dict[str, Fault]] = {
         "celery_missing": Fault(
             "configuration",
             "Runs are to go to workers, and the packages for that are not installed.",
-            "Run `pip install 'ingest_assets[celery]'`, for Amazon SQS `pip install "
-            "'ingest_assets[sqs]'`, or unset INGEST_BROKER_URL.",
+            "In the project's folder run `pip install -e '.[celery]'`, for Amazon SQS `pip install "
+            "-e '.[sqs]'`, or unset INGEST_BROKER_URL.",
         ),
         "no_embedded_broker": Fault(
             "configuration",
             "There is no embedded broker for this platform or this Python, or it is not installed.",
-            "Run `pip install 'ingest_assets[celery]'` on Python 3.11 or newer, or set "
+            "In the project's folder run `pip install -e '.[celery]'` on Python 3.11 or newer, or set "
             "INGEST_BROKER_URL to a Redis or Valkey.",
         ),
         "not_editable": Fault(

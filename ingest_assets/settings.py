@@ -397,8 +397,8 @@ class Settings(
         None,
         description="The message broker through which runs over documents go to workers "
         "(`ingest-assets worker`), as `redis://:password@host:6379/0` (Redis or Valkey; `rediss://` "
-        "with TLS; needs `pip install ingest_assets[celery]`) or `sqs://` (Amazon SQS; needs "
-        "`ingest_assets[sqs]`). Where not set, runs are processes of "
+        "with TLS; needs `pip install -e '.[celery]'`) or `sqs://` (Amazon SQS; needs "
+        "`.[sqs]`). Where not set, runs are processes of "
         "this machine.",
     )
     max_concurrent_runs: int | None = Field(

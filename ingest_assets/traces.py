@@ -107,7 +107,7 @@ def _tracer() -> Tracer | None:
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
         _log.warning(
             "OpenTelemetry is set up, but not installed: no spans are made. "
-            "`pip install ingest_assets[otel]` installs it."
+            "`pip install -e '.[otel]'` in the project's folder installs it."
         )
         return None
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415  (an extra)

@@ -314,7 +314,7 @@ def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch: pytest.M
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(ConfigurationError, match=f"{package} is not installed") as raised:
             celery_launcher(url)
-        assert f"pip install 'ingest_assets[{extra}]'" in raised.value.remedy
+        assert f"pip install -e '.[{extra}]'" in raised.value.remedy
 
 
 def test_a_broker_that_was_never_tried_is_refused() -> None:
