@@ -208,7 +208,8 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
         reasons = ", ".join(f"{count:,} {code}" for code, count in found.no_documents.items())
         parts.append(
             Paragraph(
-                f"{sum(found.no_documents.values()):,} files and parts are no documents: {reasons}.",
+                "Files and parts that are no documents: "
+                f"{sum(found.no_documents.values()):,} ({reasons}).",
             )
         )
     if found.ignored:

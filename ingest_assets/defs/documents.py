@@ -278,7 +278,7 @@ def _no_documents(services: Services) -> AssetCheckResult:
         check_name=NO_DOCUMENTS.name,
         passed=not count,
         severity=AssetCheckSeverity.WARN,
-        description=f"{count:,} files and parts are no documents."
+        description=f"Files and parts that are no documents: {count:,}."
         if count
         else "All files and parts are documents.",
         metadata={

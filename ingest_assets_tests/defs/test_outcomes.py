@@ -53,12 +53,15 @@ def test_what_is_no_document_is_green_and_named(pipeline: Pipeline) -> None:
     check = checks["files_are_documents"]
     assert not check.passed
     assert check.severity == AssetCheckSeverity.WARN
-    assert check.description == "3 files and parts are no documents."
+    assert check.description == "Files and parts that are no documents: 3."
     assert "| program | unsupported_type |" in str(check.metadata["latest"].value)
     status = read_status(pipeline.database)
     assert status.no_documents == {"empty": 1, "link_loop": 1, "unsupported_type": 1}
     printed = render.plain(render.status(status))
-    assert "3 files and parts are no documents: 1 empty, 1 link_loop, 1 unsupported_type." in printed
+    assert (
+        "Files and parts that are no documents: 3 (1 empty, 1 link_loop, 1 unsupported_type)."
+        in printed
+    )
     assert "Latest failures" not in printed
     assert pipeline.requests() == []
 
