@@ -22,6 +22,7 @@ from ingest_assets.ocr.sandbox.left_over import (
     Word,
     inked_squares,
     is_covered,
+    square_side,
     without,
 )
 
@@ -71,7 +72,7 @@ def dark_on_light(image: Image.Image) -> Image.Image:
         return image
     inverted = None
     for group in groups(dark, 1):
-        left, top, right, bottom = _around(group, _SIDE)
+        left, top, right, bottom = around_squares(group, _SIDE)
         if len(group) * _SIDE**2 < max(
             _LEAST_GROUND * values.size, _FILLED * (right - left) * (bottom - top)
         ):
@@ -95,9 +96,9 @@ def unread(image: Image.Image, layout: Layout, threshold: int) -> list[Box]:
     height = layout.usual_height
     if not height:
         return []
-    side = max(4, round(height / 2))
+    side = square_side(height)
     rest = np.asarray(without(image, accounted(layout))) <= threshold
-    found = [_around(group, side) for group in groups(inked_squares(rest, side), _APART)]
+    found = [around_squares(group, side) for group in groups(inked_squares(rest, side), _APART)]
     long = [box for box in found if max(box[2] - box[0], box[3] - box[1]) >= _LONG * height]
     long.sort(key=lambda box: -(box[2] - box[0]) * (box[3] - box[1]))
     spare = round(height / 2)
@@ -199,7 +200,8 @@ def _to_its_edges(box: Box, values: npt.NDArray[np.uint8], ground: int) -> Box:
     return int(left), int(top), int(right), int(bottom)
 
 
-def _around(group: list[tuple[int, int]], side: int) -> Box:
+def around_squares(group: list[tuple[int, int]], side: int) -> Box:
+    """Return the box, in pixels, around some squares of that side, given by row and column."""
     rows, columns = zip(*group, strict=True)
     return min(columns) * side, min(rows) * side, (max(columns) + 1) * side, (max(rows) + 1) * side
 

@@ -175,9 +175,8 @@ def unread(image: Image.Image, layout: Layout, threshold: int) -> tuple[Image.Im
     words = list(_covering(layout))
     if not words:
         return ()
-    height = _usual_height(words)
     alone = _erased(image, words, margin=_margin(words))
-    rows = _inked_rows(np.asarray(alone) <= threshold, max(4, round(height / 2)))
+    rows = _inked_rows(np.asarray(alone) <= threshold, square_side(_usual_height(words)))
     if not rows.any():
         return ()
     elsewhere = [word for word in words if not rows[word.top : word.bottom].any()]
@@ -196,8 +195,7 @@ def looks_like_letters(image: Image.Image, layout: Layout, threshold: int) -> bo
     Args:
         threshold: the lightest grey that is ink.
     """
-    words = list(_covering(layout))
-    side = max(4, round(_usual_height(words) / 2)) if words else _ASSUMED_HEIGHT
+    side = _side(list(_covering(layout)))
     return bool(inked_squares(np.asarray(image) <= threshold, side).any())
 
 
@@ -208,7 +206,7 @@ def read_share(image: Image.Image, layout: Layout, threshold: int) -> float:
         threshold: the lightest grey that is ink.
     """
     words = list(layout.words())
-    side = max(4, round(_usual_height(words) / 2)) if words else _ASSUMED_HEIGHT
+    side = _side(words)
     dark = np.asarray(image) <= threshold
     if dark.mean() > _MOSTLY_DARK:
         dark = ~dark  # It is printed light on dark.
@@ -397,6 +395,15 @@ def _covering(layout: Layout) -> Iterator[Word]:
 
 def _usual_height(words: Sequence[Word]) -> float:
     return statistics.median(word.height for word in words)
+
+
+def square_side(height: float) -> int:
+    """Return the side, in pixels, of the squares in which ink of words of that height is looked for."""
+    return max(4, round(height / 2))
+
+
+def _side(words: Sequence[Word]) -> int:
+    return square_side(_usual_height(words)) if words else _ASSUMED_HEIGHT
 
 
 def _margin(words: Sequence[Word]) -> int:

@@ -167,7 +167,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
         return Reading("", None, picture.notes)
     original = blocks.dark_on_light(picture.image)
     ways = _cleaned(original)
-    picture = replace(picture, image=ways[0])
+    picture = _Page(ways[0], picture.dpi, picture.notes)
     skew = skew_degrees(picture.image)
     best = _surest(ways, original, skew, picture.dpi, languages)
     if not best.layout.lines and picture.image.width * picture.image.height > _LARGE:
@@ -222,7 +222,7 @@ def _surest(
     return best
 
 
-def _made_smaller(picture: Picture) -> Picture:
+def _made_smaller(picture: _Page) -> _Page:
     """Return a picture on which letters that are large enough to be seen at all can still be read."""
     scale = math.sqrt(_LARGE / (picture.image.width * picture.image.height))
     size = round(picture.image.width * scale), round(picture.image.height * scale)
@@ -316,6 +316,21 @@ class _Attempt:
     def confidence(self) -> float:
         """Mean of the words, 0 to 1; 0 where there are none."""
         return self.layout.confidence
+
+    @functools.cached_property
+    def threshold(self) -> int:
+        """The lightest grey that is ink."""
+        return _otsu_threshold(self.image)
+
+
+@dataclass(frozen=True)
+class _Page(Picture):
+    """The picture of a page, of which script and orientation are asked once: it may take a second."""
+
+    @functools.cached_property
+    def orientation(self) -> Mapping[str, Any] | None:
+        """What Tesseract says of them; None where there are too few letters."""
+        return _orientation(self.image, self.dpi)
 
 
 def _slant(image: Image.Image) -> tuple[float, float]:
@@ -447,7 +462,7 @@ def _read_doubtful_words_again(attempt: _Attempt, dpi: int, languages: Languages
 
 def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     """Take into a reading the words that page segmentation had dropped."""
-    threshold = _otsu_threshold(attempt.image)
+    threshold = attempt.threshold
     pictures = unread(attempt.image, attempt.layout, threshold)
     found = [
         word
@@ -463,7 +478,7 @@ def _read_pale(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     """Take into a reading what is printed so much paler than the rest that it was taken for paper."""
     left = ink_left(attempt.image, attempt.layout)
     threshold = _otsu_threshold(left)
-    if threshold <= _otsu_threshold(attempt.image):
+    if threshold <= attempt.threshold:
         return  # What is left is as dark as what was read.
     values = np.asarray(left)
     ink = values <= threshold
@@ -504,7 +519,7 @@ def _read_closer(image: Image.Image, threshold: int, dpi: int, languages: Langua
 def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     """Take into a reading the blocks of a page that are turned, by a quarter or upside down."""
     layout = attempt.layout
-    for box in blocks.unread(attempt.image, layout, _otsu_threshold(attempt.image)):
+    for box in blocks.unread(attempt.image, layout, attempt.threshold):
         block = attempt.image.crop(box)
         lies = _slant(block.transpose(_TRANSPOSITIONS[90]))[1] > _slant(block)[1]
         for turn in (90, 270) if lies else (180,):
@@ -523,11 +538,11 @@ def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:
 
 
 def _believed(
-    attempt: _Attempt, picture: Picture, languages: Languages
+    attempt: _Attempt, picture: _Page, languages: Languages
 ) -> tuple[Layout, tuple[Note, ...]]:
     """Return what of a reading is text, and notes of what is not or may be wrong."""
     layout = attempt.layout
-    share = read_share(attempt.image, layout, _otsu_threshold(attempt.image))
+    share = read_share(attempt.image, layout, attempt.threshold)
     lines = layout.lines if share < _HARDLY_READ else belief.weak_lines(layout)
     text, notes = _without_other_script(attempt, lines, picture, languages)
     if notes:
@@ -554,7 +569,7 @@ def _believed(
 
 
 def _without_other_script(
-    attempt: _Attempt, lines: Sequence[Line], picture: Picture, languages: Languages
+    attempt: _Attempt, lines: Sequence[Line], picture: _Page, languages: Languages
 ) -> tuple[Layout, tuple[Note, ...]]:
     """Return a reading without those lines that are in a script that no language has.
 
@@ -571,7 +586,7 @@ def _without_other_script(
             known = [word for line in layout.lines if line not in lines for word in line.words]
             image = without(attempt.image, known).crop(bounds(lines, attempt.image.size))
             least = _SCRIPT_SURE_OF_LINES
-        found = _orientation(image, picture.dpi)
+        found = picture.orientation if image is picture.image else _orientation(image, picture.dpi)
         if (
             found is not None
             and found["script_conf"] >= least
@@ -603,7 +618,7 @@ def _straighten(image: Image.Image, skew: float) -> Image.Image:
     return image.rotate(-skew, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
 
 
-def _other_ways(picture: Picture, skew: float) -> Iterator[tuple[Image.Image, tuple[Note, ...]]]:
+def _other_ways(picture: _Page, skew: float) -> Iterator[tuple[Image.Image, tuple[Note, ...]]]:
     """Yield the page in at most three other ways in which it may read better, the likeliest first."""
     if not _is_in_even_light(picture.image):
         evened = _in_even_light(picture.image)
@@ -671,22 +686,16 @@ def _paper(image: Image.Image) -> Image.Image:
     return lightest.resize(size, Image.Resampling.BOX)
 
 
-def _detected_turn(picture: Picture) -> int:
+def _detected_turn(picture: _Page) -> int:
     """Return the turn, in degrees counter-clockwise, that is likeliest to put a page upright."""
-    found = _orientation(picture.image, picture.dpi)
+    found = picture.orientation
     return int(found["orient_deg"]) if found else 0
 
 
 def _orientation(image: Image.Image, dpi: int) -> Mapping[str, Any] | None:
     """Return what Tesseract says of script and orientation; None where there are too few letters."""
-    return _orientation_of(image.tobytes(), image.width, image.height, dpi)
-
-
-@functools.lru_cache(maxsize=1)
-def _orientation_of(pixels: bytes, width: int, height: int, dpi: int) -> Mapping[str, Any] | None:
-    # Of the page that is read it is asked twice, and on noise each answer takes a second.
     api = _orientation_detector()
-    api.SetImageBytes(pixels, width, height, 1, width)
+    api.SetImageBytes(image.tobytes(), image.width, image.height, 1, image.width)
     api.SetSourceResolution(dpi)
     found: Mapping[str, Any] | None = api.DetectOrientationScript()
     api.Clear()

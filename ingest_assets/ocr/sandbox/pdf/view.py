@@ -20,7 +20,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from ingest_assets.errors import PermanentError
-from ingest_assets.ocr.sandbox.blocks import groups
+from ingest_assets.ocr.sandbox.blocks import around_squares, groups
 from ingest_assets.ocr.sandbox.document import check_decoded_size
 from ingest_assets.ocr.sandbox.pdf.layer import Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, around
@@ -293,9 +293,7 @@ def _places(edges: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int]]
     rows_of_squares = padded.reshape(height, _SQUARE, -1).sum(axis=1, dtype=np.uint8)
     squares = rows_of_squares.reshape(height, width, _SQUARE).sum(axis=2) >= _FEW_EDGES
     for group in groups(squares, _GAP):
-        found_rows, found_columns = zip(*group, strict=True)
-        top, left = min(found_rows) * _SQUARE, min(found_columns) * _SQUARE
-        bottom, right = (max(found_rows) + 1) * _SQUARE, (max(found_columns) + 1) * _SQUARE
+        left, top, right, bottom = around_squares(group, _SQUARE)
         rows_inked = np.flatnonzero(edges[top:bottom, left:right].any(axis=1))
         columns_inked = np.flatnonzero(edges[top:bottom, left:right].any(axis=0))
         yield (
