@@ -78,6 +78,16 @@ def _salvaged(path: Path) -> pikepdf.Pdf:
         pdf.close()
     except (pikepdf.PdfError, ValueError, RuntimeError):
         pass  # Its list of pages is lost, too.
+    found = _with_lone_pages(content, nowhere)
+    return pikepdf.open(path) if found is None else found
+
+
+def _with_lone_pages(content: bytes, nowhere: bytes) -> pikepdf.Pdf | None:
+    """Open a file whose list of pages is lost, by the pages that are among its objects, if any are.
+
+    Args:
+        nowhere: an end of a file that has qpdf look for all objects.
+    """
     heads = [(int(head[1]), head.end()) for head in _OBJECT.finditer(content)]
     pages = dict.fromkeys(
         number
@@ -85,7 +95,7 @@ def _salvaged(path: Path) -> pikepdf.Pdf:
         if _PAGE.search(content, start, max(start, content.find(b"endobj", start)))
     )
     if not pages:
-        return pikepdf.open(path)
+        return None
     new = max(number for number, _ in heads) + 1
     empty = b"\n%d 0 obj\n<</Type/Catalog/Pages %d 0 R>>\nendobj\n" % (new, new + 1)
     # Without a page qpdf opens nothing.
