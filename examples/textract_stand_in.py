@@ -23,7 +23,7 @@ What it makes up: where on the page a line stands (the local engine does not say
 of text that was not recognised but taken from the document (99.9).
 
 What goes wrong is asked for: `PUT /stand-in/faults` takes a JSON object with the fields of `Faults`,
-`POST /stand-in/clock` with `{"advance_seconds": …}` lets days pass, and `GET /stand-in/report` tells of
+`POST /stand-in/clock` with `{"advance_seconds": …}` lets days pass, and `GET /stand-in/report` lists
 all calls and jobs. These need no signature; it listens on 127.0.0.1 alone.
 """
 
@@ -546,7 +546,7 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as inherited
-        """Say nothing: the report tells."""
+        """Write no line a request: the report counts them."""
 
     def _check(self, body: bytes) -> None:
         """Refuse what is not signed as it should be."""
@@ -620,7 +620,7 @@ class Server(ThreadingHTTPServer):
 @click.option("--seed", default=1, show_default=True, help="Of what goes wrong by chance.")
 def main(port: int, workers: int, seed: int, **settings: Any) -> None:
     """Serve until interrupted."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Whoever starts it may ignore the signal.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # A parent process may have had it ignored.
     engine = LocalEngine(workers=workers)
     stand_in = StandIn(Settings(**settings), engine, 2 * workers, seed)
     server = Server(port, stand_in)

@@ -133,7 +133,10 @@ def test_s3_is_away_and_comes_back(
 
 
 class KeptPostgres:
-    """A Postgres of the test's own, in the hands of a thread: a server ends with whoever started it."""
+    """A Postgres of the test's own.
+
+    A thread of its own starts it, because a server ends with the thread that started it.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._server = EmbeddedPostgres(directory, Credentials.read_or_create(directory))

@@ -30,7 +30,7 @@ from botocore.exceptions import (
 
 # throttled: the account or the bucket is asked too fast. unavailable: the service fails or is not
 # reached. refused: credentials, rights, account or region are wrong, whatever is asked. rejected: this
-# request is wrong, whoever asks it.
+# request is wrong, with any credentials.
 Kind = Literal["throttled", "unavailable", "refused", "rejected"]
 
 THROTTLED = frozenset(

@@ -40,7 +40,7 @@ from ingest_assets_tests.support.servers import Services, embedded_settings
 
 START_SECONDS = 300
 _LOOK_SECONDS = 1.0
-# Whoever is to be killed has so long to come up; then it is another's turn.
+# The killer waits so long for the kind of process that it chose; then it chooses another kind.
 _VICTIM_SECONDS = 20
 
 # Whom, and how to tell them by their command line: a run has that of the server that it was forked

@@ -1,4 +1,4 @@
-"""What is going on when a process is killed, and what whoever comes next does.
+"""What is going on when a process is killed, and what the next process does.
 
 A scenario is what there is at first, work that nothing disturbs, and `act`, which is done once until
 the process is killed, and once more, whole, by the next process: as a daemon that was restarted does,

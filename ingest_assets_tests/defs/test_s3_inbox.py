@@ -224,7 +224,7 @@ def test_a_prefix_beside_the_documents_may_be_the_inbox(pipeline: Pipeline) -> N
     beside.ingest()
     assert beside.states() == {"note.txt": "completed"}
     assert take_inventory(beside)[1] == []
-    # The bucket alone tells later what came from an inbox.
+    # After the loss of the tables the bucket alone holds what came from an inbox.
     with beside.database.engine.begin() as connection:
         connection.exec_driver_sql("TRUNCATE ingest.source_documents, ingest.document_sources CASCADE")
     rebuild(beside.database, beside.objects, batch_size=5)

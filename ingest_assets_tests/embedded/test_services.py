@@ -140,7 +140,7 @@ def run_as_nobody(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
         assert query(credentials, "SELECT 1") == [(1,)]
     finally:
         server.stop()
-    # Whoever has the data keeps it: with namespaces allowed again it still is nobody's.
+    # The files stay those of the user that the server took: also when namespaces are allowed again.
     monkeypatch.undo()
     server.start()
     server.stop()
@@ -199,7 +199,7 @@ def test_s3_refuses_a_wrong_secret(services: Services, bucket: str) -> None:
     services.s3_client().put_object(Bucket=bucket, Key="a", Body=b"a")
 
 
-def test_the_parts_of_s3_refuse_whoever_has_no_token(services: Services, bucket: str) -> None:
+def test_the_parts_of_s3_refuse_requests_without_a_token(services: Services, bucket: str) -> None:
     services.s3_client().put_object(Bucket=bucket, Key="documents/a.txt", Body=b"secret")
     credentials = Credentials.read(services.settings.data_dir)
     assert credentials is not None

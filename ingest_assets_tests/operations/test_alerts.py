@@ -471,7 +471,7 @@ def test_no_secret_is_in_what_is_stored_or_said_of_a_failure(
 
 
 def tell(pipeline: Pipeline, hook: Hook) -> None:
-    """From now on the pipeline tells the hook of what is wrong."""
+    """From now on the pipeline sends the hook its alerts."""
     settings = pipeline.settings.model_copy(
         update={
             "alert_urls": SecretStr(hook.url),

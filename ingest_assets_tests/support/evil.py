@@ -1,4 +1,4 @@
-"""The evil set: files that were made, or have happened, to break whoever reads them.
+"""The evil set: files that were made, or have happened, to break the programs that read them.
 
 Belongs here: making them, and what should become of each. Nothing binary is kept in the repository.
 Does not belong here: running them; the tests and `bench/hostile_files.py` do.

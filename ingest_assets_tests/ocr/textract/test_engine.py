@@ -55,7 +55,7 @@ def test_pages_are_read_and_the_answers_kept(runs: Runs, textract: StandIn) -> N
         assert kinds == {"PAGE", "LINE", "WORD"}
 
 
-def test_files_attached_to_a_pdf_become_parts_whoever_reads_its_pages(runs: Runs) -> None:
+def test_files_attached_to_a_pdf_become_parts_with_any_engine(runs: Runs) -> None:
     attached, pinned = io.BytesIO(), io.BytesIO()
     with pikepdf.open(io.BytesIO(pdf("A page with a file attached."))) as document:
         document.attachments["table.txt"] = pikepdf.AttachedFileSpec(document, b"A table.")

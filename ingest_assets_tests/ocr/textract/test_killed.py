@@ -23,7 +23,7 @@ LONG = "\n".join(f"Line {number} of a document with many words in it." for numbe
 
 @contextmanager
 def locked(runs: Runs, table: str) -> Iterator[None]:
-    """Whoever writes into the table waits."""
+    """Make every statement that writes into the table wait."""
     with runs.pipeline.database.engine.connect() as connection:
         connection.execute(text(f"LOCK TABLE {table} IN SHARE MODE"))
         yield
