@@ -110,6 +110,27 @@ FAULTS = (
         "    except Exception:\n"
         '        recognition = Recognition((), "local", "0")\n',
     ),
+    Fault(
+        "G11: what readers note is not stored",
+        "stages/document_text.py",
+        "        return sorted(self.recognition.notes, key=lambda note: note.page or 0)\n",
+        "        return []\n",
+        ("ingest_assets_tests/stages/test_document_text.py",),
+    ),
+    Fault(
+        "G12: the first part of a container is not recorded",
+        "stages/parts.py",
+        "row for one in found for row in one.rows]",
+        "row for one in found for row in one.rows[1:]]",
+        ("ingest_assets_tests/stages/test_parts.py",),
+    ),
+    Fault(
+        "G13: what was forgotten is taken in again under another name",
+        "stages/document_row.py",
+        "        .where(columns.sha256.in_(names))\n",
+        "        .where(columns.sha256.in_(()))\n",
+        ("ingest_assets_tests/operations/test_forget.py",),
+    ),
 )  # fmt: skip
 
 
