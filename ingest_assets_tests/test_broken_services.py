@@ -182,7 +182,7 @@ def test_postgres_is_away_and_comes_back(
     put_new = ObjectStore.put_new
     stored = itertools.count(1)
 
-    def breaking(self: ObjectStore, *arguments: Any, **options: Any) -> bool:
+    def breaking(self: ObjectStore, *arguments: Any, **options: Any) -> Any:
         written = put_new(self, *arguments, **options)
         if next(stored) == 3:  # Between an object and the row that is to say that it is there.
             server.break_down()

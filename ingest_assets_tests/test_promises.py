@@ -76,7 +76,7 @@ def ingestion(
         new_pipeline(tmp_path_factory.mktemp("ingestion"), patch) as pipeline,
     ):
 
-        def watched(self: ObjectStore, key: str, *arguments: Any, **options: Any) -> bool:
+        def watched(self: ObjectStore, key: str, *arguments: Any, **options: Any) -> Any:
             # Seen from another connection, so that only what is committed counts.
             if not pipeline.rows("SELECT 1 FROM ingest.source_documents WHERE s3_key = :key", key=key):
                 orphans.append(key)

@@ -19,7 +19,7 @@ from ingest_assets.stages import document_row
 from ingest_assets.stages.source import Containers, open_source, source_object
 from ingest_assets.stages.stage import Document, Inbox, Known, Result, Services, Source, known_document
 from ingest_assets.store.names import metadata_value
-from ingest_assets.store.object_store import Copied, ObjectHead, ObjectStore
+from ingest_assets.store.object_store import Copied, ObjectHead, ObjectStore, Written
 
 NAME = "document_object"
 CODE_VERSION = "1"
@@ -150,6 +150,7 @@ def _upload(
 ) -> ObjectHead:
     failpoint("object.storing")
     copied: Copied | None = None
+    written: Written | None = None
     metadata = _metadata(source, document)
     if source.kind == "s3":
         with source_object(source, objects) as key:
@@ -163,7 +164,7 @@ def _upload(
             )
     else:
         with open_source(source, objects, inbox, containers) as file:
-            objects.put_new(
+            written = objects.put_new(
                 document.s3_key,
                 file,
                 size_bytes=document.file_size_bytes,
@@ -178,7 +179,12 @@ def _upload(
             "object_not_visible",
             f"S3 took the object of document {document.document_uuid} and does not show it yet.",
         )
-    return replace(head, sha256=copied.sha256) if copied else head
+    if copied:
+        return replace(head, sha256=copied.sha256)
+    if written and written.sha256_of_parts and written.sha256_of_parts == head.sha256_of_parts:
+        # S3 holds the parts whose bytes, taken together, `put_new` has compared with the digest.
+        return replace(head, sha256=document.sha256)
+    return head
 
 
 def _metadata(source: Source, document: Document) -> dict[str, str]:

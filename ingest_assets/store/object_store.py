@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
@@ -59,6 +60,8 @@ _ROUNDS = 4
 # Each probe overwrites it, so that no right to remove objects is needed.
 _PROBE_KEY = "derived/probe"
 _READ_BYTES = 1024 * 1024
+# What the header of each of an object's user metadata begins with.
+_METADATA = "x-amz-meta-"
 _IN_PARTS = TransferConfig(multipart_chunksize=PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT)
 
 _OWN: Mapping[str, aws_faults.Kind] = {
@@ -80,6 +83,8 @@ class ObjectHead:
         size_bytes: size in bytes.
         etag: without quotes.
         sha256: hex digest that S3 itself computed over the whole object, or None (parts, old objects).
+        sha256_of_parts: checksum that S3 computed over those of the object's parts, as S3 writes it;
+            None if it has none.
         metadata: user metadata, keys in lower case.
         mime_type: the type that was given when the object was written.
         last_modified: when the object was written.
@@ -93,6 +98,7 @@ class ObjectHead:
     mime_type: str
     last_modified: datetime
     version: str | None = None
+    sha256_of_parts: str | None = None
 
 
 class ListedObject(NamedTuple):
@@ -106,6 +112,18 @@ class ListedObject(NamedTuple):
     size_bytes: int
     etag: str
     last_modified: datetime
+
+
+@dataclass(frozen=True)
+class Written:
+    """An object that was written.
+
+    Attributes:
+        sha256_of_parts: where it was sent in parts, what `ObjectHead.sha256_of_parts` is if S3 has put
+            together these and no others.
+    """
+
+    sha256_of_parts: str | None = None
 
 
 class Copied(NamedTuple):
@@ -142,23 +160,14 @@ class ObjectStore:
 
     def head(self, key: str) -> ObjectHead | None:
         """The object's size, ETag, checksum and metadata; None when there is no such object."""
+        if self._small and (headers := self._small.head(key)) is not None:
+            return _head(headers)
         try:
             with _typed(f"reading the head of {self.uri(key)}"):
                 response = self.client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
         except MissingObjectError:
             return None
-        checksum = response.get("ChecksumSHA256")
-        whole = checksum and "-" not in checksum and response.get("ChecksumType") != "COMPOSITE"
-        return ObjectHead(
-            size_bytes=response["ContentLength"],
-            etag=response["ETag"].strip('"'),
-            sha256=base64.b64decode(checksum).hex() if checksum and whole else None,
-            metadata={name.lower(): value for name, value in response["Metadata"].items()},
-            mime_type=response.get("ContentType", ""),
-            last_modified=response["LastModified"],
-            # The version of an object that was written before the bucket kept versions is "null".
-            version=None if (version := response.get("VersionId")) == "null" else version,
-        )
+        return _head(response["ResponseMetadata"]["HTTPHeaders"])
 
     def listing(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
         """All objects whose key begins with `prefix`, page by page.
@@ -243,7 +252,7 @@ class ObjectStore:
         sha256: str,
         mime_type: str,
         metadata: Mapping[str, str],
-    ) -> bool:
+    ) -> Written | None:
         """Write an object under a key that holds none, if the bytes are those of `sha256`.
 
         The key shows nothing before the bytes were compared with `sha256`: a small file is compared
@@ -251,7 +260,7 @@ class ObjectStore:
         `PART_BYTES`.
 
         Returns:
-            True if the object was written; False if the key held one already, which is left as it is.
+            None if the key held an object already, which is left as it is.
 
         Raises:
             PermanentError: `content_changed`, `source` does not yield those bytes.
@@ -259,7 +268,7 @@ class ObjectStore:
         if size_bytes <= PART_BYTES:
             body = source.read(size_bytes + 1)
             _compare(key, len(body), hashlib.sha256(body).hexdigest(), size_bytes, sha256)
-            return self._put(key, body, sha256, mime_type, metadata)
+            return Written() if self._put(key, body, sha256, mime_type, metadata) else None
         return self._put_parts(key, source, size_bytes, sha256, mime_type, metadata)
 
     def copy_new(
@@ -548,7 +557,7 @@ class ObjectStore:
         sha256: str,
         mime_type: str,
         metadata: Mapping[str, str],
-    ) -> bool:
+    ) -> Written | None:
         part_bytes = max(PART_BYTES, -(-size_bytes // _MOST_PARTS))
         upload_id = self._begin_parts(key, mime_type, metadata)
         try:
@@ -556,8 +565,10 @@ class ObjectStore:
                 parts = self._send_parts(key, upload_id, source, part_bytes, size_bytes, sha256)
                 self._complete_parts(key, upload_id, parts)
         except _AlreadyThereError:
-            return False
-        return True
+            return None
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+        digests = b"".join(base64.b64decode(part["ChecksumSHA256"]) for part in parts)
+        return Written(f"{_base64_sha256(digests)}-{len(parts)}")
 
     def _begin_parts(self, key: str, mime_type: str, metadata: Mapping[str, str]) -> str:
         with _typed(f"writing {self.uri(key)}"):
@@ -604,7 +615,7 @@ class ObjectStore:
         """Send the file part by part, a few at a time, and hash it meanwhile."""
 
         def send(number: int, body: bytes) -> CompletedPartTypeDef:
-            checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+            checksum = _base64_sha256(body)
             response = self.client.upload_part(
                 Bucket=self.bucket,
                 Key=key,
@@ -655,6 +666,31 @@ class ObjectStore:
                 self.uri(key),
                 error,
             )
+
+
+def _base64_sha256(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def _head(headers: Mapping[str, str]) -> ObjectHead:
+    """What S3's answer to a HEAD says; the headers' names are in lower case."""
+    checksum = headers.get("x-amz-checksum-sha256")
+    in_parts = checksum and ("-" in checksum or headers.get("x-amz-checksum-type") == "COMPOSITE")
+    return ObjectHead(
+        size_bytes=int(headers["content-length"]),
+        etag=headers["etag"].strip('"'),
+        sha256=base64.b64decode(checksum).hex() if checksum and not in_parts else None,
+        sha256_of_parts=checksum if in_parts else None,
+        metadata={
+            name.removeprefix(_METADATA): value
+            for name, value in headers.items()
+            if name.startswith(_METADATA)
+        },
+        mime_type=headers.get("content-type", ""),
+        last_modified=parsedate_to_datetime(headers["last-modified"]),
+        # The version of an object that was written before the bucket kept versions is "null".
+        version=None if (version := headers.get("x-amz-version-id")) == "null" else version,
+    )
 
 
 def _compare(key: str, size: int, digest: str, expected_size: int, expected_digest: str) -> None:

@@ -1,7 +1,11 @@
-"""Writes and reads small objects with obstore, which computes a tenth of what boto3 does for a call.
+"""The calls of S3 that each document needs, with less computing than boto3's client takes for them.
 
-Belongs here: the calls that each document needs, in their usual course. Does not belong here: what S3's
-errors mean. Whatever is unusual is left to `object_store`, which does the call again with boto3.
+Small objects are written and read with obstore, which computes a tenth. obstore does not return the
+SHA-256 of an object's head, so heads are asked for with botocore's signature and connections,
+without the rest of its client: half.
+
+Belongs here: these calls in their usual course. Does not belong here: what S3's errors mean. Whatever
+is unusual is left to `object_store`, which does the call again with boto3.
 """
 
 from __future__ import annotations
@@ -9,9 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import obstore
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
@@ -44,6 +51,9 @@ class SmallObjects:
         url = urlsplit(client.generate_presigned_url("head_bucket", Params={"Bucket": bucket}))
         self._most_bytes = most_bytes
         self._failed = False
+        self._client = client
+        self._credentials = credentials
+        self._bucket_url = f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
 
         def provide() -> S3Credential:
             frozen = credentials.get_frozen_credentials()
@@ -109,8 +119,28 @@ class SmallObjects:
             self._note(error)
             return None
 
+    def head(self, key: str) -> Mapping[str, str] | None:
+        """What S3 says of an object, by headers in lower case; None if something unusual happened."""
+        request = AWSRequest(
+            "HEAD",
+            # As botocore escapes a key.
+            f"{self._bucket_url}/{quote(key, safe='/~')}",
+            headers={"x-amz-checksum-mode": "ENABLED"},
+        )
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+            S3SigV4Auth(frozen, "s3", self._client.meta.region_name).add_auth(request)
+            # The client's connections have its proxies, certificates and timeouts.
+            response = self._client._endpoint.http_session.send(request.prepare())  # type: ignore[attr-defined]
+        except BotoCoreError as error:
+            self._note(error)
+            return None
+        if response.status_code != 200:
+            return None
+        return {name.lower(): value for name, value in response.headers.items()}
+
     def _note(self, error: Exception) -> None:
         if not self._failed:
             self._failed = True
             what, *_ = str(error).splitlines()
-            _log.warning("obstore fails, so boto3 does what it does not do: %s", what)
+            _log.warning("A call of S3 fails, so boto3's client does it again: %s", what)

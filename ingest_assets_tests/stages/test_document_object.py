@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from ingest_assets.errors import ConfigurationError, PermanentError, TransientError
-from ingest_assets.store.object_store import PART_BYTES, ObjectStore
+from ingest_assets.store import object_store
+from ingest_assets.store.object_store import PART_BYTES, ObjectHead, ObjectStore
 from ingest_assets_tests.support.pipeline import Pipeline
 from ingest_assets_tests.support.servers import Services
 
@@ -60,6 +63,48 @@ def test_other_bytes_than_announced_are_never_stored(
         objects.put_new("documents/x/name", io.BytesIO(changed), **announce(content))
     assert objects.head("documents/x/name") is None
     assert "Uploads" not in objects.client.list_multipart_uploads(Bucket=objects.bucket)
+
+
+def test_s3_says_which_parts_it_holds(objects: ObjectStore) -> None:
+    written = objects.put_new("documents/x/name", io.BytesIO(LARGE), **announce(LARGE))
+    head = objects.head("documents/x/name")
+    assert head is not None
+    assert head.sha256 is None
+    assert written is not None
+    assert written.sha256_of_parts == head.sha256_of_parts
+    digests = (
+        hashlib.sha256(LARGE[start : start + PART_BYTES]).digest()
+        for start in range(0, len(LARGE), PART_BYTES)
+    )
+    whole = base64.b64encode(hashlib.sha256(b"".join(digests)).digest()).decode()
+    assert head.sha256_of_parts == f"{whole}-3"
+
+
+@pytest.mark.parametrize("told", ["right", "other", None])
+def test_a_large_object_is_read_again_only_if_s3_does_not_say_which_parts_it_holds(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, told: str | None
+) -> None:
+    read: list[str] = []
+    ask, sha256 = ObjectStore.head, ObjectStore.sha256
+
+    def head(self: ObjectStore, key: str) -> ObjectHead | None:
+        found = ask(self, key)
+        return found if found is None or told == "right" else replace(found, sha256_of_parts=told)
+
+    def reading(self: ObjectStore, key: str) -> str:
+        read.append(key)
+        return sha256(self, key)
+
+    monkeypatch.setattr(object_store, "PART_BYTES", 5 << 20)
+    monkeypatch.setattr(ObjectStore, "head", head)
+    monkeypatch.setattr(ObjectStore, "sha256", reading)
+    pipeline.put("large.txt", b"A line of a large text.\n" * 250_000)
+    (request,) = pipeline.requests()
+    key = request.tags["dagster/asset_partition_range_start"]
+    assert pipeline.run_range(key, key, assets=["document_row", "document_object"]).success
+    (row,) = pipeline.rows("SELECT s3_key, upload_timestamp FROM ingest.source_documents")
+    assert row.upload_timestamp is not None
+    assert read == ([] if told == "right" else [row.s3_key])
 
 
 def test_errors_have_classes(services: Services, objects: ObjectStore, bucket: str) -> None:

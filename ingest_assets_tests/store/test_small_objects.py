@@ -56,6 +56,8 @@ def test_it_is_as_boto3_would_have_written_it(
     assert calls == []
     assert slow.put_new("documents/other", io.BytesIO(CONTENT), **ANNOUNCED)
     written, expected = slow.head(KEY), slow.head("documents/other")
+    assert objects.head(KEY) == written
+    assert calls == []
     assert written is not None
     assert expected is not None
     # Both carry the digest that S3 has computed, and the metadata that rows are restored from.
@@ -86,7 +88,9 @@ def test_what_is_unusual_has_boto3s_errors(
     wrong = make("not the secret")
     with caplog.at_level(logging.WARNING), pytest.raises(ConfigurationError):
         wrong.put_new(KEY, io.BytesIO(CONTENT), **ANNOUNCED)
-    assert "boto3 does what it does not do" in caplog.text
+    assert "boto3's client does it again" in caplog.text
+    with pytest.raises(ConfigurationError):
+        wrong.head(KEY)
     assert make().head(KEY) is None
 
 
