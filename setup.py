@@ -115,6 +115,8 @@ setup(
             "aiosmtpd>=1.4.6",
             "boto3-stubs[comprehend,s3,textract]",
             "fpdf2>=2.8",
+            # Its releases begin with an epoch, such as 1769699998!10.1.0.
+            'grafana-foundation-sdk>=1769699998!10.1.0; python_version >= "3.11"',
             "hypothesis>=6.100",
             "import-linter>=2.1",
             # Letters of all scripts, and data to recognise some.

@@ -1,6 +1,9 @@
-"""The verification checklist over many documents: seconds for each question, and memory.
+"""What is asked about all documents: the checklist, status, report, alerts, a scrape of metrics.
 
     python bench/verification.py --documents 1000000
+
+Prints seconds for each, and the seconds of CPU that Postgres took for all but the checklist, where it
+runs on this machine: those say something on a busy machine, too. Peak memory is that of the checklist.
 
 Needs `INGEST_DATABASE_URL`; works in a database of its own there, which it drops. Rows, texts and three
 attempts a document are real; every document has its partition, which Dagster shows as materialised. The
@@ -10,17 +13,26 @@ questions on the bucket are left out: `bench/reconcile.py` measures the inventor
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import cast
 
 import click
+import psutil
 import psycopg2
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
+from ingest_assets.operations.alerts.channels import Channels
+from ingest_assets.operations.alerts.engine import AlertRules, evaluate
+from ingest_assets.operations.metrics import IngestCollector
+from ingest_assets.operations.report import read_report
+from ingest_assets.operations.retry_policy import RetryRules
+from ingest_assets.operations.status import read_status
 from ingest_assets.operations.verification.engine import ShownPartition, verify
 from ingest_assets.operations.verification.questions import CHECKS
 from ingest_assets.stage_names import STAGES
@@ -31,9 +43,10 @@ from ingest_assets.store.object_store import ObjectStore
 _FAILED_EVERY = 100
 _FILL = """
     INSERT INTO ingest.document_sources (partition_key, source_uri, kind, original_file_name,
-        size_bytes, source_version, discovered_at, batch_id)
+        size_bytes, source_version, discovered_at, reported_at, batch_id)
     SELECT 'document-' || lpad(to_hex(n), 12, '0'), 'file:///input/document ' || n || '.pdf', 'file',
            'document ' || n || '.pdf', 1000 + n, n::text, '2025-06-05',
+           CASE WHEN (1000 + n) %% %(every)s <> 0 THEN timestamptz '2025-06-05' END,
            '00000000-0000-0000-0000-000000000000'
     FROM generate_series(0, %(count)s - 1) AS n;
     INSERT INTO ingest.source_documents (document_uuid, sha256, original_file_name, s3_bucket,
@@ -88,6 +101,56 @@ def shown(documents: int, partitions: int) -> Iterator[ShownPartition]:
         )
 
 
+def overviews(database: Database) -> Mapping[str, Mapping[str, float]]:
+    """Seconds of what operators look at, and of the sensor `alerts`, at the second time of asking."""
+    with database.engine.connect() as connection:
+        server = psutil.Process(
+            connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        ).parent()
+    asked: Mapping[str, Callable[[], object]] = {
+        "status": lambda: read_status(database),
+        "report": lambda: read_report(database),
+        "alerts": lambda: evaluate(database, cast(Channels, _Nobody()), _RULES),
+        "scrape": lambda: list(IngestCollector(database, database).collect()),
+    }
+    seconds = {}
+    for name, ask in asked.items():
+        ask()
+        began, cpu = time.perf_counter(), _cpu(server)
+        ask()
+        seconds[name] = {
+            "seconds": round(time.perf_counter() - began, 2),
+            "postgres_cpu": round(_cpu(server) - cpu, 2),
+        }
+    return seconds
+
+
+class _Nobody:
+    """Channels of which there are none to send through, but one that was told."""
+
+    names = ("nobody",)
+
+    def send(self, letters: Mapping[str, object]) -> Mapping[str, str]:
+        return dict.fromkeys(letters, "")
+
+
+_RULES = AlertRules(RetryRules(60, 5), 15, 10, None, "http://127.0.0.1:3000", "bench")
+
+
+def _cpu(server: psutil.Process | None) -> float:
+    """Seconds of CPU of a server and its processes; NaN if it is not on this machine."""
+    if server is None:
+        return math.nan
+    total = 0.0
+    for process in [server, *server.children()]:
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+            if process == server:
+                total += times.children_user + times.children_system
+    return total
+
+
 @click.command()
 @click.option("--documents", default=1_000_000, show_default=True)
 @click.option("--partitions", type=int, help="By default, as many as documents.")
@@ -117,11 +180,12 @@ def main(documents: int, partitions: int | None) -> None:
             seconds[label] = round(time.perf_counter() - started, 2)
             if label == "all":
                 answers = {check.name: check.answer.count for check in found.checks}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        looked_at = overviews(database)
         database.close()
     finally:
         cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
         connection.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     click.echo(
         json.dumps(
             {
@@ -129,6 +193,7 @@ def main(documents: int, partitions: int | None) -> None:
                 "partitions": partitions,
                 "failing": answers,
                 "seconds": seconds,
+                "overviews": looked_at,
                 "peak_mb": peak,
             },
             indent=2,

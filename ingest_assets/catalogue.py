@@ -59,7 +59,7 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "transient",
             "S3 keeps the object by the bucket's object lock, although the document is forgotten.",
             "Nothing, if it may stay until then: `ingest-assets forget --resume` and the schedule "
-            "`retention` remove it afterwards. A legal hold in S3 has to be ended there.",
+            "`retention_daily` remove it afterwards. A legal hold in S3 has to be ended there.",
         ),
         "nothing_to_forget": Fault(
             "configuration",

@@ -32,11 +32,11 @@ def forget(
 ) -> None:
     """Remove a document and all that was made of it, for good.
 
-    DOCUMENT is its UUID, its partition key or its file name. Its object goes with all versions, with
-    text, chunks, mentions, entities that only it names, its parts that are nobody else's, Dagster's
-    events with their previews, and its name in logs. A tombstone with the SHA-256 of its bytes keeps it
-    from coming back. Files of the input directory are named and left alone. Exit code 1 if nothing was
-    removed, or something is left.
+    DOCUMENT is its UUID, its partition key, its URI or its whole file name. Its object goes with all
+    versions, with text, chunks, mentions, entities that only it names, its parts that are nobody
+    else's, Dagster's events with their previews, and its name in logs. A tombstone with the SHA-256 of
+    its bytes keeps it from coming back. Files of the input directory are named and left alone. Exit
+    code 1 if nothing was removed, or something is left.
     """
     settings = running.use_running_stack()
     if resume:

@@ -146,8 +146,12 @@ class Paragraph:
 
 
 def error(fault: IngestError) -> RenderableType:
-    """A fault that ends the command."""
-    return Paragraph(("Error: ", _BAD), _clean(fault))
+    """A fault that ends the command; a list in its message keeps its lines."""
+    first, *others = str(fault).splitlines()
+    return Group(
+        Paragraph(("Error: ", _BAD), _clean(first)),
+        *(Paragraph(_clean(one), indent=2 if one.startswith(" ") else 0) for one in others),
+    )
 
 
 def line(text: str) -> RenderableType:
@@ -439,7 +443,7 @@ def candidates(found: Candidates, wanted: str) -> RenderableType:
                 "  ",
                 (f"{one.state:<11}", _STATES[one.state]),
                 "  ",
-                _name(one.original_file_name),
+                _clean(one.source_uri),
                 indent=2,
             )
             for one in found.listed

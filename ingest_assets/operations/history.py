@@ -190,11 +190,27 @@ class History:
 
 
 class Candidate(NamedTuple):
-    """One of several documents that a person may mean."""
+    """One of several sightings that a person may mean."""
 
     partition_key: str
     state: str
     original_file_name: str
+    source_uri: str
+
+
+class Named(NamedTuple):
+    """A document that goes by a name.
+
+    Attributes:
+        document_uuid: None for sightings of which nothing is stored.
+        partition_key: that of its first sighting by this name; `source_uri` is where that was.
+        sightings: how many there are by this name.
+    """
+
+    document_uuid: UUID | None
+    partition_key: str
+    source_uri: str
+    sightings: int
 
 
 @dataclass(frozen=True)
@@ -227,15 +243,26 @@ def history(database: Database, wanted: str, rules: RetryRules) -> History | Can
         return _history(keys[0], rules, reader)
 
 
-def find_one(connection: Connection, wanted: str) -> str | Candidates:
-    """The partition key of the one sighting that `wanted` names, as for `history`."""
-    keys = _find(wanted, connection)
-    return keys[0] if len(keys) == 1 else _candidates(keys, connection)
+def find_whole(connection: Connection, wanted: str) -> Sequence[Named]:
+    """The documents that `wanted` names as `history` does, but by no mere part of a file name."""
+    for condition, value in _conditions(wanted.replace("\x00", "\\0"), in_part=False):
+        rows = connection.execute(
+            text(f"""
+                SELECT document_uuid, (array_agg(partition_key ORDER BY sequence_number))[1],
+                       (array_agg(source_uri ORDER BY sequence_number))[1], count(*)
+                FROM ingest.document_sources AS source
+                WHERE {condition} GROUP BY document_uuid ORDER BY min(sequence_number)
+            """),  # noqa: S608 - the conditions below; the value is a parameter
+            {"value": value},
+        )
+        if found := [Named(*row) for row in rows]:
+            return found
+    return []
 
 
 def _find(wanted: str, connection: Connection) -> Sequence[str]:
     """Partition keys by the first condition that any source meets; at most one more than are listed."""
-    for condition, value in _conditions(wanted.replace("\x00", "\\0")):
+    for condition, value in _conditions(wanted.replace("\x00", "\\0"), in_part=True):
         keys = connection.execute(
             text(f"""
                 SELECT partition_key FROM ingest.document_sources AS source
@@ -248,7 +275,7 @@ def _find(wanted: str, connection: Connection) -> Sequence[str]:
     return []
 
 
-def _conditions(wanted: str) -> Iterator[tuple[str, object]]:
+def _conditions(wanted: str, *, in_part: bool) -> Iterator[tuple[str, object]]:
     with suppress(ValueError):
         # A document may have been seen many times; its UUID stands for the sighting that registered it.
         yield (
@@ -265,15 +292,19 @@ def _conditions(wanted: str) -> Iterator[tuple[str, object]]:
         bucket, _, key = wanted.removeprefix("s3://").partition("/")
         yield "source_uri = :value", s3_uri(bucket, key)
     yield "original_file_name = :value", wanted
-    escaped = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    yield "original_file_name ILIKE :value", f"%{escaped}%"
+    if in_part:
+        escaped = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        yield "original_file_name ILIKE :value", f"%{escaped}%"
 
 
 def _candidates(keys: Sequence[str], connection: Connection) -> Candidates:
     rows = connection.execute(
         text("""
-            SELECT partition_key, state, original_file_name FROM ingest.document_progress
-            WHERE partition_key = ANY(:keys) ORDER BY original_file_name, discovered_at
+            SELECT partition_key, state, progress.original_file_name, source_uri
+            FROM ingest.document_progress AS progress
+            JOIN ingest.document_sources AS source USING (partition_key)
+            WHERE partition_key = ANY(:keys)
+            ORDER BY progress.original_file_name, progress.discovered_at
         """),
         {"keys": list(keys[:LISTED])},
     )

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from ingest_assets.errors import ConfigurationError, ErrorClass
+from ingest_assets.operations.status import WITHOUT_RESULT
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
 from ingest_assets.store.names import path_of
@@ -65,7 +66,7 @@ class Failure(NamedTuple):
 
 # A document that is in progress, but whose latest attempt has written no heartbeat for the cool-down,
 # was left unfinished: its process was killed during the attempt, or its run ended between two stages.
-_FAILURES = """
+_FAILURES = f"""
     SELECT progress.partition_key, progress.original_file_name, progress.latest_stage AS stage,
            fault.error_class, coalesce(progress.error_code, 'unfinished') AS error_code, tried.runs,
            CASE WHEN fault.error_class <> 'permanent' AND tried.runs < :limit THEN
@@ -94,11 +95,12 @@ _FAILURES = """
                 AND success.stage = progress.latest_stage
                 AND success.status = 'succeeded'), 0)
     ) AS tried
-    WHERE progress.stage <> :last_stage
+    WHERE progress.partition_key = ANY(coalesce(CAST(:keys AS text[]), {WITHOUT_RESULT}))
+      AND progress.stage <> :last_stage
       AND (progress.state IN ('failed', 'rejected')
            OR progress.state = 'in_progress'
                AND fault.since < now() - make_interval(secs => :cool_down))
-"""
+"""  # noqa: S608 - a constant of status
 
 
 def due(database: Database, rules: RetryRules) -> Sequence[Failure]:
@@ -202,7 +204,7 @@ def needing_a_person(rules: RetryRules) -> tuple[str, dict[str, Any]]:
 
 def failure_of(connection: Connection, rules: RetryRules, partition_key: str) -> Failure | None:
     """The failure of one partition; None unless it failed or was left unfinished."""
-    found = _find(connection, rules, "partition_key = :partition_key", partition_key=partition_key)
+    found = _find(connection, rules, "true", keys=[partition_key])
     return found[0] if found else None
 
 
@@ -224,4 +226,5 @@ def _parameters(rules: RetryRules) -> dict[str, Any]:
         "last_stage": STAGES[-1],
         "cool_down": rules.cool_down_seconds,
         "limit": rules.limit,
+        "keys": None,
     }

@@ -36,6 +36,14 @@ STATES = (
 )
 _UNFINISHED = ("discovered", "in_progress")
 
+# The keys of sources of which no last stage is stored: they wait, are worked on, failed, or are no
+# documents. `partition_key = ANY(…)` of this has Postgres look up the progress of these few by key;
+# joined, it looks up the latest attempt of each of 100,000 finished ones too.
+WITHOUT_RESULT = """ARRAY(
+    SELECT partition_key FROM ingest.document_sources AS source
+    WHERE NOT EXISTS (SELECT FROM ingest.document_extractions AS last
+                      WHERE last.document_uuid = source.document_uuid))"""
+
 
 @dataclass(frozen=True)
 class FailedDocument:
@@ -188,28 +196,32 @@ def read_status(database: Database) -> Status:
 
 def _progress(reader: Connection) -> tuple[dict[str, int], dict[str, int], float]:
     """Sources by state and by stage, and outcomes a minute."""
-    groups = reader.execute(
+    states: dict[str, int] = dict(
+        reader.execute(text("SELECT state, documents FROM ingest.statistics_states")).all()
+    )
+    stages: dict[str, int] = dict(
+        reader.execute(
+            text(f"""
+                SELECT stage, count(*) FROM ingest.document_progress
+                WHERE partition_key = ANY({WITHOUT_RESULT}) GROUP BY stage
+            """)  # noqa: S608 - a constant of this module
+        ).all()
+    )
+    stages[STAGES[-1]] = sum(states.values()) - sum(stages.values())
+    outcomes, seconds = reader.execute(
         text("""
-            WITH progress AS (
-                SELECT state, stage, started_at,
-                       state <> ALL(:unfinished)
-                       AND finished_at > now() - make_interval(secs => :window) AS lately
-                FROM ingest.document_progress
-            )
-            SELECT state, stage, count(*) AS sources, count(*) FILTER (WHERE lately) AS lately,
-                   extract(epoch FROM now() - min(started_at) FILTER (WHERE lately)) AS seconds
-            FROM progress GROUP BY 1, 2
+            SELECT count(*), extract(epoch FROM now() - min(started_at))
+            FROM ingest.document_progress
+            WHERE partition_key = ANY(ARRAY(
+                      SELECT partition_key FROM ingest.stage_attempts
+                      WHERE finished_at > now() - make_interval(secs => :window)))
+              AND state <> ALL(:unfinished)
+              AND finished_at > now() - make_interval(secs => :window)
         """),
         {"unfinished": list(_UNFINISHED), "window": _RATE_WINDOW_SECONDS},
-    ).all()
-    by_state = dict.fromkeys(STATES, 0)
-    by_stage = dict.fromkeys(("discovered", *STAGES), 0)
-    for group in groups:
-        by_state[group.state] += group.sources
-        by_stage[group.stage] += group.sources
-    seconds = max((float(group.seconds) for group in groups if group.lately), default=0.0)
-    outcomes = sum(group.lately for group in groups)
-    return by_state, by_stage, 60 * outcomes / min(seconds, _RATE_WINDOW_SECONDS) if outcomes else 0.0
+    ).one()
+    rate = 60 * outcomes / min(float(seconds), _RATE_WINDOW_SECONDS) if outcomes else 0.0
+    return dict.fromkeys(STATES, 0) | states, dict.fromkeys(("discovered", *STAGES), 0) | stages, rate
 
 
 def _at_work(reader: Connection) -> tuple[int, int]:
@@ -247,13 +259,13 @@ def _untold(reader: Connection) -> list[UntoldChannel]:
 
 def _latest_failures(reader: Connection) -> list[FailedDocument]:
     rows = reader.execute(
-        text("""
+        text(f"""
             SELECT partition_key, original_file_name, state, latest_stage AS stage, error_class,
                    error_code, error_message, error_remedy, finished_at
             FROM ingest.document_progress
-            WHERE state IN ('failed', 'rejected')
+            WHERE partition_key = ANY({WITHOUT_RESULT}) AND state IN ('failed', 'rejected')
             ORDER BY state = 'rejected', finished_at DESC LIMIT :latest
-        """),
+        """),  # noqa: S608 - a constant of this module
         {"latest": _LATEST_FAILURES},
     )
     return [FailedDocument(**row._mapping) for row in rows]

@@ -194,7 +194,7 @@ class ForgottenDocument(Base):
 
 
 class Retention(Base):
-    """The one row: the number of days that the schedule `retention` has seen, and when."""
+    """The one row: the number of days that the schedule `retention_daily` has seen, and when."""
 
     __tablename__ = "retention"
     __table_args__ = (CheckConstraint("singleton", name="singleton"),)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster import AssetKey, DefaultScheduleStatus, build_schedule_context
-from sqlalchemy import create_engine, text
+from rich.console import Console
+from sqlalchemy import Row, create_engine, text
 
 from ingest_assets.cli import render
 from ingest_assets.defs.jobs import retention_daily
@@ -98,11 +101,14 @@ def anywhere(places: Places, words: str) -> list[str]:
     return found
 
 
-def keys(pipeline: Pipeline, name: str) -> list[str]:
-    rows = pipeline.rows(
-        "SELECT partition_key FROM ingest.document_sources WHERE original_file_name = :name", name=name
+def rows(pipeline: Pipeline, name: str) -> Sequence[Row[Any]]:
+    return pipeline.rows(
+        "SELECT * FROM ingest.document_sources WHERE original_file_name = :name", name=name
     )
-    return [row.partition_key for row in rows]
+
+
+def keys(pipeline: Pipeline, name: str) -> list[str]:
+    return [row.partition_key for row in rows(pipeline, name)]
 
 
 def test_nothing_is_left_and_others_lose_nothing(copy: Pipeline, places: Places) -> None:
@@ -210,10 +216,38 @@ def test_a_file_named_as_an_asset_takes_nothing_of_dagster_along(
     }
 
 
-def test_no_document_goes_by_that_name(copy: Pipeline, places: Places) -> None:
-    with pytest.raises(ConfigurationError) as error:
-        forgetting.forget(places, "nothing of that name", "asked for")
+@pytest.mark.parametrize("wanted", ["nothing of that name", "quartermaine-letter", "%"])
+def test_no_document_goes_by_that_name(copy: Pipeline, places: Places, wanted: str) -> None:
+    with pytest.raises(ConfigurationError, match="a part of a file name is not enough") as error:
+        forgetting.forget(places, wanted, "asked for")
     assert error.value.code == "nothing_to_forget"
+
+
+def test_one_name_of_several_documents_lists_them_and_of_one_document_names_it(
+    copy: Pipeline, tmp_path: Path
+) -> None:
+    # Two sightings by this name, of one document.
+    (shared,) = {row.document_uuid for row in rows(copy, "leaflet.txt")}
+    assert plan(copy.database, "leaflet.txt").documents.keys() == {shared}
+    copy.put("later/leaflet.txt", b"Another leaflet.")
+    copy.put("empty/leaflet.txt", b"")
+    copy.ingest()
+    with pytest.raises(ConfigurationError) as error:
+        hold(copy.database, "leaflet.txt", "a case")
+    printed = StringIO()
+    Console(file=printed, width=300).print(render.error(error.value))
+    first, one, other, last = printed.getvalue().splitlines()
+    assert first == "Error: 2 documents go by the name 'leaflet.txt':"
+    found = {row.source_uri: str(row.document_uuid) for row in rows(copy, "leaflet.txt")}
+    (first_seen,) = (uri for uri in found if "everybody/" in uri)
+    (later,) = (uri for uri in found if "later/" in uri)
+    assert {one, other} == {
+        f"  {found[first_seen]} {first_seen}, and 1 more",
+        f"  {found[later]} {later}",
+    }
+    assert last.startswith("Give its UUID")
+    with pytest.raises(ConfigurationError, match="nothing of it is stored"):
+        hold(copy.database, next(uri for uri in found if "empty/" in uri), "a case")
 
 
 def test_the_job_in_dagit_does_the_same_and_keeps_no_name(

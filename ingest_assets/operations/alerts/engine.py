@@ -27,7 +27,7 @@ from ingest_assets.failpoints import failpoint
 from ingest_assets.operations.alerts.message import DOCUMENTS, Group, Letter, daily, needing, news
 from ingest_assets.operations.alerts.troubles import MAY_PASS, Trouble
 from ingest_assets.operations.retry_policy import RetryRules, needing_a_person
-from ingest_assets.operations.status import read_status
+from ingest_assets.operations.status import WITHOUT_RESULT, read_status
 from ingest_assets.store.database import Database
 
 if TYPE_CHECKING:
@@ -238,14 +238,13 @@ def _stalled(
 ) -> Sequence[Trouble]:
     # An upload that was registered waits for a person's backfill.
     row: Any = connection.execute(
-        text("""
+        text(f"""
             SELECT count(*) AS waiting, min(progress.discovered_at) AS since
             FROM ingest.document_progress AS progress
             JOIN ingest.document_sources AS source USING (partition_key)
-            WHERE (state = 'in_progress' OR state = 'discovered' AND kind <> 's3')
-              AND NOT EXISTS (SELECT FROM ingest.document_extractions AS last
-                              WHERE last.document_uuid = progress.document_uuid)
-        """)
+            WHERE partition_key = ANY({WITHOUT_RESULT})
+              AND (state = 'in_progress' OR state = 'discovered' AND kind <> 's3')
+        """)  # noqa: S608 - a constant
     ).one()
     if not row.waiting:
         return []

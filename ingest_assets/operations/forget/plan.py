@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from ingest_assets.errors import ConfigurationError
-from ingest_assets.operations.history import Candidates, find_one
+from ingest_assets.operations.history import LISTED, find_whole
 from ingest_assets.store.database import Database
 from ingest_assets.store.names import s3_location
 
@@ -50,7 +50,7 @@ def plan(database: Database, wanted: str) -> Plan:
     """Find out what forgetting a document would remove; changes nothing.
 
     Args:
-        wanted: a UUID, a partition key or a file name, as for `why`.
+        wanted: a UUID, a partition key, a URI or a whole file name.
 
     Raises:
         ConfigurationError: `nothing_to_forget`.
@@ -87,24 +87,31 @@ def release(database: Database, wanted: str) -> bool:
 
 
 def document_of(connection: Connection, wanted: str) -> UUID:
-    """The one document that goes by a name.
+    """The one document that goes by a name: a part of its file name is none.
 
     Raises:
         ConfigurationError: `nothing_to_forget`.
     """
-    found = find_one(connection, wanted)
-    if isinstance(found, Candidates):
-        many = "More than one document goes" if found.listed else "No document goes"
-        raise ConfigurationError("nothing_to_forget", f"{many} by the name {wanted!r}.")
-    document_uuid: UUID | None = connection.execute(
-        text("SELECT document_uuid FROM ingest.document_sources WHERE partition_key = :key"),
-        {"key": found},
-    ).scalar_one()
-    if document_uuid is None:
-        raise ConfigurationError(
-            "nothing_to_forget", f"Partition {found} has no document: nothing of it is stored."
-        )
-    return document_uuid
+    found = find_whole(connection, wanted)
+    stored = {one.document_uuid: one for one in found if one.document_uuid}
+    if len(stored) == 1:
+        (document_uuid,) = stored
+        return document_uuid
+    if stored:
+        listed = [
+            f"  {uuid}  {' '.join(one.source_uri.split())}"
+            + f", and {one.sightings - 1} more" * (one.sightings > 1)
+            for uuid, one in list(stored.items())[:LISTED]
+        ]
+        if len(stored) > LISTED:
+            listed.append(f"  and {len(stored) - LISTED} more")
+        why = "\n".join([f"{len(stored)} documents go by the name {wanted!r}:", *listed, ""])
+    elif found:
+        named = ", ".join(one.partition_key for one in found)
+        why = f"{wanted!r} has no document: nothing of it is stored (partition {named})."
+    else:
+        why = f"No document goes by the name {wanted!r}; a part of a file name is not enough."
+    raise ConfigurationError("nothing_to_forget", why)
 
 
 def plan_of(connection: Connection, roots: Sequence[UUID]) -> Plan:
