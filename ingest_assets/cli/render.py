@@ -150,7 +150,7 @@ def error(fault: IngestError) -> RenderableType:
     first, *others = str(fault).splitlines()
     return Group(
         Paragraph(("Error: ", _BAD), _clean(first)),
-        *(Paragraph(_clean(one), indent=2 if one.startswith(" ") else 0) for one in others),
+        *(Paragraph(_clean(one), indent=2 if one.startswith("  ") else 0) for one in others),
     )
 
 
