@@ -370,6 +370,14 @@ def to_forget(found: Plan) -> RenderableType:
             for uuid, name in found.kept
         ),
         *(
+            Paragraph(
+                ("Its bytes stay inside ", _WARN),
+                _name(name),
+                f" (document {uuid}), as long as that is not forgotten, too.",
+            )
+            for uuid, name in found.holders
+        ),
+        *(
             Paragraph(("Held, so it cannot be forgotten: ", _BAD), f"{uuid}: {_clean(reason)}")
             for uuid, reason in found.held.items()
         ),

@@ -41,6 +41,7 @@ def forget_one(
             "documents": len(found.documents),
             "partitions": len(found.partition_keys),
             "stay_for_others": len(found.kept),
+            "documents_that_hold_it": len(found.holders),
             "files_left_alone": len(found.files),
             "held": len(found.held),
             **found.counts,

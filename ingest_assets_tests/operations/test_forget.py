@@ -216,6 +216,17 @@ def test_a_file_named_as_an_asset_takes_nothing_of_dagster_along(
     }
 
 
+def test_of_a_part_the_documents_that_hold_it_are_named(copy: Pipeline) -> None:
+    found = plan(copy.database, "private-annex.txt")
+    # The ZIP, and the mail around it, of which two copies are one document.
+    assert sorted(name for _, name in found.holders) == ["annexes.zip", "quartermaine-letter.eml"]
+    printed = StringIO()
+    Console(file=printed, width=300).print(render.to_forget(found))
+    ((mail_uuid, name),) = (one for one in found.holders if one[1].endswith(".eml"))
+    assert f"Its bytes stay inside '{name}' (document {mail_uuid})" in printed.getvalue()
+    assert plan(copy.database, "quartermaine-letter.eml").holders == []
+
+
 @pytest.mark.parametrize("wanted", ["nothing of that name", "quartermaine-letter", "%"])
 def test_no_document_goes_by_that_name(copy: Pipeline, places: Places, wanted: str) -> None:
     with pytest.raises(ConfigurationError, match="a part of a file name is not enough") as error:

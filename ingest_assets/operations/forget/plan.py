@@ -7,7 +7,7 @@ removing it (`engine`).
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,8 @@ class Plan:
         partition_keys: all sightings of these.
         names: file names of these sightings.
         kept: documents inside it that were also seen elsewhere, and stay: UUID and file name.
+        holders: documents inside which one of these lies, at whatever depth, and which stay with its
+            bytes: UUID and file name.
         files: URIs of files and objects of the inbox that hold one of these documents; they are left
             alone.
         uploads: keys of uploads outside `documents/{uuid}/` that hold one; they are removed.
@@ -40,6 +42,7 @@ class Plan:
     partition_keys: Sequence[str]
     names: Sequence[str]
     kept: Sequence[tuple[UUID, str]]
+    holders: Sequence[tuple[UUID, str]]
     files: Sequence[str]
     uploads: Sequence[str]
     held: Mapping[UUID, str]
@@ -136,13 +139,6 @@ def plan_of(connection: Connection, roots: Sequence[UUID]) -> Plan:
         """),
         uuids,
     ).all()
-    kept = connection.execute(
-        text("""
-            SELECT document_uuid, original_file_name FROM ingest.source_documents
-            WHERE document_uuid = ANY(CAST(:kept AS uuid[])) ORDER BY created_at
-        """),
-        {"kept": [str(uuid) for uuid in inside - going]},
-    )
     held = connection.execute(
         text("""
             SELECT document_uuid, reason FROM ingest.document_holds
@@ -154,7 +150,8 @@ def plan_of(connection: Connection, roots: Sequence[UUID]) -> Plan:
         documents=documents,
         partition_keys=[row.partition_key for row in sources],
         names=list(dict.fromkeys(row.original_file_name for row in sources)),
-        kept=[(row.document_uuid, row.original_file_name) for row in kept],
+        kept=_named(connection, inside - going),
+        holders=_named(connection, _around(connection, going) - going),
         files=list(dict.fromkeys(row.source_uri for row in sources if row.kind in ("file", "inbox"))),
         uploads=[s3_location(row.source_uri)[1] for row in sources if row.kind == "s3"],
         held={row.document_uuid: row.reason for row in held},
@@ -197,6 +194,37 @@ def _inside(connection: Connection, roots: Sequence[UUID]) -> tuple[set[UUID], s
             break
         going -= elsewhere
     return inside, going
+
+
+def _around(connection: Connection, going: Collection[UUID]) -> set[UUID]:
+    """The documents in which these lie, at whatever depth."""
+    return set(
+        connection.execute(
+            text("""
+                WITH RECURSIVE around AS (
+                    SELECT parent_uuid FROM ingest.document_sources
+                    WHERE document_uuid = ANY(CAST(:going AS uuid[])) AND parent_uuid IS NOT NULL
+                    UNION
+                    SELECT source.parent_uuid FROM around
+                    JOIN ingest.document_sources AS source
+                        ON source.document_uuid = around.parent_uuid
+                    WHERE source.parent_uuid IS NOT NULL
+                ) SELECT parent_uuid FROM around
+            """),
+            {"going": [str(uuid) for uuid in going]},
+        ).scalars()
+    )
+
+
+def _named(connection: Connection, uuids: Collection[UUID]) -> Sequence[tuple[UUID, str]]:
+    rows = connection.execute(
+        text("""
+            SELECT document_uuid, original_file_name FROM ingest.source_documents
+            WHERE document_uuid = ANY(CAST(:uuids AS uuid[])) ORDER BY created_at
+        """),
+        {"uuids": [str(uuid) for uuid in uuids]},
+    )
+    return [(row.document_uuid, row.original_file_name) for row in rows]
 
 
 def _counts(connection: Connection, uuids: Mapping[str, Any]) -> Mapping[str, int]:
