@@ -18,7 +18,7 @@ help: ## List these targets.
 run: $(VENV)/.installed-run compiled ## Start everything, Dagit on http://127.0.0.1:3000; Ctrl-C ends it.
 	@exec $(BIN)/ingest-assets dev
 
-# Of lint, the tests themselves do what takes long (test_lint.py), beside those that wait.
+# Of lint, the tests themselves do what takes long (test_lint.py), beside the others.
 test: style compiled ## Lint, and run every test that decides whether a change is good.
 	@exec $(PYTEST) -m "not slow"
 

@@ -11,6 +11,7 @@ from ingest_assets_tests.support import garbage
 # isort: split
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +20,7 @@ from dagster import DagsterInstance
 
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.store.database import Database, migrate
+from ingest_assets_tests.crash.site import PROCESSES, start_server
 from ingest_assets_tests.support.engines import Engines, engines_in_processes
 from ingest_assets_tests.support.pipeline import (
     Pipeline,
@@ -48,7 +50,7 @@ TakeSnapshot = Callable[[Path, Callable[[Pipeline], None]], AbstractContextManag
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish() -> None:
@@ -98,6 +100,15 @@ def migrated_with_dagster_url(
     """The same with the schema of Dagster's records."""
     with migrated_with_dagster(services, tmp_path_factory.mktemp("dagster")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def forks(
+    services: Services, migrated_with_dagster_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> ForkServerContext:
+    """What starts processes that have loaded, and done once, what they are going to do."""
+    start_server(services, migrated_with_dagster_url, tmp_path_factory.mktemp("forks") / "site")
+    return PROCESSES
 
 
 @pytest.fixture(scope="session")

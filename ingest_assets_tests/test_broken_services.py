@@ -251,7 +251,7 @@ def test_a_full_disk_for_temporary_files_is_no_document_s_fault(tmp_path: Path) 
     assert "1 page" in said
 
 
-@pytest.mark.waits
+@pytest.mark.long
 @needs_mount
 def test_a_full_disk_for_the_services_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
     disk = tmp_path / "disk"

@@ -52,6 +52,7 @@ def run_all(pipeline: Pipeline) -> None:
 _LONG = {"large pages.tif", "10,000 pages.pdf"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_evil_set_ends_as_it_should_and_the_good_documents_are_done(pipeline: Pipeline) -> None:
     # What computes without an end is ended soon.

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 
-@pytest.mark.waits
+@pytest.mark.long
 @pytest.mark.parametrize("command", [("mypy",), ("lint-imports", "--no-cache")], ids="".join)
 def test_it_holds(command: tuple[str, ...]) -> None:
     program, *arguments = command

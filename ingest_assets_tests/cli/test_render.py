@@ -12,6 +12,7 @@ import sys
 import termios
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,7 +21,6 @@ from sqlalchemy import text
 
 from ingest_assets.cli import main
 from ingest_assets.store.database import Database
-from ingest_assets_tests.crash.site import PROCESSES
 from ingest_assets_tests.support.servers import Services
 
 NAME = "agreement between two parties with long names, signed, scanned (2).pdf"
@@ -78,12 +78,12 @@ def environment(
 
 
 @pytest.fixture
-def on_terminal(environment: dict[str, str]) -> Run:
+def on_terminal(environment: dict[str, str], forks: ForkServerContext) -> Run:
     """Runs a command on a terminal so many columns wide; returns what it writes there."""
 
     def run(columns: int, *words: str, **variables: str) -> str:
         master, slave = terminal(columns)
-        process = PROCESSES.Process(
+        process = forks.Process(
             target=command, args=(os.ttyname(slave), words, {**environment, **variables})
         )
         process.start()
@@ -99,13 +99,13 @@ def on_terminal(environment: dict[str, str]) -> Run:
 
 
 @pytest.fixture
-def piped(environment: dict[str, str], tmp_path: Path) -> Run:
+def piped(environment: dict[str, str], forks: ForkServerContext, tmp_path: Path) -> Run:
     """Runs a command whose output is no terminal; returns what it writes there."""
 
     def run(*words: str) -> str:
         output = tmp_path / "output"
         output.write_bytes(b"")
-        process = PROCESSES.Process(target=command, args=(output, words, environment))
+        process = forks.Process(target=command, args=(output, words, environment))
         process.start()
         process.join()
         assert process.exitcode == 0

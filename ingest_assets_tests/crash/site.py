@@ -1,24 +1,30 @@
 """A place to work in, and real processes that work there.
 
-Each process is forked from a server that has Dagster loaded already, so that a case costs its work and
-not the start of Python. All have the shipped `dagster.yaml`, on a Postgres database of the place's own.
+Each process is forked from a server that has loaded Dagster and has worked in a place of its own before.
+So a case costs its work, and not the start of Python, nor what Dagster, SQLAlchemy and botocore load and
+work out when they are first used, which is more than the work. All have the shipped `dagster.yaml`, on a
+Postgres database of the place's own.
 """
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import pickle
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRunStatus, Definitions, EnvVar, RunsFilter
+from sqlalchemy import Engine
 
 from ingest_assets.defs.code_location import build_defs
 from ingest_assets.defs.resources import InputDirectoryResource, configured
@@ -37,6 +43,7 @@ PATIENCE_SECONDS = 120
 
 _SETTINGS: dict[str, Any] = {"max_documents_per_run": 5, "ocr_workers": 1}
 _INPUT_DIR = "SITE_INPUT_DIR"
+_REHEARSAL = "SITE_REHEARSAL"
 
 # Of processes that are forked from one that has loaded what they need.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -130,11 +137,59 @@ def site(
     shutil.rmtree(directory)
 
 
+def start_server(services: Services, migrated_url: str, directory: Path) -> None:
+    """Start the server that processes are forked from, unless it runs, and wait until it can serve.
+
+    Args:
+        migrated_url: as that of `site`.
+        directory: is made, and removed.
+    """
+    with site(services, migrated_url, directory, real_engines=False) as place:
+        (directory / "site").write_bytes(pickle.dumps(place))
+        os.environ[_REHEARSAL] = str(directory / "site")
+        try:
+            forkserver.ensure_running()
+            assert place.run(_nothing) == 0, place.last_words()
+        finally:
+            del os.environ[_REHEARSAL]
+
+
+def _nothing(pipeline: Pipeline) -> None:
+    """There is no work."""
+
+
+def rehearse(work: Callable[[Site, Pipeline], None]) -> None:
+    """Do some work in the server itself, before it forks, at the site that `start_server` has made.
+
+    Without that, there is no work: a server that nobody has started in this way serves as well.
+    """
+    place = os.environ.pop(_REHEARSAL, None)
+    if place is None:
+        return
+    site: Site = pickle.loads(Path(place).read_bytes())
+    kept = [os.dup(number) for number in (1, 2)]
+    environment, recognise = dict(os.environ), LocalEngine.recognise
+    try:
+        _work(site, lambda pipeline: work(site, pipeline), ())
+    finally:
+        for number, copy in enumerate(kept, 1):
+            os.dup2(copy, number)
+            os.close(copy)
+        os.environ.clear()
+        os.environ.update(environment)
+        LocalEngine.recognise = recognise  # type: ignore[method-assign]
+    # A connection that processes shared would be read by all of them.
+    for engine in [found for found in gc.get_objects() if isinstance(found, Engine)]:
+        engine.dispose()
+    site.services.s3_client().close()
+
+
 def _work(site: Site, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     """What a process does."""
     log = os.open(site.directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    os.close(log)
     os.environ.update(site.environment)
     os.environ[_INPUT_DIR] = str(site.input_dir)
     _count_recognitions(site.directory / "recognitions")
@@ -145,8 +200,7 @@ def _work(site: Site, work: Callable[..., None], arguments: tuple[Any, ...]) -> 
     else:
         objects, engines, defs = assembly()
         objects.held = site.objects
-    with site.instance() as instance:
-        database = Database(site.database_url)
+    with site.instance() as instance, closing(Database(site.database_url)) as database:
         pipeline = Pipeline(site.input_dir, database, site.objects, instance, defs, engines, settings)
         work(pipeline, *arguments)
     sys.stdout.flush()

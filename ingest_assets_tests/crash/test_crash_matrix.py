@@ -10,6 +10,8 @@ from ingest_assets_tests.crash.matrix import CASES, Case, failpoints_in_the_code
 from ingest_assets_tests.crash.site import site
 from ingest_assets_tests.support.servers import Services
 
+pytestmark = pytest.mark.usefixtures("forks")
+
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_promises_hold_after_a_kill(

@@ -37,7 +37,7 @@ from ingest_assets_tests.support.faulty_s3 import faulty_s3
 from ingest_assets_tests.support.pipeline import Pipeline, status_of
 from ingest_assets_tests.support.servers import Services
 
-pytestmark = pytest.mark.waits
+pytestmark = pytest.mark.long
 START_SECONDS = 120
 
 

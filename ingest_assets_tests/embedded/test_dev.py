@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -90,7 +90,21 @@ def directory(tmp_path: Path) -> Iterator[Path]:
         process.kill()
 
 
-@pytest.mark.waits
+@contextmanager
+def asked(directory: Path) -> Iterator[Callable[[str], bool]]:
+    """Tells whether the documents' database has a row for a query."""
+    credentials = Credentials.read(directory / "data")
+    assert credentials is not None
+    with closing(Database(database_url(credentials).render_as_string(hide_password=False))) as database:
+
+        def there(question: str) -> bool:
+            with database.engine.connect() as connection:
+                return connection.execute(text(question)).first() is not None
+
+        yield there
+
+
+@pytest.mark.long
 def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
     (directory / "input").mkdir()
     (directory / "input" / "note.txt").write_bytes(b"A note.")
@@ -105,7 +119,10 @@ def test_dev_runs_until_sigterm_and_leaves_no_process(directory: Path) -> None:
     assert f"already runs on {directory / 'data'}, in process {dev.process.pid}" in second.stderr
     assert "ingest-assets dev" in cli(directory, "services", "stop").stderr
     assert cli(directory, "env").returncode == 0
-    assert wait_until(lambda: '"failed": 1' in cli(directory, "status", "--json").stdout)
+    with asked(directory) as there:
+        failed = "SELECT FROM ingest.document_progress WHERE state = 'failed'"
+        assert wait_until(lambda: there(failed), pause=0.5)
+    assert '"failed": 1' in cli(directory, "status", "--json").stdout
     no_secret_shows(directory, dev)
     # Links lead to the Dagit that runs, whatever its port.
     assert f"{url}/runs/" in cli(directory, "why", "broken.pdf").stdout
@@ -133,14 +150,7 @@ def test_a_worker_that_joins_while_work_waits_helps_at_once(directory: Path) -> 
     dev = Dev(directory, "--workers", "1", **extra)
     dev.wait_for_dagit()
     assert "Workers   1, " in dev.output
-    credentials = Credentials.read(directory / "data")
-    assert credentials is not None
-    with closing(Database(database_url(credentials).render_as_string(hide_password=False))) as database:
-
-        def there(question: str) -> bool:
-            with database.engine.connect() as connection:
-                return connection.execute(text(question)).first() is not None
-
+    with asked(directory) as there:
         assert wait_until(lambda: there("SELECT FROM ingest.run_leases"), START_SECONDS)
         with (directory / "joined").open("wb") as output:
             joined = subprocess.Popen(
@@ -241,7 +251,7 @@ def no_secret_shows(directory: Path, dev: Dev) -> None:
     assert any(b"corrupt_document" in content for content in shown.values())  # There is much to see.
 
 
-@pytest.mark.waits
+@pytest.mark.long
 def test_after_kill_9_nothing_is_left_and_the_next_start_works(directory: Path) -> None:
     dev = Dev(directory)
     dev.wait_for_dagster()

@@ -16,6 +16,8 @@ from ingest_assets_tests.support import textract_child
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.stand_in import StandIn
 
+pytestmark = pytest.mark.usefixtures("forks")
+
 DOCUMENTS = 2
 # Over a thousand blocks, so that its results come in two answers.
 LONG = "\n".join(f"Line {number} of a document with many words in it." for number in range(120))
