@@ -1,9 +1,9 @@
 """A place to work in, and real processes that work there.
 
-Each process is forked from a server that has loaded Dagster and has worked in a place of its own before.
-So a case costs its work, and not the start of Python, nor what Dagster, SQLAlchemy and botocore load and
-work out when they are first used, which is more than the work. All have the shipped `dagster.yaml`, on a
-Postgres database of the place's own.
+Each process is forked from a server that has loaded Dagster and has worked in a place of its own. So a
+case costs its work, and not the start of Python, nor what Dagster, SQLAlchemy and botocore load and
+work out when they are first used, which is more than the work. All have the shipped `dagster.yaml`, on
+a Postgres database of the place's own.
 """
 
 from __future__ import annotations
