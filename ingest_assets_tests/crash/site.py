@@ -14,6 +14,7 @@ import os
 import pickle
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -181,6 +182,9 @@ def rehearse(work: Callable[[Site, Pipeline], None]) -> None:
     # A connection that processes shared would be read by all of them.
     for engine in [found for found in gc.get_objects() if isinstance(found, Engine)]:
         engine.dispose()
+    # A timer of Dagster's event log looks once more, a second later, whether events wait.
+    for thread in set(threading.enumerate()) - {threading.main_thread()}:
+        thread.join(PATIENCE_SECONDS)
     site.services.s3_client().close()
 
 
