@@ -68,7 +68,7 @@ def object_store(settings: BucketSettings) -> ObjectStore:
     from ingest_assets.store.object_store import ObjectStore
 
     session = _session()
-    client = _s3_client(settings, connect_timeout=5, read_timeout=30, attempts=3)
+    client = _s3_client(settings, session, connect_timeout=5, read_timeout=30, attempts=3)
     return ObjectStore(client, settings.s3_bucket, session.get_credentials())
 
 
@@ -76,7 +76,7 @@ def probed_object_store(settings: BucketSettings) -> ObjectStore:
     """The same bucket for `ObjectStore.answers`, which is to know within some seconds."""
     from ingest_assets.store.object_store import ObjectStore
 
-    client = _s3_client(settings, connect_timeout=3, read_timeout=5, attempts=1)
+    client = _s3_client(settings, _session(), connect_timeout=3, read_timeout=5, attempts=1)
     return ObjectStore(client, settings.s3_bucket)
 
 
@@ -103,7 +103,7 @@ def inbox(place: str, settings: InboxSettings) -> Inbox:
 
     where = S3Prefix.parse(place)
     # A look has less than a minute in all.
-    client = _s3_client(settings, connect_timeout=5, read_timeout=20, attempts=3)
+    client = _s3_client(settings, _session(), connect_timeout=5, read_timeout=20, attempts=3)
     return S3Inbox(
         ObjectStore(client, where.bucket),
         where.prefix,
@@ -113,12 +113,17 @@ def inbox(place: str, settings: InboxSettings) -> Inbox:
 
 
 def _s3_client(
-    settings: BucketSettings | InboxSettings, *, connect_timeout: int, read_timeout: int, attempts: int
+    settings: BucketSettings | InboxSettings,
+    session: boto3.session.Session,
+    *,
+    connect_timeout: int,
+    read_timeout: int,
+    attempts: int,
 ) -> S3Client:
     """A client of S3; the timeouts are in seconds, and each attempt has both."""
     from botocore.config import Config
 
-    return _session().client(
+    return session.client(
         "s3",
         region_name=settings.aws_region,
         config=Config(
@@ -130,20 +135,29 @@ def _s3_client(
 
 
 def warm_up() -> None:
-    """Have botocore read what it needs to make a client of S3, which processes that are forked share.
+    """Have botocore make what clients of S3 need, which processes that are forked share.
 
-    Opens no connection and starts no thread.
+    Opens no connection, starts no thread, and asks for no credentials.
     """
-    _session().client(
+    _new_session().client(
         "s3",
         region_name="us-east-1",
         aws_access_key_id="none",
         aws_secret_access_key="none",  # noqa: S106
     )
+    _spare_sessions.append(_new_session())
+
+
+# A session that nobody has used. It reads configuration and credentials only when they are asked for.
+_spare_sessions: list[boto3.session.Session] = []
 
 
 def _session() -> boto3.session.Session:
     """A session of its own: boto3's default one is not safe between threads."""
+    return _spare_sessions.pop() if _spare_sessions else _new_session()
+
+
+def _new_session() -> boto3.session.Session:
     import boto3
     import botocore.session
 

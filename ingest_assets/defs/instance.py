@@ -58,7 +58,7 @@ from ingest_assets.defs.run_server import CODE_LOCATION, RunProcess, RunServer
 from ingest_assets.defs.worker_runs import QUEUE_TAG, WorkerRuns, goes_to_workers, has_broker
 from ingest_assets.failpoints import failpoint
 from ingest_assets.log import get_logger
-from ingest_assets.settings import Settings
+from ingest_assets.settings import current_settings
 from ingest_assets.store.database import Database, database_error, ping_where_idle
 from ingest_assets.store.leases import slots
 
@@ -422,7 +422,7 @@ class FollowingRunCoordinator(QueuedRunCoordinator):
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """The limits of now; the daemon asks before each look at the queue."""
-        settings = Settings()
+        settings = current_settings()
         if settings.broker_url is None and _is_daemon():
             launcher = self._instance.run_launcher
             if isinstance(launcher, WatchedRunLauncher):

@@ -45,6 +45,7 @@ from ingest_assets.extraction import local as extraction
 from ingest_assets.loading import loading
 from ingest_assets.log import get_logger
 from ingest_assets.ocr import local as ocr
+from ingest_assets.settings import current_settings
 from ingest_assets.store import leases
 from ingest_assets.workers.nursery import nursery_of
 
@@ -252,11 +253,13 @@ def _leave(code: int) -> NoReturn:
 def _preload() -> None:
     """Import the modules that each run needs."""
     try:
-        import_module(CODE_LOCATION).defs.resolve_all_job_defs()
+        for job in import_module(CODE_LOCATION).defs.resolve_all_job_defs():
+            job.run_config_schema  # noqa: B018  # Made when it is first asked for.
         run_executor()
         for module in IMPORTED_BY_RUNS:
             import_module(module)
         wiring.warm_up()
+        current_settings()
         for operations in (ocr.OPERATIONS, extraction.OPERATIONS):
             nursery_of(operations).start()
     except Exception:  # noqa: BLE001  # The run meets the same error, and stores it.

@@ -26,7 +26,7 @@ from ingest_assets.defs._internals import (
 )
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.log import get_logger
-from ingest_assets.settings import Settings
+from ingest_assets.settings import current_settings
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store import leases
 from ingest_assets.store.database import Database, database_error
@@ -79,7 +79,7 @@ _BROKERS: Mapping[str, str] = {"redis": "redis", "rediss": "redis", "sqs": "pycu
 
 def has_broker() -> bool:
     """Whether INGEST_BROKER_URL is set."""
-    return Settings().broker_url is not None
+    return current_settings().broker_url is not None
 
 
 def goes_to_workers(run: DagsterRun) -> bool:
@@ -140,7 +140,7 @@ def celery_launcher(broker_url: str) -> CeleryRunLauncher:
             )
             self._instance.report_engine_event(f"Sent to the workers of the queue {queue}.", run)
 
-    options = _sqs_options(Settings().s3_bucket) if scheme == "sqs" else _REDIS_OPTIONS
+    options = _sqs_options(current_settings().s3_bucket) if scheme == "sqs" else _REDIS_OPTIONS
     configuration = {**CELERY_CONFIGURATION, "broker_transport_options": dict(options)}
     return Launcher(OTHER_QUEUE, broker_url, backend=None, config_source=configuration)
 
@@ -245,7 +245,7 @@ class WorkerRuns:
 
     @cached_property
     def _celery(self) -> CeleryRunLauncher:
-        url = Settings().broker_url
+        url = current_settings().broker_url
         assert url is not None  # noqa: S101  # Otherwise runs do not come here.
         launcher = celery_launcher(url.get_secret_value())
         launcher.register_instance(self._instance)

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, select, text
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.extraction.chunks import Chunker
@@ -335,11 +335,12 @@ def load_document(connection: Connection, document_uuid: UUID) -> Document:
 
 def mark_reported(connection: Connection, partition_keys: Collection[str]) -> None:
     """Note, in the caller's transaction, that Dagster's event log has the last stage of sources."""
-    columns = DocumentSource.__table__.columns
     connection.execute(
-        update(DocumentSource)
-        .where(columns.partition_key.in_(partition_keys), columns.reported_at.is_(None))
-        .values(reported_at=func.now())
+        text("""
+            UPDATE ingest.document_sources SET reported_at = now()
+            WHERE partition_key = ANY(:keys) AND reported_at IS NULL
+        """),
+        {"keys": list(partition_keys)},
     )
 
 
