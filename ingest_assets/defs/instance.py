@@ -69,7 +69,7 @@ _POOL_RECYCLE_SECONDS = 600
 # Connections that stay open, and those that may be opened beside them under load.
 _CONNECTIONS_KEPT = 3
 _MAX_OVERFLOW = 60
-# Materialisations are stored together when this many wait, or when the first has waited this long.
+# Events that may wait are stored together when this many wait, or when the first has waited this long.
 _MOST_WAITING_EVENTS = 200
 _WAITING_SECONDS = 1.0
 # How far the process table's clock and the event log's may differ.
@@ -96,6 +96,16 @@ _LATER_TABLES = {
     "dynamic_partitions",
     "pending_steps",
 }
+# Events that no one waits for, and that say nothing of a failure: at most so much later they are shown.
+_MAY_WAIT = {
+    DagsterEventType.ASSET_MATERIALIZATION,
+    DagsterEventType.LOGS_CAPTURED,
+    DagsterEventType.RESOURCE_INIT_STARTED,
+    DagsterEventType.RESOURCE_INIT_SUCCESS,
+    DagsterEventType.STEP_OUTPUT,
+    DagsterEventType.STEP_START,
+    DagsterEventType.STEP_SUCCESS,
+}
 _STORED_TOGETHER = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -103,16 +113,16 @@ _STORED_TOGETHER = {
 
 
 class _EventLog(PostgresEventLogStorage):
-    """Dagster's event log in Postgres, but materialisations are stored many at a time.
+    """Dagster's event log in Postgres, but what runs say of their usual course is stored together.
 
     Dagster's own class commits three times for each event, one of them for a NOTIFY that no process
     listens to any more, and with each materialisation asks on a second connection whether the table of
     tags exists.
 
-    This class collects materialisations and stores them in one transaction, with their tags and assets.
-    Any other event stores the collected ones first, so that none is missing at the end of a step or
-    run; `store_waiting_events` stores them where something else depends on them. A process that is
-    killed loses those that it has collected.
+    This class collects materialisations and the steps of a run that goes well, and stores them in one
+    transaction, with their tags and assets. Any other event is stored with those collected before it,
+    so that none is missing at the end of a run; `store_waiting_events` stores them where something
+    else depends on them. A process that is killed loses those that it has collected.
     """
 
     def __init__(self, postgres_url: str, should_autocreate_tables: bool) -> None:
@@ -129,20 +139,19 @@ class _EventLog(PostgresEventLogStorage):
         return True
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store one event; a materialisation waits for others."""
+        """Store one event, or let it wait for others."""
         with self._storing:
-            if event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION:
+            if event.dagster_event_type in _MAY_WAIT:
                 self._waiting.append(event)
                 if len(self._waiting) >= _MOST_WAITING_EVENTS:
                     self.store_waiting()
                 elif len(self._waiting) == 1:
                     self._store_soon()
-                return
-            self.store_waiting()
-            if event.dagster_event_type in ASSET_CHECK_EVENTS:
+            elif event.dagster_event_type in ASSET_CHECK_EVENTS:
+                self.store_waiting()
                 super().store_event(event)
             else:
-                self._store([event])
+                self.store_waiting(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store many events together, such as those that a run plans when it is created.
@@ -159,17 +168,22 @@ class _EventLog(PostgresEventLogStorage):
                 else:
                     super().store_event_batch(list(group))
 
-    def store_waiting(self) -> None:
-        """Store the materialisations that wait; where that fails the next event tries again."""
+    def store_waiting(self, *after: EventLogEntry) -> None:
+        """Store the events that wait, and others after them; after a failure the next event does."""
         with self._storing:
-            if self._waiting:
+            events = [*self._waiting, *after]
+            if not events:
+                return
+            kinds = {event.dagster_event_type for event in events}
+            if DagsterEventType.ASSET_MATERIALIZATION in kinds:
                 failpoint("events.storing")
-                self._store(self._waiting)
-                self._waiting = []
+            self._store(events)
+            self._waiting = []
+            if DagsterEventType.ASSET_MATERIALIZATION in kinds:
                 failpoint("events.stored")
 
     def dispose(self) -> None:
-        """Store the materialisations that wait, then close the connections."""
+        """Store the events that wait, then close the connections."""
         self.store_waiting()
         super().dispose()
 
@@ -183,7 +197,7 @@ class _EventLog(PostgresEventLogStorage):
             self.store_waiting()
         except SQLAlchemyError as error:
             # The thread of the run tries again with its next event, and the run fails if it fails too.
-            _log.warning("Events of materialisations wait, because Postgres fails: %s", error)
+            _log.warning("Events of runs wait, because Postgres fails: %s", error)
 
     def _store(self, events: Sequence[EventLogEntry]) -> None:
         with self.index_transaction() as connection:
@@ -208,7 +222,7 @@ class _EventLog(PostgresEventLogStorage):
 
 
 def store_waiting_events(instance: DagsterInstance) -> None:
-    """Store the materialisations that the instance's event log has collected, if there are any."""
+    """Store what the instance's event log has collected, if there is any."""
     storage = instance.event_log_storage
     if isinstance(storage, _EventLog):
         storage.store_waiting()
