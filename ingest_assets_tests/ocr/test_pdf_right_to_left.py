@@ -13,10 +13,10 @@ from ingest_assets_tests.support.scans import PDF, stored
 def drawn(*glyphs: str, places: list[float] | None = None) -> bytes:
     """A line of glyphs, from left to right or each at its place; a glyph may stand for several letters.
 
-    A space is a gap: most programs draw none.
+    A space is a gap: most programs draw none. A line feed begins another line.
     """
     page = Page()
-    mapping = dict(enumerate(sorted(set(glyphs) - {" "}), 1))
+    mapping = dict(enumerate(sorted(set(glyphs) - {" ", "\n"}), 1))
     codes = {glyph: code for code, glyph in mapping.items()}
     box = page.pdf.make_stream(b"600 0 50 0 550 700 d1 50 0 500 700 re f")
     page.add_font(
@@ -37,10 +37,13 @@ def drawn(*glyphs: str, places: list[float] | None = None) -> bytes:
             ToUnicode=page.pdf.make_stream(to_unicode(mapping)),
         ),
     )
+    start, baseline = 0, 700
     for index, glyph in enumerate(glyphs):
-        left = 100 + 12 * (index if places is None else places[index])
-        if glyph != " ":
-            page.draw(f"BT /T 20 Tf {left} 700 Td <{codes[glyph]:02x}> Tj ET")
+        left = 100 + 12 * (index - start if places is None else places[index])
+        if glyph == "\n":
+            start, baseline = index + 1, baseline - 30
+        elif glyph != " ":
+            page.draw(f"BT /T 20 Tf {left} {baseline} Td <{codes[glyph]:02x}> Tj ET")
     return page.saved()
 
 
@@ -66,6 +69,17 @@ def test_letters_are_read_from_right_to_left(engine: LocalEngine, words: str, or
 def test_numbers_and_latin_words_keep_their_order(engine: LocalEngine) -> None:
     glyphs = [*"2024", " ", *visual("בשנת"), " ", *"Python", " ", *visual("הגרסה של")]
     assert read(engine, drawn(*glyphs)) == "הגרסה של Python בשנת 2024"
+
+
+def test_a_phrase_within_a_line_of_latin_words_keeps_its_order(engine: LocalEngine) -> None:
+    phrase = [*visual("בתל אביב"), " ", *"15", " ", *visual("חוזה שכירות")]
+    glyphs = [*"see ", *phrase, *" of 2024", "\n", *"an agreement of lease"]
+    assert "see חוזה שכירות 15 בתל אביב of 2024" in read(engine, drawn(*glyphs))
+
+
+def test_a_line_keeps_its_order_on_a_page_of_latin_words(engine: LocalEngine) -> None:
+    glyphs = [*visual("عقد إيجار بين الطرفين."), "\n", *"an agreement of lease of a house", "\n"]
+    assert "عقد إيجار بين الطرفين." in read(engine, drawn(*glyphs, *"and of its garden"))
 
 
 def test_brackets_are_turned(engine: LocalEngine) -> None:

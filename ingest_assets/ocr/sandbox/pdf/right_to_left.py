@@ -85,7 +85,17 @@ def in_reading_order(characters: Sequence[Character], *, leftwards: bool) -> str
     if height > max(rights) - min(lefts) and len(drawn) > 2:  # It runs from top to bottom.
         return "".join(character.text for character in characters)
     glyphs = _without_false_spaces(sorted(_glyphs(characters), key=_Glyph.middle), height)
-    text = _read(glyphs, "left" if leftwards else "right")
+    kinds = [_kind(glyph.text) for glyph in glyphs]
+    # A line without a Latin letter is one of Hebrew or Arabic, whatever the rest of its page is.
+    if leftwards or "right" not in kinds:
+        text = _read(glyphs, kinds)
+    else:
+        text = "".join(
+            _read(glyphs[first:last], kinds[first:last])
+            if kinds[first] == "left"
+            else _text(glyphs[first:last])
+            for first, last in _phrases(kinds)
+        )
     if _reads_backwards(text):  # Drawn from left to right, by a program that knew no better.
         text = _text(glyphs)
     return re.sub(" +", " ", text).strip()
@@ -137,16 +147,28 @@ def _without_false_spaces(glyphs: Sequence[_Glyph], height: float) -> list[_Glyp
     return kept
 
 
-def _read(glyphs: Sequence[_Glyph], base: _Side) -> str:
-    """Return what glyphs, sorted from left to right, say."""
-    sides = _resolved(glyphs, [_kind(glyph.text) for glyph in glyphs], base)
+def _phrases(kinds: Sequence[_Side]) -> Iterable[tuple[int, int]]:
+    """Yield the first glyph, and the one after the last, of what a line of Latin letters consists of.
+
+    That is Hebrew or Arabic from its first letter to its last, with what is between them and no Latin
+    letter, and by turns what is read from left to right.
+    """
+    initials = "".join(kind[0] for kind in kinds)
+    for phrase in re.finditer("l(?:[^r]*l)?|[^l]+", initials):
+        yield phrase.span()
+
+
+def _read(glyphs: Sequence[_Glyph], kinds: Sequence[_Side]) -> str:
+    """Return what glyphs, sorted from left to right, say to who begins at the right."""
     runs = [
         (side, [glyph for glyph, _ in run])
-        for side, run in groupby(zip(glyphs, sides, strict=True), key=lambda pair: pair[1])
+        for side, run in groupby(
+            zip(glyphs, _resolved(glyphs, kinds), strict=True), key=lambda pair: pair[1]
+        )
     ]
     return "".join(
         _balanced(_text(reversed(run))) if side == "left" else _text(run)
-        for side, run in (reversed(runs) if base == "left" else runs)
+        for side, run in reversed(runs)
     )
 
 
@@ -169,7 +191,7 @@ def _depth_errors(text: str) -> int:
     return errors + depth
 
 
-def _resolved(glyphs: Sequence[_Glyph], kinds: Sequence[_Side], base: _Side) -> list[_Side]:
+def _resolved(glyphs: Sequence[_Glyph], kinds: Sequence[_Side]) -> list[_Side]:
     """Return the side towards which each glyph is read, digits and signs with what is beside them."""
     sides: list[_Side] = []
     before: _Side = "neutral"
@@ -183,7 +205,7 @@ def _resolved(glyphs: Sequence[_Glyph], kinds: Sequence[_Side], base: _Side) -> 
         elif kind == "neutral":
             between = {before, after}
             in_number = length == 1 and glyphs[start].text in _WITHIN_NUMBERS
-            side = base
+            side = "left"
             if (between == {"digit"} and in_number) or (
                 between <= {"right", "digit"} and between != {"digit"}
             ):
