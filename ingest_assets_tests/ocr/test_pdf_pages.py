@@ -526,3 +526,12 @@ def test_words_in_place_of_those_that_are_drawn_only_correct_them(
     result = engine.recognise(stored(Page().text([drawn]).saved(replace), PDF))
     assert result.pages[0].text == (read or given)
     assert [note.kind for note in result.notes] == kinds
+
+
+def test_an_accent_of_its_own_is_read_as_part_of_the_letter_below(engine: LocalEngine) -> None:
+    page = Page().text(["The agreement was signed in the following places."])
+    page.draw(r"BT /F 20 Tf 60 600 Td [(caf) -111 (\264) 444 (e, Gr) -111 (\250) 444 (o\337e)] TJ ET")
+    page.draw(r"BT /F 20 Tf 60 560 Td [(L'etat, c\264est moi)] TJ ET")
+    text = text_of(read(engine, page.saved()))
+    assert "café, Größe" in text
+    assert "c´est moi" in text  # Typed in place of an apostrophe.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,22 @@ MOST_CHARACTERS = 100_000
 # How PDFium says "hyphen at the end of a line", and what stands for it here.
 _HYPHEN_CODES = (0xFFFE, 0x02)
 _LINE_HYPHEN = "\ufffe"
+
+# Accents that old fonts have as glyphs of their own, to be drawn over a letter, and what Unicode has for
+# those. A dotless letter is there for an accent.
+_ACCENTS = dict(
+    zip(
+        "¨´ˆ˜ˇ˘˙˚˝¸˛¯",
+        "\u0308\u0301\u0302\u0303\u030c\u0306\u0307\u030a\u030b\u0327\u0328\u0304",
+        strict=True,
+    )
+)
+_ACCENT = re.compile(f"[{''.join(_ACCENTS)}]")
+_DOTTED = {"ı": "i", "ȷ": "j"}
+_NOTHING = "\ufdd0"
+
+# How many characters away from its letter an accent may stand.
+_NEAR = 80
 
 _EVERYWHERE = (-1e6, -1e6, 1e6, 1e6)
 
@@ -116,6 +133,8 @@ def whole_text(textpage: TextPage) -> str:
         leftwards = right_to_left.is_most_of(text)
         spans = _spans(_codes(textpage))
         return "\n".join(_reading_order(textpage, *span, leftwards=leftwards) for span in spans)
+    if not text.isascii() and _ACCENT.search(text):
+        text = _codes(textpage).replace(_NOTHING, "")
     return text.replace("\ufffe", "-\n")
 
 
@@ -184,16 +203,41 @@ def _codes(textpage: TextPage) -> str:
     """Return PDFium's characters one by one; a hyphen at the end of a line as `_LINE_HYPHEN`."""
     page, unicode_of = textpage.raw, pdfium.FPDFText_GetUnicode
     codes = [unicode_of(page, index) for index in range(textpage.count)]
-    return "".join(
+    text = "".join(
         _LINE_HYPHEN
         if code in _HYPHEN_CODES and pdfium.FPDFText_IsHyphen(page, index) == 1
         else chr(code)
         for index, code in enumerate(codes)
     )
+    return text if text.isascii() else _with_accents(textpage, text)
+
+
+def _with_accents(textpage: TextPage, codes: str) -> str:
+    """Return characters with each accent that is drawn over the one beside it as part of that letter.
+
+    What stood for the accent is `_NOTHING`, so that all others keep their places.
+    """
+    box_of = _Boxes(textpage)
+    composed = list(codes)
+    for match in _ACCENT.finditer(codes):
+        index = match.start()
+        left, bottom, right, _ = box_of(index)
+        # PDFium takes the accent of a capital, which is drawn higher, for a line of its own.
+        near = sorted(range(index - _NEAR, index + _NEAR), key=lambda place: abs(place - index))
+        for place in near:
+            letter = composed[place] if 0 <= place < len(codes) else ""
+            whole = unicodedata.normalize("NFC", _DOTTED.get(letter, letter) + _ACCENTS[match[0]])
+            if len(whole) > 1 or not letter.isalpha():
+                continue
+            begin, low, end, high = box_of(place)
+            if begin < (left + right) / 2 < end and low < bottom < 2 * high - low:
+                composed[index], composed[place] = _NOTHING, whole
+                break
+    return "".join(composed)
 
 
 def _plain(codes: str) -> str:
-    return codes.replace(_LINE_HYPHEN, "-")
+    return codes.replace(_LINE_HYPHEN, "-").replace(_NOTHING, "")
 
 
 def _spans(codes: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
