@@ -92,6 +92,12 @@ def test_the_letters_of_a_ligature_are_not_swapped(engine: LocalEngine, ligature
     assert read(engine, drawn("م", ligature, "س")) == f"س{ligature}م"
 
 
+@pytest.mark.parametrize("alef", "اأإآ")
+def test_a_ligature_that_ghostscript_took_for_one_letter(engine: LocalEngine, alef: str) -> None:
+    mangled = bytes([0x44, ord(alef) % 0x100]).decode("utf-16-be")
+    assert read(engine, drawn("م", mangled, "س", " ", "ت", "ي", "ب")) == f"بيت سل{alef}م"
+
+
 def test_words_drawn_the_wrong_way_round_are_read_as_meant(engine: LocalEngine) -> None:
     assert read(engine, drawn(*"وزارة الداخلية")) == "وزارة الداخلية"
     assert read(engine, drawn(*"שלום עולם")) == "שלום עולם"

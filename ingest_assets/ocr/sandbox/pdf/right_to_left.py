@@ -25,6 +25,8 @@ _MARK = ("Mn", "Me")
 
 _LAM = "ل"
 _ALEFS = "اأإآٱ"
+# Ghostscript writes the two letters of a ligature as if they were one: of U+0644 U+0627 it keeps 44 27.
+_MANGLED = {chr(0x4400 + ord(alef) % 0x100): _LAM + alef for alef in "آأإا"}
 # Letters that stand at the end of a word only, and how many Arabic words begin and none is reversed.
 _LAST_LETTERS = frozenset("ךםןףץةى")
 _ARTICLE = _ALEFS[0] + _LAM
@@ -105,6 +107,7 @@ def _glyphs(characters: Sequence[Character]) -> Iterable[_Glyph]:
     """Yield what is drawn, each ligature as one, each mark with its letter."""
     glyphs: list[_Glyph] = []
     marks: list[Character] = []
+    characters = _with_spaces_in_gaps(characters)
     for rectangle, group in groupby(characters, key=lambda character: character.rectangle):
         text = "".join(character.text for character in group)
         if unicodedata.category(text[0]) in _MARK and len(text) == 1:
@@ -114,6 +117,7 @@ def _glyphs(characters: Sequence[Character]) -> Iterable[_Glyph]:
             text = text[::-1]  # As the font has it: PDFium has turned it round with the line.
             if _LAM in text[1:] and text[0] in _ALEFS:  # It had not.
                 text = text[::-1]
+        text = _MANGLED.get(text, text)
         if _PRESENTATION_FORM.search(text):
             text = unicodedata.normalize("NFKC", text)
         glyphs.append(_Glyph(text, rectangle[0], rectangle[2]))
@@ -124,6 +128,24 @@ def _glyphs(characters: Sequence[Character]) -> Iterable[_Glyph]:
             nearest = min(letters, key=lambda glyph: abs(glyph.middle() - (left + right) / 2))
             nearest.marks.append(mark.text)
     return glyphs
+
+
+def _with_spaces_in_gaps(characters: Sequence[Character]) -> list[Character]:
+    """Return characters with each space that has no width in the gap that it stands for.
+
+    Where a font's space has none, programs move on from it, or before it: it stands anywhere near.
+    """
+    placed = list(characters)
+    for index, (text, (left, _, right, _)) in enumerate(characters):
+        if not text.isspace() or left < right or not 0 < index < len(characters) - 1:
+            continue
+        first, second = sorted(
+            (characters[index - 1].rectangle, characters[index + 1].rectangle), key=lambda side: side[0]
+        )
+        gap = second[0] - first[2]
+        if 0 < gap < max(first[3] - first[1], second[3] - second[1]):
+            placed[index] = Character(text, (first[2], first[1], second[0], first[3]))
+    return placed
 
 
 def _without_false_spaces(glyphs: Sequence[_Glyph], height: float) -> list[_Glyph]:
