@@ -54,6 +54,8 @@ _BY_NAME = (
 )
 _BY_FOLDER = ((b"word/", formats.DOCX), (b"xl/", formats.XLSX), (b"ppt/", formats.PPTX))
 _MAIN_PART = re.compile(rb"application/vnd\.([a-z0-9.-]+)\.main[+\"']")
+# What is said of all parts whose names end alike: some programs say of "bin" what it is in an XLSB.
+_OF_ENDINGS = re.compile(rb"<(?:[\w.-]+:)?default\b[^>]*>")
 _XPS_PART = re.compile(rb"application/vnd\.(ms-package\.xps-fixeddocumentsequence)\+xml")
 _OPEN_DOCUMENT = {
     format_.mime_type.encode(): format_
@@ -101,7 +103,8 @@ def zip_format(sample: Sample) -> Format:
                 return found
     if (offset := names.get(b"[content_types].xml")) is not None:
         types = _member(sample, offset, _TYPES_BYTES).replace(b"\0", b"").lower()
-        main = _MAIN_PART.search(types) or _XPS_PART.search(types)
+        of_parts = _OF_ENDINGS.sub(b"", types)
+        main = _MAIN_PART.search(of_parts) or _MAIN_PART.search(types) or _XPS_PART.search(types)
         for sign, found in _BY_CONTENT_TYPE:
             if main and sign in main[1] + b".":
                 return found

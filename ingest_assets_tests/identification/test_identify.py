@@ -103,6 +103,19 @@ TYPE_OF = {
     "docx cut short": (CUT_SHORT[:-300], formats.DOCX),
     "docx behind junk": (b"\r\n" + word(), formats.DOCX),
     "xlsx": (zipped({TYPES: MAIN.format("xl/workbook.xml", SHEET), "xl/w.xml": ""}), formats.XLSX),
+    "xlsx that says of bin what it is elsewhere": (
+        zipped(
+            {
+                TYPES: MAIN.format("xl/workbook.xml", SHEET).replace(
+                    "<Override",
+                    '<Default Extension="bin" '
+                    'ContentType="application/vnd.ms-excel.sheet.binary.macroEnabled.main"/><Override',
+                ),
+                "xl/workbook.xml": "",
+            }
+        ),
+        formats.XLSX,
+    ),
     "pptx": (zipped({TYPES: MAIN.format("ppt/p.xml", SLIDES), "ppt/p.xml": ""}), formats.PPTX),
     "zip of a docx": (zipped({"a.docx": word()}, zipfile.ZIP_STORED), formats.ZIP),
     "zip": (zipped({"readme.txt": "only a zip file"}), formats.ZIP),

@@ -56,6 +56,19 @@ def test_a_word_document_shows_its_fields_results_tables_notes_and_margins() -> 
     assert found.notes == ()
 
 
+READING = r" EQ \* jc2 \* hps10 \o\ad(\s\up 9(とうきょう),東京)"
+
+
+def test_words_in_the_code_of_a_field_that_has_no_result_are_shown() -> None:
+    in_word = read(
+        doc(f"Now \x13 MACROBUTTON Go click on the button\x15 to go on in\x13{READING}\x15\r")
+    )
+    assert in_word.pages == ["Now click on the button to go on in東京(とうきょう)"]
+    code = READING.replace("\\", "\\\\").encode("cp932")
+    rtf = b"{\\rtf1\\ansicpg932 From {\\field{\\*\\fldinst {%s}}{\\fldrslt }} on.}" % code
+    assert read(rtf).pages == ["From 東京(とうきょう) on."]
+
+
 def test_a_word_document_shows_the_numbers_of_its_lists_and_not_what_was_deleted() -> None:
     text = "Dues\rFirst\rSecond DELETED stays\rUnder it\rPlain HIDDEN\rThird\r"
 

@@ -373,6 +373,13 @@ def test_white_text_on_a_dark_area_is_seen(engine: LocalEngine) -> None:
     assert result.pages[0].origin == "text-layer"
 
 
+def test_print_that_is_hardly_darker_than_the_paper_is_seen(engine: LocalEngine) -> None:
+    page = Page().text(LINES[:6]).text(["Copy of the tenant"], at=(60, 305), before="0.9 g")
+    result = read(engine, page.draw("0.5 g 60 100 80 40 re f").saved())
+    assert "Copy of the tenant" in text_of(result)
+    assert "not_shown" not in kinds(result)
+
+
 def test_text_without_its_font_is_kept_though_it_cannot_be_drawn(engine: LocalEngine) -> None:
     page = Page()
     font = Dictionary(

@@ -226,6 +226,12 @@ def xlsb() -> bytes:
         + cell(9, 4, struct.pack("<d", 0.5) + bytes(8))
         + cell(8, 5, words("made") + bytes(8))
         + cell(1, 6, b"")
+        # Cells that stand beside the one before.
+        + record(0, struct.pack("<I", 5) + bytes(13))
+        + record(18, bytes(4) + struct.pack("<I", 0))
+        + record(12, bytes(4))
+        + record(16, struct.pack("<Id", 1, 45415.0))
+        + record(13, bytes(4) + struct.pack("<I", 1234 << 2 | 3))
         + record(479, bytes(2) + words("&CPage &P of the harbour") + b"\xff\xff\xff\xff" * 5)
     )
     return zipped(
@@ -258,6 +264,7 @@ def test_a_binary_workbook_shows_its_cells_as_its_styles_say_comments_and_margin
     assert (found.mime_type, found.kinds) == (formats.XLSB.mime_type, set())
     assert found.pages == [
         "Dues\nShip\t\tGrüße zwei\n12.34\t03.05.2024\tTRUE\t#DIV/0!\t0.5\tmade\n"
+        "Ship\t\t03.05.2024\t12.34\n"
         "Page of the harbour\nLook at this."
     ]
 

@@ -15,6 +15,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.doc_formatting import Formatting, Piece
 from ingest_assets.ocr.sandbox.document import corrupt
+from ingest_assets.ocr.sandbox.docx import fields
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.ole import OleFile, pictures_in
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
@@ -27,7 +28,7 @@ _LENGTHS, _TEXTS = 0x4C, 8
 _PIECES = 0x01A2
 _COMPRESSED = 0x4000_0000
 # A field: what it is made of, what it shows, its end.
-_FIELD = re.compile("\x13[^\x13\x14\x15]*(?:\x14([^\x13\x14\x15]*))?\x15")
+_FIELD = re.compile("\x13([^\x13\x14\x15]*)(?:\x14([^\x13\x14\x15]*))?\x15")
 _CHARACTERS = str.maketrans("\r\x0b\x0c\x0e\x07\x1e", "\n\n\n\n\t-", "\1\2\5\x08\x13\x14\x15\x1f")
 _PICTURE, _DRAWN = "\x01", "\x08"
 
@@ -41,7 +42,7 @@ def read_doc(path: Path) -> IllustratedDocument:
     if raw.count(_PICTURE) + raw.count(_DRAWN) > len(pictures):
         notes.append(Note("image_unreadable", "pictures or drawings that were not looked at"))
     while _FIELD.search(raw):
-        raw = _FIELD.sub(lambda field: field[1] or "", raw)
+        raw = _FIELD.sub(lambda field: field[2] or fields.without_result(field[1]), raw)
     # The last cell of a row ends with two marks.
     text = raw.replace("\x07\x07", "\n").translate(_CHARACTERS)
     return IllustratedDocument([text], pictures, pictures.__getitem__, lambda: dict.fromkeys(notes))

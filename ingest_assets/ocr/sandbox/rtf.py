@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.docx import fields
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
@@ -35,7 +36,7 @@ _CONTROL_SYMBOLS = {b"~": " ", b"_": "-", b"\n": "\n", b"\r": "\n", b"\\": "\\",
 # Places in a file that say how, not what. Others that begin with `\*` are passed over as well.
 _NOT_SHOWN = frozenset(
     (
-        *("colortbl", "stylesheet", "info", "fldinst", "objclass", "nonshppict", "xe", "tc"),
+        *("colortbl", "stylesheet", "info", "objclass", "nonshppict", "xe", "tc"),
         *(
             "upr",
             "filetbl",
@@ -50,7 +51,9 @@ _NOT_SHOWN = frozenset(
         ),
     )
 )
-_SHOWN = frozenset(("annotation", "atnauthor", "shpinst", "shppict", "shptxt", "footnote", "ud", "do"))
+_SHOWN = frozenset(
+    ("annotation", "atnauthor", "shpinst", "shppict", "shptxt", "footnote", "ud", "do", "fldinst")
+)
 # Of fonts: the code page of each character set of Windows.
 _CODE_PAGES = {
     **{77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030"},
@@ -131,6 +134,7 @@ class _Reader:
         self._font = 0
         # Of lists: whether some are counted, any are used, and their numbers stand in the text.
         self._counts = self._lists = self._numbers_stand = False
+        self._code_from = 0  # Of a field: the first piece of its code.
         self._property = bytearray()  # The name of a shape's property.
         self._found = Rtf()
 
@@ -185,6 +189,9 @@ class _Reader:
                 self._found.pictures.append(data)
         if self._state.place == "art" and outer != "art":
             self._show("\n")
+        if self._state.place == "fldinst" and outer != "fldinst":
+            code = "".join(self._pieces[self._code_from :])
+            self._pieces[self._code_from :] = [fields.without_result(code)]
         if self._stack:
             self._state = self._stack.pop()
         self._to_skip = 0
@@ -236,7 +243,10 @@ class _Reader:
 
     def _format(self, word: str, value: int | None) -> None:
         """Heed a word that changes how what follows is read."""
-        if word == "sv" and self._property == _WORD_ART:
+        if word == "fldinst" and self._state.place != word:  # Not in the code of another field.
+            self._flush()
+            self._state.place, self._code_from = word, len(self._pieces)
+        elif word == "sv" and self._property == _WORD_ART:
             self._show("\n")
             self._state.place = "art"
         elif word in ("v", "deleted", "sv"):  # The last: a property of a shape, perhaps a picture.

@@ -26,6 +26,12 @@ _ROW, _SHARED, _FORMAT, _STYLE, _ABOUT, _SHEET = 0, 19, 44, 47, 153, 156
 _STYLES_BEGIN, _STYLES_END, _MARGINS, _COMMENT = 617, 618, 479, 637
 _NUMBER_IN_30_BITS, _ERROR, _TRUTH, _NUMBER, _TEXT, _TEXT_BY_NUMBER = 2, 3, 4, 5, 6, 7
 _RICH_TEXT = 62
+# Cells that stand right of the one before, and do not say so: some programs write them.
+_BLANK = 1
+_SHORT = {
+    **{12: _BLANK, 13: _NUMBER_IN_30_BITS, 14: _ERROR, 15: _TRUTH, 16: _NUMBER, 17: _TEXT},
+    18: _TEXT_BY_NUMBER,
+}
 # What a formula has shown last stands where a value would.
 _OF_FORMULAS = {8: _TEXT, 9: _NUMBER, 10: _TRUTH, 11: _ERROR}
 _SINCE_1904 = 1
@@ -85,6 +91,7 @@ class _BinaryWorkbook(Workbook):
 
     def _rows(self, file: BinaryIO, margins: list[str]) -> Iterator[str]:
         cells: dict[int, str] = {}
+        column = -1
         for kind, data in _records(file):
             if kind == _MARGINS:
                 place = 2
@@ -94,15 +101,16 @@ class _BinaryWorkbook(Workbook):
             elif kind == _ROW:
                 if cells:
                     yield joined(cells)
-                cells = {}
-            elif (
-                kind in _OF_FORMULAS
-                or _NUMBER_IN_30_BITS <= kind <= _TEXT_BY_NUMBER
-                or kind == _RICH_TEXT
-            ):
-                column, style = struct.unpack_from("<II", data)
+                cells, column = {}, -1
+            elif kind in _SHORT:
+                column, style = column + 1, struct.unpack_from("<I", data)[0]
+                if text := self._value(_SHORT[kind], data[4:], style & 0xFFFFFF):
+                    cells[column] = text.replace("\n", " ")
+            elif kind in _OF_FORMULAS or _BLANK <= kind <= _TEXT_BY_NUMBER or kind == _RICH_TEXT:
+                place, style = struct.unpack_from("<II", data)
+                column = place & 0x3FFF
                 if text := self._value(_OF_FORMULAS.get(kind, kind), data[8:], style & 0xFFFFFF):
-                    cells[column & 0x3FFF] = text.replace("\n", " ")
+                    cells[column] = text.replace("\n", " ")
         if cells:
             yield joined(cells)
 
@@ -119,7 +127,7 @@ class _BinaryWorkbook(Workbook):
         if kind == _TEXT_BY_NUMBER:
             number = struct.unpack_from("<I", data)[0]
             return self._strings[number] if number < len(self._strings) else ""
-        return _text(data, 1 if kind == _RICH_TEXT else 0)[0]
+        return _text(data, 1 if kind == _RICH_TEXT else 0)[0] if kind != _BLANK else ""
 
     def _comments(self, part: str) -> Iterator[str]:
         for kind, data in self._records(part):

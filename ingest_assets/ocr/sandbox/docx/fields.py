@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 # Fields that show what their code says after a first word.
 _BUTTONS = {"MACROBUTTON", "GOTOBUTTON"}
 
+# How a word stands below its reading in smaller letters.
+_READING = re.compile(r"\\o *\\a[a-z] *\( *\\s *\\up *\d+ *\(([^()]*)\) *, *([^()]*)\)", re.IGNORECASE)
+
 # A switch of a code, such as \o or \*.
-_SWITCH = re.compile(r"\\[a-z*#@!]*", re.IGNORECASE)
+_SWITCH = re.compile(r"\\\* *(\"[^\"]*\"|\w+) ?|\\[a-z*#@!]*", re.IGNORECASE)
 
 
 class Mark(str):
@@ -59,13 +62,13 @@ def shown(pieces: Iterable[str]) -> Iterator[str]:
             if fields:
                 fields[-1].code += piece.code
             else:  # As some programs write it.
-                yield _without_result(piece.code)
+                yield without_result(piece.code)
         elif fields and piece.kind == "separate":
             fields[-1].in_code = False
         elif fields and piece.kind == "end":
             ended = fields.pop()
             if ended.in_code:
-                yield from _put(_without_result(ended.code), fields)
+                yield from _put(without_result(ended.code), fields)
     for unended in fields:
         yield from unended.held
 
@@ -80,9 +83,9 @@ def _put(piece: str, fields: list[_Field]) -> Iterator[str]:
         around.held.append(piece)
 
 
-def _without_result(code: str) -> str:
+def without_result(code: str) -> str:
     """Return what a field shows for which Word stores no result."""
     name, _, rest = code.strip().partition(" ")
     if name.upper() in _BUTTONS:
         return rest.strip().partition(" ")[2]
-    return _SWITCH.sub("", rest).strip() if name.upper() == "EQ" else ""
+    return _SWITCH.sub("", _READING.sub(r"\2(\1)", rest)).strip() if name.upper() == "EQ" else ""

@@ -27,17 +27,17 @@ MOST_CHARACTERS = 100_000
 _HYPHEN_CODES = (0xFFFE, 0x02)
 _LINE_HYPHEN = "\ufffe"
 
-# Accents that old fonts have as glyphs of their own, to be drawn over a letter, and what Unicode has for
-# those. A dotless letter is there for an accent.
-_ACCENTS = dict(
-    zip(
-        "¨´ˆ˜ˇ˘˙˚˝¸˛¯",
-        "\u0308\u0301\u0302\u0303\u030c\u0306\u0307\u030a\u030b\u0327\u0328\u0304",
-        strict=True,
-    )
-)
+# Accents that old fonts have as glyphs of their own, to be drawn over a letter, and what Unicode has
+# for those. A letter without its dot is there for an accent.
+_ACCENTS = {
+    **{"\u00a8": "\u0308", "\u00b4": "\u0301", "\u02c6": "\u0302", "\u02dc": "\u0303"},
+    **{"\u02c7": "\u030c", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02da": "\u030a"},
+    **{"\u02dd": "\u030b", "\u00b8": "\u0327", "\u02db": "\u0328", "\u00af": "\u0304"},
+}
 _ACCENT = re.compile(f"[{''.join(_ACCENTS)}]")
-_DOTTED = {"ı": "i", "ȷ": "j"}
+_DOTTED = {"\u0131": "i", "\u0237": "j"}
+
+# What stands for an accent that has become part of its letter: no character.
 _NOTHING = "\ufdd0"
 
 # How many characters away from its letter an accent may stand.

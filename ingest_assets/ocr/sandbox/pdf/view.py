@@ -102,7 +102,7 @@ class View:
         self._scale = min(max(1.0, _FEWEST_PIXELS / longest), _MOST_PIXELS / longest)
         bitmap = page.render(scale=self._scale, grayscale=True)
         try:
-            pixels = bitmap.to_numpy()
+            pixels = self._drawn = bitmap.to_numpy().copy()
             self._edges: npt.NDArray[np.bool_] = _edges_of(pixels, _EDGE)
             self.frame = frame
             self._masked = masked or {}
@@ -113,7 +113,10 @@ class View:
             bitmap.close()
 
     def unseen(self, words: Sequence[Word]) -> list[Word]:
-        """Return the words in whose places nothing stands out from the paper."""
+        """Return the words in whose places nothing stands out from the paper.
+
+        Off images, which have grain, a word that is hardly darker than the paper does stand out.
+        """
         if not words:
             return []
         boxes = np.array([word.box for word in words])
@@ -121,7 +124,11 @@ class View:
         across, down = 0.1 * np.ptp(boxes[:, ::2], axis=1), 0.15 * np.ptp(boxes[:, 1::2], axis=1)
         boxes += np.stack((across, down, -across, -down), axis=1)
         places = self._pixels(boxes).tolist()
-        return [word for word, place in zip(words, places, strict=True) if not self._has_edges(*place)]
+        return [
+            word
+            for word, place in zip(words, places, strict=True)
+            if not self._has_edges(*place) and (self.is_over_image(word) or not self._is_faint(*place))
+        ]
 
     def without_text(self, page: pypdfium2.PdfPage) -> View | None:
         """Return what the page looks like without the text that is drawn on it, which is then hidden.
@@ -198,6 +205,9 @@ class View:
 
     def _has_edges(self, left: int, top: int, right: int, bottom: int) -> bool:
         return bool(self._edges[top:bottom, left:right].any())
+
+    def _is_faint(self, left: int, top: int, right: int, bottom: int) -> bool:
+        return bool(_edges_of(self._drawn[top:bottom, left:right], _FAINT_EDGE).any())
 
     def _images(self, page: pypdfium2.PdfPage) -> Iterator[DrawnImage]:
         """Yield the images of a page, at every depth."""
