@@ -25,6 +25,7 @@ from ingest_assets.operations.forget.traces import Places
 from ingest_assets.operations.reconcile.inventory import Inventory
 from ingest_assets.operations.reconcile.rebuild import rebuild
 from ingest_assets.operations.status import read_status
+from ingest_assets.operations.verification.engine import verify
 from ingest_assets.store.database import sqlalchemy_url
 from ingest_assets_tests.conftest import TakeSnapshot
 from ingest_assets_tests.support.bucket import execute
@@ -216,7 +217,9 @@ def test_a_file_named_as_an_asset_takes_nothing_of_dagster_along(
     }
 
 
-def test_of_a_part_the_documents_that_hold_it_are_named(copy: Pipeline) -> None:
+def test_of_a_part_the_documents_that_hold_it_are_named_and_miss_none(
+    copy: Pipeline, places: Places
+) -> None:
     found = plan(copy.database, "private-annex.txt")
     # The ZIP, and the mail around it, of which two copies are one document.
     assert sorted(name for _, name in found.holders) == ["annexes.zip", "quartermaine-letter.eml"]
@@ -225,6 +228,9 @@ def test_of_a_part_the_documents_that_hold_it_are_named(copy: Pipeline) -> None:
     ((mail_uuid, name),) = (one for one in found.holders if one[1].endswith(".eml"))
     assert f"Its bytes stay inside '{name}' (document {mail_uuid})" in printed.getvalue()
     assert plan(copy.database, "quartermaine-letter.eml").holders == []
+    assert forgetting.forget(places, "private-annex.txt", "asked for").left == []
+    answers = verify(copy.database, copy.objects, [], in_flight_seconds=0, only=["parts_have_outcomes"])
+    assert answers.passed, answers
 
 
 @pytest.mark.parametrize("wanted", ["nothing of that name", "quartermaine-letter", "%"])

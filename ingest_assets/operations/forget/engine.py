@@ -320,6 +320,13 @@ _DELETE = (
     WHERE document_uuid = ANY(CAST(:uuids AS uuid[])) OR partition_key = ANY(:keys)
     """,
     "DELETE FROM ingest.source_documents WHERE document_uuid = ANY(CAST(:uuids AS uuid[]))",
+    # A document that stays has as many parts fewer: verification would miss them.
+    """
+    UPDATE ingest.document_containers AS container SET part_count = part_count - gone.parts
+    FROM (SELECT parent_uuid, count(*) AS parts FROM ingest.document_sources
+          WHERE partition_key = ANY(:keys) GROUP BY parent_uuid) AS gone
+    WHERE container.document_uuid = gone.parent_uuid
+    """,
     "DELETE FROM ingest.document_sources WHERE partition_key = ANY(:keys)",
 )
 
