@@ -103,7 +103,8 @@ def _of_dagster(_logger: Any, _method: str, event: EventDict) -> EventDict:
     meta = getattr(event["_record"], "dagster_meta", None)
     if meta:
         event["event"] = meta.get("orig_message") or event["event"]
-        event["run"] = meta.get("run_id")
+        if meta.get("run_id"):  # The lines of a sensor's tick have none.
+            event["run"] = meta["run_id"]
         happened = meta.get("dagster_event")
         if happened is not None:
             event["dagster_event"] = happened.event_type_value

@@ -125,6 +125,8 @@ def test_a_run_under_dagster_writes_each_line_once(
     assert said["document"]
     materialised = [one for one in written if one.get("dagster_event") == "ASSET_MATERIALIZATION"]
     assert [one["partition"] for one in materialised] == [key] * 5
+    assert {one["document"] for one in materialised} == {said["document"]}
+    assert len({one["stage"] for one in materialised}) == 5
 
 
 @pytest.fixture

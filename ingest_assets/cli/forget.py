@@ -44,8 +44,11 @@ def forget(
             done = engine.resume(places)
         for one in done:
             render.show(render.forgotten(one))
-        render.show(render.line(f"{len(done)} documents were still to be forgotten."))
-        sys.exit(any(one.left for one in done))
+        render.show(render.line(f"Documents that were still to be forgotten: {len(done)}."))
+        kept = engine.kept_by_s3(running.database())
+        for sentence in kept:
+            render.show(render.line(sentence))
+        sys.exit(bool(kept) or any(one.left for one in done))
     if not document:
         raise click.UsageError("Name a DOCUMENT, or use --resume.")
     if not reason and not dry_run:

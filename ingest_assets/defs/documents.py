@@ -20,6 +20,7 @@ from dagster import (
     MetadataValue,
     multi_asset,
 )
+from structlog.contextvars import bound_contextvars
 
 from ingest_assets.catalogue import outcome_of
 from ingest_assets.defs.instance import store_waiting_events
@@ -195,22 +196,24 @@ def document_assets(
         )
         with package_lines(context.log):
             for outcome in runner.run(keys):
-                error = outcome.error
-                if error is not None and (kind := outcome_of(error.code)):
-                    context.log.info("%s: %s", kind, _sentence(outcome))
-                    ended = _stages_from(outcome.stage, stages)
-                    yield from materializations(outcome.partition_key, kind, error, ended)
-                    if SPECS[-1].key.to_user_string() in ended:
-                        finished.append(outcome.partition_key)
-                elif outcome.result is None:
-                    failed.append(outcome)
-                    context.log.error("%s", _sentence(outcome) + outcome.details)
-                else:
-                    failpoint("event.yielding")
-                    yield _materialization(outcome, outcome.result, versions[outcome.stage])
-                    failpoint("event.yielded")
-                    if outcome.stage == SPECS[-1].key.to_user_string():
-                        finished.append(outcome.partition_key)
+                # The lines about it, and those that Dagster writes of its events, say whose they are.
+                with bound_contextvars(**_about(outcome)):
+                    error = outcome.error
+                    if error is not None and (kind := outcome_of(error.code)):
+                        context.log.info("%s: %s", kind, _sentence(outcome))
+                        ended = _stages_from(outcome.stage, stages)
+                        yield from materializations(outcome.partition_key, kind, error, ended)
+                        if SPECS[-1].key.to_user_string() in ended:
+                            finished.append(outcome.partition_key)
+                    elif outcome.result is None:
+                        failed.append(outcome)
+                        context.log.error("%s", _sentence(outcome) + outcome.details)
+                    else:
+                        failpoint("event.yielding")
+                        yield _materialization(outcome, outcome.result, versions[outcome.stage])
+                        failpoint("event.yielded")
+                        if outcome.stage == SPECS[-1].key.to_user_string():
+                            finished.append(outcome.partition_key)
         # Before the documents are marked as reported: the sensor launches what is not marked, and what
         # is marked must be in Dagster's event log.
         store_waiting_events(context.instance)
@@ -292,6 +295,13 @@ def _no_documents(services: Services) -> AssetCheckResult:
 def _stages_from(stage: str, stages: Sequence[str]) -> list[str]:
     """Those of some stages that a document passes from one stage on, in their order."""
     return [name for name in STAGES[STAGES.index(stage) :] if name in stages]
+
+
+def _about(outcome: Outcome) -> dict[str, str]:
+    about = {"partition": outcome.partition_key, "stage": outcome.stage}
+    if outcome.document_uuid:
+        about["document"] = str(outcome.document_uuid)
+    return about
 
 
 def _materialization(outcome: Outcome, result: Result, code_version: str) -> AssetMaterialization:

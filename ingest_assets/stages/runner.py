@@ -12,8 +12,9 @@ import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
+from uuid import UUID
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -66,6 +67,7 @@ class Outcome:
     Attributes:
         seconds: wall time of the stage, without waiting for locks.
         details: traceback of an error that no stage foresaw, for the run's log.
+        document_uuid: None where it is not known.
     """
 
     partition_key: str
@@ -74,6 +76,7 @@ class Outcome:
     result: Result | None = None
     error: IngestError | None = None
     details: str = ""
+    document_uuid: UUID | None = None
 
 
 class Runner:
@@ -212,16 +215,20 @@ class Runner:
                     result = self._writer.store(passage, stage, work, self._next(left))
                     traces.about(document=passage.source.document_uuid, run=self._run_id)
             except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
-                outcome = _failed(
-                    passage.source.partition_key,
-                    stage,
-                    time.monotonic() - started,
-                    judged(passage.source, error, self._services.inbox),
+                outcome = replace(
+                    _failed(
+                        passage.source.partition_key,
+                        stage,
+                        time.monotonic() - started,
+                        judged(passage.source, error, self._services.inbox),
+                    ),
+                    document_uuid=passage.source.document_uuid,
                 )
                 self._end_failed(passage, outcome)
                 return outcome
             seconds = time.monotonic() - started
-            self._report(Outcome(passage.source.partition_key, stage, seconds, result))
+            key, document_uuid = passage.source.partition_key, result.document_uuid
+            self._report(Outcome(key, stage, seconds, result, document_uuid=document_uuid))
             del left[0]
         return None
 

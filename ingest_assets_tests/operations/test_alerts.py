@@ -668,5 +668,5 @@ def test_a_failing_check_and_a_silent_daemon_are_found_in_dagsters_database(
                 connection.execute(text("TRUNCATE asset_check_executions, daemon_heartbeats"))
     assert result.output == "2 things need a person; told through 1 JSON.\n"
     (post,) = hook.posts
-    assert "A check fails." in post["message"]
+    assert "The check objects_have_rows fails." in post["message"]
     assert "Dagster's daemon gives no sign of life.\nSilent: sensor; the first since" in post["message"]

@@ -440,6 +440,10 @@ def test_what_s3_keeps_is_removed_when_it_lets_it_go(copy: Pipeline, places: Pla
     ]
     assert forgetting.resume(places) == []
     assert read_status(copy.database).locked == 1
+    (told,) = forgetting.kept_by_s3(copy.database)
+    assert told.startswith(
+        f"S3 keeps s3://{bucket}/documents/{row.document_uuid}/ until {tomorrow:%Y-%m-%d}"
+    )
 
     client.put_object_retention(
         Bucket=bucket,
@@ -454,6 +458,7 @@ def test_what_s3_keeps_is_removed_when_it_lets_it_go(copy: Pipeline, places: Pla
     time.sleep(1.1)
     forgetting.resume(places)
     assert read_status(copy.database).locked == 0
+    assert forgetting.kept_by_s3(copy.database) == []
     (stone,) = copy.rows("SELECT * FROM ingest.forgotten_documents")
     assert stone.finished_at is not None
     assert not client.list_object_versions(Bucket=bucket, Prefix=f"documents/{row.document_uuid}/").get(

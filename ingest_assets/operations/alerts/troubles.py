@@ -73,8 +73,9 @@ def failing_checks(dagster: Database) -> Sequence[Trouble]:
     return [
         Trouble(
             f"check:{row.check_name}",
-            f"A check fails. {checks[row.check_name].question} No.",
-            f"{checks[row.check_name].remedy} `ingest-assets verify` names the documents.",
+            f"The check {row.check_name} fails.",
+            f"{checks[row.check_name].question} No. What to do: {checks[row.check_name].remedy} "
+            "`ingest-assets verify` names the documents.",
             row.since,
         )
         for row in rows

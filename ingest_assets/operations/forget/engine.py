@@ -141,6 +141,25 @@ def resume(places: Places) -> Sequence[Forgotten]:
     return done
 
 
+def kept_by_s3(database: Database) -> Sequence[str]:
+    """What S3's object lock keeps of documents that are forgotten, a sentence each."""
+    with database.engine.connect() as connection:
+        rows = connection.execute(
+            text("""
+                SELECT unnest(locked) AS uri, locked_until FROM ingest.forgotten_documents
+                WHERE locked IS NOT NULL ORDER BY locked_until, uri
+            """)
+        ).all()
+        ends = [
+            "without an end" if until >= _FOR_EVER else f"until {until:%Y-%m-%d %H:%M %Z}"
+            for _, until in rows
+        ]
+        return [
+            f"S3 keeps {uri} {end}, by the bucket's object lock."
+            for (uri, _), end in zip(rows, ends, strict=True)
+        ]
+
+
 @contextmanager
 def _alone(database: Database, found: Plan) -> Iterator[None]:
     """A block in which no run works on the documents, or on their sightings."""
