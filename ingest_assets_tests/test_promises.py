@@ -20,7 +20,7 @@ from ingest_assets.operations.reconcile.plan import write_plan
 from ingest_assets.operations.reconcile.rebuild import rebuild
 from ingest_assets.stages.runner import TRIES
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.conftest import NewPipeline
+from ingest_assets_tests.fixtures import NewPipeline
 from ingest_assets_tests.support.bucket import (
     adopt_all,
     contents,

@@ -17,8 +17,8 @@ from ingest_assets.defs import instance as instance_module
 from ingest_assets.defs import run_server
 from ingest_assets.defs.instance import PROCESS_TAG, WatchedRunLauncher
 from ingest_assets.store.locks import Locks
-from ingest_assets_tests.conftest import NewPipeline
 from ingest_assets_tests.defs.conftest import deployment, launch_of_a_document
+from ingest_assets_tests.fixtures import NewPipeline
 from ingest_assets_tests.support.embedded import wait_until
 from ingest_assets_tests.support.pipeline import Pipeline, status_of
 

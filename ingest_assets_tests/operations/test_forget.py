@@ -27,7 +27,7 @@ from ingest_assets.operations.reconcile.rebuild import rebuild
 from ingest_assets.operations.status import read_status
 from ingest_assets.operations.verification.engine import verify
 from ingest_assets.store.database import sqlalchemy_url
-from ingest_assets_tests.conftest import TakeSnapshot
+from ingest_assets_tests.fixtures import TakeSnapshot
 from ingest_assets_tests.support.bucket import execute
 from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.packages import mail

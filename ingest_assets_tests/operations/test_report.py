@@ -16,7 +16,7 @@ from dagster import AssetKey, MarkdownMetadataValue, materialize
 from ingest_assets.defs.ingest_report import ingest_report
 from ingest_assets.operations.pictures import draw
 from ingest_assets.operations.report import page, read_report
-from ingest_assets_tests.conftest import NewPipeline
+from ingest_assets_tests.fixtures import NewPipeline
 from ingest_assets_tests.operations.verification.test_engine import change
 from ingest_assets_tests.support.documents import pdf
 from ingest_assets_tests.support.pipeline import Pipeline

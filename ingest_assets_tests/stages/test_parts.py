@@ -32,7 +32,7 @@ from ingest_assets.operations.status import read_status
 from ingest_assets.operations.verification.engine import verify
 from ingest_assets.stages.source import stored_object
 from ingest_assets.stages.stage import load_document
-from ingest_assets_tests.conftest import NewPipeline
+from ingest_assets_tests.fixtures import NewPipeline
 from ingest_assets_tests.support.bucket import execute
 from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.documents import pdf, picture

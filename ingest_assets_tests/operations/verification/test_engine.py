@@ -21,7 +21,7 @@ from ingest_assets.operations.verification.engine import (
 from ingest_assets.operations.verification.questions import CHECKS, NAMED
 from ingest_assets.settings import S3Prefix
 from ingest_assets.store.object_store import ObjectStore
-from ingest_assets_tests.conftest import TakeSnapshot
+from ingest_assets_tests.fixtures import TakeSnapshot
 from ingest_assets_tests.support.pipeline import STAGES, Pipeline, Snapshot
 from ingest_assets_tests.support.servers import Services
 
