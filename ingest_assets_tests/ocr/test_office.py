@@ -200,6 +200,17 @@ def test_a_sheet_is_its_cells_as_they_show_without_the_empty_ones() -> None:
     assert found.pages == ["May\n25 %\t\t3 May 2024", "June\nx\tx\tx\nx\tx\tx"]
 
 
+def test_the_margins_of_sheets_are_shown_but_not_their_fields() -> None:
+    styles = (
+        '<office:master-styles><style:master-page><style:header><text:p><text:span text:style-name="a">'
+        "Port office</text:span></text:p></style:header><style:footer><style:region-left><text:p>"
+        "<text:span>Page <text:page-number>1</text:page-number></text:span></text:p></style:region-left>"
+        "</style:footer></style:master-page></office:master-styles>"
+    )
+    body = '<table:table table:name="May"/>'
+    assert read(open_document("spreadsheet", body, styles=styles)).pages == ["May\nPort office"]
+
+
 def test_a_cell_without_text_shows_its_value() -> None:
     cells = (
         '<table:table-cell office:value-type="float" office:value="12.5"/>'

@@ -542,3 +542,14 @@ def test_an_accent_of_its_own_is_read_as_part_of_the_letter_below(engine: LocalE
     text = text_of(read(engine, page.saved()))
     assert "café, Größe" in text
     assert "c´est moi" in text  # Typed in place of an apostrophe.
+
+
+def test_words_that_run_up_the_page_are_whole(engine: LocalEngine) -> None:
+    page = Page().text(["The prices of timber in each month of the year"])
+    # Letter by letter, as office programs draw them: PDFium ends a line at most of them.
+    at = 300.0
+    widths = (0.67, 0.5, 0.22, 0.5, 0.28, 0.83, 0.56, 0.33, 0.56, 0.56, 0.28, 0.56)
+    for letter, width in zip("Axis Morpeth", widths, strict=True):
+        page.draw(f"BT 0 1 -1 0 100 {at} Tm /F 12 Tf ({letter}) Tj ET")
+        at += 12 * width
+    assert "Axis Morpeth" in text_of(read(engine, page.saved()))

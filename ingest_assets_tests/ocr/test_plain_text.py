@@ -218,6 +218,20 @@ def test_a_web_page_is_what_a_browser_shows(engine: LocalEngine) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<style>section { display: none } section[selected] { display: block }</style>"
+        "<section>The lamphouse</section>",
+        "<body style='visibility: hidden'><p>The lamphouse</p><script>show()</script>",
+    ],
+)
+def test_a_web_page_that_shows_nothing_without_its_script_is_read(
+    engine: LocalEngine, page: str
+) -> None:
+    assert read(engine, f"<!DOCTYPE html>{page}".encode(), HTML) == ("The lamphouse", ["not_shown"])
+
+
 def test_a_web_page_says_its_encoding(engine: LocalEngine) -> None:
     page = "<meta charset=koi8-r><p>Мир и труд"
     assert read(engine, page.encode("koi8-r"), HTML) == ("Мир и труд", [])

@@ -38,6 +38,7 @@ _NOT_SHOWN = {
     *(f"{_DC}date", f"{TEXT}note-citation", f"{DRAW}glue-point", f"{TEXT}bibliography-configuration"),
 }
 # Of presentations: what stands in the margins of the slides that name it.
+_NO_FIELDS = frozenset(f"{TEXT}{name}" for name in ("p", "span", "a", "s", "tab", "line-break"))
 _DECLARED = ("header", "footer", "date-time")
 _DECLARATIONS = {f"{PRESENTATION}{kind}-decl": kind for kind in _DECLARED}
 _LINES = {f"{TEXT}p", f"{TEXT}h"}
@@ -130,7 +131,7 @@ class _Story:
                 # LibreOffice writes fields into the margins of every sheet, which only a printer shows.
                 for line in part.iter(f"{TEXT}p"):
                     if not any(
-                        field.tag.startswith(TEXT) for field in line.iter() if field is not line
+                        part.tag.startswith(TEXT) and part.tag not in _NO_FIELDS for part in line.iter()
                     ):
                         self._element(line)
             elif part.tag.startswith(DRAW) and part.get(f"{PRESENTATION}class") is None:

@@ -76,12 +76,13 @@ def read_web_page(path: Path) -> IllustratedDocument:
     decoded = decode_html(path.read_bytes())
     pictures = pictures_within(decoded.text)
     is_xml = _XHTML.search(decoded.text[:_XHTML_WITHIN]) is not None
-    return IllustratedDocument(
-        [html_text(as_html(decoded.text) if is_xml else decoded.text)],
-        pictures,
-        pictures.__getitem__,
-        lambda: decoded.notes,
-    )
+    html = as_html(decoded.text) if is_xml else decoded.text
+    text, notes = html_text(html), list(decoded.notes)
+    if not text and (text := html_text(html, is_styled=False)):
+        notes.append(
+            Note("not_shown", "styles hide all of it until a script shows it: it was read without them")
+        )
+    return IllustratedDocument([text], pictures, pictures.__getitem__, lambda: notes)
 
 
 def read_svg(path: Path) -> IllustratedDocument:
@@ -125,16 +126,17 @@ def as_html(markup: str) -> str:
     return _SHORT.sub(r"<\1\2></\1>", markup)
 
 
-def html_text(html: str, sheets: Iterable[str] = ()) -> str:
+def html_text(html: str, sheets: Iterable[str] = (), *, is_styled: bool = True) -> str:
     """Return the text of HTML as a browser shows it: a line each block, a tab between cells.
 
     Args:
         sheets: style sheets that the page refers to.
+        is_styled: whether styles are heeded, the page's own and those of its elements, too.
     """
     # A browser runs scripts, and passes over what is for those that do not.
     parser = LexborHTMLParser(_SCRIPTLESS.sub("", html))
     root = parser.root
-    page = _Page(stated_styles(parser, sheets))
+    page = _Page(stated_styles(parser, sheets) if is_styled else None)
     # A stack of its own: pages may be nested deeper than Python calls.
     to_show: list[LexborNode | str] = [root] if root is not None else []
     while to_show:
@@ -153,7 +155,7 @@ def html_text(html: str, sheets: Iterable[str] = ()) -> str:
 class _Page:
     """What was shown so far."""
 
-    def __init__(self, styles: Mapping[int, Style]) -> None:
+    def __init__(self, styles: Mapping[int, Style] | None) -> None:
         self.pieces: list[str] = []
         self._styles = styles
         # Of each element around: whether it ends its lines, can be seen, has its children side by side.
@@ -172,7 +174,7 @@ class _Page:
         if tag == "br":
             self._show("\n")
             return False
-        style = style_of(node, self._styles)
+        style = {} if self._styles is None else style_of(node, self._styles)
         if tag in _FRAMES and (inner := _page_within(node)):
             if style.get("display") != "none":
                 self._new_line()

@@ -7,6 +7,7 @@ they can be trusted.
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -38,10 +39,16 @@ _ACCENT = re.compile(f"[{''.join(_ACCENTS)}]")
 _DOTTED = {"\u0131": "i", "\u0237": "j"}
 
 # What stands for an accent that has become part of its letter: no character.
-_NOTHING = "\ufdd0"
+_NOTHING = "\uffff"
 
 # How many characters away from its letter an accent may stand.
 _NEAR = 80
+
+# The sine of the angle by which upright text is turned at most, and what part of a letter's height
+# parts two words.
+_UPRIGHT, _SPACE = 0.9, 0.3
+_SHORT = re.compile(r"\n\S{1,3}\r")
+_END = re.compile(r"\r\n")
 
 _EVERYWHERE = (-1e6, -1e6, 1e6, 1e6)
 
@@ -131,9 +138,14 @@ def whole_text(textpage: TextPage) -> str:
     text = textpage.text()
     if right_to_left.is_in(text):
         leftwards = right_to_left.is_most_of(text)
-        spans = _spans(_codes(textpage))
-        return "\n".join(_reading_order(textpage, *span, leftwards=leftwards) for span in spans)
-    if not text.isascii() and _ACCENT.search(text):
+        codes = _codes(textpage)
+        return "\n".join(
+            _reading_order(textpage, first, last, leftwards=leftwards)
+            if right_to_left.is_in(codes[first:last])
+            else _plain(codes[first:last])
+            for first, last in _spans(codes)
+        )
+    if (not text.isascii() and _ACCENT.search(text)) or _breaks_turned_words(textpage, text):
         text = _codes(textpage).replace(_NOTHING, "")
     return text.replace("\ufffe", "-\n")
 
@@ -209,7 +221,38 @@ def _codes(textpage: TextPage) -> str:
         else chr(code)
         for index, code in enumerate(codes)
     )
-    return text if text.isascii() else _with_accents(textpage, text)
+    if not text.isascii():
+        text = _with_accents(textpage, text)
+    return _with_turned_words(textpage, text)
+
+
+def _breaks_turned_words(textpage: TextPage, text: str) -> bool:
+    """Tell whether a line of few letters runs up or down the page: PDFium breaks many such lines."""
+    index_of = pdfium.FPDFText_GetCharIndexFromTextIndex
+    return any(
+        _is_turned(textpage, index_of(textpage, found.start() + 1)) for found in _SHORT.finditer(text)
+    )
+
+
+def _is_turned(textpage: TextPage, index: int) -> bool:
+    return abs(math.sin(pdfium.FPDFText_GetCharAngle(textpage, index))) > _UPRIGHT
+
+
+def _with_turned_words(textpage: TextPage, codes: str) -> str:
+    """Return characters without the ends of lines within what runs up or down the page."""
+    box_of = _Boxes(textpage)
+    joined = list(codes)
+    for end in _END.finditer(codes, 1, len(codes) - 1):
+        before, after = end.start() - 1, end.end()
+        if not (_is_turned(textpage, before) and _is_turned(textpage, after)):
+            continue
+        first, second = box_of(before), box_of(after)
+        width = max(first[2] - first[0], second[2] - second[0])
+        gap = max(first[1] - second[3], second[1] - first[3])
+        if min(first[2], second[2]) - max(first[0], second[0]) > width / 2 and gap < width:
+            joined[end.start()] = " " if gap > _SPACE * width else _NOTHING
+            joined[end.start() + 1] = _NOTHING
+    return "".join(joined)
 
 
 def _with_accents(textpage: TextPage, codes: str) -> str:
