@@ -47,18 +47,23 @@ clean: ## Remove what was installed and cached; the data in .ingest stays.
 
 # Where PYTHONDONTWRITEBYTECODE is set, every process compiles anew each module that it finds no
 # bytecode of; a start takes twice as long. So bytecode is made here: of the packages when they are
-# installed, of this one whenever a file has changed.
+# installed, of this one whenever a file has changed. A third of what packages hold is never imported:
+# their tests, the places behind telephone numbers, and what mypy and pip run in another form. What is
+# no Python in spite of its name (templates) fails, and nobody imports that either.
+NEVER_IMPORTED := /(tests?|geodata|carrierdata|tzdata|mypyc?|pip)/
+COMPILE := $(BIN)/python -m compileall -qq -j 0
+
 compiled: $(VENV)/.created
 	@$(BIN)/python -m compileall -q ingest_assets ingest_assets_tests
 
-# uv is several times as fast as pip; where it cannot be had or fails, pip does the same, and compiles
-# by itself. It takes the system's certificates, as pip does: a company's proxy has one of its own.
+# uv is several times as fast as pip; where it cannot be had or fails, pip does the same. It takes the system's certificates, as pip does: a company's proxy has one of its own.
 define install
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet uv || true
 	@echo "Installing $(1) into $(VENV) …"
 	@UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) \
-		$(BIN)/uv pip install --quiet --compile-bytecode --editable "$(1)" \
-		|| $(BIN)/pip install --quiet --editable "$(1)"
+		$(BIN)/uv pip install --quiet --editable "$(1)" \
+		|| $(BIN)/pip install --quiet --no-compile --editable "$(1)"
+	@$(COMPILE) -x '$(NEVER_IMPORTED)' $(VENV)/lib || true
 	@touch $@
 endef
 
