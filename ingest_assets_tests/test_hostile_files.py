@@ -15,8 +15,10 @@ from typing import BinaryIO, cast
 
 import pytest
 
+from ingest_assets.cli import render
 from ingest_assets.errors import PermanentError
 from ingest_assets.operations.retry_policy import RetryRules, due, readable_again
+from ingest_assets.operations.status import read_status
 from ingest_assets.stages import document_row
 from ingest_assets.stages.content import examine
 from ingest_assets.stages.discovery import Discovery, KnownFiles, discover
@@ -155,6 +157,10 @@ def test_what_may_not_be_read_is_rejected_or_told(pipeline: Pipeline) -> None:
                 "'closed': Permission denied",
                 "'names only/inside.txt': Permission denied",
             ]
+            status = read_status(pipeline.database)
+            assert status.unreadable == sorted(found.unreadable)
+            printed = render.plain(render.status(status))
+            assert "Not looked at below INGEST_INPUT_DIR: 2. 'closed': Permission denied" in printed
             outcomes = {register(pipeline, key, directory) for key in found.added}
         assert outcomes == {"source_unreadable", "registered"}
 

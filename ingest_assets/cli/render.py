@@ -56,6 +56,7 @@ _PROGRESS_SECONDS = 3
 _BAR_COLUMNS = 24
 _SIDE_BY_SIDE_COLUMNS = 76
 _LISTED = 20
+_PLACES_NAMED = 5
 _LISTED_OF_A_CLASS = 5
 
 _HEADING = "bold"
@@ -223,6 +224,16 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
             Paragraph(
                 f"{sum(found.ignored.values()):,} files and directories below INGEST_INPUT_DIR are "
                 f"ignored, by pattern: {named}.",
+            )
+        )
+    if found.unreadable:
+        named = _clean("; ".join(found.unreadable[:_PLACES_NAMED]))
+        more = "; …" * (len(found.unreadable) > _PLACES_NAMED)
+        parts.append(
+            Paragraph(
+                (f"Not looked at below INGEST_INPUT_DIR: {len(found.unreadable):,}. ", _WARN),
+                f"{named}{more}. Give the user that runs the pipeline the right to look at them; then "
+                "what is in them is found by itself.",
             )
         )
     parts += _not_done(found)

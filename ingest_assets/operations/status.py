@@ -93,6 +93,8 @@ class Status:
         noted: documents with any note of how they were read.
         ignored: files and directories of the input directory that the latest walk passed over, by the
             pattern that their name matches.
+        unreadable: files and directories of the input directory that the latest walk could not look at,
+            each with the reason; at most a hundred.
         no_documents: files and parts that are no documents, by the reason's code.
         locked: how many documents are forgotten, while S3's object lock keeps what was stored of them.
         untold: addresses for alerts through which nothing goes just now.
@@ -112,6 +114,7 @@ class Status:
     incomplete: int
     noted: int
     ignored: dict[str, int]
+    unreadable: list[str]
     no_documents: dict[str, int]
     locked: int
     untold: list[UntoldChannel]
@@ -187,6 +190,7 @@ def read_status(database: Database) -> Status:
             incomplete=notes.incomplete,
             noted=notes.noted,
             ignored=_ignored(reader),
+            unreadable=_unreadable(reader),
             no_documents=no_documents(reader, most=0).by_code,
             locked=_count(reader, "forgotten_documents WHERE locked IS NOT NULL"),
             untold=_untold(reader),
@@ -245,6 +249,11 @@ def _count(reader: Connection, rows: str) -> int:
 def _ignored(reader: Connection) -> dict[str, int]:
     rows = reader.execute(text("SELECT pattern, count FROM ingest.ignored_names ORDER BY pattern"))
     return dict(rows.all())
+
+
+def _unreadable(reader: Connection) -> list[str]:
+    rows = reader.execute(text("SELECT place FROM ingest.unreadable_places ORDER BY place"))
+    return list(rows.scalars())
 
 
 def _untold(reader: Connection) -> list[UntoldChannel]:

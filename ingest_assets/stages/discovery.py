@@ -17,9 +17,9 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets.failpoints import failpoint
-from ingest_assets.stages.stage import Inbox, Sighting
+from ingest_assets.stages.stage import Inbox, Look, Sighting
 from ingest_assets.store.database import Database
-from ingest_assets.store.models import DocumentSource, ForgottenSighting, IgnoredName
+from ingest_assets.store.models import DocumentSource, ForgottenSighting, IgnoredName, UnreadablePlace
 from ingest_assets.store.names import partition_key, sighting_digest
 
 # How often the settle time of a file that keeps changing is doubled at most: from 5 s to 85 minutes.
@@ -27,6 +27,8 @@ _MOST_DOUBLINGS = 10
 # A file that changed again after a pause of at most so many settle times waits for twice the pause next
 # time: a scanner that pauses between pages does so again. After a longer one a person has edited it.
 _LONGEST_PAUSE = 60
+# Places that could not be looked at: a share with the wrong rights may have thousands.
+_MOST_UNREADABLE = 100
 # Further new files are left to the next look, because recording them takes time, too.
 _NEW_FILES_PER_LOOK = 20_000
 
@@ -68,8 +70,9 @@ class KnownFiles:
         self._forgotten: frozenset[str] = frozenset()
         self._watched: dict[str, tuple[Sighting, float]] = {}
         self._ignored: Counter[str] = Counter()
-        self._ignored_of_all = False
-        self._ignored_stored: Mapping[str, int] | None = None
+        self._unreadable: list[str] = []
+        self._of_a_whole_walk = False
+        self._stored: tuple[Mapping[str, int], Sequence[str]] | None = None
 
     def __contains__(self, sighting: Sighting) -> bool:
         return sighting[:3] in self._versions
@@ -94,8 +97,8 @@ class KnownFiles:
         for sighting in sightings:
             self._watched.pop(sighting.place, None)
 
-    def store_ignored(
-        self, database: Database, ignored: Mapping[str, int], *, is_first: bool, is_last: bool
+    def store_passed_over(
+        self, database: Database, look: Look, *, is_first: bool, is_last: bool
     ) -> None:
         """Store what all looks that one walk took have passed over, once it ends, and where it changed.
 
@@ -104,18 +107,24 @@ class KnownFiles:
             is_last: the look ended it.
         """
         if is_first:
-            self._ignored, self._ignored_of_all = Counter(), True
-        self._ignored += Counter(ignored)
-        if not (is_last and self._ignored_of_all and self._ignored != self._ignored_stored):
+            self._ignored, self._unreadable, self._of_a_whole_walk = Counter(), [], True
+        self._ignored += look.ignored
+        self._unreadable = [*self._unreadable, *look.unreadable][:_MOST_UNREADABLE]
+        found = dict(self._ignored), self._unreadable
+        if not (is_last and self._of_a_whole_walk and found != self._stored):
             return
         with database.engine.begin() as connection:
             connection.execute(delete(IgnoredName))
-            if self._ignored:
-                connection.execute(
-                    insert(IgnoredName).on_conflict_do_nothing(),
-                    [{"pattern": pattern, "count": count} for pattern, count in self._ignored.items()],
-                )
-        self._ignored_stored = dict(self._ignored)
+            connection.execute(
+                delete(UnreadablePlace).where(UnreadablePlace.place.not_in(self._unreadable))
+            )
+            for table, rows in (
+                (IgnoredName, [{"pattern": name, "count": n} for name, n in self._ignored.items()]),
+                (UnreadablePlace, [{"place": place} for place in self._unreadable]),
+            ):
+                if rows:
+                    connection.execute(insert(table).on_conflict_do_nothing(), rows)
+        self._stored = found
 
     def refresh(self, database: Database, inbox: Inbox) -> None:
         """Read the rows that were added to the table."""
@@ -200,7 +209,7 @@ def discover(  # Each is a choice of its own, given by name.
     settled = list(inbox.seen_again(new, first_look))
     added = _record(database, inbox, settled, batch_size)
     known.forget_watched(settled)
-    known.store_ignored(database, look.ignored, is_first=resume_after is None, is_last=reached is None)
+    known.store_passed_over(database, look, is_first=resume_after is None, is_last=reached is None)
     return Discovery(
         added,
         unsettled - len(settled),

@@ -136,6 +136,15 @@ class IgnoredName(Base):
     looked_at: Mapped[datetime] = mapped_column(server_default=_NOW)
 
 
+class UnreadablePlace(Base):
+    """A file or directory that the latest walk could not look at, and why; at most a hundred."""
+
+    __tablename__ = "unreadable_places"
+
+    place: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
 class SourceDocument(Base):
     """One content. Postgres gives it the UUID and computes its S3 key from the UUID."""
 

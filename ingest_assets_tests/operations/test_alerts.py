@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -34,7 +34,7 @@ from ingest_assets.operations.retry_policy import RetryRules
 from ingest_assets.operations.status import read_status
 from ingest_assets.store.attempts import Begin, begin_attempts, fail_attempt
 from ingest_assets.store.database import Database
-from ingest_assets.store.models import DocumentSource
+from ingest_assets.store.models import DocumentSource, UnreadablePlace
 from ingest_assets_tests.support.embedded import cli
 from ingest_assets_tests.support.letters import PASSWORD, TOKEN, Hook, Mailbox
 from ingest_assets_tests.support.pipeline import Pipeline
@@ -106,6 +106,19 @@ def begin(database: Database, *names: str) -> None:
 def settle(database: Database, *names: str) -> None:
     """A run for which they are no documents, so that they need no person."""
     fail(database, PermanentError("empty", "It has 0 bytes."), *names, run="settled")
+
+
+def test_what_cannot_be_looked_at_is_told_unless_it_passes(database: Database, hook: Hook) -> None:
+    def wrong() -> Sequence[str]:
+        return evaluate(database, Channels(hook.url), AT_ONCE).wrong
+
+    with database.engine.begin() as connection:
+        connection.execute(insert(UnreadablePlace), {"place": "'closed': Permission denied"})
+    assert wrong() == []
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE ingest.unreadable_places SET since = now() - interval '3 min'"))
+    assert wrong() == ["Something in the inbox cannot be looked at."]
+    assert "'closed': Permission denied. What to do: give the user" in hook.posts[0]["message"]
 
 
 def test_a_hundred_documents_are_one_mail_and_their_recovery_another(

@@ -108,7 +108,7 @@ def evaluate(
         _recall(connection, memory)
         _gather_documents(connection, rules.retries)
         stalled = _stalled(connection, rules.stalled_minutes, why_stalled)
-        _add(connection, [*found, *stalled])
+        _add(connection, [*found, *stalled, *_not_looked_at(connection)])
         _keep(connection, unseen)
         connection.execute(
             text("DELETE FROM ingest.alert_channels WHERE channel <> ALL(:names)"),
@@ -267,6 +267,29 @@ def _stalled(
             f"{row.waiting:,} documents wait; none was worked on since {last:%Y-%m-%d %H:%M %Z}. "
             + (why_stalled() or "Look at the runs and at the sensor input_directory in Dagit."),
             last,
+        )
+    ]
+
+
+def _not_looked_at(connection: Connection) -> Sequence[Trouble]:
+    # What programs put there and give its rights a moment later is no trouble.
+    rows = connection.execute(
+        text("""
+            SELECT place, since FROM ingest.unreadable_places
+            WHERE since < now() - CAST(:lasts AS interval) ORDER BY since, place
+        """),
+        {"lasts": MAY_PASS},
+    ).all()
+    if not rows:
+        return []
+    named = "; ".join(row.place for row in rows[:_NAMED]) + "; …" * (len(rows) > _NAMED)
+    return [
+        Trouble(
+            "inbox_unreadable",
+            "Something in the inbox cannot be looked at.",
+            f"{named}. What to do: give the user that runs the pipeline the right to look at it; then "
+            "what is in it is found by itself.",
+            rows[0].since,
         )
     ]
 
