@@ -146,7 +146,7 @@ def isolate(mode: Mode, documents: Iterable[str], data: Iterable[str]) -> str:
         missing.append("network: this system or machine has no seccomp")
     if missing and mode == "required":
         raise NotIsolatedError("; ".join(missing))
-    return ", ".join(held or ["none"]) + (f" ({'; '.join(missing)})" if missing else "")
+    return ", ".join(held or ["none"]) + (f" (NOT from {'; '.join(missing)})" if missing else "")
 
 
 def _landlock_version() -> int:

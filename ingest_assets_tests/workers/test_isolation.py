@@ -161,7 +161,7 @@ def test_what_is_required_and_missing_stops_the_engine(monkeypatch: pytest.Monke
     monkeypatch.setattr(isolation, "_CALLS", {})
     with pytest.raises(NotIsolatedError, match=r"^files: .*Landlock.*; network: "):
         _in_a_fork(isolation.isolate, "required", [], [])
-    assert _in_a_fork(isolation.isolate, "auto", [], []).startswith("none (files: ")
+    assert _in_a_fork(isolation.isolate, "auto", [], []).startswith("none (NOT from files: ")
     for explain in (local._explain, extraction._explain):
         assert explain(WorkerError("not_isolated", "no Landlock")).error_class == "configuration"
 
