@@ -282,6 +282,7 @@ FORMATS: Mapping[str, Format] = {
         Format("image/emf", "a Windows metafile (EMF)", ".emf"),
         Format("image/wmf", "a Windows metafile (WMF)", ".wmf"),
         Format("image/vnd.zbrush.pcx", "a PCX image", ".pcx"),
+        Format("image/x-sgi", "an SGI image", ".sgi"),
         Format("application/vnd.corel-draw", "a CorelDRAW drawing", ".cdr"),
         Format("audio/x-aiff", "an AIFF sound", ".aiff"),
         Format("image/x-exr", "an OpenEXR image", ".exr"),

@@ -14,6 +14,9 @@ from ingest_assets import formats
 from ingest_assets.formats import Format
 from ingest_assets.identification.sample import Sample
 
+# The paper of a picture that is not packed; as a letter, no text has so much of it.
+_WHITE, _MOST_WHITE = 0xFF, 0.3
+
 _MARKS = (
     # The longer ones first: that of UTF-16 is the beginning of that of UTF-32.
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -172,7 +175,7 @@ def is_text(sample: Sample) -> bool:
     """Tell whether a file is text in some encoding, by parts from all over it."""
     if wide_encoding(sample.head) or is_ebcdic(sample.head):
         return True
-    size = controls = nuls = 0
+    size = controls = nuls = white = 0
     for place, part in sample.parts():
         data = part.rstrip(b"\0") if place + len(part) >= sample.size else part
         data = data if place else data.lstrip(b"\0")
@@ -180,10 +183,13 @@ def is_text(sample: Sample) -> bool:
         if of_part > 0.1 * max(1000, len(data)):
             return False  # A script with a program packed behind it.
         size, controls, nuls = size + len(data), controls + of_part, nuls + data.count(0)
+        white += data.count(_WHITE)
     most_nuls = _MOST_NULS if controls else _MOST_NULS_IN_FIELDS
     most_controls = _MOST_CONTROLS * size
     if not nuls and size >= 20:
         most_controls = max(_FEW_CONTROLS, most_controls)
+    if white > _MOST_WHITE * size:
+        return False
     return size > 0 and controls <= most_controls and nuls <= most_nuls * size
 
 

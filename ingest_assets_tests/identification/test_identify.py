@@ -155,6 +155,10 @@ TYPE_OF = {
     "padded with nul": (b"A report.\r\n" + bytes(5000), formats.TEXT),
     "fields of nul": (b"Anna".ljust(40, b"\0") + b"Berta".ljust(40, b"\0"), formats.TEXT),
     "patch": (b"--- a\n+++ b\n@@ -1 +1 @@\n-x\n+y\n", formats.TEXT),
+    "picture of white paper, not packed": (
+        b"\x01\xda\x00\x01\x00\x02\x00\x40\x00\x40".ljust(512, b"\0") + b"\xff" * 4000,
+        formats.by_mime_type("image/x-sgi"),
+    ),
     "html": (b"<!-- x -->\n<!DOCTYPE html>\n<p>Hello", formats.HTML),
     "xml": (b'<?xml version="1.0"?><note>x</note>', formats.TEXT),
     "svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', formats.SVG),
