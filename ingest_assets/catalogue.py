@@ -538,6 +538,11 @@ SECTIONS: dict[str, dict[str, Fault]] = {
             "The file with the embedded services' passwords is damaged.",
             "Restore it, or remove INGEST_DATA_DIR to start from nothing.",
         ),
+        "data_dir_denied": Fault(
+            "configuration",
+            "INGEST_DATA_DIR belongs to another user than the one who runs the command.",
+            "Run the command as the user that runs the pipeline, or set INGEST_DATA_DIR.",
+        ),
         "data_dir_unusable": Fault(
             "configuration",
             "INGEST_DATA_DIR cannot be made or written to.",

@@ -89,13 +89,17 @@ class Credentials(BaseModel):
         """Return what the file holds; None if there is no file.
 
         Raises:
-            ConfigurationError: the file does not hold credentials.
+            ConfigurationError: the file does not hold credentials, or is another user's.
         """
         path = cls.path(data_dir)
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise ConfigurationError(
+                "data_dir_denied", f"{path} belongs to another user, and may not be read."
+            ) from error
         except ValidationError as error:
             raise ConfigurationError(
                 "credentials_unreadable", f"{path} does not hold what it should."

@@ -26,6 +26,7 @@ from ingest_assets.embedded.stack import Stack
 from ingest_assets.errors import ConfigurationError
 from ingest_assets_tests.support.embedded import processes_of, wait_until
 from ingest_assets_tests.support.servers import Services, embedded_settings
+from ingest_assets_tests.test_hostile_files import unprivileged
 
 
 @pytest.fixture
@@ -46,6 +47,14 @@ def query(credentials: Credentials, statement: str) -> list[tuple[object, ...]]:
             return cursor.fetchall() if cursor.description else []
     finally:
         connection.close()
+
+
+def test_the_data_of_another_user_are_a_fault_with_a_remedy(tmp_path: Path) -> None:
+    Credentials.read_or_create(tmp_path)
+    Credentials.path(tmp_path).chmod(0)
+    with unprivileged(), pytest.raises(ConfigurationError, match="belongs to another user") as error:
+        Credentials.read(tmp_path)
+    assert error.value.code == "data_dir_denied"
 
 
 def test_committed_rows_survive_kill_9_of_the_postmaster(data_dir: Path) -> None:
