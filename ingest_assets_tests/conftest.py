@@ -5,6 +5,8 @@ from __future__ import annotations
 from ingest_assets_tests.support import garbage
 
 # isort: split
+import os
+import sys
 from importlib import import_module
 
 import hypothesis
@@ -21,6 +23,21 @@ def pytest_configure(config: pytest.Config) -> None:
     # The process that only hands out tests to others would import for three seconds, while they wait.
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         config.pluginmanager.register(import_module("ingest_assets_tests.fixtures"))
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Share what pytest does to tests before it imports them.
+
+    It writes each module anew, for its messages about what failed, which takes longer than all imports.
+    Where each process of a whole session begins with other modules, it finds the rest done.
+    """
+    config = session.config
+    if hasattr(config, "workerinput") and config.args == config.getini("testpaths"):
+        sys.dont_write_bytecode = False
+        number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+        count = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        for path in sorted(config.rootpath.glob("ingest_assets_tests/**/test_*.py"))[number::count]:
+            import_module(".".join(path.relative_to(config.rootpath).with_suffix("").parts))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
