@@ -36,6 +36,7 @@ _ACCENTS = {
     **{"\u02dd": "\u030b", "\u00b8": "\u0327", "\u02db": "\u0328", "\u00af": "\u0304"},
 }
 _ACCENT = re.compile(f"[{''.join(_ACCENTS)}]")
+_REARRANGED = re.compile(f"[{''.join(_ACCENTS)}{right_to_left.LETTERS}]")
 _DOTTED = {"\u0131": "i", "\u0237": "j"}
 
 # What stands for an accent that has become part of its letter: no character.
@@ -47,7 +48,7 @@ _NEAR = 80
 # The sine of the angle by which upright text is turned at most, and what part of a letter's height
 # parts two words.
 _UPRIGHT, _SPACE = 0.9, 0.3
-_SHORT = re.compile(r"\n\S{1,3}\r")
+_SHORT = re.compile(r"\n\S\S?\S?\r")
 _END = re.compile(r"\r\n")
 
 _EVERYWHERE = (-1e6, -1e6, 1e6, 1e6)
@@ -136,7 +137,8 @@ class TextPage:
 def whole_text(textpage: TextPage) -> str:
     """Return all text of a page, its letters in the order in which they are read."""
     text = textpage.text()
-    if right_to_left.is_in(text):
+    is_rearranged = not text.isascii() and _REARRANGED.search(text) is not None
+    if is_rearranged and right_to_left.is_in(text):
         leftwards = right_to_left.is_most_of(text)
         codes = _codes(textpage)
         return "\n".join(
@@ -145,7 +147,7 @@ def whole_text(textpage: TextPage) -> str:
             else _plain(codes[first:last])
             for first, last in _spans(codes)
         )
-    if (not text.isascii() and _ACCENT.search(text)) or _breaks_turned_words(textpage, text):
+    if is_rearranged or _breaks_turned_words(textpage, text):
         text = _codes(textpage).replace(_NOTHING, "")
     return text.replace("\ufffe", "-\n")
 

@@ -19,7 +19,10 @@ from typing import Literal, NamedTuple
 
 from ingest_assets.ocr.sandbox.pdf.places import Rectangle
 
-_LETTER = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+LETTERS = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
+"""As part of a regular expression: ranges of characters."""
+
+_LETTER = re.compile(f"[{LETTERS}]")
 _PRESENTATION_FORM = re.compile("[\ufb1d-\ufdff\ufe70-\ufefc]")
 _MARK = ("Mn", "Me")
 
