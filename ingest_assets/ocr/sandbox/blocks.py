@@ -20,10 +20,16 @@ from ingest_assets.ocr.sandbox.left_over import (
     Layout,
     Line,
     Word,
-    inked_squares,
     is_covered,
-    square_side,
     without,
+)
+from ingest_assets.ocr.sandbox.squares import (
+    Box,
+    groups,
+    inked_places,
+    inked_squares,
+    shares,
+    square_side,
 )
 
 # Sides of squares in pixels in which dark grounds are looked for: letters of small print fit into one.
@@ -47,6 +53,9 @@ _LIGHT_PRINT = 0.03
 # A block that may be turned is at least so long, in heights of a word; what is smaller is a stain.
 _LONG = 4
 
+# A line of print has at least this share of the height of a word; what is thinner is a rule.
+_THICK = 0.5
+
 # More blocks than this are not looked at, the largest first: each takes as long as that part of a page,
 # twice at most.
 _MOST_BLOCKS = 8
@@ -57,23 +66,16 @@ _SOME_LETTERS = 3
 # Squares, of half a word's height, that may lie between two lines of one block.
 _APART = 3
 
-Box = tuple[int, int, int, int]
-
 
 def dark_on_light(image: Image.Image) -> Image.Image:
     """Return a grey page on which areas that are printed light on dark are inverted."""
-    columns, rows = (length // _SIDE for length in image.size)
-    if not columns or not rows:
-        return image
     values = np.asarray(image)
-    squares = values[: rows * _SIDE, : columns * _SIDE].reshape(rows, _SIDE, columns, _SIDE)
-    dark = np.median(squares, axis=(1, 3)) < 128 if (values < 128).mean() >= _LEAST_GROUND else None
-    if dark is None or not dark.any():
+    if not (dark := shares(values < 128, _SIDE) > _DARK).any():
         return image
     inverted = None
     for group in groups(dark, 1):
-        left, top, right, bottom = around_squares(group, _SIDE)
-        if len(group) * _SIDE**2 < max(
+        left, top, right, bottom = group.box(_SIDE)
+        if group.size * _SIDE**2 < max(
             _LEAST_GROUND * values.size, _FILLED * (right - left) * (bottom - top)
         ):
             continue
@@ -98,8 +100,12 @@ def unread(image: Image.Image, layout: Layout, threshold: int) -> list[Box]:
         return []
     side = square_side(height)
     rest = np.asarray(without(image, accounted(layout))) <= threshold
-    found = [around_squares(group, side) for group in groups(inked_squares(rest, side), _APART)]
-    long = [box for box in found if max(box[2] - box[0], box[3] - box[1]) >= _LONG * height]
+    found = ((box, box[2] - box[0], box[3] - box[1]) for box in inked_places(rest, side, _APART))
+    long = [
+        box
+        for box, across, down in found
+        if max(across, down) >= _LONG * height and min(across, down) >= _THICK * height
+    ]
     long.sort(key=lambda box: -(box[2] - box[0]) * (box[3] - box[1]))
     spare = round(height / 2)
     return [
@@ -163,21 +169,6 @@ def turned_back(word: Word, turn: int, box: Box) -> Word:
     return Word(word.text, *sides, word.confidence, word.is_known)
 
 
-def groups(squares: npt.NDArray[np.bool_], gap: int) -> Iterator[list[tuple[int, int]]]:
-    """Yield rows and columns of squares that lie together, within so many squares of each other."""
-    rest = {(int(row), int(column)) for row, column in zip(*np.nonzero(squares), strict=True)}
-    near = range(-gap, gap + 1)
-    while rest:
-        group = [rest.pop()]
-        for row, column in group:
-            for down in near:
-                for across in near:
-                    if (square := (row + down, column + across)) in rest:
-                        rest.remove(square)
-                        group.append(square)
-        yield group
-
-
 def _is_printed_light(place: npt.NDArray[np.uint8]) -> bool:
     """Tell whether a dark place is an even ground with lighter print on it; a photograph is not."""
     ground = int(np.median(place))
@@ -198,12 +189,6 @@ def _to_its_edges(box: Box, values: npt.NDArray[np.uint8], ground: int) -> Box:
         top -= top > 0 and is_ground[top - 1, left:right].mean() >= _GROUND
         bottom += bottom < values.shape[0] and is_ground[bottom, left:right].mean() >= _GROUND
     return int(left), int(top), int(right), int(bottom)
-
-
-def around_squares(group: list[tuple[int, int]], side: int) -> Box:
-    """Return the box, in pixels, around some squares of that side, given by row and column."""
-    rows, columns = zip(*group, strict=True)
-    return min(columns) * side, min(rows) * side, (max(columns) + 1) * side, (max(rows) + 1) * side
 
 
 def _is_in(word: Word, box: Box) -> bool:

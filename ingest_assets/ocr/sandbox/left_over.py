@@ -24,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from ingest_assets.ocr.sandbox.squares import Box, inked_places, inked_squares, square_side
+
 # What is less sure than this is a stain, a frame, or a column of numbers read sideways: a new word is
 # not taken, and a word that the page has gives way to a surer one in its place.
 _MIN_CONFIDENCE = 0.5
@@ -53,6 +55,12 @@ _SAME_PLACE = 0.3
 # Chinese and Japanese characters: no spaces stand between their words.
 _NO_SPACES = re.compile("[\u3000-\u312f\u31c0-\u9fff\uf900-\ufaff\uff01-\uffee]")
 
+# Squares, of half a word's height, that may lie between letters of one place.
+_ONE_PLACE = 2
+
+# Words that stand no farther beside a place, in heights of a word, are read with it.
+_NEXT = 6
+
 # Share of dark pixels from which on a page is printed light on dark.
 _MOSTLY_DARK = 0.5
 
@@ -61,9 +69,6 @@ _ASSUMED_HEIGHT = 16
 
 # By so much, in heights of a word, the box of a short word may stand beside its letters.
 _MISPLACED = 0.5
-
-# Share of dark pixels in a square of half a word's height: a speck has less, a solid area more.
-_MIN_INK, _MAX_INK = 0.15, 0.9
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,16 @@ class Word:
             top=self.top + down,
             right=self.right + right,
             bottom=self.bottom + down,
+        )
+
+    def smaller(self, times: float) -> Word:
+        """Return the word as it stands in a picture that is so many times smaller."""
+        return replace(
+            self,
+            left=int(self.left / times),
+            top=int(self.top / times),
+            right=int(self.right / times),
+            bottom=int(self.bottom / times),
         )
 
 
@@ -163,24 +178,78 @@ class Layout:
         return "\n".join(lines)
 
 
-def unread(image: Image.Image, layout: Layout, threshold: int) -> tuple[Image.Image, ...]:
-    """Return pictures of what holds ink outside the words of a grey page; none where nothing does.
+@dataclass(frozen=True)
+class Cutting:
+    """Places of a page as one picture, one below the other: what lies between them takes time to read.
 
-    Two, because either reads what the other does not: the lines with such ink, with the words that
-    are known, for a number reads better in its line; and the ink alone.
+    Attributes:
+        image: the places.
+        left: where they begin on the page, in pixels.
+        rows: for each row of the picture that of the page.
+    """
+
+    image: Image.Image
+    left: int
+    rows: npt.NDArray[np.intp]
+
+    def on_page(self, words: Iterable[Word]) -> Iterator[Word]:
+        """Yield words that were read in the picture where they stand on the page."""
+        for word in words:
+            last = int(self.rows[min(word.bottom, len(self.rows)) - 1])
+            yield replace(
+                word,
+                left=word.left + self.left,
+                top=int(self.rows[min(word.top, len(self.rows) - 1)]),
+                right=word.right + self.left,
+                bottom=last + 1,
+            )
+
+
+def cut(image: Image.Image, places: Sequence[Box], spare: int) -> Cutting:
+    """Cut places out of a page, with so many pixels to spare around them."""
+    values = np.asarray(image)
+    kept = np.zeros(image.height, dtype=np.bool_)
+    for _, top, _, bottom in places:
+        kept[max(0, top - spare) : bottom + spare] = True
+    left = max(0, min(place[0] for place in places) - spare)
+    right = max(place[2] for place in places) + spare
+    rows = np.flatnonzero(kept)
+    return Cutting(Image.fromarray(values[rows, left:right]), left, rows)
+
+
+def unread(image: Image.Image, layout: Layout, threshold: int) -> list[Box]:
+    """Return the places on a grey page where ink outside its words may be words.
 
     Args:
+        image: what `ink_left` returns.
         threshold: the lightest grey that is ink.
     """
     words = list(_covering(layout))
     if not words:
-        return ()
-    alone = _erased(image, words, margin=_margin(words))
-    rows = _inked_rows(np.asarray(alone) <= threshold, square_side(_usual_height(words)))
-    if not rows.any():
-        return ()
-    elsewhere = [word for word in words if not rows[word.top : word.bottom].any()]
-    return _erased(image, elsewhere, margin=1), alone
+        return []
+    height = _usual_height(words)
+    found = inked_places(np.asarray(image) <= threshold, square_side(height), _ONE_PLACE)
+    return [place for place in found if not _is_rule_or_speck(place, height)]
+
+
+def in_its_lines(image: Image.Image, layout: Layout, found: Sequence[Box]) -> Cutting:
+    """Return places of a page with the words next to them: a number reads better in its line."""
+    words = list(_covering(layout))
+    height = _usual_height(words)
+    boxes = np.array([(word.left, word.top, word.right, word.bottom) for word in words])
+    near = np.zeros(len(words), dtype=np.bool_)
+    for left, top, right, bottom in found:
+        beside = (boxes[:, 1] < bottom) & (boxes[:, 3] > top)
+        near |= beside & (boxes[:, 0] < right + _NEXT * height) & (boxes[:, 2] > left - _NEXT * height)
+    elsewhere = [word for word, is_near in zip(words, near, strict=True) if not is_near]
+    beside_them = [tuple(box) for box in boxes[near].tolist()]
+    return cut(_erased(image, elsewhere, margin=1), [*found, *beside_them], round(height))
+
+
+def is_surely_read(place: Box, words: Iterable[Word]) -> bool:
+    """Tell whether sure words stand in a place of a page."""
+    sure = [word for word in words if word.confidence >= _SURELY_READ]
+    return is_covered(Word("", *place, 0.0), sure, margin=0)
 
 
 def ink_left(image: Image.Image, layout: Layout) -> Image.Image:
@@ -189,14 +258,11 @@ def ink_left(image: Image.Image, layout: Layout) -> Image.Image:
     return _erased(image, words, margin=_margin(words)) if words else image
 
 
-def looks_like_letters(image: Image.Image, layout: Layout, threshold: int) -> bool:
-    """Tell whether ink on a picture is spread as that of letters is, as high as the words of a layout.
-
-    Args:
-        threshold: the lightest grey that is ink.
-    """
-    side = _side(list(_covering(layout)))
-    return bool(inked_squares(np.asarray(image) <= threshold, side).any())
+def _is_rule_or_speck(place: Box, height: float) -> bool:
+    """Tell whether ink has not the shape of a word that is so high."""
+    across, down = place[2] - place[0], place[3] - place[1]
+    is_upright_rule = down > _MAX_HEIGHT * height and across < _MIN_HEIGHT * height
+    return down < _MIN_HEIGHT * height or is_upright_rule
 
 
 def read_share(image: Image.Image, layout: Layout, threshold: int) -> float:
@@ -397,11 +463,6 @@ def _usual_height(words: Sequence[Word]) -> float:
     return statistics.median(word.height for word in words)
 
 
-def square_side(height: float) -> int:
-    """Return the side, in pixels, of the squares in which ink of words of that height is looked for."""
-    return max(4, round(height / 2))
-
-
 def _side(words: Sequence[Word]) -> int:
     return square_side(_usual_height(words)) if words else _ASSUMED_HEIGHT
 
@@ -420,28 +481,6 @@ def _erased(image: Image.Image, words: Iterable[Word], margin: int) -> Image.Ima
             fill=255,
         )
     return rest
-
-
-def _inked_rows(dark: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
-    """Return which rows of pixels hold squares that are inked as letters are."""
-    inked = np.any(inked_squares(dark, side), axis=1)
-    return np.pad(np.repeat(inked, side), (0, dark.shape[0] - len(inked) * side))
-
-
-def inked_squares(
-    dark: npt.NDArray[np.bool_], side: int, least: float = _MIN_INK
-) -> npt.NDArray[np.bool_]:
-    """Return which squares of a page are inked as letters are; a rest at its end is left out.
-
-    Args:
-        dark: which pixels are ink.
-        side: that of the squares, in pixels.
-        least: the share of ink in a square from which on it is inked.
-    """
-    rows, columns = (length // side for length in dark.shape)
-    squares = dark[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    share = squares.mean(axis=(1, 3))
-    return np.asarray((share >= least) & (share <= _MAX_INK))
 
 
 def is_covered(word: Word, words: Sequence[Word], margin: int) -> bool:

