@@ -19,10 +19,11 @@ import statistics
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ingest_assets.ocr.sandbox.squares import Box, inked_places, inked_squares, square_side
 
@@ -86,7 +87,7 @@ class Word:
     confidence: float
     is_known: bool = False
 
-    @property
+    @cached_property
     def letters(self) -> int:
         """How many letters and digits it has."""
         return sum(map(str.isalnum, self.text))
@@ -473,14 +474,11 @@ def _margin(words: Sequence[Word]) -> int:
 
 
 def _erased(image: Image.Image, words: Iterable[Word], margin: int) -> Image.Image:
-    rest = image.copy()
-    draw = ImageDraw.Draw(rest)
+    rest = np.array(image)
     for word in words:
-        draw.rectangle(
-            (word.left - margin, word.top - margin, word.right + margin, word.bottom + margin),
-            fill=255,
-        )
-    return rest
+        top, left = max(0, word.top - margin), max(0, word.left - margin)
+        rest[top : word.bottom + margin + 1, left : word.right + margin + 1] = 255
+    return Image.fromarray(rest)
 
 
 def is_covered(word: Word, words: Sequence[Word], margin: int) -> bool:
@@ -490,6 +488,7 @@ def is_covered(word: Word, words: Sequence[Word], margin: int) -> bool:
         _overlap(word.left, word.right, other.left - margin, other.right + margin)
         * _overlap(word.top, word.bottom, other.top, other.bottom)
         for other in words
+        if other.top < word.bottom and word.top < other.bottom
     )
 
 

