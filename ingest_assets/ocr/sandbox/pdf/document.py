@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -267,19 +267,16 @@ class PdfDocument:
                 beside += self._form.lines
             if textpage.count > layer.MOST_CHARACTERS or _is_beyond_doubt(textpage, text, shown):
                 return PageContent((clean_text(text), *beside), tuple(notes))
+            if shown.survey.images and not shown.survey.shows and not text.strip():
+                # A scan: whether it shows anything is seen when it is drawn for recognition.
+                return PageContent((lambda: self._scan(number), *beside), tuple(notes))
             own = shown.own_characters
             lines = layer.lines(textpage, shown.frame, 0, own)
             added = [] if own is None else layer.lines(textpage, shown.frame, own)
         finally:
             textpage.close()
         view = View(shown.page, shown.frame, sizes_with_masks(shown.survey.images))
-        if undecoded := sum(not image.decodes for image in view.images):
-            notes.append(
-                Note("image_unreadable", f"{undecoded} pictures on the page cannot be decoded")
-            )
-        elif broken := sum(map(breaks_off, shown.survey.images)):
-            what = f"the data of {broken} pictures on the page break off"
-            notes.append(Note("image_unreadable", what))
+        notes += _of_images(view, shown.survey)
         if not text.strip() and shown.survey.shows > _FEW_SHOWS and view.is_blank(shown.frame.box):
             notes.append(Note("content_unreadable", "its text can be neither read nor drawn"))
         words = [word for line in (*lines, *added) for word in line.words]
@@ -304,9 +301,26 @@ class PdfDocument:
             beneath=beneath,
         ).content()
 
+    def _scan(self, number: int) -> Picture:
+        """Draw a page that has no text; what shows nothing is blank."""
+        with self._shown(number) as shown:
+            view = View(shown.page, shown.frame, sizes_with_masks(shown.survey.images))
+            picture = Picture(Image.new("L", (1, 1), 255), 72)
+            if view.unread(()):
+                picture = drawing.draw(shown.page, number, view)
+            return replace(picture, notes=(*picture.notes, *_of_images(view, shown.survey)))
+
 
 class _UnreadablePageError(Exception):
     """There is no way to open a page."""
+
+
+def _of_images(view: View, survey: Survey) -> Iterator[Note]:
+    """Yield a note where images of a page cannot be seen whole."""
+    if undecoded := sum(not image.decodes for image in view.images):
+        yield Note("image_unreadable", f"{undecoded} pictures on the page cannot be decoded")
+    elif broken := sum(map(breaks_off, survey.images)):
+        yield Note("image_unreadable", f"the data of {broken} pictures on the page break off")
 
 
 def _shows_something(pdf: pypdfium2.PdfDocument) -> bool:
