@@ -1,10 +1,12 @@
 """How fast the local engine reads, as ratios against plain scripts with the same libraries.
 
-Usage: python bench/ocr_speed.py CORPUS_DIR [--documents 20] [--pages 2]
+Usage: python bench/ocr_speed.py CORPUS_DIR [--documents 20] [--pages 2] [--only CLASS]
 
 CORPUS_DIR holds `nda/*.pdf`, PDFs with a text layer. They are read as they are, and rendered to a
-scan without text. `ocrmypdf` takes part where it is installed. A second table has what a page costs in
-CPU time by its class, that of starting a worker included.
+scan without text. `ocrmypdf` takes part where it and `tesseract` are installed. A second table has what
+a page costs in CPU time by its class, beside what it costs a plain script: the loop over the text for
+pages with a text layer, Tesseract on all of the page for the others. What starts up is included in
+both. With `--only` it is that table alone, with the row of one class (`all` for each).
 """
 
 from __future__ import annotations
@@ -32,40 +34,41 @@ from ingest_assets.ocr.local import LocalEngine
 
 CORES = os.cpu_count() or 1
 
+_CLASSES = ("text layer", "scan", "scan with a header that is text", "scan with a layer of text")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--documents", type=int, default=20, help="PDFs to render to scans")
     parser.add_argument("--pages", type=int, default=2, help="pages of each, at most")
+    parser.add_argument("--only", choices=("all", *_CLASSES), help="only the cost of a class of page")
     arguments = parser.parse_args()
     files = sorted((arguments.corpus / "nda").glob("*.pdf"))
+    step = max(1, len(files) // arguments.documents)
+    layers = files[::step][: arguments.documents]
+    with tempfile.TemporaryDirectory() as folder:
+        scans = _scans(layers, arguments.pages, Path(folder))
+        if arguments.only is None:
+            _times(files, scans, Path(folder))
+        print("\n| class of page | pages | CPU ms a page | plain script | ratio |")
+        print("|---|---|---|---|---|")
+        for name in _CLASSES if arguments.only in (None, "all") else (arguments.only,):
+            _cost(name, layers, scans, Path(folder))
+
+
+def _times(files: Sequence[Path], scans: Sequence[Path], folder: Path) -> None:
     print("| what | pages | s | pages/s | pages/CPU s | ratio |")
     print("|---|---|---|---|---|---|")
     plain = _row("text layers, plain loop", None, lambda: _plain_text(files))
     _engine_row("text layers", plain, files, 1)
     _engine_row("text layers", plain, files, CORES)
-    with tempfile.TemporaryDirectory() as folder:
-        step = max(1, len(files) // arguments.documents)
-        scans = _scans(files[::step][: arguments.documents], arguments.pages, Path(folder))
-        plain = _row(f"OCR, plain script, {CORES} processes", None, lambda: _plain_ocr(scans))
-        _engine_row("OCR", plain, scans, CORES)
-        if shutil.which("ocrmypdf"):
-            _row(f"OCR, ocrmypdf --jobs {CORES}", plain, lambda: _ocrmypdf(scans, Path(folder)))
-        print("\n| class of page | pages | CPU ms a page |")
-        print("|---|---|---|")
-        layers = files[::step][: arguments.documents]
-        _cost("text layer", layers)
-        _cost("scan", scans)
-        for name, header, with_layer in (
-            ("scan with a header that is text", True, False),
-            ("scan with a layer of text", False, True),
-        ):
-            made = [
-                _overlaid(scan, layer, Path(folder, f"{name} {scan.name}"), header, with_layer)
-                for scan, layer in zip(scans, layers, strict=True)
-            ]
-            _cost(name, made)
+    plain = _row(f"OCR, plain script, {CORES} processes", None, lambda: _plain_ocr(scans, CORES))
+    _engine_row("OCR", plain, scans, CORES)
+    if shutil.which("ocrmypdf") and shutil.which("tesseract"):
+        _row(f"OCR, ocrmypdf --jobs {CORES}", plain, lambda: _ocrmypdf(scans, folder))
+    else:
+        print("| OCR, ocrmypdf: left out, it or tesseract is not installed | | | | | |")
 
 
 def _row(name: str, base: float | None, work: Callable[[], int]) -> float:
@@ -87,12 +90,37 @@ def _engine_row(what: str, base: float, files: Sequence[Path], workers: int) -> 
         _row(name, base, lambda: _recognise(engine, files))
 
 
-def _cost(name: str, files: Sequence[Path]) -> None:
-    with closing(LocalEngine(1)) as engine:
-        cpu = _cpu_seconds()
-        pages = _recognise(engine, files)
+def _cost(name: str, layers: Sequence[Path], scans: Sequence[Path], folder: Path) -> None:
+    """Print what a page of a class costs in CPU time."""
+    if name == "text layer":
+        files, plain = layers, _plain_text
+    else:
+        files = scans
+        plain = functools.partial(_plain_ocr, processes=1)
+        if name != "scan":
+            files = [
+                _overlaid(
+                    scan,
+                    layer,
+                    folder / f"{name} {scan.name}",
+                    header="header" in name,
+                    with_layer="layer" in name,
+                )
+                for scan, layer in zip(scans, layers, strict=True)
+            ]
+    cpu = _cpu_seconds()
+    pages = plain(files)
+    base = _cpu_seconds() - cpu
+    cpu = _cpu_seconds()
+    engine = LocalEngine(1)
+    with closing(engine):
+        _recognise(engine, files)
         spent = _cpu_seconds() - cpu
-    print(f"| {name} | {pages} | {1000 * spent / pages:.1f} |", flush=True)
+    print(
+        f"| {name} | {pages} | {1000 * spent / pages:.1f} | {1000 * base / pages:.1f} "
+        f"| {spent / base:.2f} × |",  # noqa: RUF001
+        flush=True,
+    )
 
 
 def _overlaid(scan: Path, layer: Path, path: Path, header: bool, with_layer: bool) -> Path:
@@ -176,11 +204,11 @@ def _scans(files: Sequence[Path], pages: int, folder: Path) -> list[Path]:
     return scans
 
 
-def _plain_ocr(scans: Sequence[Path]) -> int:
+def _plain_ocr(scans: Sequence[Path], processes: int) -> int:
     """Do the least: render and recognise, without straightening, limits or thumbnails."""
     os.environ["OMP_THREAD_LIMIT"] = "1"
-    with ProcessPoolExecutor(CORES, mp_context=get_context("spawn")) as processes:
-        return sum(processes.map(_plain_ocr_of_one, scans))
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        return sum(pool.map(_plain_ocr_of_one, scans))
 
 
 @functools.cache
