@@ -21,7 +21,7 @@ FAST = Quotas(jobs_in_flight=20, starts_per_second=50, gets_per_second=100)
 OPTIONS = ("--job-seconds", "0.2", "--starts-per-second", "100", "--gets-per-second", "500")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_stand_in(services: Services) -> Iterator[StandIn]:
     with stand_in(services.environment, *OPTIONS) as running:
         yield running
@@ -37,7 +37,7 @@ class _Reader(LocalEngine):
         super().close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def reader() -> Iterator[_Reader]:
     reader = _Reader(workers=1)
     yield reader
