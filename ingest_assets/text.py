@@ -20,6 +20,9 @@ _UNREADABLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]"
 )
 
+# To look once for both takes half as long as to replace each; nearly all texts have none of them.
+_EITHER = re.compile(f"[{_LINE_BREAKS.pattern[1:-1]}{_UNREADABLE.pattern[1:-1]}]")
+
 
 def clean_text(text: str) -> str:
     """Return the text with `\\n` as its only line break and without unreadable characters.
@@ -28,7 +31,8 @@ def clean_text(text: str) -> str:
     neither starts nor ends with empty lines.
     """
     text = text.replace("\r\n", "\n")  # The pattern would take ten times as long for it.
-    text = _UNREADABLE.sub("", _LINE_BREAKS.sub("\n", text))
+    if _EITHER.search(text):
+        text = _UNREADABLE.sub("", _LINE_BREAKS.sub("\n", text))
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
 
 

@@ -96,7 +96,6 @@ _CAPITALS = "".join(filter(str.isupper, map(chr, range(0x180, 0x250))))
 _SPACED = "\u0530-\u058f\u10a0-\u10ff\u1200-\u18af"
 _STRANGE_INSIDE = re.compile(f"[a-z][{_CAPITALS}{_SPACED}]|[{_SPACED}][a-z]{{2}}")
 _STRANGE = re.compile(f"[{_CAPITALS}{_SPACED}]")
-_NOT_LATIN_1 = re.compile("[^\x00-\xff]")
 
 # What has digits, or a dot or such within it.
 _CODE = re.compile(r"\S*[\d_@/]\S*|\w+[.:]\w\S*")
@@ -110,21 +109,36 @@ _ACCENTED = "àáâãäåçèéêëìíîïñòóôõöøùúûüýÿß"
 _PLAIN = "aaaaaaceeeeiiiinoooooouuuuyys"
 
 
-def _byte_classes() -> npt.NDArray[np.uint16]:
+def _byte_classes() -> bytes:
     """Return for each byte of Latin-1 the number of its letter, 1 to 26; 0 for all else."""
-    classes = np.zeros(256, dtype=np.uint16)
+    classes = bytearray(256)
     for letters, plain in ((string.ascii_lowercase, string.ascii_lowercase), (_ACCENTED, _PLAIN)):
         for letter, base in zip(letters, plain, strict=True):
             for case in {letter, letter.upper()} - {"SS", "Ÿ"}:
                 classes[ord(case)] = ord(base) - 96
-    return classes
+    return bytes(classes)
 
 
+def _pair_values() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return what each pair of letters counts for, and whether it is one of two that differ.
+
+    The first letter of a pair is the low byte of its place, the second the high byte. A value has two
+    numbers, so that one sum adds up both: half bits from `_COUNT_BITS` on, and below it 1, for a pair;
+    two signs that are no letters count for nothing.
+    """
+    values = np.zeros((27, 256), dtype=np.int64)
+    cells = np.array([ord(cell) - ord("q") for cell in _PAIRS]).reshape(27, 27)
+    values[:, :27] = (cells.T << _COUNT_BITS) + 1
+    values[0, 0] = 0
+    differ = np.zeros((27, 256), dtype=bool)
+    differ[1:, 1:27] = ~np.eye(26, dtype=bool)
+    return values.ravel(), differ.ravel()
+
+
+_COUNT_BITS = 32
+_COUNT = (1 << _COUNT_BITS) - 1
 _CLASSES = _byte_classes()
-_BITS = np.array([(ord(cell) - ord("q")) / 2 for cell in _PAIRS], dtype=np.float32)
-_BITS[0] = 0  # Two signs that are no letters say nothing.
-# Pairs of two letters that differ.
-_JOINED = np.array([0 not in (pair // 27, pair % 27, pair % 28) for pair in range(27 * 27)])
+_VALUES, _DIFFER = _pair_values()
 _KNOWN_SHARES = tuple(
     {entry[0]: int(entry[1:]) / 1000 for entry in script.split()} for script in _SHARES
 )
@@ -153,33 +167,33 @@ def judge(text: str) -> tuple[bool | None, bool]:
 
 
 def _judge(text: str) -> tuple[bool | None, bool]:
-    data = np.frombuffer(text.encode("latin-1", errors="replace"), dtype=np.uint8)
-    if data.size < 2:
+    encoded = text.encode("latin-1", errors="replace")
+    if len(encoded) < 2:
         return None, False
-    letters = _CLASSES.take(data)
-    pairs_of = 27 * letters[:-1] + letters[1:]
-    bits = _BITS.take(pairs_of)
-    inside = pairs_of != 0
+    classes = encoded.translate(_CLASSES)
+    pairs_of = np.ndarray((len(classes) - 1,), "<u2", classes, strides=(1,))
     # What follows the end of a line begins the next one.
-    starts = np.flatnonzero(data[:-2] == 0x0A) + 1
-    lines = np.concatenate(([0], starts))
-    line_bits, line_pairs = np.add.reduceat(bits, lines), np.add.reduceat(inside, lines, dtype=np.intp)
+    starts = np.flatnonzero(np.frombuffer(encoded, dtype=np.uint8)[:-2] == 0x0A) + 1
+    lines = np.add.reduceat(_VALUES.take(pairs_of), np.concatenate(([0], starts)))
+    line_bits, line_pairs = (lines >> _COUNT_BITS) / 2, lines & _COUNT
     has_odd_line = bool(((line_pairs >= 20) & (line_bits < _UNNATURAL_BITS * line_pairs)).any())
-    pairs = int(line_pairs.sum())
+    total = int(lines.sum())
+    bits, pairs = (total >> _COUNT_BITS) / 2, total & _COUNT
     others = _OTHER_LETTERS.findall(text) if 3 * pairs < 2 * len(text) else []
     if len(others) > pairs:
         return _others_are_natural(others), has_odd_line
     if pairs < _ENOUGH_LETTERS:
         return None, has_odd_line
     # In scattered letters so many pairs cannot be. To count them takes less than to look.
-    joined, many = np.count_nonzero(_JOINED.take(pairs_of)), np.count_nonzero(letters)
+    letters = np.frombuffer(classes, dtype=np.uint8)
+    joined, many = np.count_nonzero(_DIFFER.take(pairs_of)), np.count_nonzero(letters)
     if joined <= 2 * (1 - _MOST_OF_ONE) * many + 1 and _are_scattered(letters):
         return None, has_odd_line
     least = _NATURAL_BITS if pairs >= 25 else _NATURAL_BITS_OF_FEW
-    return bool(line_bits.sum() / pairs >= least), has_odd_line
+    return bits / pairs >= least, has_odd_line
 
 
-def _are_scattered(letters: npt.NDArray[np.uint16]) -> bool:
+def _are_scattered(letters: npt.NDArray[np.uint8]) -> bool:
     """Tell whether most letters are no part of a word, or nearly all are the same one."""
     counts = np.bincount(letters, minlength=27)
     are_letters = letters != 0
@@ -198,12 +212,12 @@ def unmapped(text: str) -> tuple[float, bool]:
         one alone is a bullet or a tick, or a letter is one that no such word has.
     """
     latin_1 = text.encode("latin-1", "ignore")
-    others = set(_NOT_LATIN_1.findall(text)) if len(latin_1) < len(text) else set()
+    codes = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
+    others = set(map(chr, codes[codes > 0xFF].tolist())) if len(latin_1) < len(text) else set()
     if any(map(_STRANGE.match, others)) and _STRANGE_INSIDE.search(text):
         return 0.0, True
     if max(others, default="") < _FIRST_SURROGATE and not latin_1.translate(None, _PRINTED):
         return 0.0, False  # So it is for nearly all texts.
-    codes = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
     lost = ((codes < 0x20) & ~((codes >= 0x09) & (codes <= 0x0D))) | ((codes >= 0x7F) & (codes <= 0x9F))
     if codes.size and codes.max() >= 0xE000:
         lost |= (codes >= 0xE000) & (codes <= 0xF8FF) | (codes == 0xFFFD) | (codes >= 0xF0000)

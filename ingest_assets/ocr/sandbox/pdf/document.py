@@ -37,7 +37,7 @@ from ingest_assets.ocr.sandbox.pdf.judgement import (
     says_other,
     visible,
 )
-from ingest_assets.ocr.sandbox.pdf.layer import TextPage, Word
+from ingest_assets.ocr.sandbox.pdf.layer import Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame
 from ingest_assets.ocr.sandbox.pdf.view import View, hide_text
 from ingest_assets.text import clean_text
@@ -173,7 +173,7 @@ class PdfDocument:
         Raises:
             _UnreadablePageError: there is no way to open it.
         """
-        survey = Survey(is_plain=False, fonts_are_there=False)
+        survey = Survey(is_plain=False, resources=None)
         annotations = Annotations(has_appearances=True)
         unit = 1.0
         if self._instructions is not None:
@@ -251,7 +251,7 @@ class PdfDocument:
         return self._drawn.get(number)
 
     def _content(self, number: int, shown: _Shown) -> PageContent:
-        textpage = TextPage(shown.page)
+        textpage = shown.page.get_textpage()
         try:
             text = layer.whole_text(textpage)
             notes = [
@@ -265,7 +265,9 @@ class PdfDocument:
             beside += shown.annotations.comments
             if number == 1:
                 beside += self._form.lines
-            if textpage.count > layer.MOST_CHARACTERS or _is_beyond_doubt(textpage, text, shown):
+            if textpage.count_chars() > layer.MOST_CHARACTERS or _is_beyond_doubt(
+                textpage, text, shown
+            ):
                 return PageContent((clean_text(text), *beside), tuple(notes))
             if shown.survey.images and not shown.survey.shows and not text.strip():
                 # A scan: whether it shows anything is seen when it is drawn for recognition.
@@ -347,7 +349,7 @@ def _loaded(pdf: pypdfium2.PdfDocument, index: int) -> pypdfium2.PdfPage | None:
         return None
 
 
-def _is_beyond_doubt(textpage: TextPage, text: str, shown: _Shown) -> bool:
+def _is_beyond_doubt(textpage: pypdfium2.PdfTextPage, text: str, shown: _Shown) -> bool:
     """Tell whether a text layer is all that its page shows, as far as can be told without looking."""
     if not shown.survey.is_plain or shown.own_characters is not None:
         return False
@@ -370,7 +372,7 @@ def _is_beyond_doubt(textpage: TextPage, text: str, shown: _Shown) -> bool:
 
 def _text(pdf: pypdfium2.PdfDocument, index: int) -> str:
     page = pdf[index]
-    textpage = TextPage(page)
+    textpage = page.get_textpage()
     try:
         return layer.whole_text(textpage)
     finally:
@@ -379,9 +381,10 @@ def _text(pdf: pypdfium2.PdfDocument, index: int) -> str:
 
 
 def _count_characters(page: pypdfium2.PdfPage) -> int:
-    textpage = TextPage(page)
+    textpage = page.get_textpage()
     try:
-        return textpage.count
+        count: int = textpage.count_chars()
+        return count
     finally:
         textpage.close()
 

@@ -60,6 +60,8 @@ _NUMBER_NAME = re.compile(r"/(?:[gGcCaAiIxX]|cid|glyph|index|char)\d+")
 # Sets of characters whose numbers are known to all programs.
 _KNOWN_COLLECTIONS = ("Japan1", "GB1", "CNS1", "Korea1", "KR")
 
+_WITH_KEYS = (pikepdf.Dictionary, pikepdf.Stream)
+
 # A text to be read in place of what is drawn (ISO 32000-1, 14.9.4).
 _ACTUAL_TEXT = b"/ActualText"
 _REPLACEMENT = re.compile(_ACTUAL_TEXT + rb"\s*(\((?:[^()\\]|\\.)*\)|<[0-9A-Fa-f\s]*>)", re.DOTALL)
@@ -114,7 +116,7 @@ class Survey:
     Attributes:
         is_plain: whether they draw nothing that could be read beside text in plain sight.
         shows: how often they show text.
-        fonts_are_there: whether each font is in the file, so that no letters go undrawn for want of it.
+        resources: what they name fonts, images and forms in; None if that is not known.
         damaged: what of them cannot be read, in words for a person.
         is_empty: whether there are none at all.
         replaces: whether they give letters that are to be read in place of those that they draw.
@@ -123,11 +125,18 @@ class Survey:
 
     is_plain: bool = True
     shows: int = 0
-    fonts_are_there: bool = True
+    resources: list[pikepdf.Object | None] | None = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     is_empty: bool = False
     replaces: bool = False
     images: list[pikepdf.Object] = field(default_factory=list)
+
+    @property
+    def fonts_are_there(self) -> bool:
+        """Whether each font is in the file, so that no letters go undrawn for want of it."""
+        return self.resources is not None and all(
+            _is_embedded(font) for each in self.resources for font in _values(each, "/Font")
+        )
 
 
 class Instructions:
@@ -142,7 +151,7 @@ class Instructions:
         # qpdf takes as long for one page as for all.
         self.pages = list(pdf.pages)
         self._shared: dict[tuple[int, int], Survey] = {}
-        self._known: dict[bytes | tuple[int, int], Survey] = {}
+        self._known: dict[bytes | tuple[int, int], bool] = {}
         properties = pdf.Root.get("/OCProperties")
         self._has_layers = properties is not None and bool(_get(properties, "/D", "/OFF"))
 
@@ -160,20 +169,17 @@ class Instructions:
         self, content: bytes, resources: pikepdf.Object | None, survey: Survey, depth: int
     ) -> None:
         operators = _Operators(content)
-        fonts = self._of_kind(resources, "/Font", _font)
-        survey.fonts_are_there &= fonts.fonts_are_there
+        if survey.resources is not None:
+            survey.resources.append(resources)
         survey.is_plain = (
             survey.is_plain
-            and fonts.is_plain
+            and self._are_plain(resources, "/Font", _has_letters)
             and operators.counts[_CURVE] < _MANY_CURVES
             and operators.counts[_LINE] < _MANY_LINES
             and not operators.counts[_INLINE]
+            and (not operators.counts[_STATE] or self._are_plain(resources, "/ExtGState", _is_opaque))
             and (
-                not operators.counts[_STATE] or self._of_kind(resources, "/ExtGState", _state).is_plain
-            )
-            and (
-                not any(operators.counts[_FILL:])
-                or self._of_kind(resources, "/Pattern", _pattern).is_plain
+                not any(operators.counts[_FILL:]) or self._are_plain(resources, "/Pattern", _is_shading)
             )
             and not operators.hide_or_cover_text()
         )
@@ -193,7 +199,8 @@ class Instructions:
                 form = self._form(drawn, depth)
                 survey.is_plain &= form.is_plain
                 survey.shows += form.shows
-                survey.fonts_are_there &= form.fonts_are_there
+                if survey.resources is not None:
+                    survey.resources += form.resources or ()
                 survey.replaces |= form.replaces
                 survey.damaged += form.damaged
                 survey.images += form.images
@@ -218,20 +225,19 @@ class Instructions:
         self._look(content, form.get("/Resources"), found, depth + 1)
         return found
 
-    def _of_kind(
-        self, resources: pikepdf.Object | None, kind: str, look: Callable[[pikepdf.Object], Survey]
-    ) -> Survey:
+    def _are_plain(
+        self,
+        resources: pikepdf.Object | None,
+        kind: str,
+        is_plain: Callable[[pikepdf.Object], bool],
+    ) -> bool:
         """Look at all resources of a kind; most pages have the same as the one before."""
         entries = _get(resources, kind)
         if not isinstance(entries, pikepdf.Dictionary):
-            return Survey()
+            return True
         key = entries.unparse() if entries.objgen == (0, 0) else entries.objgen
         if key not in self._known:
-            found = [look(entry) for entry in _values(resources, kind)]
-            self._known[key] = Survey(
-                is_plain=all(entry.is_plain for entry in found),
-                fonts_are_there=all(entry.fonts_are_there for entry in found),
-            )
+            self._known[key] = all(map(is_plain, _values(resources, kind)))
         return self._known[key]
 
 
@@ -531,7 +537,7 @@ class _Operators:
 def _get(entry: pikepdf.Object | None, *keys: str) -> pikepdf.Object | None:
     """Return what lies at the end of some keys, None where there is nothing."""
     for key in keys:
-        if not isinstance(entry, pikepdf.Dictionary | pikepdf.Stream):
+        if not isinstance(entry, _WITH_KEYS):
             return None
         entry = entry.get(key)
     return entry
@@ -568,21 +574,16 @@ def _size(image: pikepdf.Object) -> tuple[int, int]:
         return _UNKNOWN_SIZE
 
 
-def _pattern(pattern: pikepdf.Object) -> Survey:
-    """Look whether a pattern fills areas with a drawing of its own."""
-    return Survey(is_plain=_get(pattern, "/PatternType") != 1)
+def _is_shading(pattern: pikepdf.Object) -> bool:
+    """Tell whether a pattern fills areas with colours, not with a drawing of its own."""
+    return _get(pattern, "/PatternType") != 1
 
 
-def _state(state: pikepdf.Object) -> Survey:
-    """Look whether a state of graphics hides what is filled or gives it another shape."""
+def _is_opaque(state: pikepdf.Object) -> bool:
+    """Tell whether a state of graphics neither hides what is filled nor gives it another shape."""
     opacity = _get(state, "/ca")
     is_opaque = opacity is None or float(opacity) >= 1 - _LIGHT
-    return Survey(is_opaque and not isinstance(_get(state, "/SMask"), pikepdf.Dictionary))
-
-
-def _font(font: pikepdf.Object) -> Survey:
-    """Look whether a font says which letters its glyphs are, and whether it is in the file."""
-    return Survey(_has_letters(font), fonts_are_there=_is_embedded(font))
+    return is_opaque and not isinstance(_get(state, "/SMask"), pikepdf.Dictionary)
 
 
 def _is_embedded(font: pikepdf.Object) -> bool:

@@ -97,46 +97,9 @@ class Line:
         return replace(self, words=words, text=" ".join(word.text for word in words))
 
 
-class TextPage:
-    """The characters of an open page. It has to be closed before the page is.
-
-    pypdfium2 has a class for this, whose bookkeeping of what is open takes some hundredths of the time
-    that a page of text takes.
-
-    Raises:
-        PdfiumError: PDFium cannot read the page's text.
-    """
-
-    def __init__(self, page: pypdfium2.PdfPage) -> None:
-        self.raw = pdfium.FPDFText_LoadPage(page)
-        if not self.raw:
-            raise pypdfium2.PdfiumError("Failed to load text page.")
-        self._as_parameter_ = self.raw  # What ctypes hands to PDFium.
-        self.count: int = pdfium.FPDFText_CountChars(self.raw)
-
-    def text(self) -> str:
-        """Return the text of all characters; PDFium leaves some of them out of it."""
-        first, last = 0, self.count - 1
-        index_of = pdfium.FPDFText_GetTextIndexFromCharIndex
-        # Asked for characters that it leaves out at either end, PDFium reads beyond those asked for.
-        while first <= last and (start := index_of(self.raw, first)) == -1:
-            first += 1
-        while first <= last and (end := index_of(self.raw, last)) == -1:
-            last -= 1
-        if first > last:
-            return ""
-        buffer = (ctypes.c_ushort * (end + 2 - start))()
-        size = pdfium.FPDFText_GetText(self.raw, first, last - first + 1, buffer)
-        return str(memoryview(buffer)[: size - 1], "utf-16-le", "ignore")
-
-    def close(self) -> None:
-        """Free it."""
-        pdfium.FPDFText_ClosePage(self.raw)
-
-
-def whole_text(textpage: TextPage) -> str:
+def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
     """Return all text of a page, its letters in the order in which they are read."""
-    text = textpage.text()
+    text: str = textpage.get_text_range()
     is_rearranged = not text.isascii() and _REARRANGED.search(text) is not None
     if is_rearranged and right_to_left.is_in(text):
         leftwards = right_to_left.is_most_of(text)
@@ -152,19 +115,21 @@ def whole_text(textpage: TextPage) -> str:
     return text.replace("\ufffe", "-\n")
 
 
-def is_all_inside(textpage: TextPage, frame: Frame) -> bool:
+def is_all_inside(textpage: pypdfium2.PdfTextPage, frame: Frame) -> bool:
     """Tell whether no character is wholly outside the page."""
     inside = _count(textpage, frame.rectangle)
     # PDFium may count some white space in one way and not in the other.
-    return inside >= textpage.count or inside == _count(textpage, _EVERYWHERE)
+    return inside >= textpage.count_chars() or inside == _count(textpage, _EVERYWHERE)
 
 
-def _count(textpage: TextPage, rectangle: Rectangle) -> int:
+def _count(textpage: pypdfium2.PdfTextPage, rectangle: Rectangle) -> int:
     left, bottom, right, top = rectangle
     return int(pdfium.FPDFText_GetBoundedText(textpage, left, top, right, bottom, None, 0))
 
 
-def lines(textpage: TextPage, frame: Frame, start: int = 0, end: int | None = None) -> list[Line]:
+def lines(
+    textpage: pypdfium2.PdfTextPage, frame: Frame, start: int = 0, end: int | None = None
+) -> list[Line]:
     """Return the lines of a page from one character to another, with the places of their words."""
     codes = _codes(textpage)
     leftwards = right_to_left.is_most_of(codes)
@@ -195,7 +160,7 @@ def lines(textpage: TextPage, frame: Frame, start: int = 0, end: int | None = No
 class _Boxes:
     """Where the characters of a page are, in the PDF's plane."""
 
-    def __init__(self, textpage: TextPage) -> None:
+    def __init__(self, textpage: pypdfium2.PdfTextPage) -> None:
         self._page = textpage.raw
         self._sides = [ctypes.c_double() for _ in range(4)]
         self._references = [ctypes.byref(side) for side in self._sides]
@@ -213,10 +178,10 @@ class _Boxes:
         return box.left, box.bottom, box.right, box.top
 
 
-def _codes(textpage: TextPage) -> str:
+def _codes(textpage: pypdfium2.PdfTextPage) -> str:
     """Return PDFium's characters one by one; a hyphen at the end of a line as `_LINE_HYPHEN`."""
     page, unicode_of = textpage.raw, pdfium.FPDFText_GetUnicode
-    codes = [unicode_of(page, index) for index in range(textpage.count)]
+    codes = [unicode_of(page, index) for index in range(textpage.count_chars())]
     text = "".join(
         _LINE_HYPHEN
         if code in _HYPHEN_CODES and pdfium.FPDFText_IsHyphen(page, index) == 1
@@ -228,7 +193,7 @@ def _codes(textpage: TextPage) -> str:
     return _with_turned_words(textpage, text)
 
 
-def _breaks_turned_words(textpage: TextPage, text: str) -> bool:
+def _breaks_turned_words(textpage: pypdfium2.PdfTextPage, text: str) -> bool:
     """Tell whether a line of few letters runs up or down the page: PDFium breaks many such lines."""
     index_of = pdfium.FPDFText_GetCharIndexFromTextIndex
     return any(
@@ -236,11 +201,11 @@ def _breaks_turned_words(textpage: TextPage, text: str) -> bool:
     )
 
 
-def _is_turned(textpage: TextPage, index: int) -> bool:
+def _is_turned(textpage: pypdfium2.PdfTextPage, index: int) -> bool:
     return abs(math.sin(pdfium.FPDFText_GetCharAngle(textpage, index))) > _UPRIGHT
 
 
-def _with_turned_words(textpage: TextPage, codes: str) -> str:
+def _with_turned_words(textpage: pypdfium2.PdfTextPage, codes: str) -> str:
     """Return characters without the ends of lines within what runs up or down the page."""
     box_of = _Boxes(textpage)
     joined = list(codes)
@@ -257,7 +222,7 @@ def _with_turned_words(textpage: TextPage, codes: str) -> str:
     return "".join(joined)
 
 
-def _with_accents(textpage: TextPage, codes: str) -> str:
+def _with_accents(textpage: pypdfium2.PdfTextPage, codes: str) -> str:
     """Return characters with each accent that is drawn over the one beside it as part of that letter.
 
     What stood for the accent is `_NOTHING`, so that all others keep their places.
@@ -291,12 +256,12 @@ def _spans(codes: str, start: int = 0, end: int | None = None) -> Iterator[tuple
         yield match.span()
 
 
-def _is_lost(textpage: TextPage, begin: int, stop: int) -> bool:
+def _is_lost(textpage: pypdfium2.PdfTextPage, begin: int, stop: int) -> bool:
     page, has_error = textpage.raw, pdfium.FPDFText_HasUnicodeMapError
     return any(has_error(page, index) == 1 for index in range(begin, stop))
 
 
-def _reading_order(textpage: TextPage, first: int, last: int, *, leftwards: bool) -> str:
+def _reading_order(textpage: pypdfium2.PdfTextPage, first: int, last: int, *, leftwards: bool) -> str:
     box_of = _Boxes(textpage)
     characters = [
         right_to_left.Character(chr(pdfium.FPDFText_GetUnicode(textpage, index)), box_of(index))
