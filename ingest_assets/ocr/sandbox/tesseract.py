@@ -371,18 +371,16 @@ def _slant(image: Image.Image) -> tuple[float, float]:
         return 0.0, 0.0
     step = len(ys) // 100_000 + 1  # A photograph has many dark pixels; these are enough.
     ys, xs = ys[::step], xs[::step] - small.shape[1] / 2
-    every = len(ys) // 20_000 + 1  # Enough to tell half degrees apart.
     margin = math.ceil(small.shape[1] * math.tan(math.radians(_MAX_WIDE_SKEW_DEGREES + 1)))
 
-    def sharpness(degrees: float, every: int = 1) -> float:
-        slanted = ys[::every] + xs[::every] * math.tan(math.radians(degrees))
-        rows = slanted.astype(np.int64) + margin
+    def sharpness(degrees: float) -> float:
+        rows = (ys + xs * math.tan(math.radians(degrees))).astype(np.int64) + margin
         profile = np.bincount(rows, minlength=small.shape[0] + 2 * margin)
         return float(np.square(np.diff(profile).astype(np.float64)).sum())
 
     def steepest(limit: float) -> tuple[float, float]:
         slants = np.arange(-limit, limit + 0.1, 0.5)
-        sharp = [sharpness(slant, every) for slant in slants]
+        sharp = [sharpness(slant) for slant in slants]
         return float(slants[np.argmax(sharp)]), max(sharp) / float(np.median(sharp))
 
     limit = _MAX_SKEW_DEGREES
