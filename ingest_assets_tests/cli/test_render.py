@@ -40,14 +40,14 @@ def environment(
 ) -> dict[str, str]:
     """The variables of a stack with one completed and one rejected document."""
     with database.engine.begin() as connection:
-        for key, name in ((KEY, NAME), (HOSTILE_KEY, HOSTILE)):
+        for key, name, place in ((KEY, NAME, KEY), (HOSTILE_KEY, HOSTILE, HOSTILE)):
             connection.execute(
                 text("""
                     INSERT INTO ingest.document_sources (partition_key, source_uri, kind, batch_id,
                         original_file_name, size_bytes, source_version)
-                    VALUES (:key, 'file:///' || :key, 'file', gen_random_uuid(), :name, 1, '1')
+                    VALUES (:key, 'file:///' || :place, 'file', gen_random_uuid(), :name, 1, '1')
                 """),
-                {"key": key, "name": name},
+                {"key": key, "name": name, "place": place},
             )
         connection.execute(
             text("""
