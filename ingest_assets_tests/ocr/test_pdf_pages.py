@@ -209,7 +209,8 @@ def test_what_a_scans_layer_lacks_is_recognised(engine: LocalEngine) -> None:
 
 
 def test_few_words_over_a_picture_are_not_recognised_worse(engine: LocalEngine) -> None:
-    colours = Image.effect_noise((300, 400), 40).resize((1200, 1600), Image.Resampling.BICUBIC)
+    # Coarse: of fine grain Tesseract makes letters for ten seconds.
+    colours = Image.effect_noise((150, 200), 40).resize((1200, 1600), Image.Resampling.BICUBIC)
     words = ["zuverlässig, günstig, schön", "für Köln, Düsseldorf und Übach"]
     page = Page().image(colours.point(lambda grey: 200 + grey // 8)).text(words, at=(80, 500), size=24)
     text = text_of(read(engine, page.saved()))
