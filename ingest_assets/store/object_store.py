@@ -60,6 +60,8 @@ _ROUNDS = 4
 # Each probe overwrites it, so that no right to remove objects is needed.
 _PROBE_KEY = "derived/probe"
 _READ_BYTES = 1024 * 1024
+# Postgres has no year 9999 in every time zone, so its beginning is as far away as its end.
+FOR_EVER = datetime(9999, 1, 1, tzinfo=timezone.utc)
 # What the header of each of an object's user metadata begins with.
 _METADATA = "x-amz-meta-"
 _IN_PARTS = TransferConfig(multipart_chunksize=PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT)
@@ -785,10 +787,14 @@ class LockedObjectError(TransientError):
     removed: int
 
 
+def kept_by_lock(uri: str, until: datetime) -> str:
+    """A sentence that says until when S3 keeps an object; `FOR_EVER` and later mean without an end."""
+    ends = "without an end" if until >= FOR_EVER else f"until {until:%Y-%m-%d %H:%M %Z}"
+    return f"S3 keeps {uri} {ends}, by the bucket's object lock."
+
+
 def _locked(uri: str, until: datetime, removed: int) -> LockedObjectError:
-    for_ever = until.year == datetime.max.year
-    ends = "without an end" if for_ever else f"until {until:%Y-%m-%d %H:%M %Z}"
-    error = LockedObjectError("object_locked", f"S3 keeps {uri} {ends}, by the bucket's object lock.")
+    error = LockedObjectError("object_locked", kept_by_lock(uri, until))
     error.uri, error.until, error.removed = uri, until, removed
     return error
 

@@ -20,7 +20,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -39,7 +38,7 @@ from ingest_assets.operations.forget.traces import (
 from ingest_assets.store.database import Database
 from ingest_assets.store.locks import Locks
 from ingest_assets.store.names import s3_location, sighting_digest
-from ingest_assets.store.object_store import LockedObjectError, ObjectStore
+from ingest_assets.store.object_store import FOR_EVER, LockedObjectError, ObjectStore, kept_by_lock
 
 # Below it, the bucket keeps tombstones, so that `rebuild-db` knows them when the database is lost.
 TOMBSTONES = "derived/forgotten/"
@@ -47,9 +46,6 @@ TOMBSTONES = "derived/forgotten/"
 
 # The lock in Postgres under which one process at a time forgets.
 LOCK = "ingest_assets forget"
-
-
-_FOR_EVER = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -150,14 +146,7 @@ def kept_by_s3(database: Database) -> Sequence[str]:
                 WHERE locked IS NOT NULL ORDER BY locked_until, uri
             """)
         ).all()
-        ends = [
-            "without an end" if until >= _FOR_EVER else f"until {until:%Y-%m-%d %H:%M %Z}"
-            for _, until in rows
-        ]
-        return [
-            f"S3 keeps {uri} {end}, by the bucket's object lock."
-            for (uri, _), end in zip(rows, ends, strict=True)
-        ]
+    return [kept_by_lock(uri, until) for uri, until in rows]
 
 
 @contextmanager
@@ -267,8 +256,7 @@ def _note_locked(database: Database, sha256: str, kept: Sequence[LockedObjectErr
             """),
             {
                 "locked": [fault.uri for fault in kept] or None,
-                # Postgres has no year 9999 in every time zone.
-                "until": min(max(fault.until for fault in kept), _FOR_EVER) if kept else None,
+                "until": min(max(fault.until for fault in kept), FOR_EVER) if kept else None,
                 "sha256": sha256,
             },
         )
