@@ -26,6 +26,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_ENV_FILE = ".env"
+
 # What programs leave beside documents, and no person put there. The copies that a synchronising program
 # makes of a conflict are documents.
 DEFAULT_IGNORE_PATTERNS = (
@@ -367,7 +369,7 @@ class Settings(
     """The settings of one process. Each field is the environment variable of its name, upper case."""
 
     model_config = SettingsConfigDict(
-        env_prefix="INGEST_", env_file=".env", extra="ignore", populate_by_name=True
+        env_prefix="INGEST_", env_file=_ENV_FILE, extra="ignore", populate_by_name=True
     )
 
     input_dir: Path | S3Prefix = Field(
@@ -461,7 +463,7 @@ def current_settings() -> Settings:
 
     Reading them takes 12 ms of computing.
     """
-    file = Path(".env")
+    file = Path(_ENV_FILE)
     stat = file.stat() if file.exists() else None
     version = stat and (stat.st_ino, stat.st_size, stat.st_mtime_ns)
     return _settings_at(Path.cwd(), version, frozenset(os.environ.items()))

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import SimpleQueue
 from uuid import UUID
 
@@ -215,14 +215,12 @@ class Runner:
                     result = self._writer.store(passage, stage, work, self._next(left))
                     traces.about(document=passage.source.document_uuid, run=self._run_id)
             except Exception as error:  # noqa: BLE001 - one document's fault must not stop the others
-                outcome = replace(
-                    _failed(
-                        passage.source.partition_key,
-                        stage,
-                        time.monotonic() - started,
-                        judged(passage.source, error, self._services.inbox),
-                    ),
-                    document_uuid=passage.source.document_uuid,
+                outcome = _failed(
+                    passage.source.partition_key,
+                    stage,
+                    time.monotonic() - started,
+                    judged(passage.source, error, self._services.inbox),
+                    passage.source.document_uuid,
                 )
                 self._end_failed(passage, outcome)
                 return outcome
@@ -289,10 +287,23 @@ def _may_pass(outcome: Outcome | None) -> bool:
     return isinstance(error, TransientError) and not isinstance(error, RunEndedError)
 
 
-def _failed(partition_key: str, stage: str, seconds: float, error: Exception) -> Outcome:
+def _failed(
+    partition_key: str,
+    stage: str,
+    seconds: float,
+    error: Exception,
+    document_uuid: UUID | None = None,
+) -> Outcome:
     foreseen = isinstance(error, (IngestError, DBAPIError))
     details = "" if foreseen else "".join(traceback.format_exception(error))
-    return Outcome(partition_key, stage, seconds, error=_typed(error), details=details)
+    return Outcome(
+        partition_key,
+        stage,
+        seconds,
+        error=_typed(error),
+        details=details,
+        document_uuid=document_uuid,
+    )
 
 
 def _typed(error: Exception) -> IngestError:
