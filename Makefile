@@ -56,7 +56,8 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0
 compiled: $(VENV)/.created
 	@$(BIN)/python -m compileall -q ingest_assets ingest_assets_tests
 
-# uv is several times as fast as pip; where it cannot be had or fails, pip does the same. It takes the system's certificates, as pip does: a company's proxy has one of its own.
+# uv is several times as fast as pip; where it cannot be had or fails, pip does the same. It takes the
+# system's certificates, as pip does: a company's proxy has one of its own.
 define install
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet uv || true
 	@echo "Installing $(1) into $(VENV) …"

@@ -112,8 +112,7 @@ def _cost(name: str, layers: Sequence[Path], scans: Sequence[Path], folder: Path
     pages = plain(files)
     base = _cpu_seconds() - cpu
     cpu = _cpu_seconds()
-    engine = LocalEngine(1)
-    with closing(engine):
+    with closing(LocalEngine(1)) as engine:
         _recognise(engine, files)
         spent = _cpu_seconds() - cpu
     print(

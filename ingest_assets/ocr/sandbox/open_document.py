@@ -37,8 +37,9 @@ _NOT_SHOWN = {
     *(f"{TEXT}hidden-text", f"{OFFICE}event-listeners", f"{TABLE}tracked-changes"),
     *(f"{_DC}date", f"{TEXT}note-citation", f"{DRAW}glue-point", f"{TEXT}bibliography-configuration"),
 }
-# Of presentations: what stands in the margins of the slides that name it.
+# What a line may consist of that is no field.
 _NO_FIELDS = frozenset(f"{TEXT}{name}" for name in ("p", "span", "a", "s", "tab", "line-break"))
+# Of presentations: what stands in the margins of the slides that name it.
 _DECLARED = ("header", "footer", "date-time")
 _DECLARATIONS = {f"{PRESENTATION}{kind}-decl": kind for kind in _DECLARED}
 _LINES = {f"{TEXT}p", f"{TEXT}h"}
@@ -131,7 +132,8 @@ class _Story:
                 # LibreOffice writes fields into the margins of every sheet, which only a printer shows.
                 for line in part.iter(f"{TEXT}p"):
                     if not any(
-                        part.tag.startswith(TEXT) and part.tag not in _NO_FIELDS for part in line.iter()
+                        piece.tag.startswith(TEXT) and piece.tag not in _NO_FIELDS
+                        for piece in line.iter()
                     ):
                         self._element(line)
             elif part.tag.startswith(DRAW) and part.get(f"{PRESENTATION}class") is None:
