@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import time
 import unicodedata
 from pathlib import Path
@@ -290,12 +289,16 @@ def test_a_look_that_finds_only_young_files_waits_for_them(
     assert (len(found.added), found.unsettled) == (1, 0)
 
 
-def test_a_file_that_changes_while_a_look_waits_for_it_is_not_recorded(pipeline: Pipeline) -> None:
+def test_a_file_that_changes_while_a_look_waits_for_it_is_not_recorded(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = pipeline.put("growing.txt", b"first line\n")
-    grow = threading.Timer(0.2, path.write_bytes, (b"first line\nsecond line\n",))
-    grow.start()
-    found = look(pipeline, settle_seconds=0.5, wait_seconds=2.0)
-    grow.join()
+
+    def wait(seconds: float) -> None:
+        path.write_bytes(b"first line\nsecond line\n")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    found = look(pipeline, settle_seconds=60, wait_seconds=60)
     assert (found.added, found.unsettled) == ([], 1)
 
 
@@ -442,6 +445,12 @@ def test_a_missing_directory_is_a_clear_reason_to_skip(pipeline: Pipeline) -> No
     tick = pipeline.tick()
     assert "does not exist" in (tick.skip_message or "")
     assert "INGEST_INPUT_DIR" in (tick.skip_message or "")
+    (withheld,) = read_status(pipeline.database).withheld
+    assert withheld.error_code == "input_directory_missing"
+    pipeline.input_dir.mkdir()
+    pipeline.tick()
+    assert read_status(pipeline.database).withheld == []
+    pipeline.input_dir.rmdir()
     with pytest.raises(ConfigurationError):
         look(pipeline)
 
