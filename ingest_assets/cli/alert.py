@@ -47,7 +47,6 @@ def alert(is_test: bool) -> None:
             channels,
             wiring.alert_rules(settings, dagit_url(settings)),
             troubles.in_dagster(running.dagster_database()),
-            unseen=[troubles.INPUT_MISSING],  # It may be another machine's.
             memory=_kept(memory),
         )
     except (IngestError, DBAPIError) as error:

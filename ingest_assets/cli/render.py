@@ -186,6 +186,10 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
             "",
             Paragraph(f"{found.queued:,} wait for a run, {found.working:,} are worked on."),
         ]
+    parts += [
+        Paragraph((f"Since {_time(withheld.since)} no run is launched. ", _BAD), _clean(str(withheld)))
+        for withheld in found.withheld
+    ]
     if runs_not_started:
         parts.append(
             Paragraph(

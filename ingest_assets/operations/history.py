@@ -6,7 +6,7 @@ Does not belong here: how it is printed (`cli.render`), and judging all document
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 
 from ingest_assets.operations.retry_policy import UNREADABLE, Failure, RetryRules, failure_of
 from ingest_assets.operations.status import SIGN_OF_LIFE_SECONDS
+from ingest_assets.operations.withheld import withheld_launches
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
 from ingest_assets.store.names import s3_uri
@@ -357,7 +358,11 @@ def _history(partition_key: str, rules: RetryRules, connection: Connection) -> H
         notes=notes,
         textract_jobs=jobs,
         attempts=[Attempt(*row) for row in attempts],
-        next_step=_next_step(sighting, failure_of(connection, rules, partition_key)),
+        next_step=_next_step(
+            sighting,
+            failure_of(connection, rules, partition_key),
+            {withheld.sensor: f" {withheld}" for withheld in withheld_launches(connection)},
+        ),
     )
 
 
@@ -451,7 +456,7 @@ _DONE = {
 
 
 def _next_step(  # noqa: PLR0911  # One sentence each.
-    sighting: Sighting, failure: Failure | None
+    sighting: Sighting, failure: Failure | None, withheld: Mapping[str, str]
 ) -> str:
     launch = f"materialise partition {sighting.partition_key} in Dagit"
     if sighting.state in _DONE:
@@ -461,12 +466,13 @@ def _next_step(  # noqa: PLR0911  # One sentence each.
         found = f"is partition {later}" if later else "is found as a new source when it has settled"
         return f"nothing; the file as it is now {found}."
     if failure is not None:
-        return _after_failure(sighting, failure, launch)
+        return _after_failure(sighting, failure, launch, withheld.get("retry_failed", ""))
     if sighting.latest_stage is None or sighting.heartbeat_at is None:
         return (
             f"it waits until a person launches a backfill: {launch}."
             if sighting.kind == "s3"
             else "it waits for the next run that the sensor `input_directory` launches."
+            + withheld.get("input_directory", "")
         )
     if sighting.finished_at is not None:
         following = [*STAGES, "the rest"][STAGES.index(sighting.latest_stage) + 1]
@@ -474,12 +480,12 @@ def _next_step(  # noqa: PLR0911  # One sentence each.
     if (sighting.now - sighting.heartbeat_at).total_seconds() > SIGN_OF_LIFE_SECONDS:
         return (
             "the process that worked on it is gone; a sensor launches another run, which closes this "
-            "attempt and begins a new one."
+            "attempt and begins a new one." + withheld.get("input_directory", "")
         )
     return f"a run is working on it ({sighting.latest_stage})."
 
 
-def _after_failure(sighting: Sighting, failure: Failure, launch: str) -> str:
+def _after_failure(sighting: Sighting, failure: Failure, launch: str, withheld: str) -> str:
     left = "it was left unfinished; " if sighting.state == "in_progress" else ""
     if failure.due_at is not None:
         when = (
@@ -489,7 +495,7 @@ def _after_failure(sighting: Sighting, failure: Failure, launch: str) -> str:
         )
         return (
             f"{left}the sensor `retry_failed` tries it again {when} (runs that failed: "
-            f"{failure.runs}); or {launch}."
+            f"{failure.runs}); or {launch}.{withheld}"
         )
     if failure.error_code == UNREADABLE:
         return "it waits for the right to read the file; then the sensor `retry_failed` tries it again."

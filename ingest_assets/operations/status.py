@@ -7,6 +7,7 @@ rows, objects and partitions agree (`verification`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from ingest_assets.operations.left_out import left_out
 from ingest_assets.operations.outcomes import no_documents
+from ingest_assets.operations.withheld import Withheld, withheld_launches
 from ingest_assets.stage_names import STAGES
 from ingest_assets.store.database import Database
 
@@ -96,6 +98,7 @@ class Status:
         unreadable: files and directories of the input directory that the latest walk could not look at,
             each with the reason; at most a hundred.
         no_documents: files and parts that are no documents, by the reason's code.
+        withheld: sensors that launch no runs although documents wait, each with the reason.
         locked: how many documents are forgotten, while S3's object lock keeps what was stored of them.
         untold: addresses for alerts through which nothing goes just now.
         latest_failures: the ten sources that failed or were rejected last, the latest first, those that
@@ -116,6 +119,7 @@ class Status:
     ignored: dict[str, int]
     unreadable: list[str]
     no_documents: dict[str, int]
+    withheld: Sequence[Withheld]
     locked: int
     untold: list[UntoldChannel]
     latest_failures: list[FailedDocument]
@@ -139,6 +143,8 @@ class Status:
             parts.append(f"{self.incomplete:,} with text left out")
         if self.stalled:
             parts.append(f"{self.stalled:,} stalled")
+        if self.withheld:
+            parts.append("no run is launched")
         if self.unfinished:
             parts.append(f"{self.documents_per_minute:g} a minute")
             if self.eta_seconds:
@@ -192,6 +198,7 @@ def read_status(database: Database) -> Status:
             ignored=_ignored(reader),
             unreadable=_unreadable(reader),
             no_documents=no_documents(reader, most=0).by_code,
+            withheld=withheld_launches(reader),
             locked=_count(reader, "forgotten_documents WHERE locked IS NOT NULL"),
             untold=_untold(reader),
             latest_failures=_latest_failures(reader),

@@ -145,6 +145,19 @@ class UnreadablePlace(Base):
     since: Mapped[datetime] = mapped_column(server_default=_NOW)
 
 
+class WithheldLaunches(Base):
+    """A sensor that launches no runs although documents wait, and the fault that keeps it from it."""
+
+    __tablename__ = "withheld_launches"
+
+    sensor: Mapped[str] = mapped_column(primary_key=True)
+    error_class: Mapped[str]
+    error_code: Mapped[str]
+    error_message: Mapped[str]
+    error_remedy: Mapped[str]
+    since: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
 class SourceDocument(Base):
     """One content. Postgres gives it the UUID and computes its S3 key from the UUID."""
 

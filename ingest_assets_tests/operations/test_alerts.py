@@ -29,9 +29,9 @@ from ingest_assets.operations.alerts import channels as sending
 from ingest_assets.operations.alerts import engine, troubles
 from ingest_assets.operations.alerts.channels import Channels
 from ingest_assets.operations.alerts.engine import AlertRules, evaluate
-from ingest_assets.operations.alerts.troubles import Trouble
 from ingest_assets.operations.retry_policy import RetryRules
 from ingest_assets.operations.status import read_status
+from ingest_assets.operations.withheld import launch_again, withhold
 from ingest_assets.store.attempts import Begin, begin_attempts, fail_attempt
 from ingest_assets.store.database import Database
 from ingest_assets.store.models import DocumentSource, UnreadablePlace
@@ -377,12 +377,19 @@ def test_two_daemons_send_one_letter(database: Database, database_url: str, hook
     assert len(hook.posts) == 1
 
 
-def test_what_a_caller_cannot_see_is_not_over(database: Database, hook: Hook) -> None:
+def test_two_sensors_that_one_fault_keeps_from_launching_are_one_trouble(
+    database: Database, hook: Hook
+) -> None:
     channels = Channels(hook.url)
-    away = Trouble(troubles.INPUT_MISSING, "The input directory is not there.")
-    evaluate(database, channels, AT_ONCE, [away])
-    evaluate(database, channels, AT_ONCE, unseen=[troubles.INPUT_MISSING])
+    withhold(database, "input_directory", THROTTLED)
+    assert evaluate(database, channels, AT_ONCE).wrong == []  # It may pass.
+    for sensor in ("input_directory", "retry_failed"):
+        withhold(database, sensor, REFUSED)
+    assert evaluate(database, channels, AT_ONCE).wrong == ["The set-up is wrong: object_store_refused."]
+    launch_again(database, "input_directory")
+    evaluate(database, channels, AT_ONCE)
     assert len(hook.posts) == 1
+    launch_again(database, "retry_failed")
     evaluate(database, channels, AT_ONCE)
     assert hook.posts[1]["title"] == "[ingest_assets] All clear"
 
@@ -511,8 +518,37 @@ def test_the_sensor_tells_and_then_asks_for_the_address_that_watches_it(
     assert hook.gets == [f"/{TOKEN}"]
     hook.status = 500
     pipeline.input_dir.rename(pipeline.input_dir.with_name("elsewhere"))
+    pipeline.tick()
     assert "NOT told through 1 JSON" in (pipeline.tick(sensor="alerts").skip_message or "")
     assert len(hook.gets) == 1  # The watcher has to hear nothing where people are not told.
+
+
+def test_a_wrong_set_up_is_told_at_once_and_when_it_is_mended(pipeline: Pipeline, hook: Hook) -> None:
+    """Nothing is launched with it, so no document fails by it."""
+    wrong = pipeline.settings.model_copy(update={"ocr_languages": "eng+tlh"})
+    defs = pipeline.defs
+    pipeline.defs = build_defs(wrong)
+    pipeline.put("note.txt", b"A note.")
+    assert "held. " in (pipeline.tick().skip_message or "")
+    (withheld,) = read_status(pipeline.database).withheld
+    assert (withheld.sensor, withheld.error_code) == ("input_directory", "ocr_language_missing")
+    tell(pipeline, hook)
+    pipeline.tick(sensor="alerts")
+    assert hook.posts[0]["title"] == "[ingest_assets] The set-up is wrong: ocr_language_missing"
+    status = render.plain(render.status(read_status(pipeline.database)))
+    for told in (hook.posts[0]["message"], pipeline.why("note.txt"), status):
+        sentence = " ".join(told.split())
+        assert "The sensor `input_directory` launches no run until this is mended: " in sentence
+        assert "tlh" in sentence
+        assert "INGEST_OCR_LANGUAGES" in sentence
+
+    pipeline.defs = defs
+    assert all(run.success for run in pipeline.ingest())
+    assert read_status(pipeline.database).withheld == []
+    assert "nothing; it is done." in pipeline.why("note.txt")
+    tell(pipeline, hook)
+    pipeline.tick(sensor="alerts")
+    assert hook.posts[1]["title"] == "[ingest_assets] All clear"
 
 
 def test_where_runs_do_not_start_the_letter_on_the_queue_says_so(

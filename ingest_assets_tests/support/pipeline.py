@@ -127,6 +127,7 @@ class Pipeline:
             instance=self.instance,
             cursor=cursor,
             definitions=self.defs,
+            sensor_name=sensor,
             resources=resources,
         ) as context:
             return definition.evaluate_tick(context)

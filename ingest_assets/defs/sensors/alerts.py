@@ -20,11 +20,11 @@ from sqlalchemy.exc import DBAPIError
 
 from ingest_assets import wiring
 from ingest_assets.defs.instance import runs_not_started
-from ingest_assets.defs.resources import InputDirectoryResource, PostgresResource
+from ingest_assets.defs.resources import PostgresResource
 from ingest_assets.defs.sensors.held import reason_to_hold
 from ingest_assets.embedded.environment import dagit_url
 from ingest_assets.operations.alerts.engine import evaluate, tell_without_database
-from ingest_assets.operations.alerts.troubles import in_dagster, missing_input
+from ingest_assets.operations.alerts.troubles import in_dagster
 from ingest_assets.settings import Settings
 from ingest_assets.store.database import database_error
 
@@ -48,23 +48,21 @@ def alerts(settings: Settings) -> SensorDefinition:
     def alerts(
         context: SensorEvaluationContext,
         database: PostgresResource,
-        input_files: InputDirectoryResource,
     ) -> SkipReason:
         """Compare what is wrong with what was told."""
         channels = wiring.alert_channels(settings)
         if channels is None:
             return SkipReason("INGEST_ALERT_URLS is not set: nobody is told.")
         rules = wiring.alert_rules(settings, dagit_url(settings))
-        found = list(missing_input(input_files.get))
-        if url := os.environ.get("DAGSTER_POSTGRES_URL"):
-            found += in_dagster(PostgresResource(url=url).get())
+        url = os.environ.get("DAGSTER_POSTGRES_URL")
+        found = in_dagster(PostgresResource(url=url).get()) if url else ()
         try:
             told = evaluate(
                 database.get(),
                 channels,
                 rules,
                 found,
-                why_stalled=lambda: reason_to_hold(context) or _runs_fail(context.instance),
+                why_stalled=lambda: str(reason_to_hold(context) or "") or _runs_fail(context.instance),
                 memory=context.cursor or "",
             )
             memory = ""

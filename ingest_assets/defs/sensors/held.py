@@ -1,17 +1,31 @@
 """Whether a run could store and read documents now; sensors ask before they request one.
 
-Belongs here: probing the services that a run needs. Does not belong here: what a sensor does with the
-answer.
+Belongs here: probing the services that a run needs, and recording what they answered. Does not belong
+here: what a sensor does with the answer.
 """
+
+from __future__ import annotations
 
 from dagster import SensorEvaluationContext, build_resources
 
 from ingest_assets.defs.resources import ObjectStoreResource, OcrEngineResource
 from ingest_assets.errors import IngestError
+from ingest_assets.operations.withheld import launch_again, withhold
+from ingest_assets.store.database import Database
 
 
-def reason_to_hold(context: SensorEvaluationContext) -> str:
-    """Why a run could not store or read documents now; empty if it could.
+def may_launch(context: SensorEvaluationContext, database: Database) -> IngestError | None:
+    """Ask for `reason_to_hold`, and record the answer for `status`, `why` and alerts."""
+    reason = reason_to_hold(context)
+    if reason is None:
+        launch_again(database, context.sensor_name)
+    else:
+        withhold(database, context.sensor_name, reason)
+    return reason
+
+
+def reason_to_hold(context: SensorEvaluationContext) -> IngestError | None:
+    """Why a run could not store or read documents now; None if it could.
 
     Each call writes and reads a small object in S3, and asks Textract where it is the engine: sensors
     call it only when they are about to request a run. These resources are no parameters of a sensor,
@@ -27,5 +41,5 @@ def reason_to_hold(context: SensorEvaluationContext) -> str:
             object_store.get().probe()
             ocr_engine.probe()
         except IngestError as error:
-            return str(error)
-    return ""
+            return error
+    return None

@@ -17,10 +17,11 @@ from ingest_assets.defs.outcomes import report_outcomes
 from ingest_assets.defs.partitions import add_partitions
 from ingest_assets.defs.resources import InputDirectoryResource, PostgresResource
 from ingest_assets.defs.sensors.batches import Launcher, unfinished
-from ingest_assets.defs.sensors.held import reason_to_hold
+from ingest_assets.defs.sensors.held import may_launch
 from ingest_assets.defs.worker_runs import has_broker
 from ingest_assets.errors import ConfigurationError
 from ingest_assets.failpoints import failpoint
+from ingest_assets.operations.withheld import launch_again, withhold
 from ingest_assets.store.leases import slots
 
 
@@ -42,6 +43,7 @@ def input_directory(
     try:
         found = input_files.discover(database, context.cursor or None)
     except ConfigurationError as error:
+        withhold(database.get(), context.sensor_name, error)
         return SkipReason(str(error))
     report_outcomes(context.instance, database.get())
     batches = unfinished(database.get())
@@ -66,7 +68,9 @@ def input_directory(
         summary += f", {len(found.unreadable)} cannot be looked at (the tick's log names them)"
     for place in found.unreadable:
         context.log.warning("It cannot be looked at and is passed over: %s", place)
-    if requests and (reason := reason_to_hold(context)):
+    if not requests:
+        launch_again(database.get(), context.sensor_name)
+    elif reason := may_launch(context, database.get()):
         # A run would stop at its first document. The sources are recorded, and a later tick requests
         # it.
         return SensorResult(

@@ -8,8 +8,9 @@ from dagster import DefaultSensorStatus, SensorEvaluationContext, SkipReason, se
 
 from ingest_assets.defs.backfills import BY_SENSOR, request_retry, unfinished_retry
 from ingest_assets.defs.resources import PostgresResource, RetryResource
-from ingest_assets.defs.sensors.held import reason_to_hold
+from ingest_assets.defs.sensors.held import may_launch
 from ingest_assets.operations.retry_policy import due, readable_again
+from ingest_assets.operations.withheld import launch_again
 
 
 @sensor(
@@ -30,10 +31,11 @@ def retry_failed(
         *readable_again(database.get(), retries.rules),
     ]
     if not failures:
+        launch_again(database.get(), context.sensor_name)
         return SkipReason("Nothing is due to be tried again.")
     if running := unfinished_retry(context.instance):
         return SkipReason(f"{len(failures)} documents wait until backfill {running} has ended.")
-    if reason := reason_to_hold(context):
+    if reason := may_launch(context, database.get()):
         return SkipReason(f"{len(failures)} documents are not tried again yet. {reason}")
     backfill_id = request_retry(context.instance, failures, BY_SENSOR)
     return SkipReason(f"{len(failures)} documents are tried again by backfill {backfill_id}.")

@@ -13,7 +13,7 @@ more. A lock in Postgres lets one process at a time evaluate, so that two daemon
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 
 from ingest_assets.catalogue import FAULTS
-from ingest_assets.errors import IngestError
+from ingest_assets.errors import ConfigurationError, IngestError
 from ingest_assets.failpoints import failpoint
 from ingest_assets.operations.alerts.message import DOCUMENTS, Group, Letter, daily, needing, news
 from ingest_assets.operations.alerts.troubles import MAY_PASS, Trouble
 from ingest_assets.operations.retry_policy import RetryRules, needing_a_person
 from ingest_assets.operations.status import WITHOUT_RESULT, read_status
+from ingest_assets.operations.withheld import withheld_launches
 from ingest_assets.store.database import Database
 
 if TYPE_CHECKING:
@@ -91,7 +92,6 @@ def evaluate(
     channels: Channels,
     rules: AlertRules,
     found: Sequence[Trouble] = (),
-    unseen: Collection[str] = (),
     why_stalled: Callable[[], str] = str,
     memory: str = "",
 ) -> Told:
@@ -99,7 +99,6 @@ def evaluate(
 
     Args:
         found: what the caller knows to be wrong; what is in the documents' database is found here.
-        unseen: topics that the caller cannot judge: what was told of them lasts.
         why_stalled: asked where documents wait and none is worked on; returns what hinders them, if it
             is known.
         memory: what `tell_without_database` returned, if it was called since the last evaluation.
@@ -108,8 +107,8 @@ def evaluate(
         _recall(connection, memory)
         _gather_documents(connection, rules.retries)
         stalled = _stalled(connection, rules.stalled_minutes, why_stalled)
-        _add(connection, [*found, *stalled, *_not_looked_at(connection)])
-        _keep(connection, unseen)
+        _add(connection, [*found, *stalled, *_wrong_set_up(connection), *_not_looked_at(connection)])
+        _keep(connection)
         connection.execute(
             text("DELETE FROM ingest.alert_channels WHERE channel <> ALL(:names)"),
             {"names": list(channels.names)},
@@ -271,6 +270,24 @@ def _stalled(
     ]
 
 
+def _wrong_set_up(connection: Connection) -> Sequence[Trouble]:
+    # What may pass is told of when documents have waited for long, as a queue that stands still.
+    by_code = {
+        withheld.error_code: withheld
+        for withheld in reversed(withheld_launches(connection))
+        if withheld.error_class == ConfigurationError.error_class
+    }
+    return [
+        Trouble(
+            f"set_up:{code}",
+            f"The set-up is wrong: {code}.",
+            f"{withheld} No document was lost; what waits is then taken up by itself.",
+            withheld.since,
+        )
+        for code, withheld in by_code.items()
+    ]
+
+
 def _not_looked_at(connection: Connection) -> Sequence[Trouble]:
     # What programs put there and give its rights a moment later is no trouble.
     rows = connection.execute(
@@ -305,18 +322,17 @@ def _add(connection: Connection, troubles: Sequence[Trouble]) -> None:
         )
 
 
-def _keep(connection: Connection, unseen: Collection[str]) -> None:
-    """A document that is tried again just now is not mended yet, and what is not seen may last."""
+def _keep(connection: Connection) -> None:
+    """A document that is tried again just now is not mended yet."""
     connection.execute(
         text("""
             INSERT INTO pg_temp.wrong (topic, partition_key, title, detail, name, since)
             SELECT DISTINCT told.topic, told.partition_key, told.title, '', NULL, told.since
             FROM ingest.alerts AS told
-            LEFT JOIN ingest.document_progress AS progress USING (partition_key)
-            WHERE progress.state IN ('discovered', 'in_progress') OR topic = ANY(:unseen)
+            JOIN ingest.document_progress AS progress USING (partition_key)
+            WHERE progress.state IN ('discovered', 'in_progress')
             ON CONFLICT DO NOTHING
-        """),
-        {"unseen": list(unseen)},
+        """)
     )
 
 

@@ -1,21 +1,19 @@
-"""What is wrong and is no document's fault: in Dagster, and at the inbox.
+"""What is wrong in Dagster and is no document's fault.
 
-Belongs here: finding it, in Dagster's own database and by a look. Does not belong here: documents that
-need a person and the queue, which `engine` finds in the documents' database, and telling of any.
+Belongs here: finding it in Dagster's own database. Does not belong here: what `engine` finds in the
+documents' database, and telling of any.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ingest_assets.errors import ConfigurationError, TransientError
 from ingest_assets.operations.verification.questions import CHECKS
-from ingest_assets.stages.stage import Inbox
 from ingest_assets.store.database import Database
 
 # A daemon that lives writes a heartbeat each 30 s.
@@ -24,8 +22,6 @@ _DAEMON_SILENCE = timedelta(minutes=5)
 MAY_PASS = timedelta(minutes=2)
 # Characters of an exception's text: it may hold a statement with all its parameters.
 _LONGEST = 500
-
-INPUT_MISSING = "input_directory_missing"
 
 
 class Trouble(NamedTuple):
@@ -168,24 +164,6 @@ def failing_sensors(dagster: Database) -> Sequence[Trouble]:
         )
         for row in rows
     ]
-
-
-def missing_input(inbox: Callable[[], Inbox]) -> Sequence[Trouble]:
-    """The inbox, if it cannot be looked at: a share that is not mounted, a bucket that is not there.
-
-    One that S3 does not answer for just now is not judged.
-
-    Args:
-        inbox: what makes it.
-    """
-    try:
-        inbox().require()
-    except ConfigurationError as error:
-        title = "The inbox that INGEST_INPUT_DIR names cannot be looked at."
-        return [Trouble(INPUT_MISSING, title, f"{error.message} What to do: {error.remedy}")]
-    except TransientError:
-        return []
-    return []
 
 
 def _first_line(message: str) -> str:
