@@ -1,4 +1,4 @@
-"""Text in the form in which it is stored, whatever engine it comes from.
+"""Text in the form in which it is stored, whatever engine it comes from, and numbers in sentences.
 
 Belongs here: rules that need nothing but the text. Does not belong here: reading documents.
 """
@@ -22,6 +22,11 @@ _UNREADABLE = re.compile(
 
 # To look once for both takes half as long as to replace each; nearly all texts have none of them.
 _EITHER = re.compile(f"[{_LINE_BREAKS.pattern[1:-1]}{_UNREADABLE.pattern[1:-1]}]")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: "1 document", "1,200 documents"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def clean_text(text: str) -> str:

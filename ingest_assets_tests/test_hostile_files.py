@@ -186,9 +186,7 @@ def test_a_file_whose_rights_are_mended_is_tried_again_by_itself(pipeline: Pipel
             again = readable_again(pipeline.database, rules)
         assert [failure.partition_key for failure in again] == [key]
         assert due(pipeline.database, rules) == []
-        assert "1 documents are tried again" in (
-            pipeline.tick(sensor="retry_failed").skip_message or ""
-        )
+        assert "tries 1 document again" in (pipeline.tick(sensor="retry_failed").skip_message or "")
 
 
 def test_a_link_to_where_it_lies_ends_with_a_reason(pipeline: Pipeline) -> None:

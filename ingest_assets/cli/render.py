@@ -33,6 +33,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest_assets.embedded.signals import StopRequested
+from ingest_assets.text import counted
 
 if TYPE_CHECKING:
     from ingest_assets.errors import IngestError
@@ -187,13 +188,13 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
             Paragraph(f"{found.queued:,} wait for a run, {found.working:,} are worked on."),
         ]
     parts += [
-        Paragraph((f"Since {_time(withheld.since)} no run is launched. ", _BAD), _clean(str(withheld)))
+        Paragraph((f"Since {_time(withheld.since)}: ", _BAD), _clean(str(withheld)))
         for withheld in found.withheld
     ]
     if runs_not_started:
         parts.append(
             Paragraph(
-                (f"{_count(runs_not_started, 'run')} of the last hour did not start: ", _WARN),
+                (f"{counted(runs_not_started, 'run')} of the last hour did not start: ", _WARN),
                 "Dagit's page of each says why. The sensors launch others.",
             )
         )
@@ -208,7 +209,7 @@ def status(found: Status, runs_not_started: int = 0) -> RenderableType:
     if found.noted:
         parts.append(
             Paragraph(
-                f"{_count(found.noted, 'document')} with notes of how they were read; ",
+                f"{counted(found.noted, 'document')} with notes of how they were read; ",
                 (f"{found.incomplete:,} with text left out", _WARN if found.incomplete else ""),
                 " (`ingest-assets verify` names them).",
             )
@@ -253,7 +254,7 @@ def _not_done(found: Status) -> Iterator[RenderableType]:
     """What the program was to do, and something outside keeps it from."""
     if found.locked:
         yield Paragraph(
-            (f"{_count(found.locked, 'removal')} not finished: ", _WARN),
+            (f"{counted(found.locked, 'removal')} not finished: ", _WARN),
             "S3's object lock keeps objects of documents that are forgotten. `ingest-assets forget "
             "--resume` tries again.",
         )
@@ -362,12 +363,12 @@ def to_forget(found: Plan) -> RenderableType:
     """What forgetting a document removes, and what it leaves."""
     sizes = ", ".join(f"{count:,} {table}" for table, count in found.counts.items() if count)
     return Group(
-        Paragraph((f"To forget: {_count(len(found.documents), 'document')}", _HEADING)),
+        Paragraph((f"To forget: {counted(len(found.documents), 'document')}", _HEADING)),
         *(
             Paragraph((str(uuid), _ID), f"  SHA-256 {digest}", indent=2)
             for uuid, digest in found.documents.items()
         ),
-        Paragraph(f"{_count(len(found.partition_keys), 'partition')}:"),
+        Paragraph(f"{counted(len(found.partition_keys), 'partition')}:"),
         *(Paragraph((key, _ID), indent=2) for key in found.partition_keys),
         Paragraph(
             f"Their objects with all versions, {sizes or 'no rows'}, what Dagster has recorded of "
@@ -412,11 +413,11 @@ def retention(found: Due, *, is_set: bool, named: bool = False) -> RenderableTyp
         then = "The schedule `retention_daily` has not seen that number: its next run removes none."
     else:
         then = f"The schedule `retention_daily` forgets them, from {_time(found.begins_at)} on."
-    stay = f" {_count(found.held, 'document')} more stay, for they are held." if found.held else ""
+    stay = f" {counted(found.held, 'document')} more stay, for they are held." if found.held else ""
     return Group(
         Paragraph(
             (
-                f"{_count(found.count, 'document')} older than {found.days:,} days: ",
+                f"{counted(found.count, 'document')} older than {found.days:,} days: ",
                 _WARN if found.count and is_set else "",
             ),
             then + stay,
@@ -433,9 +434,9 @@ def forgotten(done: Forgotten) -> RenderableType:
     return Group(
         Paragraph(
             ("Forgotten: ", _GOOD),
-            f"{_count(len(done.plan.documents), 'document')}; {done.objects:,} objects and versions, "
-            f"{_count(done.records, 'record')} of Dagster's, names in "
-            f"{_count(len(done.masked_files), 'file')}.",
+            f"{counted(len(done.plan.documents), 'document')}; {done.objects:,} objects and versions, "
+            f"{counted(done.records, 'record')} of Dagster's, names in "
+            f"{counted(len(done.masked_files), 'file')}.",
         ),
         *(Paragraph(("Left: ", _BAD), _clean(place), indent=2) for place in done.left),
         Paragraph(
@@ -519,7 +520,7 @@ def _inner(found: History) -> Iterator[RenderableType]:
     """The documents inside it, as a tree."""
     if not found.inner:
         return
-    yield Paragraph(f"Inside it: {_count(found.inner_count, 'document')}.")
+    yield Paragraph(f"Inside it: {counted(found.inner_count, 'document')}.")
     for part in found.inner:
         why = f": {part.error_message}" if part.error_message else ""
         yield Paragraph(
@@ -580,7 +581,7 @@ def _results(document: Document) -> Iterator[RenderableType]:
         return
     read = (
         f"read at {_time(document.recognised_at)} by {document.ocr_engine} "
-        f"({document.ocr_engine_version}): {_count(document.page_count or 0, 'page')}, "
+        f"({document.ocr_engine_version}): {counted(document.page_count or 0, 'page')}, "
     )
     if not document.char_count:
         yield Paragraph(f"It was {read}nothing readable on them.")
@@ -591,10 +592,10 @@ def _results(document: Document) -> Iterator[RenderableType]:
         + (f", mean confidence {confidence:.2f}." if confidence is not None else ".")
     )
     if document.chunked_at is not None:
-        chunks = _count(document.chunk_count or 0, "chunk")
+        chunks = counted(document.chunk_count or 0, "chunk")
         yield Paragraph(f"It has {chunks}, cut at {_time(document.chunked_at)}.")
     if document.extracted_at is not None:
-        mentions = _count(document.mention_count or 0, "mention")
+        mentions = counted(document.mention_count or 0, "mention")
         yield Paragraph(
             f"It has {mentions} of entities, found at {_time(document.extracted_at)} by "
             f"{document.entity_engine} ({document.entity_engine_version})."
@@ -686,7 +687,7 @@ def _passage(passage: Passage) -> Iterator[RenderableType]:
 def failures(found: Sequence[Failure]) -> RenderableType:
     """The documents that are tried again: how many, and the first of them."""
     return Group(
-        Paragraph(f"{_count(len(found), 'document')}."),
+        Paragraph(f"{counted(len(found), 'document')}."),
         *(
             Paragraph(
                 _name(failure.original_file_name),
@@ -713,7 +714,7 @@ def verification(found: Verification) -> RenderableType:
     for check in found.checks:
         parts += _check(check)
     if found.in_flight:
-        in_flight = _count(found.in_flight, "document")
+        in_flight = counted(found.in_flight, "document")
         parts += ["", Paragraph(f"In flight, and so not judged: {in_flight}.")]
     failed = sum(check.failed for check in found.checks)
     verdict = (
@@ -787,7 +788,7 @@ def inventory(found: Inventory, advice: Mapping[str, str]) -> RenderableType:
 def estimate(found: Estimate, prefix: str = "") -> RenderableType:
     """What Textract would cost."""
     cost = (
-        f"{_count(found.documents, 'document')}, {_count(found.pages, 'page')}, "
+        f"{counted(found.documents, 'document')}, {counted(found.pages, 'page')}, "
         f"about ${found.cost_usd:,.2f}"
     )
     how = (
@@ -810,7 +811,7 @@ def rebuilt(found: Rebuilt) -> RenderableType:
     """What `rebuild-db` restored, and what it could not."""
     parts: list[RenderableType] = [
         Paragraph(
-            f"{found.objects:,} objects: {found.documents:,} documents restored, "
+            f"{counted(found.objects, 'object')}: {counted(found.documents, 'document')} restored, "
             f"{found.already_there:,} had their rows, {len(found.not_restored):,} not restored."
         )
     ]
@@ -886,10 +887,6 @@ def _table(*headings: str) -> Table:
 def _more(total: int, listed: int) -> Iterator[RenderableType]:
     if total > listed:
         yield Paragraph(f"… and {total - listed:,} more.", indent=2)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _name(untrusted: str) -> Text:

@@ -29,6 +29,7 @@ from ingest_assets.failpoints import failpoint
 from ingest_assets.markdown import table
 from ingest_assets.operations.retry_policy import Failure, chosen
 from ingest_assets.stage_names import STAGES
+from ingest_assets.text import counted
 
 RETRY_TAG = "ingest/retry"
 BY_SENSOR, ON_DEMAND = "retry_failed", "on demand"
@@ -60,7 +61,7 @@ def request_retry(instance: DagsterInstance, failures: Sequence[Failure], asked_
             tags={RETRY_TAG: asked_by, PRIORITY_TAG: FIRST if asked_by == ON_DEMAND else "0"},
             dynamic_partitions_store=instance,
             all_partitions=False,
-            title=f"Retry of {len(keys)} documents ({asked_by})",
+            title=f"Retry of {counted(len(keys), 'document')} ({asked_by})",
             description=None,
             run_config=None,
         )

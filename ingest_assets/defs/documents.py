@@ -51,6 +51,7 @@ from ingest_assets.stages import (
 from ingest_assets.stages.runner import Outcome, Runner
 from ingest_assets.stages.stage import Markdown, PartsOfFile, Result, Services, mark_reported
 from ingest_assets.store.database import require_schema
+from ingest_assets.text import counted
 
 GROUP = "documents"
 # Documents that have a text keep it, except in runs with this tag, which a person gives to a backfill.
@@ -255,7 +256,7 @@ def _left_out(services: Services) -> AssetCheckResult:
         check_name=LEFT_OUT.name,
         passed=not found.incomplete,
         severity=AssetCheckSeverity.WARN,
-        description=f"Something was left out of the text of {found.incomplete:,} documents."
+        description=f"Something was left out of the text of {counted(found.incomplete, 'document')}."
         if found.incomplete
         else "All that a person sees in the documents was read as text.",
         metadata={

@@ -37,6 +37,7 @@ from ingest_assets.operations.reconcile.plan import WHAT_TO_DO, plan_path, write
 from ingest_assets.operations.reconcile.rebuild import Rebuilt, rebuild
 from ingest_assets.store.database import Database
 from ingest_assets.store.object_store import ObjectStore
+from ingest_assets.text import counted
 
 _SHOWN_PER_CLASS = 5
 
@@ -51,7 +52,8 @@ class Adopted:
     def __str__(self) -> str:
         left = len(self.registered.left)
         return (
-            f"{self.registered.added} orphans registered, {len(self.partitions)} partitions added"
+            f"{counted(self.registered.added, 'orphan')} registered, "
+            f"{counted(len(self.partitions), 'partition')} added"
             + (f", {left} left alone" if left else "")
         )
 

@@ -288,7 +288,7 @@ def test_rebuild_db_on_the_command_line(pipeline: Pipeline, command: Any) -> Non
         connection.exec_driver_sql("TRUNCATE ingest.document_sources CASCADE")
     rebuilt = command("rebuild-db", "--deep")
     assert rebuilt.exit_code == 0, rebuilt.output
-    assert "1 documents restored" in rebuilt.output
+    assert "1 document restored" in rebuilt.output
     assert pipeline.rows("SELECT document_uuid FROM ingest.source_documents") == uuids
     pipeline.ingest()
     assert pipeline.states() == {"note.txt": "completed"}

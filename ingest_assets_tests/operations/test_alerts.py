@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
+from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
 
@@ -277,17 +278,18 @@ def test_a_queue_that_stands_still_is_told_with_what_hinders_it(database: Databa
     channels = Channels(hook.url)
     found(database, "a.pdf", "b.pdf")
 
-    def look() -> list[str]:
-        return list(evaluate(database, channels, AT_ONCE, why_stalled=lambda: "S3 is away.").wrong)
+    def look(awake_since: datetime | None = None) -> Sequence[str]:
+        return evaluate(database, channels, AT_ONCE, (), lambda: "S3 is away.", awake_since).wrong
 
     assert look() == []
     with database.engine.begin() as connection:
         connection.execute(
             text("UPDATE ingest.document_sources SET discovered_at = now() - interval '16 minutes'")
         )
+    assert look(datetime.now(timezone.utc)) == []  # The pipeline has only just started.
     assert look() == ["Documents wait, and none is worked on."]
     (post,) = hook.posts
-    assert "2 documents wait; none was worked on since " in post["message"]
+    assert "2 documents in all; none was worked on since " in post["message"]
     assert "S3 is away." in post["message"]
     begin(database, "a.pdf")
     assert look() == []
@@ -552,9 +554,12 @@ def test_a_wrong_set_up_is_told_at_once_and_when_it_is_mended(pipeline: Pipeline
 
 
 def test_where_runs_do_not_start_the_letter_on_the_queue_says_so(
-    pipeline: Pipeline, hook: Hook
+    pipeline: Pipeline, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tell(pipeline, hook)
+    long_ago = datetime.now(timezone.utc) - timedelta(hours=2)
+    sensor = import_module("ingest_assets.defs.sensors.alerts")
+    monkeypatch.setattr(sensor, "_AWAKE_SINCE", long_ago)
     pipeline.put("note.txt", b"A note.")
     (request,) = pipeline.requests()
     job = pipeline.defs.resolve_job_def("ingest_documents")
@@ -565,7 +570,7 @@ def test_where_runs_do_not_start_the_letter_on_the_queue_says_so(
         )
     pipeline.tick(sensor="alerts")
     assert hook.posts[0]["title"] == "[ingest_assets] Documents wait, and none is worked on"
-    assert "1 runs of the last hour did not start" in hook.posts[0]["message"]
+    assert "1 run of the last hour did not start" in hook.posts[0]["message"]
 
 
 def tick(dagster: Database, name: str, status: str, minutes_ago: float, kind: str = "SENSOR") -> None:

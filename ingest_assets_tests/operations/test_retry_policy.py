@@ -106,10 +106,10 @@ def test_a_second_tick_asks_for_nothing_more(
     pipeline.ingest()
     first = pipeline.tick(sensor="retry_failed").skip_message or ""
     second = pipeline.tick(sensor="retry_failed").skip_message or ""
-    assert first.startswith("1 documents are tried again by backfill ")
     (backfill,) = pipeline.instance.get_backfills()
-    assert backfill.title == "Retry of 1 documents (retry_failed)"
-    assert second == f"1 documents wait until backfill {backfill.backfill_id} has ended."
+    assert backfill.title == "Retry of 1 document (retry_failed)"
+    assert first == f"Backfill {backfill.backfill_id} tries 1 document again."
+    assert second == f"1 document to try again when backfill {backfill.backfill_id} has ended."
 
 
 def test_runs_that_were_killed_do_not_count_until_there_are_too_many(pipeline: Pipeline) -> None:
@@ -214,7 +214,7 @@ def test_a_configuration_fault_is_tried_again_when_it_is_mended(
         assert not run.success
         assert "failed" in pipeline.states().values()
         message = pipeline.tick(sensor="retry_failed").skip_message or ""
-        assert "documents are not tried again yet. S3 refuses" in message
+        assert "to try again; held. S3 refuses" in message
         assert pipeline.instance.get_backfills() == []
     pipeline.retry()
     pipeline.ingest()

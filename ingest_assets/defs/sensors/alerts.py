@@ -7,6 +7,7 @@ wrong, and what is told of it (`operations.alerts`).
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 
 from dagster import (
     DagsterInstance,
@@ -27,6 +28,10 @@ from ingest_assets.operations.alerts.engine import evaluate, tell_without_databa
 from ingest_assets.operations.alerts.troubles import in_dagster
 from ingest_assets.settings import Settings
 from ingest_assets.store.database import database_error
+from ingest_assets.text import counted
+
+# When this process loaded the code location. Before, nothing of it may have run.
+_AWAKE_SINCE = datetime.now(timezone.utc)
 
 
 def alerts(settings: Settings) -> SensorDefinition:
@@ -63,6 +68,7 @@ def alerts(settings: Settings) -> SensorDefinition:
                 rules,
                 found,
                 why_stalled=lambda: str(reason_to_hold(context) or "") or _runs_fail(context.instance),
+                awake_since=_AWAKE_SINCE,
                 memory=context.cursor or "",
             )
             memory = ""
@@ -86,5 +92,7 @@ def _runs_fail(instance: DagsterInstance) -> str:
     """Says so where runs end before they have begun."""
     count = runs_not_started(instance)
     return (
-        f"{count} runs of the last hour did not start; Dagit's page of each says why." if count else ""
+        f"{counted(count, 'run')} of the last hour did not start; Dagit's page of each says why."
+        if count
+        else ""
     )

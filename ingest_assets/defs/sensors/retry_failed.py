@@ -11,6 +11,7 @@ from ingest_assets.defs.resources import PostgresResource, RetryResource
 from ingest_assets.defs.sensors.held import may_launch
 from ingest_assets.operations.retry_policy import due, readable_again
 from ingest_assets.operations.withheld import launch_again
+from ingest_assets.text import counted
 
 
 @sensor(
@@ -33,9 +34,10 @@ def retry_failed(
     if not failures:
         launch_again(database.get(), context.sensor_name)
         return SkipReason("Nothing is due to be tried again.")
+    due_now = counted(len(failures), "document")
     if running := unfinished_retry(context.instance):
-        return SkipReason(f"{len(failures)} documents wait until backfill {running} has ended.")
+        return SkipReason(f"{due_now} to try again when backfill {running} has ended.")
     if reason := may_launch(context, database.get()):
-        return SkipReason(f"{len(failures)} documents are not tried again yet. {reason}")
+        return SkipReason(f"{due_now} to try again; held. {reason}")
     backfill_id = request_retry(context.instance, failures, BY_SENSOR)
-    return SkipReason(f"{len(failures)} documents are tried again by backfill {backfill_id}.")
+    return SkipReason(f"Backfill {backfill_id} tries {due_now} again.")

@@ -30,6 +30,7 @@ from ingest_assets.operations.retry_policy import RetryRules, needing_a_person
 from ingest_assets.operations.status import WITHOUT_RESULT, read_status
 from ingest_assets.operations.withheld import withheld_launches
 from ingest_assets.store.database import Database
+from ingest_assets.text import counted
 
 if TYPE_CHECKING:
     # It imports apprise, which takes half a second that most processes need not spend.
@@ -93,6 +94,7 @@ def evaluate(
     rules: AlertRules,
     found: Sequence[Trouble] = (),
     why_stalled: Callable[[], str] = str,
+    awake_since: datetime | None = None,
     memory: str = "",
 ) -> Told:
     """Tell each channel what is new to it of what needs a person, and what is over.
@@ -101,13 +103,16 @@ def evaluate(
         found: what the caller knows to be wrong; what is in the documents' database is found here.
         why_stalled: asked where documents wait and none is worked on; returns what hinders them, if it
             is known.
+        awake_since: documents cannot have been worked on before, because the pipeline did not run.
         memory: what `tell_without_database` returned, if it was called since the last evaluation.
     """
     with database.exclusive("ingest_assets alerts") as connection, _wrong(connection):
         _recall(connection, memory)
         _gather_documents(connection, rules.retries)
-        stalled = _stalled(connection, rules.stalled_minutes, why_stalled)
-        _add(connection, [*found, *stalled, *_wrong_set_up(connection), *_not_looked_at(connection)])
+        queue = _wrong_set_up(connection) or _stalled(
+            connection, rules.stalled_minutes, why_stalled, awake_since
+        )
+        _add(connection, [*found, *queue, *_not_looked_at(connection)])
         _keep(connection)
         connection.execute(
             text("DELETE FROM ingest.alert_channels WHERE channel <> ALL(:names)"),
@@ -233,7 +238,10 @@ def _gather_documents(connection: Connection, rules: RetryRules) -> None:
 
 
 def _stalled(
-    connection: Connection, minutes: float, why_stalled: Callable[[], str]
+    connection: Connection,
+    minutes: float,
+    why_stalled: Callable[[], str],
+    awake_since: datetime | None,
 ) -> Sequence[Trouble]:
     # An upload that was registered waits for a person's backfill.
     row: Any = connection.execute(
@@ -250,11 +258,11 @@ def _stalled(
     last, late = connection.execute(
         text("""
             SELECT found.last, found.last < now() - make_interval(secs => 60 * :minutes)
-            FROM (SELECT greatest(CAST(:since AS timestamptz), max(heartbeat_at), max(finished_at))
-                             AS last
+            FROM (SELECT greatest(CAST(:since AS timestamptz), CAST(:awake AS timestamptz),
+                                  max(heartbeat_at), max(finished_at)) AS last
                   FROM ingest.stage_attempts) AS found
         """),
-        {"since": row.since, "minutes": minutes},
+        {"since": row.since, "awake": awake_since, "minutes": minutes},
     ).one()
     if not late:
         return []
@@ -263,7 +271,8 @@ def _stalled(
         Trouble(
             "queue_stalled",
             "Documents wait, and none is worked on.",
-            f"{row.waiting:,} documents wait; none was worked on since {last:%Y-%m-%d %H:%M %Z}. "
+            f"{counted(row.waiting, 'document')} in all; none was worked on since "
+            f"{last:%Y-%m-%d %H:%M %Z}. "
             + (why_stalled() or "Look at the runs and at the sensor input_directory in Dagit."),
             last,
         )

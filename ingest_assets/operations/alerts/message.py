@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ingest_assets.markdown import partition_link
 from ingest_assets.operations.status import Status
+from ingest_assets.text import counted
 
 # What the topics of documents that failed begin with.
 DOCUMENTS = "documents:"
@@ -71,11 +72,7 @@ class Group(NamedTuple):
     def _counted(self, count: int) -> str:
         if not self.is_of_documents:
             return self.title
-        return (
-            f"{count:,} document{'s' * (count != 1)} {self.title}"
-            if count
-            else f"documents {self.title}"
-        )
+        return f"{counted(count, 'document')} {self.title}" if count else f"documents {self.title}"
 
 
 def news(groups: Sequence[Group], over: Sequence[Group], dagit: str, place: str) -> Letter:

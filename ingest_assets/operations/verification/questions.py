@@ -19,6 +19,7 @@ from ingest_assets.operations.left_out import left_out
 from ingest_assets.operations.reconcile.inventory import Class, Finding, Inventory
 from ingest_assets.operations.reconcile.plan import WHAT_TO_DO
 from ingest_assets.stage_names import STAGES
+from ingest_assets.text import counted
 
 NAMED = 20
 
@@ -376,7 +377,7 @@ def _not_found(snapshot: Snapshot) -> Answer:
         ).scalar_one()
         - count
     )
-    note = f"{mended:,} documents once ended so, and were tried again since." if mended > 0 else ""
+    note = f"Once ended so, and tried again since: {counted(mended, 'document')}." if mended > 0 else ""
     return Answer(count, failing, note=note)
 
 
@@ -384,7 +385,7 @@ def _stages_passed(snapshot: Snapshot) -> Answer:
     count, failing = _named(snapshot, _STAGE_NOT_PASSED)
     explained, documents = _named(snapshot, _WITH_A_REASON)
     note = (
-        f"{explained:,} documents did not pass every stage, each with its stored reason."
+        f"Not past every stage, each with its stored reason: {counted(explained, 'document')}."
         if explained
         else ""
     )

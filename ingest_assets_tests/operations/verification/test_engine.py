@@ -465,7 +465,7 @@ def test_a_document_that_was_not_found_counts_until_it_was_tried_again(pipeline:
     pipeline.run_range(key, key)
     found = judge(pipeline)
     assert failed(found) == {}
-    assert "1 documents once ended so, and were tried again since." in report(found)
+    assert "Once ended so, and tried again since: 1 document." in report(found)
 
 
 def test_twenty_are_named_and_all_are_counted(pipeline: Pipeline) -> None:
