@@ -27,6 +27,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _ENV_FILE = ".env"
+# What the names of all variables that are read begin with.
+_VARIABLES = ("INGEST_", "AWS_")
 
 # What programs leave beside documents, and no person put there. The copies that a synchronising program
 # makes of a conflict are documents.
@@ -466,7 +468,9 @@ def current_settings() -> Settings:
     file = Path(_ENV_FILE)
     stat = file.stat() if file.exists() else None
     version = stat and (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-    return _settings_at(Path.cwd(), version, frozenset(os.environ.items()))
+    # Dagster sets variables of its own in a run's process.
+    read = (item for item in os.environ.items() if item[0].upper().startswith(_VARIABLES))
+    return _settings_at(Path.cwd(), version, frozenset(read))
 
 
 @lru_cache(maxsize=1)

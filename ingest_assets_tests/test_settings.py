@@ -16,6 +16,7 @@ def test_settings_are_read_anew_where_a_variable_or_the_file_has_changed(
     monkeypatch.setenv("INGEST_MAX_CONCURRENT_RUNS", "3")
     before = current_settings()
     assert before.max_concurrent_runs == 3
+    monkeypatch.setenv("DAGSTER_RUN", "a variable of another program")
     assert current_settings() is before
     monkeypatch.setenv("INGEST_MAX_CONCURRENT_RUNS", "4")
     assert current_settings().max_concurrent_runs == 4

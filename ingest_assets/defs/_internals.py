@@ -34,6 +34,7 @@ from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.utils import make_new_backfill_id
+from dagster._grpc import server_watcher
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import (
     ConfigurableClassData,
@@ -94,6 +95,7 @@ __all__ = [
     "redirect_stream",
     "run_executor",
     "serialize_value",
+    "server_watcher",
     "unpack_run_id",
 ]
 

@@ -53,6 +53,7 @@ from ingest_assets.defs._internals import (
     SqlEventLogStorageTable,
     SubmitRunContext,
     WorkerStatus,
+    server_watcher,
 )
 from ingest_assets.defs.run_server import CODE_LOCATION, RunProcess, RunServer
 from ingest_assets.defs.worker_runs import QUEUE_TAG, WorkerRuns, goes_to_workers, has_broker
@@ -63,6 +64,11 @@ from ingest_assets.store.database import Database, database_error, ping_where_id
 from ingest_assets.store.leases import slots
 
 _log = get_logger(__name__)
+
+# Web server and daemon ask the code server once a second whether it is still the same one, over a new
+# connection each time: a third of what an idle stack computes. Who reloads the code in Dagit does not
+# wait for it, the daemon has the new code so many seconds later.
+server_watcher.WATCH_INTERVAL = 5
 
 # A connection is replaced at this age, before a firewall or a pooler drops it as idle.
 _POOL_RECYCLE_SECONDS = 600

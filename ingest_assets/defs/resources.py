@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -79,7 +80,17 @@ def configured(resource: type[_Resource], settings: Settings, **others: Any) -> 
     return resource(**settings.model_dump(include=set(resource.model_fields)), **others)
 
 
-class PostgresResource(ConfigurableResource[Any]):
+class _Part(ConfigurableResource[Any]):
+    """Dagster's resource, but where Dagster copies it unchanged it does not make its schema anew.
+
+    Dagster copies a resource three times for each run and each tick, mostly without changing a value.
+    """
+
+    def _with_updated_values(self, values: Mapping[str, Any] | None) -> Any:
+        return super()._with_updated_values(values) if values else copy(self)
+
+
+class PostgresResource(_Part):
     """The documents' database."""
 
     url: str = Field(description="postgresql://user:password@host:port/database")
@@ -89,7 +100,7 @@ class PostgresResource(ConfigurableResource[Any]):
         return _database(self.url)
 
 
-class ObjectStoreResource(BucketSettings, ConfigurableResource[Any]):
+class ObjectStoreResource(BucketSettings, _Part):
     """The bucket that holds the documents."""
 
     def get(self) -> ObjectStore:
@@ -97,7 +108,7 @@ class ObjectStoreResource(BucketSettings, ConfigurableResource[Any]):
         return _object_store(self.model_dump_json(include=set(BucketSettings.model_fields)), *_now())
 
 
-class OcrEngineResource(OcrSettings, ConfigurableResource[Any]):
+class OcrEngineResource(OcrSettings, _Part):
     """The engine that reads documents. Its worker processes end with the run."""
 
     database: PostgresResource
@@ -130,7 +141,7 @@ class OcrEngineResource(OcrSettings, ConfigurableResource[Any]):
         wiring.probe_ocr(self, self.object_store.get())
 
 
-class ExtractionResource(ChunkSettings, EntitySettings, ConfigurableResource[Any]):
+class ExtractionResource(ChunkSettings, EntitySettings, _Part):
     """How texts are cut, and the engine that finds entities. Its worker processes end with the run."""
 
     _engine: EntityEngine | None = PrivateAttr(None)
@@ -155,7 +166,7 @@ class ExtractionResource(ChunkSettings, EntitySettings, ConfigurableResource[Any
         return self._engine
 
 
-class InputDirectoryResource(InboxSettings, ConfigurableResource[Any]):
+class InputDirectoryResource(InboxSettings, _Part):
     """What is watched, a directory or a part of a bucket, and what counts as a file in it."""
 
     path: str = Field(description="INGEST_INPUT_DIR as an absolute path, or as s3://bucket/prefix/.")
@@ -183,7 +194,7 @@ class InputDirectoryResource(InboxSettings, ConfigurableResource[Any]):
         )
 
 
-class RetryResource(RetrySettings, ConfigurableResource[Any]):
+class RetryResource(RetrySettings, _Part):
     """When documents that failed are tried again without being asked."""
 
     @property
@@ -192,7 +203,7 @@ class RetryResource(RetrySettings, ConfigurableResource[Any]):
         return wiring.retry_rules(self)
 
 
-class ReconciliationResource(ReconciliationSettings, ConfigurableResource[Any]):
+class ReconciliationResource(ReconciliationSettings, _Part):
     """How bucket and database are compared."""
 
     plans_dir: str = Field(description="Directory that plan files are written to.")

@@ -46,6 +46,7 @@ from ingest_assets.loading import loading
 from ingest_assets.log import get_logger
 from ingest_assets.ocr import local as ocr
 from ingest_assets.settings import current_settings
+from ingest_assets.stages.ignored import IgnoredNames
 from ingest_assets.store import leases
 from ingest_assets.workers.nursery import nursery_of
 
@@ -272,7 +273,7 @@ def _preload() -> None:
             "any", metadata={"a": MetadataValue.md(""), "b": 0, "c": 0.0, "d": "", "e": True}
         )
         wiring.warm_up()
-        current_settings()
+        IgnoredNames(current_settings().ignore_patterns)  # Compiles them.
         for operations in (ocr.OPERATIONS, extraction.OPERATIONS):
             nursery_of(operations).start()
     except Exception:  # noqa: BLE001  # The run meets the same error, and stores it.
