@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pikepdf
 import pytest
@@ -289,6 +290,76 @@ def test_a_line_in_cipher_below_a_line_that_is_none_is_recognised(engine: LocalE
         "The quarterly report of the harbour trust",
         "The landlord shall repair the roof",
     ]
+
+
+PARAGRAPH = (
+    "The board shall pay the keeper 4,350 pounds and 27 pence, in twelve equal parts, by the end",
+    "of each month, and will bring the oil and the coal before the first of August. Both parties",
+    "may end this agreement after two years, and the keeper has to be told by hand, not by post.",
+    "In 1968 the old lamp was sold for 12,806 pounds to a dealer who had been asked by the board.",
+)
+
+
+def with_letters(given: dict[str, str]) -> bytes:
+    """A page in a font that names its glyphs by their letters, and maps some to others."""
+    mapping = {code: given.get(chr(code), chr(code)) for code in range(32, 127)}
+    page = Page()
+    return page.add_font("C", mapped_font(page.pdf, mapping)).text(PARAGRAPH, font="C").saved()
+
+
+def with_mapped_glyphs(given: dict[str, str | None]) -> bytes:
+    """A page in a font of numbered glyphs that maps some to other letters, or to none."""
+
+    def change(pdf: pikepdf.Pdf, font: pikepdf.Object) -> None:
+        cmap = font.ToUnicode.read_bytes().decode("latin-1")
+        pairs = dict(re.findall(r"<(\w{4})> <(\w{4})>", cmap.partition("beginbfchar")[2]))
+        letters = {int(code, 16): chr(int(letter, 16)) for code, letter in pairs.items()}
+        mapping = {code: given.get(letter, letter) for code, letter in letters.items()}
+        known = {code: letter for code, letter in mapping.items() if letter is not None}
+        font.ToUnicode = pdf.make_stream(to_unicode(known, 2))
+
+    return embedded_font_pdf(PARAGRAPH, change)
+
+
+def words_of(text: str) -> list[str]:
+    return text.split()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_letters({"b": "d", "d": "b"}),
+        with_letters({"2": "7", "7": "2"}),
+        with_mapped_glyphs({"3": "8", "8": "3"}),
+        with_mapped_glyphs({"h": None}),
+        with_mapped_glyphs({"a": " "}),
+    ],
+    ids=["two letters", "two figures by name", "two figures by number", "none", "space"],
+)
+def test_letters_that_a_font_mixes_up_are_recognised(engine: LocalEngine, data: bytes) -> None:
+    assert words_of(text_of(read(engine, data))) == words_of(" ".join(PARAGRAPH))
+
+
+def test_letters_mixed_up_in_a_font_that_tells_nothing_are_recognised(engine: LocalEngine) -> None:
+    def change(pdf: pikepdf.Pdf, font: pikepdf.Object) -> None:
+        cmap = font.ToUnicode.read_bytes().decode("latin-1")
+        table = {"0068": "006e", "006e": "0068"}
+        swap = re.sub(r"<(0068|006e)>$", lambda found: f"<{table[found[1]]}>", cmap, flags=re.M)
+        font.ToUnicode = pdf.make_stream(swap.encode("latin-1"))
+        program = font.DescendantFonts[0].FontDescriptor.FontFile2
+        program.write(program.read_bytes().replace(b"cmap", b"CMAP", 1))
+
+    data = embedded_font_pdf(PARAGRAPH, change)
+    assert words_of(text_of(read(engine, data))) == words_of(" ".join(PARAGRAPH))
+
+
+def test_letters_of_another_script_that_look_the_same_are_those_of_the_word(
+    engine: LocalEngine,
+) -> None:
+    data = with_mapped_glyphs(dict(zip("aeopT", "аеорТ", strict=True)))
+    result = read(engine, data)
+    assert words_of(text_of(result)) == words_of(" ".join(PARAGRAPH))
+    assert result.pages[0].origin == "text-layer"
 
 
 @pytest.mark.parametrize("letter", ["\u019f", "\u13b4"])

@@ -97,12 +97,31 @@ _SPACED = "\u0530-\u058f\u10a0-\u10ff\u1200-\u18af"
 _STRANGE_INSIDE = re.compile(f"[a-z][{_CAPITALS}{_SPACED}]|[{_SPACED}][a-z]{{2}}")
 _STRANGE = re.compile(f"[{_CAPITALS}{_SPACED}]")
 
+# No letters of a word, but within one: a font has nothing for a letter there. Beside a word they are
+# bullets, and alone between two letters signs of mathematics.
+_LOST = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ue000-\uf01f\uf021-\uf09f\uf0a1-\uf8ff\ufffd"
+_LETTER = r"[^\W\d_]"
+_LOST_INSIDE = re.compile(
+    rf"{_LETTER}{{2}}[{_LOST}]{_LETTER}|{_LETTER}[{_LOST}]{_LETTER}{{2}}|\d[{_LOST}]\d"
+)
+
+# Letters of other scripts that look like Latin ones, Cyrillic first, then Greek.
+_LOOK_ALIKES = dict(
+    zip(
+        "аеорсухіјѕАВЕКМНОРСТУХІЈЅονΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+        "aeopcyxijsABEKMHOPCTYXIJSovABEZHIKMNOPTYX",
+        strict=True,
+    )
+)
+_MIXED = re.compile(f"[A-Za-z][{''.join(_LOOK_ALIKES)}]|[{''.join(_LOOK_ALIKES)}][A-Za-z]")
+_LETTERS = re.compile(r"[^\W\d_]+")
+
 # What has digits, or a dot or such within it.
 _CODE = re.compile(r"\S*[\d_@/]\S*|\w+[.:]\w\S*")
 
 _FIRST_SURROGATE = "\ud800"
 _PRINTED = bytes(
-    code for code in range(256) if 0x09 <= code <= 0x0D or 0x20 <= code <= 0x7E or code >= 0xA0
+    code for code in range(256) if code in (0x09, 0x0A, 0x0D) or 0x20 <= code <= 0x7E or code >= 0xA0
 )
 
 _ACCENTED = "àáâãäåçèéêëìíîïñòóôõöøùúûüýÿß"
@@ -137,6 +156,10 @@ def _pair_values() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
 
 _COUNT_BITS = 32
 _COUNT = (1 << _COUNT_BITS) - 1
+_TO_LATIN = str.maketrans(_LOOK_ALIKES)
+_TO_CYRILLIC = str.maketrans(
+    {latin: other for other, latin in _LOOK_ALIKES.items() if other > "\u03ff"}
+)
 _CLASSES = _byte_classes()
 _VALUES, _DIFFER = _pair_values()
 _KNOWN_SHARES = tuple(
@@ -209,7 +232,8 @@ def unmapped(text: str) -> tuple[float, bool]:
 
     Returns:
         The share of such characters, 0 to 1, and whether a word is lost: two stand side by side, where
-        one alone is a bullet or a tick, or a letter is one that no such word has.
+        one alone is a bullet or a tick, one stands within a word, or a letter is one that no such word
+        has.
     """
     latin_1 = text.encode("latin-1", "ignore")
     codes = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
@@ -221,7 +245,34 @@ def unmapped(text: str) -> tuple[float, bool]:
     lost = ((codes < 0x20) & ~((codes >= 0x09) & (codes <= 0x0D))) | ((codes >= 0x7F) & (codes <= 0x9F))
     if codes.size and codes.max() >= 0xE000:
         lost |= (codes >= 0xE000) & (codes <= 0xF8FF) | (codes == 0xFFFD) | (codes >= 0xF0000)
-    return float(lost.mean()) if lost.any() else 0.0, bool((lost[:-1] & lost[1:]).any())
+    if not lost.any():
+        return 0.0, False
+    word_is_lost = bool((lost[:-1] & lost[1:]).any()) or _LOST_INSIDE.search(text) is not None
+    return float(lost.mean()), word_is_lost
+
+
+def in_one_script(text: str) -> str:
+    """Return a text whose words are in one script each, letter by letter as long as before.
+
+    Fonts, and people, take letters of another script for those that look the same: nobody sees it, and
+    no search finds such a word.
+    """
+    if text.isascii() or not _MIXED.search(text):
+        return text
+    others = [letter for letter in text if letter > "\u036f" and letter.isalpha()]
+    is_latin = all(letter in _LOOK_ALIKES for letter in others)
+    return _LETTERS.sub(lambda word: _in_one_script(word[0], is_all_latin=is_latin), text)
+
+
+def _in_one_script(word: str, *, is_all_latin: bool) -> str:
+    if word.isascii() or (len(word) < 3 and not is_all_latin):
+        return word
+    if all(letter < "\u0250" or letter in _LOOK_ALIKES for letter in word):
+        is_mixed = any(letter < "\u0250" for letter in word)
+        return word.translate(_TO_LATIN) if is_mixed or is_all_latin else word
+    if all(letter > "\u03ff" or letter in _LOOK_ALIKES.values() for letter in word):
+        return word.translate(_TO_CYRILLIC)
+    return word
 
 
 def _others_are_natural(letters: list[str]) -> bool | None:

@@ -19,7 +19,7 @@ import pypdfium2.raw as pdfium
 from PIL import Image
 
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox import letters
+from ingest_assets.ocr.sandbox import letters, mixed_up
 from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count, corrupt
 from ingest_assets.ocr.sandbox.pdf import drawing, files, layer, xfa
 from ingest_assets.ocr.sandbox.pdf.annotations import Annotations, annotations_of, merge
@@ -265,8 +265,9 @@ class PdfDocument:
             beside += shown.annotations.comments
             if number == 1:
                 beside += self._form.lines
-            if textpage.count_chars() > layer.MOST_CHARACTERS or _is_beyond_doubt(
-                textpage, text, shown
+            doubted = mixed_up.letters_in_doubt(text) | shown.survey.disputed
+            if textpage.count_chars() > layer.MOST_CHARACTERS or (
+                not doubted and _is_beyond_doubt(textpage, text, shown)
             ):
                 return PageContent((clean_text(text), *beside), tuple(notes))
             if shown.survey.images and not shown.survey.shows and not text.strip():
@@ -300,6 +301,7 @@ class PdfDocument:
             view=view,
             draw=draw,
             fonts_are_there=shown.survey.fonts_are_there,
+            doubted=doubted,
             beneath=beneath,
         ).content()
 

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pikepdf
 
 from ingest_assets.ocr.sandbox.document import MAX_DECODED_BYTES
+from ingest_assets.ocr.sandbox.pdf import fonts
 
 # Instructions of a page, unpacked, in bytes: more are an attack.
 _MAX_CONTENT_BYTES = 100_000_000
@@ -121,6 +122,7 @@ class Survey:
         is_empty: whether there are none at all.
         replaces: whether they give letters that are to be read in place of those that they draw.
         images: what they draw that may hold letters.
+        disputed: the letters and figures that a font may give for others.
     """
 
     is_plain: bool = True
@@ -130,6 +132,7 @@ class Survey:
     is_empty: bool = False
     replaces: bool = False
     images: list[pikepdf.Object] = field(default_factory=list)
+    disputed: set[str] = field(default_factory=set)
 
     @property
     def fonts_are_there(self) -> bool:
@@ -152,6 +155,7 @@ class Instructions:
         self.pages = list(pdf.pages)
         self._shared: dict[tuple[int, int], Survey] = {}
         self._known: dict[bytes | tuple[int, int], bool] = {}
+        self._disputed: dict[tuple[int, int], frozenset[str]] = {}
         properties = pdf.Root.get("/OCProperties")
         self._has_layers = properties is not None and bool(_get(properties, "/D", "/OFF"))
 
@@ -184,6 +188,8 @@ class Instructions:
             and not operators.hide_or_cover_text()
         )
         survey.shows += int(operators.counts[_SHOW])
+        if operators.counts[_SHOW]:
+            survey.disputed |= self._letters_disputed(resources)
         survey.replaces |= _replaces_letters(content, resources)
         names = list(operators.names_drawn())
         if len(names) >= _MANY_IMAGES:
@@ -204,6 +210,7 @@ class Instructions:
                 survey.replaces |= form.replaces
                 survey.damaged += form.damaged
                 survey.images += form.images
+                survey.disputed |= form.disputed
             elif _may_hold_letters(drawn):
                 survey.is_plain = False
                 survey.images.append(drawn)
@@ -223,6 +230,15 @@ class Instructions:
             found.damaged.append(str(error))
             content = error.recovered
         self._look(content, form.get("/Resources"), found, depth + 1)
+        return found
+
+    def _letters_disputed(self, resources: pikepdf.Object | None) -> set[str]:
+        found: set[str] = set()
+        for font in _values(resources, "/Font"):
+            key = font.objgen
+            if key not in self._disputed or key == (0, 0):
+                self._disputed[key] = fonts.disputed(font)
+            found |= self._disputed[key]
         return found
 
     def _are_plain(

@@ -7,7 +7,7 @@ belong here: getting at either (`layer`, `view`).
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import groupby
@@ -41,6 +41,16 @@ _CORRECTED = 0.5
 # What is less sure proves nothing about the layer.
 _SURE = 0.7
 
+# A letter is another than the layer has if this share of the words with it, of so many letters or more,
+# are not in the layer; where it was in doubt before, one such word will do.
+_NEARLY_ALL, _LONG_WORD, _FEWEST_DOUBTED = 0.8, 4, 1
+_ALIKE = "il1o0s5"
+_LIGATURES = ("ffi", "ffl", "ff", "fi", "fl")
+
+_UNCHECKED = (
+    "a font may give letters for others, and what the page shows is too unsure to be compared with them"
+)
+
 # A page with so few characters, and too few letters to judge, is let pass.
 FEW_CHARACTERS = 20
 
@@ -69,6 +79,7 @@ class Judgement:
         view: what it looks like.
         beneath: what it looks like without the text that is drawn over its images; None where none is.
         fonts_are_there: whether all of its text can be drawn.
+        doubted: the letters that its fonts may give for others.
     """
 
     text: str
@@ -79,6 +90,7 @@ class Judgement:
     view: View
     draw: Draw
     fonts_are_there: bool
+    doubted: frozenset[str] = frozenset()
     beneath: View | None = None
 
     def content(self) -> PageContent:
@@ -125,6 +137,8 @@ class Judgement:
         """Return the content if these lines are read, or the doubt whether they are what is seen."""
         suspects, is_language = self._suspects(mapped)
         trusted = self._content(mapped, notes)
+        if not suspects and self.doubted and mapped:
+            return self._compared(mapped, notes, trusted)
         if not suspects:
             return trusted
 
@@ -141,6 +155,22 @@ class Judgement:
 
         sample = _sample(suspects, self.view.frame.box)
         return PageContent(trusted.parts, trusted.notes, Doubt(lambda: self.draw(sample, ()), settle))
+
+    def _compared(
+        self, lines: Sequence[Line], notes: Sequence[Note], trusted: PageContent
+    ) -> PageContent:
+        """Return the content if single letters of these lines are in doubt."""
+
+        def settle(text: str, confidence: float | None) -> PageContent:
+            if confidence is None or confidence < _SURE:
+                return replace(trusted, notes=(*trusted.notes, Note("doubtful_text", _UNCHECKED)))
+            shown = _text(line for line in lines if sample.holds(line.box.middle))
+            if _has_other_letters(shown, text, self.doubted):
+                return self._content([], notes)
+            return trusted
+
+        sample = _sample(lines, self.view.frame.box, self.doubted)
+        return replace(trusted, doubt=Doubt(lambda: self.draw(sample, ()), settle))
 
     def _is_hidden(self, word: Word) -> bool:
         """Tell whether a word is not seen because it is hidden, not because PDFium cannot draw it."""
@@ -249,8 +279,15 @@ def _joined(parts: Iterable[_Part]) -> Iterator[_Part]:
             yield from run
 
 
-def _sample(lines: Sequence[Line], page: Box) -> Box:
-    """Return the place of a few lines that stand together, where most words are."""
+def _sample(lines: Sequence[Line], page: Box, sought: Set[str] = frozenset()) -> Box:
+    """Return the place of a few lines that stand together, where most words are.
+
+    Args:
+        sought: where most words with these letters are, if there are any.
+    """
+    count = {line: sum(not sought.isdisjoint(word.text) for word in line.words) for line in lines}
+    if not any(count.values()):
+        count = {line: len(line.words) for line in lines}
     ordered = sorted(lines, key=lambda line: line.box.top)
     best, most = ordered[:1], 0
     for first in range(len(ordered)):
@@ -259,7 +296,7 @@ def _sample(lines: Sequence[Line], page: Box) -> Box:
             for line in ordered[first : first + _SAMPLE_LINES]
             if line.box.bottom - ordered[first].box.top <= _SAMPLE_SHARE * page.height
         ]
-        if (words := sum(len(line.words) for line in window)) > most:
+        if (words := sum(count[line] for line in window)) > most:
             best, most = window, words
     return around([line.box for line in best]).grown(_MARGIN).common(page)
 
@@ -277,6 +314,27 @@ def _compare(
         return "same"
     is_sure = confidence >= _SURE and letters.are_natural(recognised) is not False
     return "other" if share < _OTHER and is_sure else "unknown"
+
+
+def _has_other_letters(layer: str, recognised: str, doubted: Set[str]) -> bool:
+    """Tell whether a layer lacks nearly all words that were recognised with some letter in them.
+
+    Figures are compared in numbers, letters in words; letters that print alike are compared only where
+    they are in doubt.
+    """
+    known = _letters_only(layer)
+    words = {_letters_only(word) for word in recognised.split()}
+    numbers = {word for word in words if word.isdecimal() and len(word) > 1}
+    words = {word for word in words if word.isalpha() and len(word) >= _LONG_WORD}
+    for letter in {*"".join(words), *"".join(numbers), *_LIGATURES}:
+        having = [word for word in numbers if letter in word] or [w for w in words if letter in w]
+        fewest = _FEWEST_DOUBTED if letter in doubted else _FEWEST_WORDS
+        if letter in _ALIKE and letter not in doubted:
+            continue
+        lacking = sum(word not in known for word in having)
+        if len(having) >= fewest and lacking >= _NEARLY_ALL * len(having):
+            return True
+    return False
 
 
 def _letters_only(text: str) -> str:

@@ -50,6 +50,8 @@ _NEAR = 80
 _UPRIGHT, _SPACE = 0.9, 0.3
 _SHORT = re.compile(r"\n\S\S?\S?\r")
 _END = re.compile(r"\r\n")
+# PDFium ends each line with two characters; codes of fonts that have no letter come as they are.
+_HALF_END = re.compile(r"(?<!\r)\n|\r(?!\n)")
 
 _EVERYWHERE = (-1e6, -1e6, 1e6, 1e6)
 
@@ -99,7 +101,7 @@ class Line:
 
 def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
     """Return all text of a page, its letters in the order in which they are read."""
-    text: str = textpage.get_text_range()
+    text = _with_whole_ends(textpage.get_text_range())
     is_rearranged = not text.isascii() and _REARRANGED.search(text) is not None
     if is_rearranged and right_to_left.is_in(text):
         leftwards = right_to_left.is_most_of(text)
@@ -112,7 +114,14 @@ def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
         )
     if is_rearranged or _breaks_turned_words(textpage, text):
         text = _codes(textpage).replace(_NOTHING, "")
-    return text.replace("\ufffe", "-\n")
+    return letters.in_one_script(text.replace("\ufffe", "-\n"))
+
+
+def _with_whole_ends(text: str) -> str:
+    """Return a text in which half an end of a line, a letter without a name, stands for no letter."""
+    if not text.count("\r") == text.count("\n") == text.count("\r\n"):
+        return _HALF_END.sub("\ufffd", text)
+    return text
 
 
 def is_all_inside(textpage: pypdfium2.PdfTextPage, frame: Frame) -> bool:
@@ -188,8 +197,9 @@ def _codes(textpage: pypdfium2.PdfTextPage) -> str:
         else chr(code)
         for index, code in enumerate(codes)
     )
+    text = _with_whole_ends(text)
     if not text.isascii():
-        text = _with_accents(textpage, text)
+        text = letters.in_one_script(_with_accents(textpage, text))
     return _with_turned_words(textpage, text)
 
 

@@ -1,0 +1,224 @@
+"""Whether what a font says of its letters agrees with what else is known of its glyphs.
+
+A map (`ToUnicode`) gives each code of a font its letter, and whatever wrote the file may have mixed
+them up: two letters swapped, or the figures of all amounts. The glyphs themselves have names, or
+numbers that follow the alphabet, or a table of letters in the font's own program. Where these say
+another letter than the map, a look at the page has to settle which is right.
+
+Belongs here: single fonts, without the text that they are used for. Does not belong here: what is made
+of the doubt (`judgement`), and fonts without a map (`instructions`).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import pikepdf
+
+_CHARACTERS = re.compile(rb"beginbfchar(.*?)endbfchar", re.DOTALL)
+_RANGES = re.compile(rb"beginbfrange(.*?)endbfrange", re.DOTALL)
+_PAIR = re.compile(rb"<\s*([0-9A-Fa-f]{1,4})\s*>\s*<([0-9A-Fa-f\s]*)>")
+_RANGE = re.compile(
+    rb"<\s*([0-9A-Fa-f]{1,4})\s*>\s*<\s*([0-9A-Fa-f]{1,4})\s*>\s*(?:<([0-9A-Fa-f\s]*)>|\[(.*?)\])",
+    re.DOTALL,
+)
+_HEX = re.compile(rb"<([0-9A-Fa-f\s]*)>")
+
+# No map of letters and figures is larger.
+_MOST_BYTES = 1_000_000
+_MOST_CODES = 1 << 16
+
+# Glyphs are in the order of the alphabet if at least so many letters and figures, and this share of
+# them, are as far from each other as in ASCII.
+_FEWEST_IN_ORDER, _SHARE_IN_ORDER = 10, 0.6
+
+_FIGURES = {
+    **{"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4"},
+    **{"five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"},
+}
+_AS_ONE_LETTER = ("ff", "fi", "fl", "ffi", "ffl")
+_ASCII_ENCODINGS = ("/WinAnsiEncoding", "/MacRomanEncoding", "/StandardEncoding")
+
+_UNICODE_TABLES = ((3, 1), (3, 10), *((0, version) for version in range(7)))
+
+
+def disputed(font: pikepdf.Object) -> frozenset[str]:
+    """Return letters and figures that a font's map may have mixed up, both ways of reading them."""
+    cmap = font.get("/ToUnicode")
+    try:
+        given = _given(cmap.read_bytes()) if isinstance(cmap, pikepdf.Stream) else {}
+        known = _known(font, given)
+    except (pikepdf.PdfError, struct.error, ValueError, TypeError, IndexError, KeyError):
+        return frozenset()  # A damaged font: whether its letters are those of a language is seen later.
+    found = set()
+    for code, letter in known.items():
+        said = given.get(code)
+        if said is not None and _folded(said) != letter.lower():
+            found |= {letter, *filter(str.isalnum, said)}
+        elif not said and len(letter) > 1 and letter not in _AS_ONE_LETTER:
+            found.add(letter)  # PDFium passes over such a name.
+    return frozenset(found)
+
+
+def _known(font: pikepdf.Object, given: Mapping[int, str]) -> dict[int, str]:
+    """Return which letters and figures the glyphs of some codes are, whatever the map says."""
+    if font.get("/Subtype") in ("/Type1", "/MMType1", "/TrueType"):
+        return _named(font.get("/Encoding"))
+    if font.get("/Encoding") != "/Identity-H":
+        return {}
+    letters = {code: chr(code) for code in range(128) if _is_plain(chr(code))}
+    descendant = font["/DescendantFonts"][0]
+    glyphs = _glyphs(descendant.get("/CIDToGIDMap"), given)
+    steps = Counter(glyphs[code] - ord(letter) for code, letter in given.items() if _is_plain(letter))
+    total = steps.total()
+    if not total:
+        return {}
+    ((step, count),) = steps.most_common(1)
+    in_order = {}
+    if count >= _FEWEST_IN_ORDER and count >= _SHARE_IN_ORDER * total:
+        in_order = {
+            code: letters[glyph - step]
+            for code, glyph in glyphs.items()
+            if _is_plain(given[code]) and glyph - step in letters
+        }
+        if count == total:
+            return in_order
+    program = descendant.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
+    if program is None:
+        return in_order
+    # In a font of few glyphs part of the alphabet may be in order, and the rest missing in between.
+    own = {glyph: letter for letter, glyph in _letters_of(program.read_bytes()).items()}
+    found = {code: letters[own[glyph]] for code, glyph in glyphs.items() if own.get(glyph) in letters}
+    return found or in_order
+
+
+def _glyphs(table: pikepdf.Object | None, codes: Iterable[int]) -> dict[int, int]:
+    """Return the numbers of the glyphs of some codes: the codes themselves if no table says other."""
+    if not isinstance(table, pikepdf.Stream):
+        return {code: code for code in codes}
+    numbers = table.read_bytes()
+    return {code: int.from_bytes(numbers[2 * code : 2 * code + 2], "big") for code in codes}
+
+
+def _named(encoding: pikepdf.Object | None) -> dict[int, str]:
+    """Return the letters and figures of an encoding of glyphs by their names."""
+    known = {}
+    base = encoding.get("/BaseEncoding") if isinstance(encoding, pikepdf.Dictionary) else encoding
+    if base in _ASCII_ENCODINGS:
+        known = {code: chr(code) for code in range(128) if _is_plain(chr(code))}
+    differences = encoding.get("/Differences") if isinstance(encoding, pikepdf.Dictionary) else None
+    code = 0
+    for entry in differences if isinstance(differences, pikepdf.Array) else ():
+        if isinstance(entry, pikepdf.Name):
+            name = str(entry)[1:].partition(".")[0]
+            known.pop(code, None)
+            if letter := _named_letter(name):
+                known[code] = letter
+            code += 1
+        else:
+            code = int(entry)
+    return known
+
+
+def _named_letter(name: str) -> str | None:
+    """Return the letter, figure or ligature that a name stands for, if it is one of these.
+
+    A ligature may be named by its letters (`f_i`); what is but numbered has no name.
+    """
+    if _is_plain(name) or name in _AS_ONE_LETTER:
+        return name
+    parts = name.split("_")
+    if len(parts) > 1 and all(map(_is_plain, parts)):
+        return "".join(parts)
+    return _FIGURES.get(name)
+
+
+def _given(cmap: bytes) -> dict[int, str]:
+    """Return which letters a map gives for codes."""
+    given: dict[int, str] = {}
+    if len(cmap) > _MOST_BYTES:
+        return given
+    for block in _CHARACTERS.findall(cmap):
+        given.update((int(code, 16), _text(text)) for code, text in _PAIR.findall(block))
+    for block in _RANGES.findall(cmap):
+        for first, last, text, texts in _RANGE.findall(block):
+            codes = range(int(first, 16), int(last, 16) + 1)
+            if texts:
+                given.update(zip(codes, map(_text, _HEX.findall(texts)), strict=False))
+            elif start := _text(text):
+                head, tail = start[:-1], ord(start[-1])
+                given.update(
+                    (code, head + chr(tail + step))
+                    for step, code in enumerate(codes)
+                    if tail + step < _MOST_CODES
+                )
+    return given
+
+
+def _text(hexadecimal: bytes) -> str:
+    return bytes.fromhex(hexadecimal.decode("ascii")).decode("utf-16-be", errors="replace")
+
+
+def _is_plain(letter: str) -> bool:
+    return len(letter) == 1 and letter.isascii() and letter.isalnum()
+
+
+def _folded(letters: str) -> str:
+    """Return small letters, with ligatures apart, and figures wherever they stand."""
+    return unicodedata.normalize("NFKC", letters).lower()
+
+
+def _letters_of(program: bytes) -> dict[int, int]:
+    """Return the glyph of each letter by the table of a TrueType font's own (OpenType, `cmap`)."""
+    (tables,) = struct.unpack_from(">H", program, 4)
+    for at in range(12, 12 + 16 * tables, 16):
+        if program[at : at + 4] == b"cmap":
+            (start,) = struct.unpack_from(">I", program, at + 8)
+            break
+    else:
+        return {}
+    (count,) = struct.unpack_from(">H", program, start + 2)
+    for index in range(count):
+        platform, encoding, offset = struct.unpack_from(">HHI", program, start + 4 + 8 * index)
+        (layout,) = struct.unpack_from(">H", program, start + offset)
+        if (platform, encoding) in _UNICODE_TABLES and layout == 4:
+            return _by_segments(program, start + offset)
+        if (platform, encoding) in _UNICODE_TABLES and layout == 12:
+            return _by_groups(program, start + offset)
+    return {}
+
+
+def _by_segments(program: bytes, start: int) -> dict[int, int]:
+    (doubled,) = struct.unpack_from(">H", program, start + 6)
+    at = start + 14
+    ends, starts, steps, offsets = (
+        struct.unpack_from(f">{doubled // 2}H", program, at + part * doubled + (2 if part else 0))
+        for part in range(4)
+    )
+    offsets_at = at + 3 * doubled + 2
+    glyphs = {}
+    for index, (first, last) in enumerate(zip(starts, ends, strict=True)):
+        for letter in range(first, min(last, 0x7F) + 1):
+            if offsets[index]:
+                place = offsets_at + 2 * index + offsets[index] + 2 * (letter - first)
+                (glyph,) = struct.unpack_from(">H", program, place)
+                glyph = glyph and (glyph + steps[index]) % 0x10000
+            else:
+                glyph = (letter + steps[index]) % 0x10000
+            if glyph:
+                glyphs[letter] = glyph
+    return glyphs
+
+
+def _by_groups(program: bytes, start: int) -> dict[int, int]:
+    (count,) = struct.unpack_from(">I", program, start + 12)
+    glyphs = {}
+    for index in range(min(count, _MOST_CODES)):
+        first, last, glyph = struct.unpack_from(">III", program, start + 16 + 12 * index)
+        for letter in range(first, min(last, 0x7F) + 1):
+            glyphs[letter] = glyph + letter - first
+    return glyphs
