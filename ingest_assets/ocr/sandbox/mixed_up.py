@@ -44,8 +44,8 @@ _FEWEST_KNOWN = 6
 # So many words have to come from the same two letters.
 _FEWEST_WORDS = 4
 
-# A letter is missing if so many were to be expected, and a tenth of them is there.
-_MANY_EXPECTED, _MISSING_SHARE = 15, 0.1
+# A letter is missing if so many were to be expected, and a twentieth of them is there.
+_MANY_EXPECTED, _MISSING_SHARE = 15, 0.05
 
 
 def _mixed_up() -> dict[str, list[str]]:
