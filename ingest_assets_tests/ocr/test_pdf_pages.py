@@ -625,3 +625,60 @@ def test_words_that_run_up_the_page_are_whole(engine: LocalEngine) -> None:
         page.draw(f"BT 0 1 -1 0 100 {at} Tm /F 12 Tf ({letter}) Tj ET")
         at += 12 * width
     assert "Axis Morpeth" in text_of(read(engine, page.saved()))
+
+
+@pytest.mark.parametrize(
+    ("turned", "rotate"), [("0 -1 1 0 0 842", 0), ("1 0 0 1 0 0", 90)], ids=["text", "page"]
+)
+def test_lines_of_a_page_on_its_side_are_in_order(
+    engine: LocalEngine, turned: str, rotate: int
+) -> None:
+    page = Page().draw(f"q {turned} cm").text(LINES, at=(60, 500)).draw("Q")
+    data = page.saved(lambda pdf: pdf.pages[0].obj.__setitem__("/Rotate", rotate))
+    assert text_of(read(engine, data)).splitlines() == [*LINES]
+
+
+def placed(line: str, between: float, *, apart: float = 0) -> str:
+    """The letters of a line of Courier one by one, with so much between words, and between letters."""
+    left, shown = 60.0, []
+    for letter in line:
+        if letter != " ":
+            shown.append(f"BT /C 10 Tf {left:.2f} 700 Td ({letter}) Tj ET")
+        left += between if letter == " " else 6 + apart
+    return " ".join(shown)
+
+
+@pytest.mark.parametrize(("between", "apart"), [(1.2, 0), (12, 4)], ids=["narrow", "wide"])
+def test_gaps_between_words_are_those_that_are_wider(
+    engine: LocalEngine, between: float, apart: float
+) -> None:
+    line = "The keeper trims all the lamps at sunset"
+    page = Page()
+    page.add_font("C", Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Courier))
+    assert text_of(read(engine, page.draw(placed(line, between, apart=apart)).saved())) == line
+
+
+def test_a_layer_that_is_off_unless_it_is_named_is_not_read(engine: LocalEngine) -> None:
+    page = Page().text(LINES).draw("/OC /Draft BDC").text(["Unseen draft"], at=(60, 300)).draw("EMC")
+
+    def hide(pdf: pikepdf.Pdf) -> None:
+        group = pdf.make_indirect(Dictionary(Type=Name.OCG, Name="Draft"))
+        pdf.pages[0].resources.Properties = Dictionary(Draft=group)
+        pdf.Root.OCProperties = Dictionary(OCGs=Array([group]), D=Dictionary(BaseState=Name.OFF))
+
+    result = read(engine, page.saved(hide))
+    assert text_of(result).splitlines() == [*LINES]
+    assert kinds(result) == {"not_shown"}
+
+
+def test_text_in_no_ink_is_not_read(engine: LocalEngine) -> None:
+    page = Page().text(LINES).text(["Unseen words"], at=(60, 300), before="/Ink cs 0 scn")
+
+    def add_ink(pdf: pikepdf.Pdf) -> None:
+        tint = Dictionary(FunctionType=2, Domain=[0, 1], C0=[0, 0, 0, 0], C1=[0, 0, 0, 1], N=1)
+        space = Array([Name.Separation, Name.Black, Name.DeviceCMYK, tint])
+        pdf.pages[0].resources.ColorSpace = Dictionary(Ink=space)
+
+    result = read(engine, page.saved(add_ink))
+    assert text_of(result).splitlines() == [*LINES]
+    assert kinds(result) == {"not_shown"}

@@ -257,7 +257,7 @@ def in_one_script(text: str) -> str:
     Fonts, and people, take letters of another script for those that look the same: nobody sees it, and
     no search finds such a word.
     """
-    if text.isascii() or not _MIXED.search(text):
+    if text.isascii() or set(text).isdisjoint(_LOOK_ALIKES) or not _MIXED.search(text):
         return text
     others = [letter for letter in text if letter > "\u036f" and letter.isalpha()]
     is_latin = all(letter in _LOOK_ALIKES for letter in others)

@@ -157,7 +157,9 @@ class Instructions:
         self._known: dict[bytes | tuple[int, int], bool] = {}
         self._disputed: dict[tuple[int, int], frozenset[str]] = {}
         properties = pdf.Root.get("/OCProperties")
-        self._has_layers = properties is not None and bool(_get(properties, "/D", "/OFF"))
+        self._has_layers = properties is not None and (
+            bool(_get(properties, "/D", "/OFF")) or _get(properties, "/D", "/BaseState") == "/OFF"
+        )
 
     def survey(self, number: int) -> Survey:
         """Look at a page, counted from 1."""
@@ -185,7 +187,9 @@ class Instructions:
             and (
                 not any(operators.counts[_FILL:]) or self._are_plain(resources, "/Pattern", _is_shading)
             )
-            and not operators.hide_or_cover_text()
+            and not operators.hide_or_cover_text(
+                has_inks=not self._are_plain(resources, "/ColorSpace", _adds_light)
+            )
         )
         survey.shows += int(operators.counts[_SHOW])
         if operators.counts[_SHOW]:
@@ -493,11 +497,14 @@ class _Operators:
             if name := _NAME_BEFORE.search(self._content, max(0, start - 130), start):
                 yield "/" + name[1].decode("latin-1")
 
-    def hide_or_cover_text(self) -> bool:
+    def hide_or_cover_text(self, *, has_inks: bool) -> bool:
         """Tell whether text may be shown that is not seen.
 
         It may be in a light colour or of a kind that paints nothing, cut off by a narrow frame, or
         covered by an area that is painted after it.
+
+        Args:
+            has_inks: whether a colour may be the amount of an ink, of which little is light.
         """
         (kept,) = np.nonzero(self._kinds >= _RECTANGLE)
         kinds = self._kinds[kept]
@@ -523,6 +530,10 @@ class _Operators:
                 is_hidden = self._operands(start, 1) in ((3.0,), (7.0,))
             elif kind >= _FILL:
                 is_light = self._is_light(start, _MOST_OPERANDS[kind])
+                if has_inks and kind in (_SC, _SCN):
+                    is_light |= (
+                        max(self._operands(start, _MOST_OPERANDS[kind]), default=1) <= 1 - _LIGHT
+                    )
             elif before == _RECTANGLE and (kind == _CLIP or has_text):
                 side = min(map(abs, self._operands(rectangle, 2)), default=_NARROW)
                 if side < _NARROW if kind == _CLIP else side >= _LINE_HEIGHT:
@@ -593,6 +604,11 @@ def _size(image: pikepdf.Object) -> tuple[int, int]:
 def _is_shading(pattern: pikepdf.Object) -> bool:
     """Tell whether a pattern fills areas with colours, not with a drawing of its own."""
     return _get(pattern, "/PatternType") != 1
+
+
+def _adds_light(space: pikepdf.Object) -> bool:
+    """Tell whether a space of colours is none of inks: 0 is dark there."""
+    return not isinstance(space, pikepdf.Array) or space[0] not in ("/Separation", "/DeviceN")
 
 
 def _is_opaque(state: pikepdf.Object) -> bool:

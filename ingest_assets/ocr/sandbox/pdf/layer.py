@@ -7,8 +7,10 @@ they can be trusted.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
 import re
+import statistics
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -50,6 +52,21 @@ _NEAR = 80
 _UPRIGHT, _SPACE = 0.9, 0.3
 _SHORT = re.compile(r"\n\S\S?\S?\r")
 _END = re.compile(r"\r\n")
+_FIRST_OF_LINE = re.compile(r"\S(?<=\n.)|^\S")
+
+# Letters that may be words drawn with wide gaps within them, and words that may be several drawn with
+# narrow gaps between them. By so many heights of a letter a gap between words is wider than the usual
+# one between letters; where letters are far apart, so many times as wide.
+_LETTERS_APART = re.compile(r"(?<!\S)(?:[^\W\d_] ){6,}[^\W\d_](?!\S)")
+_LONG_WORD = re.compile(r"[^\W\d_]{25,}")
+_AS_LETTERS = bytes(
+    0x61 if chr(code).isalpha() else 0x20 if chr(code).isspace() else 0x2E for code in range(256)
+)
+_MANY_APART, _MANY_JOINED = b" a" * 6, b"a" * 25
+_PARTS_WORDS, _WIDER = 0.07, 1.5
+
+# Lines run backwards if so many of the steps from one to the next, two at least, go up.
+_NEARLY_ALL, _FEWEST_STEPS = 0.8, 2
 # PDFium ends each line with two characters; codes of fonts that have no letter come as they are.
 _HALF_END = re.compile(r"(?<!\r)\n|\r(?!\n)")
 
@@ -112,9 +129,11 @@ def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
             else _plain(codes[first:last])
             for first, last in _spans(codes)
         )
-    if is_rearranged or _breaks_turned_words(textpage, text):
-        text = _codes(textpage).replace(_NOTHING, "")
-    return letters.in_one_script(text.replace("\ufffe", "-\n"))
+    is_backwards = _runs_backwards(textpage, text)
+    if is_rearranged or _has_odd_gaps(text) or _breaks_turned_words(textpage, text):
+        text = _parted(textpage, _codes(textpage)).replace(_NOTHING, "")
+    text = letters.in_one_script(text.replace("\ufffe", "-\n"))
+    return "\n".join(reversed(text.splitlines())) if is_backwards else text
 
 
 def _with_whole_ends(text: str) -> str:
@@ -122,6 +141,30 @@ def _with_whole_ends(text: str) -> str:
     if not text.count("\r") == text.count("\n") == text.count("\r\n"):
         return _HALF_END.sub("\ufffd", text)
     return text
+
+
+def _runs_backwards(textpage: pypdfium2.PdfTextPage, text: str) -> bool:
+    """Tell whether lines come from the last to the first, as on some pages that lie on their side.
+
+    Args:
+        text: as PDFium gives it.
+    """
+    box_of, index_of = _Boxes(textpage), pdfium.FPDFText_GetCharIndexFromTextIndex
+
+    def is_above(first: int, second: int) -> bool:
+        """Tell whether the second of two characters is higher, as the text of the first stands."""
+        first, second = index_of(textpage, first), index_of(textpage, second)
+        angle = pdfium.FPDFText_GetCharAngle(textpage, first)
+        (left, bottom, _, top), other = box_of(first), box_of(second)
+        up = math.sin(angle) * (other[0] - left) + math.cos(angle) * (other[1] - bottom)
+        return up > (top - bottom) / 2
+
+    end = len(text.rstrip())
+    if not end or not is_above(0, end - 1):
+        return False
+    starts = [found.start() for found in _FIRST_OF_LINE.finditer(text)]
+    steps = [is_above(*pair) for pair in itertools.pairwise(starts)]
+    return len(steps) >= _FEWEST_STEPS and sum(steps) >= _NEARLY_ALL * len(steps)
 
 
 def is_all_inside(textpage: pypdfium2.PdfTextPage, frame: Frame) -> bool:
@@ -154,15 +197,17 @@ def lines(
             ends = range(begin, stop) if is_reversed else (begin, stop - 1)
             sides = [box_of.full_height(begin), *(box_of(index) for index in ends)]
             box = around([frame.place(*rectangle) for rectangle in sides])
-            shown = _plain(match[0])
+            shown = _plain(_parted(textpage, match[0], begin))
             if is_reversed:
                 shown = _reading_order(textpage, begin, stop, leftwards=True)
             words.append(Word(shown, box, stop - begin > 1 and _is_lost(textpage, begin, stop)))
         if words:
-            shown = _plain(text)
+            shown = _plain(_parted(textpage, text, first))
             if is_reversed:
                 shown = _reading_order(textpage, first, last, leftwards=leftwards)
             found.append(Line(tuple(words), around([word.box for word in words]), shown))
+    if start == 0 and _runs_backwards(textpage, textpage.get_text_range()):
+        found.reverse()
     return found
 
 
@@ -200,7 +245,58 @@ def _codes(textpage: pypdfium2.PdfTextPage) -> str:
     text = _with_whole_ends(text)
     if not text.isascii():
         text = letters.in_one_script(_with_accents(textpage, text))
-    return _with_turned_words(textpage, text)
+    return _with_letters_joined(textpage, _with_turned_words(textpage, text))
+
+
+def _with_letters_joined(textpage: pypdfium2.PdfTextPage, codes: str) -> str:
+    """Return characters without the spaces that PDFium sees between letters drawn far apart."""
+    box_of = _Boxes(textpage)
+    joined = list(codes)
+    for run in _LETTERS_APART.finditer(codes):
+        spaces = [
+            at
+            for at in range(run.start() + 1, run.end(), 2)
+            if pdfium.FPDFText_IsGenerated(textpage, at) == 1
+        ]
+        if len(spaces) < len(run[0]) // 2:
+            continue  # They are in the text, and stand for themselves.
+        gaps = [_gap(box_of, at - 1, at + 1) for at in spaces]
+        usual = statistics.median(gaps)
+        for at, gap in zip(spaces, gaps, strict=True):
+            if 0 < usual < 1 and gap < _WIDER * usual:
+                joined[at] = _NOTHING
+    return "".join(joined)
+
+
+def _has_odd_gaps(text: str) -> bool:
+    """Tell whether letters may be far apart, or words glued together."""
+    shapes = text.encode("latin-1", "replace").translate(_AS_LETTERS)
+    return _MANY_JOINED in shapes or _MANY_APART in shapes
+
+
+def _parted(textpage: pypdfium2.PdfTextPage, codes: str, first: int = 0) -> str:
+    """Return characters with spaces in long words where these have gaps.
+
+    Args:
+        first: the index of the first of them on the page.
+    """
+    box_of = _Boxes(textpage)
+    parts, begin = [], 0
+    for word in _LONG_WORD.finditer(codes):
+        places = range(word.start() + 1, word.end())
+        gaps = [_gap(box_of, first + at - 1, first + at) for at in places]
+        usual = statistics.median(gaps)
+        for at, gap in zip(places, gaps, strict=True):
+            if gap - usual > _PARTS_WORDS:
+                parts.append(codes[begin:at])
+                begin = at
+    return " ".join([*parts, codes[begin:]])
+
+
+def _gap(box_of: _Boxes, before: int, after: int) -> float:
+    """Return how far apart two characters of a line are, in their heights."""
+    _, bottom, right, top = box_of.full_height(before)
+    return (box_of.full_height(after)[0] - right) / max(top - bottom, 0.01)
 
 
 def _breaks_turned_words(textpage: pypdfium2.PdfTextPage, text: str) -> bool:
