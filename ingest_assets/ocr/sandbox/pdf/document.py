@@ -33,6 +33,7 @@ from ingest_assets.ocr.sandbox.pdf.instructions import (
 )
 from ingest_assets.ocr.sandbox.pdf.judgement import (
     FEW_CHARACTERS,
+    GAPS,
     Judgement,
     says_other,
     visible,
@@ -266,6 +267,8 @@ class PdfDocument:
             if number == 1:
                 beside += self._form.lines
             doubted = mixed_up.letters_in_doubt(text) | shown.survey.disputed
+            if layer.may_be_in_pieces(text):
+                doubted |= {GAPS}
             if textpage.count_chars() > layer.MOST_CHARACTERS or (
                 not doubted and _is_beyond_doubt(textpage, text, shown)
             ):

@@ -45,6 +45,9 @@ _SURE = 0.7
 # are not in the layer; where it was in doubt before, one such word will do.
 _NEARLY_ALL, _LONG_WORD, _FEWEST_DOUBTED = 0.8, 4, 1
 _ALIKE = "il1o0s5"
+
+# What is in doubt where words may be in pieces.
+GAPS = " "
 _LIGATURES = ("ffi", "ffl", "ff", "fi", "fl")
 
 _UNCHECKED = (
@@ -319,11 +322,18 @@ def _compare(
 def _has_other_letters(layer: str, recognised: str, doubted: Set[str]) -> bool:
     """Tell whether a layer lacks nearly all words that were recognised with some letter in them.
 
+    Where gaps are in doubt, words in pieces are lacking.
+
     Figures are compared in numbers, letters in words; letters that print alike are compared only where
     they are in doubt.
     """
     known = _letters_only(layer)
     words = {_letters_only(word) for word in recognised.split()}
+    if GAPS in doubted:
+        ours = {_letters_only(word) for word in layer.split()}
+        lacking = sum(word not in ours for word in words if len(word) >= _LONG_WORD)
+        if lacking >= max(_FEWEST_WORDS, _OTHER * len(words)):
+            return True
     numbers = {word for word in words if word.isdecimal() and len(word) > 1}
     words = {word for word in words if word.isalpha() and len(word) >= _LONG_WORD}
     for letter in {*"".join(words), *"".join(numbers), *_LIGATURES}:

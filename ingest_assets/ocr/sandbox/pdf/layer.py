@@ -63,6 +63,7 @@ _AS_LETTERS = bytes(
     0x61 if chr(code).isalpha() else 0x20 if chr(code).isspace() else 0x2E for code in range(256)
 )
 _MANY_APART, _MANY_JOINED = b" a" * 6, b"a" * 25
+_ALONE, _MANY_ALONE, _SHARE_ALONE = b" a ", 3, 0.15
 _PARTS_WORDS, _WIDER = 0.07, 1.5
 
 # Lines run backwards if so many of the steps from one to the next, two at least, go up.
@@ -262,16 +263,28 @@ def _with_letters_joined(textpage: pypdfium2.PdfTextPage, codes: str) -> str:
             continue  # They are in the text, and stand for themselves.
         gaps = [_gap(box_of, at - 1, at + 1) for at in spaces]
         usual = statistics.median(gaps)
-        for at, gap in zip(spaces, gaps, strict=True):
-            if 0 < usual < 1 and gap < _WIDER * usual:
+        within = [at for at, gap in zip(spaces, gaps, strict=True) if 0 < gap < _WIDER * usual]
+        if min(gaps) > 0 and usual < 1 and len(within) < len(spaces):  # Else they are no words.
+            for at in within:
                 joined[at] = _NOTHING
     return "".join(joined)
 
 
 def _has_odd_gaps(text: str) -> bool:
     """Tell whether letters may be far apart, or words glued together."""
-    shapes = text.encode("latin-1", "replace").translate(_AS_LETTERS)
+    shapes = _shapes(text)
     return _MANY_JOINED in shapes or _MANY_APART in shapes
+
+
+def may_be_in_pieces(text: str) -> bool:
+    """Tell whether so many letters stand alone that words may have gaps within them."""
+    shapes = _shapes(text)
+    alone = shapes.count(_ALONE)
+    return alone >= _MANY_ALONE and alone > _SHARE_ALONE * shapes.count(b" ")
+
+
+def _shapes(text: str) -> bytes:
+    return text.encode("latin-1", "replace").translate(_AS_LETTERS)
 
 
 def _parted(textpage: pypdfium2.PdfTextPage, codes: str, first: int = 0) -> str:
