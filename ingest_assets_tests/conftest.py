@@ -14,7 +14,7 @@ import pytest
 
 # Of properties `make test` asks a few examples, always the same ones; `make test-all` many, each time
 # others.
-hypothesis.settings.register_profile("few", max_examples=40, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("few", max_examples=25, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("many", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile("few")
 
@@ -40,8 +40,19 @@ def pytest_collection(session: pytest.Session) -> None:
             import_module(".".join(path.relative_to(config.rootpath).with_suffix("").parts))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Put tests in the order in which they take the least time.
+
+    Each process begins with as large a part of them, and takes over the last tests of another when it
+    has no more. So what takes long stands first in the part of the second; and first in that of the
+    first stand the tests that want a server to fork from, which takes as long to start as many of them.
+    """
+    long = [item for item in items if item.get_closest_marker("long")]
+    short = [item for item in items if not item.get_closest_marker("long")]
+    short.sort(key=lambda item: "forks" not in getattr(item, "fixturenames", ()))
+    part = len(items) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [*short[:part], *long, *short[part:]]
 
 
 def pytest_collection_finish() -> None:

@@ -161,10 +161,13 @@ def pipeline(
 
 @pytest.fixture
 def instance(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, services: Services
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    services: Services,
+    migrated_with_dagster_url: str,
 ) -> Iterator[DagsterInstance]:
     """The instance that the shipped `dagster.yaml` makes, on a database of its own."""
-    with new_database(services) as url:
+    with new_database(services, migrated_with_dagster_url) as url:
         monkeypatch.setenv("DAGSTER_POSTGRES_URL", url.replace("postgresql:", "postgresql+psycopg2:"))
         with shipped_instance(tmp_path / "dagster_home", url, new=True) as instance:
             yield instance

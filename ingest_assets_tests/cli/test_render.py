@@ -156,7 +156,7 @@ def script_on_terminal(command: list[str], environment: dict[str, str]) -> str:
     return written.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("columns", [30, 80, 200])
+@pytest.mark.parametrize("columns", [30, 80, pytest.param(200, marks=pytest.mark.slow)])
 def test_no_terminal_is_too_narrow_for_names_keys_and_uuids(on_terminal: Run, columns: int) -> None:
     why = ATTRIBUTES.sub("", on_terminal(columns, "why", KEY))
     for whole in (f"'{NAME}'", KEY, UUID, f"s3://documents-store/documents/{UUID}/agreement.pdf"):

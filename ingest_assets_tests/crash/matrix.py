@@ -139,6 +139,62 @@ CASES = (
 )
 
 
+def _pairs(scenario: str, *names: tuple[str, str]) -> Iterator[tuple[Case, Case]]:
+    cases = {
+        str(case).removesuffix(f"-in-{scenario.replace(' ', '-')}"): case
+        for case in CASES
+        if case.scenario == scenario
+    }
+    for first, second in names:
+        yield cases[first], cases[second]
+
+
+# Where the process that comes after one that was killed is killed too, further on: it has gone on from
+# what the first left, and the third goes on from what both left. All others have a place to themselves;
+# in `make test-all`, these have too.
+PAIRS = (
+    *_pairs(
+        "files",
+        ("sources.inserted", "row.inserted"),
+        ("partitions.adding", "object.storing"),
+        ("attempt.inserted", "object.stored"),
+        ("attempt.committed", "object.verified"),
+        ("attempt.committed+", "timestamp.updated"),
+        ("results.writing", "event.yielding"),
+        ("results.written", "event.yielded"),
+        ("results.committed", "event.yielded++++"),
+        ("results.committed+++", "events.storing"),
+        ("attempt.failed", "events.stored"),
+    ),
+    *_pairs("two runs", ("sources.committed", "run.started"), ("partitions.added", "run.ending")),
+    *_pairs("large", ("parts.begun", "parts.completing"), ("part.sent", "object.stored")),
+    *_pairs(
+        "scan",
+        ("results.committed", "text.recognising"),
+        ("results.committed+", "thumbnail.stored"),
+        ("results.committed++", "chunks.inserted"),
+        ("results.committed+++", "entities.inserted"),
+    ),
+    *_pairs(
+        "adopt",
+        ("orphans.inserted", "results.committed"),
+        ("orphans.committed", "copy.probing"),
+        ("partitions.added", "object.stored"),
+    ),
+    *_pairs("adopt in parts", ("parts.begun", "parts.completing")),
+    *_pairs("delete", ("original.deleting", "original.deleted")),
+    *_pairs("rebuild", ("rebuild.inserted", "rebuild.committed")),
+    *_pairs("retry", ("retry.requesting", "retry.requested")),
+    *_pairs("forget", ("forget.buried", "forget.records"), ("forget.objects", "forget.deleted")),
+    *_pairs("restore", ("object.stored", "timestamp.updated")),
+)
+_IN_PAIRS = {case for pair in PAIRS for case in pair}
+# All cases, each once.
+GROUPS: tuple[tuple[Case, ...], ...] = (
+    *PAIRS, *((case,) for case in CASES if case not in _IN_PAIRS)
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Result:
     """What came of one kill.
@@ -169,35 +225,52 @@ def failpoints_in_the_code() -> set[str]:
 
 def run_case(case: Case, place: Site) -> Result:
     """Kill, look, let the next process do its work, and look again."""
+    return run_cases((case,), place)
+
+
+def run_cases(cases: Sequence[Case], place: Site) -> Result:
+    """Kill, look, kill the next process too where there are more cases, and then as `run_case`.
+
+    Args:
+        cases: of one scenario; the last is the result's.
+    """
     started = time.monotonic()
     broken: list[str] = []
-    scenario = SCENARIOS[case.scenario]
+    scenario = SCENARIOS[cases[0].scenario]
     prepare(place, scenario)
     first, prepared = _look(place), len(place.recognitions())
-    code = place.run(act_until_killed, case.scenario, case.failpoint, case.passes)
-    if code != -signal.SIGKILL:
-        broken.append(f"The failpoint was not reached: exit code {code}.\n{place.last_words()}")
-    killed = _look(place)
-    recognised = len(place.recognitions())
     # What was lost before, to be restored, is no fault of the process that was killed.
     known = set(invariants.broken_at_any_instant(first))
-    broken += (
-        f"After the kill: {what}"
-        for what in invariants.broken_at_any_instant(killed)
-        if what not in known
-    )
+    kills: list[World] = []
+    had_text: dict[str, int] = {}  # By key, how many recognitions had begun when it was seen.
+    for case in cases:
+        code = place.run(act_until_killed, case.scenario, case.failpoint, case.passes)
+        if code != -signal.SIGKILL:
+            broken.append(
+                f"The failpoint {case.failpoint} was not reached: exit code {code}.\n"
+                f"{place.last_words()}"
+            )
+        killed = _look(place)
+        kills.append(killed)
+        broken += (
+            f"After the kill at {case.failpoint}: {what}"
+            for what in invariants.broken_at_any_instant(killed)
+            if what not in known
+        )
+        texts = {row.document_uuid for row in killed.rows["texts"]}
+        for row in killed.rows["documents"]:
+            if row.document_uuid in texts:
+                had_text.setdefault(row.s3_key, len(place.recognitions()))
 
     code = place.run(act_again, case.scenario)
     if code != 0:
         broken.append(f"The next process ended with exit code {code}.\n{place.last_words()}")
     end = _look(place)
     broken += invariants.broken_at_the_end(end)
-    broken += _changed(first, end, scenario.changes)
-    broken += _changed(killed, end, scenario.changes)
+    for before in (first, *kills):
+        broken += _changed(before, end, scenario.changes)
     broken += recognised_too_often(place.recognitions()[prepared:], end)
-    texts = {row.document_uuid for row in killed.rows["texts"]}
-    keys = {row.s3_key for row in end.rows["documents"] if row.document_uuid in texts}
-    again = keys.intersection(place.recognitions()[recognised:])
+    again = (key for key, begun in had_text.items() if key in place.recognitions()[begun:])
     broken += (f"G5: {key} had a text and was recognised again." for key in again)
     states: dict[str, list[str]] = {}
     for row in end.rows["progress"]:
@@ -279,7 +352,8 @@ def write_table(results: list[Result], seconds: float) -> str:
             "",
             "Written by `python -m ingest_assets_tests.crash.matrix docs/crash-matrix.md`; the same "
             "runs in `make test-all`, and in `make test` without the engines' processes where they "
-            "have nothing to do when the process is killed.",
+            "have nothing to do when the process is killed. There, most of the kills come in pairs: "
+            "the process that comes after the first is killed too, further on.",
             "",
             "A real process kills itself with SIGKILL at the failpoint. Then files, bucket and "
             "database are looked at directly: what must hold at any instant holds. The next process "

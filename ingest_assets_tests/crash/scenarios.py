@@ -337,6 +337,7 @@ def prepare(site: Site, scenario: Scenario) -> None:
 
 def act_until_killed(pipeline: Pipeline, scenario: str, failpoint: str, passes: int) -> None:
     """Act until the failpoint. A process that comes to the end of this was not killed."""
+    bury_runs(pipeline)
     pipeline = SCENARIOS[scenario].seen_by(pipeline)
     arm(failpoint, passes)
     SCENARIOS[scenario].act(pipeline)

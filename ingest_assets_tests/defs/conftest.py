@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,29 +12,28 @@ from dagster import DagsterInstance, DagsterRun
 from dagster._core.code_pointer import CodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.launcher import LaunchRunContext
-from sqlalchemy import make_url
 
 from ingest_assets.defs import run_server
 from ingest_assets.defs.partitions import range_tags
-from ingest_assets.embedded.configured import ensure_database
 from ingest_assets.embedded.stack import PROJECT
 from ingest_assets_tests.support.pipeline import Pipeline
+from ingest_assets_tests.support.servers import Services, new_database
 
 
 @contextmanager
 def deployment(
-    pipeline: Pipeline, directory: Path, patch: pytest.MonkeyPatch
+    pipeline: Pipeline, dagster_url: str, directory: Path, patch: pytest.MonkeyPatch
 ) -> Iterator[DagsterInstance]:
-    """The instance that the shipped `dagster.yaml` makes, for processes that are started too."""
+    """The instance that the shipped `dagster.yaml` makes, for processes that are started too.
+
+    Args:
+        dagster_url: a database with the tables of Dagster.
+    """
     home = directory / "home"
     home.mkdir()
     shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
-    documents = make_url(os.environ["INGEST_DATABASE_URL"])
-    dagster = documents.set(database=f"{documents.database}_dagster")
-    ensure_database(dagster, "INGEST_DAGSTER_DATABASE_URL", through=documents)
-    url = dagster.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
-    patch.setenv("DAGSTER_POSTGRES_URL", url)
-    patch.setenv("INGEST_DAGSTER_DATABASE_URL", dagster.render_as_string(hide_password=False))
+    patch.setenv("DAGSTER_POSTGRES_URL", dagster_url.replace("postgresql:", "postgresql+psycopg2:"))
+    patch.setenv("INGEST_DAGSTER_DATABASE_URL", dagster_url)
     patch.setenv("INGEST_INPUT_DIR", str(pipeline.input_dir))
     patch.setenv("INGEST_S3_BUCKET", pipeline.objects.bucket)
     patch.setenv("INGEST_DATA_DIR", str(directory / "data"))
@@ -66,9 +64,16 @@ def launch_of_a_document(deployed: DagsterInstance, pipeline: Pipeline) -> Calla
 
 @pytest.fixture
 def deployed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pipeline: Pipeline
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    pipeline: Pipeline,
+    services: Services,
+    migrated_with_dagster_url: str,
 ) -> Iterator[DagsterInstance]:
-    with deployment(pipeline, tmp_path, monkeypatch) as instance:
+    with (
+        new_database(services, migrated_with_dagster_url) as url,
+        deployment(pipeline, url, tmp_path, monkeypatch) as instance,
+    ):
         yield instance
 
 

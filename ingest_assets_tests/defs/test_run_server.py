@@ -21,6 +21,7 @@ from ingest_assets_tests.defs.conftest import deployment, launch_of_a_document
 from ingest_assets_tests.fixtures import NewPipeline
 from ingest_assets_tests.support.embedded import wait_until
 from ingest_assets_tests.support.pipeline import Pipeline, status_of
+from ingest_assets_tests.support.servers import Services, new_database
 
 
 # All tests have one server, which takes as long to start as they all to run.
@@ -45,9 +46,16 @@ def pipeline(
 
 @pytest.fixture(scope="module")
 def instance(
-    patch: pytest.MonkeyPatch, directory: Path, pipeline: Pipeline
+    patch: pytest.MonkeyPatch,
+    directory: Path,
+    pipeline: Pipeline,
+    services: Services,
+    migrated_with_dagster_url: str,
 ) -> Iterator[DagsterInstance]:
-    with deployment(pipeline, directory, patch) as instance:
+    with (
+        new_database(services, migrated_with_dagster_url) as url,
+        deployment(pipeline, url, directory, patch) as instance,
+    ):
         yield instance
 
 

@@ -235,24 +235,26 @@ def test_a_broker_that_is_emptied_or_away_loses_nothing(
     assert status_of(instance, cancelled) == DagsterRunStatus.CANCELED
     Redis.from_url(broker).flushall()
     assert launcher.workers.look_after() == []  # There is no worker that could have taken it.
-    new_worker().wait_until_ready()
+    worker = new_worker()
+    worker.wait_until_ready()
     assert launcher.workers.look_after() == [f"Run {run.run_id} was sent again."]
     assert wait_until(lambda: status_of(instance, run).value in ("SUCCESS", "FAILURE"))
     assert status_of(instance, run) == DagsterRunStatus.SUCCESS
     # A broker that does not answer is no fault of the run.
-    monkeypatch.setenv("INGEST_BROKER_URL", "redis://127.0.0.1:1/0")
-    launcher.workers.__dict__.pop("_celery").celery.close()
-    away = launch()
+    with monkeypatch.context() as patch:
+        patch.setenv("INGEST_BROKER_URL", "redis://127.0.0.1:1/0")
+        launcher.workers.__dict__.pop("_celery").celery.close()
+        away = launch()
     assert status_of(instance, away) != DagsterRunStatus.FAILURE
     events = [entry.message for entry in instance.all_logs(away.run_id)]
     assert any("The broker does not answer" in event for event in events)
+    a_worker_of_another_version_ends(worker, new_worker, pipeline)
 
 
-def test_a_worker_of_another_version_ends_and_its_runs_harm_nothing(
-    new_worker: Callable[..., Worker], pipeline: Pipeline
+def a_worker_of_another_version_ends(
+    worker: Worker, new_worker: Callable[..., Worker], pipeline: Pipeline
 ) -> None:
-    worker = new_worker()
-    worker.wait_until_ready()
+    """And the next one does not begin, so that runs on it harm nothing."""
     with pipeline.database.engine.begin() as connection:
         connection.execute(text("UPDATE ingest.alembic_version SET version_num = '9999'"))
     assert worker.process.wait(240) == 1, worker.output

@@ -48,7 +48,8 @@ def all_of_eyecite(text: str) -> Iterator[object]:
             yield citation
 
 
-@settings(max_examples=40)
+# eyecite makes hundreds of expressions ready before it answers, and others for each text.
+@settings(max_examples=min(settings().max_examples // 2, 40))
 @given(text=TEXTS)
 def test_the_same_as_eyecite_finds(text: str) -> None:
     assert places(citations.full_citations(text)) == places(all_of_eyecite(text))

@@ -74,8 +74,14 @@ def _chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
+def _differs(data: bytes, expected: Image.Image) -> float:
+    """By how much each pixel of the picture that a file comes to is another, of 255."""
+    shown, wanted = (np.asarray(image, dtype=float) for image in (_picture(data), expected))
+    return float(np.abs(shown - wanted).mean())
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "F"])
-def test_every_mode_is_read(engine: LocalEngine, mode: str) -> None:
+def test_every_mode_comes_to_the_same_picture(mode: str) -> None:
     grey = _some_lines()
     if mode == "RGBA":  # Black letters on nothing.
         image = Image.new("RGBA", grey.size)
@@ -83,10 +89,18 @@ def test_every_mode_is_read(engine: LocalEngine, mode: str) -> None:
     elif mode == "LAB":
         no_colour = Image.new("L", grey.size, 128)
         image = Image.merge("LAB", (grey, no_colour, no_colour))
+    elif mode == "1":
+        image = grey.convert(mode, dither=Image.Dither.NONE)
     else:
         image = grey.convert(mode)
-    kind, mime_type = ("TIFF", TIFF) if mode in ("CMYK", "LAB", "F") else ("PNG", PNG)
-    result = engine.recognise(stored(encoded(image, kind), mime_type))
+    kind = "TIFF" if mode in ("CMYK", "LAB", "F") else "PNG"
+    assert _differs(encoded(image, kind), grey) < 3
+
+
+def test_letters_on_nothing_are_read(engine: LocalEngine) -> None:
+    image = Image.new("RGBA", _some_lines().size)
+    image.putalpha(ImageOps.invert(_some_lines()))
+    result = engine.recognise(stored(encoded(image, "PNG"), PNG))
     assert lines_found(result.pages[0].text, LINES[:5]) == 5
     assert result.pages[0].origin == "ocr"
     assert result.notes == ()
@@ -94,17 +108,14 @@ def test_every_mode_is_read(engine: LocalEngine, mode: str) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("bits", [10, 12, 16])
-def test_scanners_values_in_16_bits_are_read(engine: LocalEngine, bits: int, channels: int) -> None:
+def test_scanners_values_in_16_bits_come_to_the_same_picture(bits: int, channels: int) -> None:
     values = np.asarray(_some_lines()).astype(np.uint32) * ((1 << bits) - 1) // 255
-    result = engine.recognise(stored(_png_of_16_bits(values.astype(">u2"), channels), PNG))
-    assert lines_found(result.pages[0].text, LINES[:5]) == 5
+    assert _differs(_png_of_16_bits(values.astype(">u2"), channels), _some_lines()) < 3
 
 
-def test_white_is_zero_in_16_bits_too(engine: LocalEngine) -> None:
+def test_white_is_zero_in_16_bits_too() -> None:
     values = 65535 - np.asarray(_some_lines()).astype(np.uint16) * 257
-    data = encoded(Image.fromarray(values), "TIFF", tiffinfo={262: 0})
-    assert np.asarray(_picture(data)).mean() > 200
-    assert lines_found(engine.recognise(stored(data, TIFF)).pages[0].text, LINES[:5]) == 5
+    assert _differs(encoded(Image.fromarray(values), "TIFF", tiffinfo={262: 0}), _some_lines()) < 3
 
 
 @pytest.mark.parametrize("colour", [(255, 255, 255), (255, 255, 130)])
@@ -301,7 +312,7 @@ def test_blank_image_is_no_error(engine: LocalEngine) -> None:
 @pytest.mark.parametrize(("kind", "mime_type"), [("PNG", PNG), ("JPEG", JPEG), ("TIFF", TIFF)])
 def test_what_is_left_of_an_image_is_read(engine: LocalEngine, kind: str, mime_type: str) -> None:
     data = encoded(page_image(), kind)
-    result = engine.recognise(stored(data[: len(data) * 4 // 10], mime_type))
+    result = engine.recognise(stored(data[: len(data) * 7 // 20], mime_type))
     assert 3 <= lines_found(result.pages[0].text) < len(LINES)
     (note,) = result.notes
     assert (note.kind, note.page) == ("image_unreadable", 1)
@@ -361,8 +372,7 @@ def test_images_of_other_kinds_come_to_the_same_picture(kind: str, mime_type: st
     page = _some_lines()
     data = encoded(page, kind)
     assert identify(io.BytesIO(data)).mime_type == mime_type
-    difference = np.asarray(_picture(data), dtype=float) - np.asarray(page, dtype=float)
-    assert np.abs(difference).mean() < 3
+    assert _differs(data, page) < 3
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])

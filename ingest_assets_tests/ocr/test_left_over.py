@@ -41,8 +41,8 @@ def _page() -> FPDF:
     return pdf
 
 
-# Each place and each turn once in `make test`.
-_ONCE = {(12, 0), (25, 1.6), (40, 90), (40, 180)}
+# Each place once in `make test`. A page that stands on its head is read in `test_pdf`.
+_ONCE = {(12, 0), (25, 1.6), (40, 90)}
 
 
 @pytest.mark.parametrize(
@@ -126,16 +126,16 @@ def test_two_columns_are_not_mixed(engine: LocalEngine) -> None:
 def test_numbers_of_two_columns_stay_in_their_column(engine: LocalEngine) -> None:
     pdf = _page()
     pdf.set_font("Times", size=10)
-    half = len(LINES) // 2
-    for left, lines, first in ((10, LINES[:half], 1), (112, LINES[half:], 1 + half)):
+    half = 5
+    for left, lines, first in ((10, LINES[:half], 1), (112, LINES[half:10], 1 + half)):
         for index, line in enumerate(lines):
             pdf.text(left, 20 + index * 10, f"{first + index}.")
             pdf.text(left + 6, 20 + index * 10, line)
     (page,) = engine.recognise(stored(encoded(_rendered(pdf), "PNG", dpi=(200, 200)), PNG)).pages
     flat = " ".join(page.text.split())
-    places = [flat.index(line) for line in LINES]
+    places = [flat.index(line) for line in LINES[:10]]
     assert places == sorted(places)
-    for number in range(1, len(LINES) + 1):
+    for number in range(1, 11):
         assert f"{number}." in flat
 
 

@@ -40,7 +40,7 @@ def test_version_names_what_decides_how_a_document_reads(engine: LocalEngine) ->
     assert "pypdfium2" in engine.version
 
 
-@pytest.mark.parametrize("degrees", [0, 2, -1.6, 5])
+@pytest.mark.parametrize("degrees", [0, pytest.param(2, marks=pytest.mark.slow), -1.6, 5])
 def test_scan_askew_loses_no_line(engine: LocalEngine, degrees: float) -> None:
     result = engine.recognise(stored(scan_pdf(skewed(page_image(), degrees)), PDF))
     (page,) = result.pages
@@ -50,7 +50,7 @@ def test_scan_askew_loses_no_line(engine: LocalEngine, degrees: float) -> None:
     assert lines_found(page.text) == len(LINES)
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
+@pytest.mark.parametrize("degrees", [90, 180, pytest.param(270, marks=pytest.mark.slow)])
 def test_scan_that_lies_turned_is_put_upright(engine: LocalEngine, degrees: int) -> None:
     result = engine.recognise(stored(scan_pdf(page_image().rotate(degrees, expand=True)), PDF))
     assert lines_found(result.pages[0].text) == len(LINES)

@@ -32,10 +32,6 @@ LINES = (
     "Repairs above ninety crowns require written permission.",
     "The log book belongs to the district and stays on the rock.",
     "Birds that strike the lantern are counted and described.",
-    "The signal flags shall be washed twice a year.",
-    "Letters are carried to the mainland by the supply boat.",
-    "This agreement ends when the lamp is replaced by a beacon.",
-    "Both parties have signed two copies of this agreement.",
 )
 
 

@@ -101,18 +101,21 @@ def running_services(directory: Path) -> Iterator[Services]:
     stack.start()
     try:
         services = Services(settings, make_storage(settings))
-        _do_not_wait_for_the_disk(services)
+        _spare_the_disk(services)
         yield services
     finally:
         stack.stop()
 
 
-def _do_not_wait_for_the_disk(services: Services) -> None:
-    """Let Postgres commit without the disk: tests kill processes, which the system's cache outlives."""
+def _spare_the_disk(services: Services) -> None:
+    """Let Postgres commit without the disk: tests kill processes, which the system's cache outlives.
+
+    And let it clean up nothing: databases live for seconds.
+    """
     with closing(psycopg2.connect(services.environment["INGEST_DATABASE_URL"])) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
             cursor.execute(f"ALTER SYSTEM SET {setting} = off")
         cursor.execute("SELECT pg_reload_conf()")
 
@@ -128,7 +131,7 @@ def new_database(services: Services, copy_of: str | None = None) -> Iterator[str
     server = make_url(services.environment["INGEST_DATABASE_URL"])
     name = f"test_{secrets.token_hex(6)}"
     template = str(make_url(copy_of).database) if copy_of else "template0"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
     drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
     with closing(psycopg2.connect(server.render_as_string(hide_password=False))) as connection:
         connection.autocommit = True
