@@ -186,7 +186,6 @@ PAIRS = (
     *_pairs("rebuild", ("rebuild.inserted", "rebuild.committed")),
     *_pairs("retry", ("retry.requesting", "retry.requested")),
     *_pairs("forget", ("forget.buried", "forget.records"), ("forget.objects", "forget.deleted")),
-    *_pairs("restore", ("object.stored", "timestamp.updated")),
 )
 _IN_PAIRS = {case for pair in PAIRS for case in pair}
 # All cases, each once.
