@@ -304,6 +304,11 @@ SHOWN = {
         f"</w:tc><w:sdt><w:sdtContent><w:tc>{paragraph('c')}</w:tc></w:sdtContent></w:sdt></w:tr></w:tbl>",
         ["a b\tc"],
     ),
+    "drop cap": (
+        "<w:p><w:pPr><w:framePr w:dropCap='drop' w:lines='3'/></w:pPr><w:r><w:t>T</w:t></w:r></w:p>"
+        f"{paragraph('he keeper')}",
+        ["The keeper"],
+    ),
     "right to left": (
         "<w:p><w:pPr><w:bidi/></w:pPr><w:bdo w:val='rtl'><w:r><w:rPr><w:rtl/></w:rPr><w:t>שלום</w:t></w:r>"
         "</w:bdo></w:p>",

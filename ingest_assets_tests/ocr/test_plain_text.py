@@ -224,6 +224,7 @@ def test_a_web_page_is_what_a_browser_shows(engine: LocalEngine) -> None:
         "<style>section { display: none } section[selected] { display: block }</style>"
         "<section>The lamphouse</section>",
         "<body style='visibility: hidden'><p>The lamphouse</p><script>show()</script>",
+        "<frameset cols='1,2'><frame src='a.html'><noframes><p>The lamphouse</p></noframes></frameset>",
     ],
 )
 def test_a_web_page_that_shows_nothing_without_its_script_is_read(

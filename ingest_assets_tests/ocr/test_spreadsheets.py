@@ -64,6 +64,10 @@ def xls(book: xlwt.Workbook) -> bytes:
         (61, "yyyy-mm-dd", "1900-03-01"),
         (1e99, "yyyy", "1e+99"),
         (float("inf"), "0.00", "inf"),
+        (5551234567, "(000) 000-0000", "(555) 123-4567"),
+        (1234567, r"###\-####", "123-4567"),
+        (7, "000-00-0000", "000-00-0007"),
+        (1205551234567, "+0 (000) 000-0000", "+120 (555) 123-4567"),
     ],
 )
 def test_numbers_show_as_their_format_says(value: float, code: str, expected: str) -> None:
@@ -179,6 +183,14 @@ def test_cells_without_a_stored_result_and_margins_are_read() -> None:
     sheet.write(0, 0, "Ship")
     sheet.header_str, sheet.footer_str = b"&CHarbour &D", b"Page &P"
     assert read(xls(old)).pages == ["Dues\nShip", "Harbour\nPage"]
+
+
+def test_characters_that_a_workbook_writes_by_their_numbers_are_read() -> None:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active["A1"] = "Oil_x000D_\nand_x0009_coal"
+    book.active["A2"] = "Form_x005F_x0041_"
+    assert read(xlsx(book)).pages == ["Sheet\nOil and\tcoal\nForm_x0041_"]
 
 
 def record(number: int, data: bytes = b"") -> bytes:

@@ -31,6 +31,8 @@ _DATE = re.compile(
 )
 _FRACTION = re.compile(r"(?P<whole>[#0?]+ +)?[#0?]+ */ *(?P<below>[#?0-9]+)")
 _NUMBER = re.compile(r"[0#?,]+(?:\.[0#?]*,*)?(?:E[+-][0#?]+)?|\.[0#?]+")
+# Places for figures with something in between that is no point.
+_PLACES = re.compile(r"[^0#?.,E]*[0#?]+(?:[^0#?.,E]+[0#?]+)+[^0#?.,E]*")
 # In the place of a literal stands a private character of its number.
 _FIRST_LITERAL, _LAST_LITERAL = 0xE000, 0xF8FF
 _LITERALS = re.compile(f"[{chr(_FIRST_LITERAL)}-{chr(_LAST_LITERAL)}]")
@@ -61,7 +63,8 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
     elif fraction := _FRACTION.search(plain):
         text = _fraction(value, fraction)
     else:
-        text = _NUMBER.sub(lambda found: _number(value, found[0], plain), plain, count=1)
+        number = _in_places(value, plain) if _PLACES.fullmatch(plain) else None
+        text = number or _NUMBER.sub(lambda found: _number(value, found[0], plain), plain, count=1)
         if value < 0 and len(sections) == 1:
             text = f"-{text}"
     return _LITERALS.sub(lambda found: literals[ord(found[0]) - _FIRST_LITERAL], text).strip()
@@ -99,6 +102,17 @@ def _fraction(value: float, pattern: re.Match[str]) -> str:
     whole, above = divmod(above, below) if pattern["whole"] else (0, above)
     pieces = [str(whole)] if whole or not above else []
     return sign + " ".join([*pieces, f"{above}/{below}"] if above else pieces)
+
+
+def _in_places(value: float, plain: str) -> str:
+    """Return a whole number, each figure in its place, as telephone numbers are shown."""
+    figures = list(f"{abs(value) * 100 ** plain.count('%'):.0f}")
+    places = [at for at, sign in enumerate(plain) if sign in "0#?"]
+    pieces = list(plain)
+    for at in reversed(places):
+        pieces[at] = figures.pop() if figures else "0" if plain[at] == "0" else ""
+    pieces[places[0]] = "".join(figures) + pieces[places[0]]
+    return "".join(pieces)
 
 
 def _general(value: float) -> str:

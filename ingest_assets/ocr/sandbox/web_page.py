@@ -47,6 +47,7 @@ _BUTTONS = frozenset(("hidden", "password", "checkbox", "radio", "file", "image"
 _APART = frozenset(("button", "mi", "mn", "mo", "ms", "mtext"))
 _AS_BLOCKS = frozenset(("block", "flex", "grid", "list-item", "table", "table-row", "flow-root"))
 _SCRIPTLESS = re.compile(r"<noscript\b.*?</noscript\s*>", re.IGNORECASE | re.DOTALL)
+_FRAME_SET = re.compile(r"</?(?:frameset|noframes)\b[^>]*>|<frame\b[^>]*>", re.IGNORECASE)
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 _PICTURE = re.compile(
     r"""(?:src|href)\s*=\s*["']data:image/[^,"']{1,60};base64,([^"']+)""", re.IGNORECASE
@@ -78,6 +79,9 @@ def read_web_page(path: Path) -> IllustratedDocument:
     is_xml = _XHTML.search(decoded.text[:_XHTML_WITHIN]) is not None
     html = as_html(decoded.text) if is_xml else decoded.text
     text, notes = html_text(html), list(decoded.notes)
+    if not text and _FRAME_SET.search(html):
+        text = html_text(_FRAME_SET.sub("", html))
+        notes.append(Note("not_shown", "its frames are pages of their own, which are not within it"))
     if not text and (text := html_text(html, is_styled=False)):
         notes.append(
             Note("not_shown", "styles hide all of it until a script shows it: it was read without them")

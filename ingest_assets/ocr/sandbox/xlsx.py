@@ -169,7 +169,7 @@ class Workbook:
             return self._number(value, int(cell.get("s", "0")))
         if kind == "b":
             return "TRUE" if value.strip() == "1" else "FALSE"
-        return value.replace("\n", " ")
+        return drawings.unescaped(value).replace("\n", " ")
 
     def _number(self, value: str | float, style: int) -> str:
         """Return a number as its style shows it."""
@@ -230,7 +230,7 @@ def _string(item: Element) -> str:
     """Return a text of one format or several, without the readings beside Japanese characters."""
     pieces = [item.findtext(f"{S}t") or ""]
     pieces += (run.findtext(f"{S}t") or "" for run in item if run.tag == f"{S}r")
-    return "".join(pieces)
+    return drawings.unescaped("".join(pieces))
 
 
 def _column(letters: str) -> int:

@@ -6,12 +6,15 @@ pictures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from ingest_assets.ocr.sandbox.docx.names import CX, DGM, A, C
 from ingest_assets.ocr.sandbox.numerals import written
 
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+_LINE_ENDS = re.compile("\r\n?|\v")
 _MOST_LEVELS = 9
 _HIGHEST_START = 32_767
 # Kinds of numbers (ST_TextAutonumberScheme): how they are written, and what stands around them.
@@ -30,12 +33,23 @@ def paragraphs(element: Element) -> Iterator[str]:
     for paragraph in element.iter(f"{A}p"):
         number = _number(paragraph, counts, styles)
         text = "".join(
-            piece.text or "" if piece.tag == f"{A}t" else "\n"
+            unescaped(piece.text or "") if piece.tag == f"{A}t" else "\n"
             for piece in paragraph.iter()
             if piece.tag in (f"{A}t", f"{A}br")
         )
         if text.strip():
             yield number + text
+
+
+def unescaped(text: str) -> str:
+    """Return a text of Excel or PowerPoint with the characters that it writes by their numbers.
+
+    They are those that XML cannot hold, and ends of lines (ECMA-376, part 1, 22.9.2.19, `ST_Xstring`).
+    """
+    if "_x" not in text:
+        return text
+    text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    return _LINE_ENDS.sub("\n", text)
 
 
 def _number(paragraph: Element, counts: list[tuple[str, int] | None], styles: Element | None) -> str:

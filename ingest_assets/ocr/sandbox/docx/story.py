@@ -119,6 +119,7 @@ class _Story:
         self._depth = depth
         self._part = ""
         self._hidden = 0
+        self._capital = ""
         self._inline: dict[str, Callable[[Element, list[str]], Iterable[str]]] = {
             f"{W}r": self._run,
             f"{W}sym": self._symbol,
@@ -151,6 +152,9 @@ class _Story:
             return
         self._part = name
         self.shown.lines += self._blocks(root)
+        if self._capital:
+            self.shown.lines.append(self._capital)
+            self._capital = ""
         if self._hidden:
             self.shown.add("not_shown", "hidden text was left out")
 
@@ -186,7 +190,11 @@ class _Story:
         boxes: list[str] = []
         text = "".join(fields.shown(self._pieces(paragraph, boxes)))
         label = self._numbering.label(paragraph)
-        yield f"{label}{text}" if text.strip() else text
+        text, self._capital = f"{self._capital}{label}{text}" if text.strip() else text, ""
+        if boxes or not _is_drop_cap(paragraph):
+            yield text
+        else:
+            self._capital = text
         yield from boxes
 
     def _pieces(self, element: Element, boxes: list[str]) -> Iterator[str]:
@@ -408,6 +416,12 @@ def _cells(row: Element) -> Iterator[Element]:
             yield child
         elif child.tag not in _NOT_SHOWN:  # A content control, say, around a cell.
             yield from _cells(child)
+
+
+def _is_drop_cap(paragraph: Element) -> bool:
+    """Tell whether a paragraph is but the first letter, drawn large, of the one that follows."""
+    frame = paragraph.find(f"{W}pPr/{W}framePr")
+    return frame is not None and frame.get(f"{W}dropCap", "none") != "none"
 
 
 def _is_deleted(properties: Element | None) -> bool:
