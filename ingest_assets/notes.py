@@ -46,7 +46,8 @@ KINDS: Mapping[str, Kind] = {
         "Compare the text with the page. Scan it again at 300 dpi if that can be done.",
     ),
     "other_script": Kind(
-        "A page is written in a script that none of the set languages uses, so it was not recognised.",
+        "A page, or part of it, is in a script that none of the set languages uses, so it was not "
+        "recognised.",
         "Add its language to INGEST_OCR_LANGUAGES, then read the document again.",
     ),
     "other_language": Kind(

@@ -288,6 +288,46 @@ def test_a_block_that_is_turned_on_an_upright_page_is_read(engine: LocalEngine, 
     assert read.text.endswith("Received by counsel Pemberton\nin the town of Ashby")
 
 
+@pytest.mark.parametrize("slant", [45, -35, 60])
+def test_words_that_run_at_a_slant_are_read(engine: LocalEngine, slant: int) -> None:
+    page = Image.new("L", (1650, 1400), 255)
+    page.paste(_some_lines())
+    page.paste(
+        _remark().rotate(slant, Image.Resampling.BICUBIC, expand=True, fillcolor=255), (700, 800)
+    )
+    result = engine.recognise(stored(encoded(page, "PNG"), PNG))
+    (read,) = result.pages
+    assert lines_found(read.text) >= 5
+    assert "Received by counsel Pemberton" in read.text
+    assert "in the town of Ashby" in read.text
+    assert result.notes == ()
+
+
+def test_labels_of_an_axis_that_run_at_a_slant_are_read(engine: LocalEngine) -> None:
+    page = Image.new("L", (1650, 1400), 255)
+    page.paste(_some_lines())
+    ImageDraw.Draw(page).line((200, 1000, 1500, 1000), fill=0, width=3)
+    months = ("January", "February", "September", "October", "November")
+    for number, month in enumerate(months):
+        label = Image.new("L", (200, 44), 255)
+        ImageDraw.Draw(label).text(
+            (200, 5), month, font=ImageFont.load_default(30), fill=0, anchor="ra"
+        )
+        turned = label.rotate(45, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
+        page.paste(turned, (180 + 260 * number, 1030))
+    (read,) = engine.recognise(stored(encoded(page, "PNG"), PNG)).pages
+    assert lines_found(read.text) >= 5
+    assert [month for month in months if month not in read.text] == []
+
+
+def test_a_page_of_nothing_but_slanted_words_is_read(engine: LocalEngine) -> None:
+    page = Image.new("L", (1650, 1400), 255)
+    page.paste(_remark().rotate(50, Image.Resampling.BICUBIC, expand=True, fillcolor=255), (500, 500))
+    result = engine.recognise(stored(encoded(page, "PNG"), PNG))
+    assert "Received by counsel Pemberton" in result.pages[0].text
+    assert {note.kind for note in result.notes} == {"turned"}
+
+
 @pytest.mark.parametrize("turn", [0, 90])
 def test_light_print_beside_dark_print_is_read(engine: LocalEngine, turn: int) -> None:
     page = Image.new("L", (1650, 1400), 255)
@@ -302,6 +342,12 @@ def test_light_print_beside_dark_print_is_read(engine: LocalEngine, turn: int) -
 def test_scan_at_600_dpi_is_read(engine: LocalEngine) -> None:
     data = encoded(page_image(dpi=600), "PNG", dpi=(600, 600))
     assert lines_found(engine.recognise(stored(data, PNG)).pages[0].text) == len(LINES)
+
+
+def test_a_page_that_states_far_too_many_dots_an_inch_is_read(engine: LocalEngine) -> None:
+    image = _some_lines()
+    (read,) = engine.recognise(stored(encoded(image, "PNG", dpi=(1200, 1200)), PNG)).pages
+    assert lines_found(read.text) >= 5
 
 
 def test_blank_image_is_no_error(engine: LocalEngine) -> None:

@@ -51,6 +51,36 @@ def test_beside_another_script_the_text_is_kept(engine: LocalEngine) -> None:
     assert [note.kind for note in result.notes] == ["other_script"]
 
 
+@pytest.mark.parametrize("script", ["Greek", "Hebrew", "Devanagari", "Japanese", "Korean"])
+def test_one_line_of_another_script_is_noted_and_left_out(engine: LocalEngine, script: str) -> None:
+    first_line = drawn(SAMPLES[script]).crop((0, 90, 1650, 165))
+    upper = below(page_image(LINES[:4]).crop((0, 0, 1650, 490)), first_line)
+    result = _read(engine, below(upper, page_image(LINES[4:8]).crop((0, 80, 1650, 600))))
+    text = result.pages[0].text
+    assert lines_found(text, LINES[:8]) == 8
+    assert len(text) < len("\n".join(LINES[:8])) + 20
+    assert [note.kind for note in result.notes] == ["other_script"]
+
+
+def test_a_name_in_another_script_below_a_signature_is_noted(engine: LocalEngine) -> None:
+    image = page_image(LINES[:6]).crop((0, 0, 1650, 900))
+    signed = drawn(SAMPLES["Cyrillic"]._replace(text="Генеральный директор: Иванова"), 30)
+    image.paste(signed.crop((90, 90, 800, 160)), (850, 800))
+    result = _read(engine, image)
+    assert lines_found(result.pages[0].text, LINES[:6]) == 6
+    assert [note.kind for note in result.notes] == ["other_script"]
+
+
+def test_unusual_names_and_quotation_marks_are_no_other_script(engine: LocalEngine) -> None:
+    odd = [
+        '"Agreement"), subcontractors;',
+        "Employee's; GBCI's (le iLOGO)",
+        "Signa & Evercore Ltd. day of ;",
+    ]
+    result = _read(engine, page_image([*LINES[:3], *odd, *LINES[3:6]]))
+    assert [note for note in result.notes if note.kind == "other_script"] == []
+
+
 @pytest.mark.parametrize("language", ["German", "French"])
 def test_other_language_is_noted_and_kept(engine: LocalEngine, language: str) -> None:
     result = _read(engine, drawn(SAMPLES[language]))

@@ -13,10 +13,11 @@ words stand (`left_over`), and detecting a script (`tesseract`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ingest_assets.language import common_language
 from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word
+from ingest_assets.ocr.sandbox.letters import are_natural
 
 # A page that is less sure than the first is no text, but for the words that are sure; below the second
 # it is none if less than this share of it is sure: of receipts 0.4 is, of other scripts at most 0.1.
@@ -33,13 +34,22 @@ _SURE_OF_NAME, _NAME_LETTERS = 0.9, 5
 # A turned reading of a place counts if it is surer than the first one by so much.
 _CLEARLY_SURER = 0.1
 
-# A line is weak if it is less sure than a word must be, and less than this share of it is sure.
+# A line is weak if it is less sure than a word must be, and less than this share of it is sure. Weak
+# lines say nothing of their script if they have less than so many letters and less than this share of a
+# page's.
 _WEAK = 0.4
+_FEWEST_IN_LINES, _LEAST_SHARE = 12, 0.1
 
-# Lines with fewer letters in all say nothing of their script, nor do weak ones that have less than a
-# tenth of a page's letters.
-_FEWEST_LETTERS = 12
-_LEAST_SHARE = 0.1
+# Words side by side are strange if they are less sure than the first, or than the second if they are so
+# many. Of clean English pages names, abbreviations and words in quotation marks are as unsure, but
+# hardly ever two in a row.
+_STRANGE, _STRANGE_OF_MANY, _MANY_WORDS = 0.5, 0.6, 3
+
+# Up to this confidence, and as short as this, words belong to the strange ones beside them.
+_BESIDE_STRANGE, _SHORT_WORD = 0.75, 3
+
+# Letters, in all and of a single run of words, below which strange words say nothing of their script.
+_FEWEST_LETTERS, _FEWEST_IN_RUN = 8, 6
 
 # Words with fewer letters are in the dictionaries of many languages.
 _LONG_WORD = 3
@@ -107,24 +117,46 @@ def is_sure(word: Word) -> bool:
     return word.confidence >= SURE and is_likely and word.letters >= 2
 
 
-def weak_lines(layout: Layout) -> list[Line]:
-    """Return the lines that may be of another script; none where these are too few to tell."""
-    weak = [line for line in layout.lines if _is_weak(line)]
-    letters = sum(word.letters for line in weak for word in line.words)
-    most = sum(word.letters for word in layout.words())
-    return weak if letters >= max(_FEWEST_LETTERS, _LEAST_SHARE * most) else []
+def strange_runs(layout: Layout) -> list[Sequence[Word]]:
+    """Return the weak lines, and runs of words in others, that may be of another script than the rest.
 
-
-def without_unsure(layout: Layout, lines: Sequence[Line]) -> Layout:
-    """Return a layout in which some lines have only those words that are sure."""
-    doubted = set(map(id, lines))
-    kept = [
-        Line([word for word in line.words if is_sure(word)], line.starts_paragraph)
-        if id(line) in doubted
-        else line
+    None where these are too few letters to tell, or lone words only, which are misread names.
+    """
+    weak = _weak_lines(layout)
+    strange: list[Sequence[Word]] = [line.words for line in weak]
+    strange += (
+        run
         for line in layout.lines
-    ]
-    return Layout([line for line in kept if line.words])
+        if not any(line is other for other in weak)
+        for run in _unsure_runs(line)
+        if are_strange(run) and (_is_of_words(run) or not are_natural(run[0].text))
+    )
+    letters = sum(word.letters for run in strange for word in run)
+    is_clear = letters >= _FEWEST_LETTERS and any(map(_is_of_words, strange))
+    return strange if is_clear else []
+
+
+def are_strange(words: Iterable[Word]) -> bool:
+    """Tell whether some words are so unsure that they may be of no script that the data know."""
+    words = [word for word in words if word.letters]
+    return confidence(words) < (_STRANGE if len(words) < _MANY_WORDS else _STRANGE_OF_MANY)
+
+
+def are_much_of(words: Iterable[Word], rest: Layout) -> bool:
+    """Tell whether some words are enough of a page to say something of its script, however printed."""
+    letters = sum(word.letters for word in words)
+    return letters >= _LEAST_SHARE * (letters + sum(word.letters for word in rest.words()))
+
+
+def without_unsure(layout: Layout) -> Layout:
+    """Return the sure words of a layout."""
+    return _without(layout, lambda word: not is_sure(word))
+
+
+def without(layout: Layout, words: Iterable[Word]) -> Layout:
+    """Return a layout without some of its words."""
+    gone = set(map(id, words))
+    return _without(layout, lambda word: id(word) in gone)
 
 
 def foreign_language(layout: Layout) -> str | None:
@@ -145,8 +177,47 @@ def foreign_language(layout: Layout) -> str | None:
     return language
 
 
-def _is_weak(line: Line) -> bool:
-    return 0 < confidence(line.words) < SURE and _sure_share(line.words) < _WEAK
+def _weak_lines(layout: Layout) -> list[Line]:
+    weak = [
+        line
+        for line in layout.lines
+        if 0 < confidence(line.words) < SURE and _sure_share(line.words) < _WEAK
+    ]
+    letters = sum(word.letters for line in weak for word in line.words)
+    most = sum(word.letters for word in layout.words())
+    return weak if letters >= max(_FEWEST_IN_LINES, _LEAST_SHARE * most) else []
+
+
+def _unsure_runs(line: Line) -> Iterator[list[Word]]:
+    """Yield the longest runs of words that are not sure, with the short words between them."""
+    run: list[Word] = []
+    between: list[Word] = []
+    for word in line.words:
+        if word.confidence < _BESIDE_STRANGE and not is_sure(word):
+            run += [*between, word]
+            between = []
+        elif run and not between and word.letters <= _SHORT_WORD:
+            between = [word]
+        else:
+            if run:
+                yield run
+            run, between = [], []
+    if run:
+        yield run
+
+
+def _is_of_words(run: Sequence[Word]) -> bool:
+    """Tell whether a run is of several words, and not of single letters."""
+    letters = [word.letters for word in run if word.letters]
+    return len(letters) > 1 and sum(letters) >= _FEWEST_IN_RUN
+
+
+def _without(layout: Layout, is_gone: Callable[[Word], bool]) -> Layout:
+    kept = [
+        Line([word for word in line.words if not is_gone(word)], line.starts_paragraph)
+        for line in layout.lines
+    ]
+    return Layout([line for line in kept if line.words])
 
 
 def _sure_share(words: Sequence[Word]) -> float:

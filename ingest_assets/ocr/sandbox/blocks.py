@@ -1,4 +1,4 @@
-"""Blocks of a page that are not printed as the rest of it is: turned, or light on dark.
+"""Blocks of a page that are not printed as the rest of it is: turned, slanted, or light on dark.
 
 Tesseract reads a page in one orientation, and takes a large dark area for a picture. Here light print
 on an even dark ground becomes dark print on light, and what stands on a page beside the words that were
@@ -9,7 +9,9 @@ Belongs here: where such blocks are. Does not belong here: recognising them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +62,19 @@ _THICK = 0.5
 # twice at most.
 _MOST_BLOCKS = 8
 
+# Slanted words reach over so many heights of a word, across and down.
+_SLANTED_SIDE = 2
+
+# Slants of words are looked for in steps of so many degrees; nearer than the second to an upright or a
+# lying line, they are those of a page that is askew, or of the letters themselves.
+_SLANT_STEP, _LEAST_SLANT = 3, 10
+
+# At its slant the ink of words lies in lines, so many times closer together than upright or lying.
+_IN_LINES = 1.25
+
+# So many dots of ink tell a slant, and slants as near as this are one.
+_ENOUGH_DOTS, _SAME_SLANT = 5_000, 6
+
 # The longest word of an upright line has at least so many letters; with so many it is wider than tall.
 _SOME_LETTERS = 3
 
@@ -89,34 +104,96 @@ def dark_on_light(image: Image.Image) -> Image.Image:
     return image if inverted is None else Image.fromarray(inverted)
 
 
-def unread(image: Image.Image, layout: Layout, threshold: int) -> list[Box]:
-    """Return the places, left, top, right, bottom, of blocks of ink that no sure word accounts for.
+@dataclass(frozen=True)
+class Rest:
+    """What of a page no sure word accounts for.
 
-    Args:
-        threshold: the lightest grey that is ink.
+    Attributes:
+        image: the page without the words that are sure to stand where they were read, upright.
+        ink: which pixels of it are ink.
+        height: that of a word.
+        places: the boxes around its ink.
     """
-    height = layout.usual_height
-    if not height:
-        return []
-    side = square_side(height)
-    rest = np.asarray(without(image, accounted(layout))) <= threshold
-    found = ((box, box[2] - box[0], box[3] - box[1]) for box in inked_places(rest, side, _APART))
+
+    image: Image.Image
+    ink: npt.NDArray[np.bool_]
+    height: float
+    places: Sequence[Box]
+
+    @classmethod
+    def of(cls, image: Image.Image, layout: Layout, threshold: int) -> Rest:
+        """Return what is left of a page; `threshold` is the lightest grey that is ink."""
+        left = without(image, accounted(layout))
+        ink = np.asarray(left) <= threshold
+        height = layout.usual_height
+        places = tuple(inked_places(ink, square_side(height), _APART)) if height else ()
+        return cls(left, ink, height, places)
+
+
+def unread(rest: Rest) -> list[Box]:
+    """Return the places of blocks that may be turned by a quarter or upside down, the largest first."""
+    sides = ((box, box[2] - box[0], box[3] - box[1]) for box in rest.places)
     long = [
         box
-        for box, across, down in found
-        if max(across, down) >= _LONG * height and min(across, down) >= _THICK * height
+        for box, across, down in sides
+        if max(across, down) >= _LONG * rest.height and min(across, down) >= _THICK * rest.height
     ]
     long.sort(key=lambda box: -(box[2] - box[0]) * (box[3] - box[1]))
-    spare = round(height / 2)
+    spare = round(rest.height / 2)
     return [
         (
             max(0, left - spare),
             max(0, top - spare),
-            min(image.width, right + spare),
-            min(image.height, bottom + spare),
+            min(rest.image.width, right + spare),
+            min(rest.image.height, bottom + spare),
         )
         for left, top, right, bottom in long[:_MOST_BLOCKS]
     ]
+
+
+def slanted(rest: Rest) -> Mapping[float, list[Box]]:
+    """Return the places of what may be slanted words, by their slant in degrees counter-clockwise."""
+    by_slant: dict[float, list[Box]] = {}
+    for box in rest.places:
+        left, top, right, bottom = box
+        if min(right - left, bottom - top) < _SLANTED_SIDE * rest.height:
+            continue
+        if (slant := slant_of_lines(rest.ink[top:bottom, left:right])) is not None:
+            near = (other for other in by_slant if abs(other - slant) <= _SAME_SLANT)
+            by_slant.setdefault(next(near, slant), []).append(box)
+    return by_slant
+
+
+def only(image: Image.Image, boxes: Iterable[Box]) -> tuple[Image.Image, int, int]:
+    """Return some places of a page on white paper, and where the picture begins on the page."""
+    boxes = list(boxes)
+    first, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    size = max(box[2] for box in boxes) - first, max(box[3] for box in boxes) - top
+    places = Image.new("L", size, 255)
+    for box in boxes:
+        places.paste(image.crop(box), (box[0] - first, box[1] - top))
+    return places, first, top
+
+
+def slant_of_lines(dark: npt.NDArray[np.bool_]) -> float | None:
+    """Return by how many degrees the lines of some ink are slanted; None where they are not clearly."""
+    ys, xs = np.nonzero(dark)
+    step = len(ys) // _ENOUGH_DOTS + 1
+    ys, xs = ys[::step].astype(np.float64), xs[::step].astype(np.float64)
+    dots = math.hypot(*dark.shape) / 200
+
+    def closeness(degrees: float) -> float:
+        angle = math.radians(degrees)
+        rows = ((ys * math.cos(angle) + xs * math.sin(angle)) / max(1.0, dots)).astype(np.int64)
+        return float(np.square(np.bincount(rows - rows.min()).astype(np.float64)).sum())
+
+    slants = range(-90 + _LEAST_SLANT, 91 - _LEAST_SLANT)
+    coarse = max(slants[::_SLANT_STEP], key=closeness)
+    best = max(range(coarse - _SLANT_STEP + 1, coarse + _SLANT_STEP), key=closeness)
+    straight = max(closeness(degrees) for degrees in range(-_LEAST_SLANT // 2, _LEAST_SLANT // 2 + 1))
+    lying = max(closeness(90 + degrees) for degrees in range(-_LEAST_SLANT // 2, _LEAST_SLANT // 2 + 1))
+    is_clear = closeness(best) >= _IN_LINES * max(straight, lying)
+    return float(best) if is_clear and _LEAST_SLANT <= abs(best) <= 90 - _LEAST_SLANT else None
 
 
 def accounted(layout: Layout) -> Iterator[Word]:
@@ -151,10 +228,55 @@ def put(layout: Layout, box: Box, lines: Iterable[Line]) -> None:
             for word in line.words
             if id(word) not in unsure and not is_covered(word, found, margin=0)
         ]
+    _insert(layout, box, lines)
+
+
+def put_slanted(layout: Layout, lines: Iterable[Line]) -> None:
+    """Put slanted lines into a layout in place of what is not sure where they stand.
+
+    Sure words stay: the boxes around slanted words reach over others.
+    """
+    placed = [(_around(line), line) for line in lines]
+    unsure = {id(word) for box, _ in placed for word in unsure_in(layout, box)}
+    for line in layout.lines:
+        line.words = [word for word in line.words if id(word) not in unsure]
+    for box, line in placed:
+        _insert(layout, box, [Line(line.words, starts_paragraph=True)])
+
+
+def _around(line: Line) -> Box:
+    return (
+        min(word.left for word in line.words),
+        min(word.top for word in line.words),
+        max(word.right for word in line.words),
+        max(word.bottom for word in line.words),
+    )
+
+
+def _insert(layout: Layout, box: Box, lines: Iterable[Line]) -> None:
     layout.lines = [line for line in layout.lines if line.words]
     above = [index for index, line in enumerate(layout.lines) if line.bottom <= box[1]]
     place = above[-1] + 1 if above else 0
     layout.lines[place:place] = lines
+
+
+def slanted_back(word: Word, slant: float, read: tuple[int, int], before: tuple[int, int]) -> Word:
+    """Return a word that was read in a picture turned clockwise by a slant, where it stood before.
+
+    Args:
+        read: width and height of the turned picture.
+        before: those of the picture before.
+    """
+    angle = math.radians(-slant)
+    corners = [
+        (x - read[0] / 2, y - read[1] / 2)
+        for x in (word.left, word.right)
+        for y in (word.top, word.bottom)
+    ]
+    across = [x * math.cos(angle) - y * math.sin(angle) + before[0] / 2 for x, y in corners]
+    down = [x * math.sin(angle) + y * math.cos(angle) + before[1] / 2 for x, y in corners]
+    sides = round(min(across)), round(min(down)), round(max(across)), round(max(down))
+    return Word(word.text, *sides, word.confidence, word.is_known)
 
 
 def turned_back(word: Word, turn: int, box: Box) -> Word:

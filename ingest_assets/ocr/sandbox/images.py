@@ -52,6 +52,10 @@ _ASSUMED_DPI = 200
 _MAX_USEFUL_DPI = 300
 _MAX_USEFUL_SHORT_SIDE = 2600
 
+# A picture is not made smaller than this for the dots per inch that it states, in pixels on the shorter
+# side: a page of so many can still be read.
+_LEAST_SHORT_SIDE = 1200
+
 # A frame no larger than this, in pixels, may be a small copy of the one before it without saying so.
 _MAX_COPY_SIDE = 640
 
@@ -412,7 +416,10 @@ def _scale(image: Image.Image) -> tuple[float, int]:
         scale = min(1.0, _MAX_USEFUL_SHORT_SIDE / min(width, height))
         dpi = _ASSUMED_DPI / scale
     else:
-        scale = min(1.0, _MAX_USEFUL_DPI / dpi)
+        # Programs write 600 and 1200 into pages that have far fewer pixels, too.
+        least = _LEAST_SHORT_SIDE / min(width, height)
+        scale = min(1.0, max(least, _MAX_USEFUL_DPI / dpi))
+        dpi = min(dpi, _MAX_USEFUL_DPI / scale)
     scale = min(scale, math.sqrt(MAX_PIXELS / (width * height)), 32_000 / max(width, height))
     return scale, max(70, round(dpi * scale))
 

@@ -68,6 +68,9 @@ _MOSTLY_DARK = 0.5
 # Half the height of print of 12 points at 200 dpi, where no word says how high it is.
 _ASSUMED_HEIGHT = 16
 
+# Pixels of paper to spare around words that are cut out.
+_SPARE = 8
+
 # By so much, in heights of a word, the box of a short word may stand beside its letters.
 _MISPLACED = 0.5
 
@@ -289,6 +292,23 @@ def read_share(image: Image.Image, layout: Layout, threshold: int) -> float:
 def without(image: Image.Image, words: Iterable[Word]) -> Image.Image:
     """Return a picture in which some words are painted over."""
     return _erased(image, words, margin=1)
+
+
+def below_each_other(image: Image.Image, runs: Iterable[Sequence[Word]]) -> Image.Image:
+    """Return the places of some runs of words, cut out of a page, as one picture."""
+    cuts = []
+    for run in runs:
+        left, top = min(word.left for word in run), min(word.top for word in run)
+        right, bottom = max(word.right for word in run), max(word.bottom for word in run)
+        box = max(0, left - _SPARE), max(0, top - _SPARE), right + _SPARE, bottom + _SPARE
+        cuts.append(image.crop((*box[:2], min(image.width, box[2]), min(image.height, box[3]))))
+    size = max(piece.width for piece in cuts), sum(piece.height for piece in cuts)
+    together = Image.new("L", (size[0] + 2 * _SPARE, size[1] + (len(cuts) + 1) * _SPARE), 255)
+    top = _SPARE
+    for piece in cuts:
+        together.paste(piece, (_SPARE, top))
+        top += piece.height + _SPARE
+    return together
 
 
 def bounds(lines: Iterable[Line], size: tuple[int, int]) -> tuple[int, int, int, int]:
