@@ -12,6 +12,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.extraction import local, normal
 from ingest_assets.extraction.engine import ENTITY_TYPES
 from ingest_assets.extraction.local import LocalEngine
+from ingest_assets.extraction.sandbox.names import find as find_names
 from ingest_assets.extraction.sandbox.operations import entities
 from ingest_assets_tests.support.engines import RulesEngine
 
@@ -112,6 +113,21 @@ def test_the_parties_of_an_agreement() -> None:
         ("organization", "Ixia", "ixia"),
         ("person", "Eric Dean Sprunk", "eric dean sprunk"),
         ("jurisdiction", "California", "US-CA"),
+    ]
+
+
+def test_each_name_of_the_gazetteer_is_found_whole_and_in_no_other_word() -> None:
+    names = [name.upper() for name in normal.gazetteer()]
+    mentions = [
+        mention for mention in find_names("; ".join(names)) if mention.entity_type == "jurisdiction"
+    ]
+    assert [mention.normalised for mention in mentions] == list(normal.gazetteer().values())
+    inside = "; ".join(f"X{name}; {name}X; -{name}; {name}-" for name in names if name.isalpha())
+    assert not [mention for mention in find_names(inside) if mention.entity_type == "jurisdiction"]
+    assert found("West Virginia, New\n  York City, GUINEA-BISSAU", "jurisdiction") == [
+        ("jurisdiction", "West Virginia", "US-WV"),
+        ("jurisdiction", "New\n  York", "US-NY"),
+        ("jurisdiction", "GUINEA-BISSAU", "GW"),
     ]
 
 

@@ -33,7 +33,6 @@ _NUMBER_AND_NAME = re.compile(
 _NUMBERS = {r"[1-9]\d*", r"1\d{3}|20\d{2}", r"1[789]\d{2}|20\d{2}", r"\d+", r"\d{1,3}", r"\d{1,2}"}
 _LITERAL = re.compile(r"(?:\\[^a-zA-Z0-9]|[^\\.^$*+?{}\[\]|()])+")
 _BEHIND_A_NUMBER = re.compile(r"\d ")
-_SPACE = re.compile(r"\s+")
 
 
 class _Expressions(NamedTuple):
@@ -73,11 +72,11 @@ def may_cite(text: str) -> bool:
 
 
 def _candidates(text: str, known: _Expressions) -> Iterator[Any]:
-    dense = _SPACE.sub("", text)
+    dense = _dense(text)
     # Where the search is in the text, and in the text without white space.
     place = dense_place = 0
     for match in _BEHIND_A_NUMBER.finditer(text):
-        dense_place += len(_SPACE.sub("", text[place : match.end()]))
+        dense_place += len(_dense(text[place : match.end()]))
         place = match.end()
         following = dense[dense_place : dense_place + known.longest]
         for length in range(1, len(following) + 1):
@@ -85,6 +84,11 @@ def _candidates(text: str, known: _Expressions) -> Iterator[Any]:
     for _, extractors in known.anywhere.iter(dense):
         yield from extractors
     yield from known.always
+
+
+def _dense(text: str) -> str:
+    """The text without white space."""
+    return "".join(text.split())
 
 
 @lru_cache(maxsize=1)
@@ -100,7 +104,7 @@ def _expressions() -> _Expressions:
                 behind[name].append(extractor)
         elif extractor.strings:
             for string in extractor.strings:
-                anywhere[_SPACE.sub("", string)].append(extractor)
+                anywhere[_dense(string)].append(extractor)
         else:
             always.append(extractor)
     automaton = ahocorasick.Automaton()

@@ -11,7 +11,8 @@ name of the ISO 3166 gazetteer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -83,6 +84,9 @@ class _Word:
     def __init__(self, match: re.Match[str]) -> None:
         raw = match[0]
         self.raw = raw
+        if raw.isalpha():  # Most are nothing but a word.
+            self.bare, self.start, self.end, self.folded = raw, match.start(), match.end(), raw.lower()
+            return
         stripped = raw.lstrip(_EDGES)
         self.start = match.start() + len(raw) - len(stripped)
         self.bare = stripped.rstrip(_EDGES)
@@ -111,9 +115,9 @@ def find(text: str) -> Iterator[Mention]:
     words = [word for word in map(_Word, _TOKEN.finditer(text)) if word.bare]
     yield from _organizations(text, words)
     yield from _people(text, words)
-    for match in _places().finditer(text):
-        if code := normal.jurisdiction(match[0]):
-            yield Mention("jurisdiction", match.start(), match.end(), code, None, ENGINE)
+    for start, end in _places(text):
+        if code := normal.jurisdiction(text[start:end]):
+            yield Mention("jurisdiction", start, end, code, None, ENGINE)
 
 
 def _organizations(text: str, words: Sequence[_Word]) -> Iterator[Mention]:
@@ -268,9 +272,24 @@ def _given_names() -> frozenset[str]:
     return frozenset(line.split()[0].lower() for line in lines if line.strip()) - _NO_NAME
 
 
+def _places(text: str) -> Iterator[tuple[int, int]]:
+    """Where names of the gazetteer stand, from the first on, the longest at each place."""
+    end = 0
+    beginnings, names_by_beginning = _gazetteer()
+    for beginning in beginnings.finditer(text):
+        names = names_by_beginning.get(beginning[0])
+        if names and beginning.start() >= end and (match := names.match(text, beginning.start())):
+            end = match.end()
+            yield match.span()
+
+
 @lru_cache(maxsize=1)
-def _places() -> re.Pattern[str]:
-    """Names of the gazetteer in titles or capitals, the longest first."""
+def _gazetteer() -> tuple[re.Pattern[str], Mapping[str, re.Pattern[str]]]:
+    """Words that may begin a name of the gazetteer, and the names by the word that they begin with.
+
+    Names are in titles or capitals, the longest first. One expression for all of them would be tried at
+    each place of a text, which took a fifth of all the time that entities take.
+    """
     spellings = set()
     for name in normal.gazetteer():
         titled = " ".join(
@@ -278,8 +297,16 @@ def _places() -> re.Pattern[str]:
             for word in name.split()
         )
         spellings |= {titled, name.upper()}
-    alternatives = "|".join(
-        r"\s{1,3}".join(map(re.escape, spelling.split()))
-        for spelling in sorted(spellings, key=lambda found: (-len(found), found))
-    )
-    return re.compile(rf"(?<![\w-])(?:{alternatives})(?![\w-])")
+    by_beginning: dict[str, list[str]] = defaultdict(list)
+    for spelling in sorted(spellings, key=lambda found: (-len(found), found)):
+        by_beginning[re.split(r"\W", spelling, maxsplit=1)[0]].append(spelling)
+    names = {
+        beginning: re.compile(
+            "(?:{})(?![\\w-])".format(
+                "|".join(r"\s{1,3}".join(map(re.escape, one.split())) for one in found)
+            )
+        )
+        for beginning, found in by_beginning.items()
+    }
+    letters = "".join(sorted({re.escape(beginning[0]) for beginning in names}))
+    return re.compile(rf"(?<![\w-])[{letters}]\w*"), names
