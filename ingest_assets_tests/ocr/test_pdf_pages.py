@@ -340,6 +340,18 @@ def test_letters_that_a_font_mixes_up_are_recognised(engine: LocalEngine, data: 
     assert words_of(text_of(read(engine, data))) == words_of(" ".join(PARAGRAPH))
 
 
+@pytest.mark.parametrize("given", ["O", "f", "\ufffd", ""])
+def test_ligatures_that_a_font_takes_for_other_letters_are_recognised(
+    engine: LocalEngine, given: str
+) -> None:
+    words = "They confirm the definition and find that fifty fish are fit to be filed"
+    page = Page()
+    font = mapped_font(page.pdf, {code: chr(code) for code in range(32, 127)} | {1: given})
+    font.Encoding = Dictionary(BaseEncoding=Name.WinAnsiEncoding, Differences=[1, Name.fi])
+    page.add_font("C", font).text([words.replace("fi", "\x01")], font="C")
+    assert text_of(read(engine, page.saved())) == words
+
+
 def test_letters_mixed_up_in_a_font_that_tells_nothing_are_recognised(engine: LocalEngine) -> None:
     def change(pdf: pikepdf.Pdf, font: pikepdf.Object) -> None:
         cmap = font.ToUnicode.read_bytes().decode("latin-1")

@@ -98,11 +98,12 @@ _STRANGE_INSIDE = re.compile(f"[a-z][{_CAPITALS}{_SPACED}]|[{_SPACED}][a-z]{{2}}
 _STRANGE = re.compile(f"[{_CAPITALS}{_SPACED}]")
 
 # No letters of a word, but within one: a font has nothing for a letter there. Beside a word they are
-# bullets, and alone between two letters signs of mathematics.
+# bullets, which other fonts have elsewhere, and alone between two letters signs of mathematics.
 _LOST = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ue000-\uf01f\uf021-\uf09f\uf0a1-\uf8ff\ufffd"
 _LETTER = r"[^\W\d_]"
 _LOST_INSIDE = re.compile(
     rf"{_LETTER}{{2}}[{_LOST}]{_LETTER}|{_LETTER}[{_LOST}]{_LETTER}{{2}}|\d[{_LOST}]\d"
+    "|[\x00-\x08\x0e-\x1f\ue000-\uefff\ufffd][a-z]{2}"
 )
 
 # Letters of other scripts that look like Latin ones, Cyrillic first, then Greek.

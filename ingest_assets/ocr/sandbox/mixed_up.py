@@ -10,6 +10,7 @@ languages as such (`letters`).
 
 from __future__ import annotations
 
+import re
 import string
 from collections import Counter, defaultdict
 
@@ -48,6 +49,18 @@ _FEWEST_WORDS = 4
 _MANY_EXPECTED, _MISSING_SHARE = 15, 0.05
 
 
+# Capitals and signs within words may stand for ligatures: "operaOons", "Educa&on". In names, such as
+# "PalmSource", they do not: so many beginnings and ends of words have to differ.
+_SIGNS = rb"&[]!#$%*+<=>\^`{|}~"
+_SHAPES = bytes(
+    0x61 if 0x61 <= code <= 0x7A else 0x41 if chr(code).isupper() or code in _SIGNS else 0x2E
+    for code in range(256)
+)
+_SIGN_WITHIN = b"aaAaa"
+_WITHIN = re.compile(r"([A-Za-z]?[a-z]+)([^a-z])([a-z]{2,})")
+_FEWEST_BEGINNINGS, _FEWEST_ENDS = 3, 2
+
+
 def _mixed_up() -> dict[str, list[str]]:
     """Return for what becomes of words which letters would have been taken for which."""
     found = defaultdict(list)
@@ -82,4 +95,21 @@ def letters_in_doubt(text: str) -> frozenset[str]:
             break
         if lower.count(letter) < _MISSING_SHARE * expected:
             doubted.add(letter)
+    if _SIGN_WITHIN in text.encode("latin-1", "replace").translate(_SHAPES):
+        doubted |= _signs_within(text)
     return frozenset(doubted)
+
+
+def _signs_within(text: str) -> set[str]:
+    """Return the capitals and signs within words that are no names."""
+    beginnings, ends = defaultdict(set), defaultdict(set)
+    for begin, sign, end in _WITHIN.findall(text):
+        beginnings[sign].add(begin)
+        ends[sign].add(end)
+    return {
+        sign
+        for sign in beginnings
+        if (sign.isupper() or sign in _SIGNS.decode())
+        and len(beginnings[sign]) >= _FEWEST_BEGINNINGS
+        and len(ends[sign]) >= _FEWEST_ENDS
+    }

@@ -61,6 +61,9 @@ def disputed(font: pikepdf.Object) -> frozenset[str]:
             found |= {letter, *filter(str.isalnum, said)}
         elif not said and len(letter) > 1 and letter not in _AS_ONE_LETTER:
             found.add(letter)  # PDFium passes over such a name.
+    # One of two glyphs of a letter may be a ligature that begins with it.
+    sure = {letter for code, letter in known.items() if given.get(code) == letter}
+    found |= {said for code, said in given.items() if said in sure and code not in known}
     return frozenset(found)
 
 

@@ -48,7 +48,7 @@ _ALIKE = "il1o0s5"
 
 # What is in doubt where words may be in pieces.
 GAPS = " "
-_LIGATURES = ("ffi", "ffl", "ff", "fi", "fl")
+_LIGATURES = ("ffi", "ffl", "ff", "fi", "fl", "ti", "tt", "tf", "ft", "th")
 
 _UNCHECKED = (
     "a font may give letters for others, and what the page shows is too unsure to be compared with them"

@@ -119,7 +119,7 @@ class Line:
 
 def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
     """Return all text of a page, its letters in the order in which they are read."""
-    text = _with_whole_ends(textpage.get_text_range())
+    text = _with_whole_ends(_without_false_hyphens(textpage, textpage.get_text_range()))
     is_rearranged = not text.isascii() and _REARRANGED.search(text) is not None
     if is_rearranged and right_to_left.is_in(text):
         leftwards = right_to_left.is_most_of(text)
@@ -142,6 +142,18 @@ def _with_whole_ends(text: str) -> str:
     if not text.count("\r") == text.count("\n") == text.count("\r\n"):
         return _HALF_END.sub("\ufffd", text)
     return text
+
+
+def _without_false_hyphens(textpage: pypdfium2.PdfTextPage, text: str) -> str:
+    """Return a text in which what PDFium calls a hyphen, but a font calls nothing, is no letter."""
+    if _LINE_HYPHEN not in text:
+        return text
+    index_of = pdfium.FPDFText_GetCharIndexFromTextIndex
+    letters_of = list(text)
+    for found in re.finditer(_LINE_HYPHEN, text):
+        if pdfium.FPDFText_IsHyphen(textpage, index_of(textpage, found.start())) != 1:
+            letters_of[found.start()] = "\ufffd"
+    return "".join(letters_of)
 
 
 def _runs_backwards(textpage: pypdfium2.PdfTextPage, text: str) -> bool:
@@ -238,9 +250,11 @@ def _codes(textpage: pypdfium2.PdfTextPage) -> str:
     page, unicode_of = textpage.raw, pdfium.FPDFText_GetUnicode
     codes = [unicode_of(page, index) for index in range(textpage.count_chars())]
     text = "".join(
-        _LINE_HYPHEN
-        if code in _HYPHEN_CODES and pdfium.FPDFText_IsHyphen(page, index) == 1
-        else chr(code)
+        chr(code)
+        if code not in _HYPHEN_CODES
+        else _LINE_HYPHEN
+        if pdfium.FPDFText_IsHyphen(page, index) == 1
+        else "\ufffd"
         for index, code in enumerate(codes)
     )
     text = _with_whole_ends(text)
