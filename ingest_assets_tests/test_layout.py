@@ -57,12 +57,13 @@ def test_each_contract_catches_a_breach(tmp_path: Path) -> None:
     assert found.startswith("ingest_assets/defs/checks.py")
 
 
-def test_the_process_that_runs_the_pipeline_loads_no_parser() -> None:
+def test_the_process_that_runs_the_pipeline_loads_no_parser_and_nothing_that_draws() -> None:
     code = (
         "import sys\n"
         "import ingest_assets.definitions, ingest_assets.extraction.comprehend\n"
         "import ingest_assets.ocr.textract.engine\n"
-        f"print(*(set({PARSERS!r}) & set(sys.modules)))"
+        "import ingest_assets.cli.report, ingest_assets.cli.status\n"
+        f"print(*({{'matplotlib', *{PARSERS!r}}} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

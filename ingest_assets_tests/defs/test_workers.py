@@ -135,6 +135,7 @@ def run_out(pipeline: Pipeline) -> None:
             f"SELECT now() - pg_postmaster_start_time() > interval '{LEASE_SECONDS} s' AS is_long_ago"
         )[0][0],
         START_SECONDS,
+        pause=1,
     )
     with pipeline.database.engine.begin() as connection:
         connection.execute(text("UPDATE ingest.run_leases SET expires_at = now() - interval '1 day'"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -36,11 +36,25 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert processes_of(directory) == []
 
 
-def shell(directory: Path, script: str) -> subprocess.CompletedProcess[str]:
-    evaluated = f'eval "$({" ".join(CLI)} env)"\n{script}'
+@pytest.fixture(scope="module")
+def variables(directory: Path) -> Mapping[str, str]:
+    """Those of a shell that has evaluated `env`."""
+    result = evaluated(directory, "env -0")
+    assert result.returncode == 0, result.stderr
+    return dict(line.split("=", 1) for line in result.stdout.split("\0") if line)
+
+
+def evaluated(directory: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a shell that evaluates `env` first."""
+    return shell(directory, f'eval "$({" ".join(CLI)} env)"\n{script}', clean_environment(directory))
+
+
+def shell(
+    directory: Path, script: str, variables: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", "-euc", evaluated],
-        env=clean_environment(directory),
+        ["bash", "-euc", script],
+        env=dict(variables),
         cwd=directory,
         capture_output=True,
         text=True,
@@ -49,26 +63,35 @@ def shell(directory: Path, script: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_psql_works_in_a_shell_that_has_evaluated_env(directory: Path) -> None:
+def test_psql_works_in_a_shell_that_has_evaluated_env(
+    directory: Path, variables: Mapping[str, str]
+) -> None:
     psql = binaries() / "psql"
-    result = shell(directory, f'{psql} -Atc "select 1"; {psql} -Atc "select 2" "$INGEST_DATABASE_URL"')
+    script = f'{psql} -Atc "select 1"; {psql} -Atc "select 2" "$INGEST_DATABASE_URL"'
+    result = shell(directory, script, variables)
     assert (result.stdout, result.returncode) == ("1\n2\n", 0), result.stderr
 
 
-def test_boto3_works_in_a_shell_that_has_evaluated_env(directory: Path) -> None:
+def test_boto3_works_in_a_shell_that_has_evaluated_env(
+    directory: Path, variables: Mapping[str, str]
+) -> None:
     script = "import boto3; print([b['Name'] for b in boto3.client('s3').list_buckets()['Buckets']])"
-    result = shell(directory, f'{CLI[0]} -c "{script}"')
+    result = shell(directory, f'{CLI[0]} -c "{script}"', variables)
     assert result.stdout == "['documents-store']\n", result.stderr
 
 
-def test_dagster_works_in_a_shell_that_has_evaluated_env(directory: Path) -> None:
-    result = shell(directory, f"{CLI[0]} -m dagster instance info")
+def test_dagster_works_in_a_shell_that_has_evaluated_env(
+    directory: Path, variables: Mapping[str, str]
+) -> None:
+    result = shell(directory, f"{CLI[0]} -m dagster instance info", variables)
     assert f"$DAGSTER_HOME: {directory}" in result.stdout, result.stderr
 
 
-def test_commands_work_in_a_shell_that_has_evaluated_env(directory: Path) -> None:
+def test_commands_work_in_a_shell_that_has_evaluated_env(
+    directory: Path, variables: Mapping[str, str]
+) -> None:
     command = " ".join(CLI)
-    result = shell(directory, f"{command} env >again; {command} services start")
+    result = shell(directory, f"{command} env >again; {command} services start", variables)
     assert "run already" in result.stdout, result.stderr
 
 
@@ -93,19 +116,21 @@ def test_a_second_supervisor_is_refused(directory: Path) -> None:
     assert "already runs the services" in second.stdout
 
 
-def test_a_killed_postgres_is_started_again_by_its_supervisor(directory: Path) -> None:
+def test_a_killed_postgres_is_started_again_by_its_supervisor(
+    directory: Path, variables: Mapping[str, str]
+) -> None:
     (before,) = processes_of(directory, "-D")
     before.kill()
     assert wait_until(lambda: processes_of(directory, "-D") not in ([], [before]))
     psql = binaries() / "psql"
-    assert wait_until(lambda: shell(directory, f'{psql} -c "select 1"').returncode == 0)
+    assert wait_until(lambda: shell(directory, f'{psql} -c "select 1"', variables).returncode == 0)
 
 
 def test_a_killed_supervisor_takes_the_services_along_and_the_next_one_starts(
     directory: Path,
 ) -> None:
     psql = binaries() / "psql"
-    made = shell(directory, f'{psql} -c "create table if not exists kept as select 7 as n"')
+    made = evaluated(directory, f'{psql} -c "create table if not exists kept as select 7 as n"')
     assert made.returncode == 0, made.stderr
     holder = FileLock(directory / "data" / "services.lock").holder()
     assert holder is not None
@@ -115,7 +140,7 @@ def test_a_killed_supervisor_takes_the_services_along_and_the_next_one_starts(
     assert nothing.returncode == 1
     assert "Nothing is running" in nothing.stderr
     assert cli(directory, "services", "start").returncode == 0
-    assert shell(directory, f'{psql} -Atc "select n from kept"').stdout == "7\n"
+    assert evaluated(directory, f'{psql} -Atc "select n from kept"').stdout == "7\n"
 
 
 def test_env_without_a_running_stack_says_so_in_one_line(tmp_path: Path) -> None:

@@ -64,7 +64,10 @@ def test_what_is_no_address_is_named_but_not_shown(url: str) -> None:
     assert SECRET not in str(refusal.value)
 
 
-@pytest.mark.parametrize("wrong", ["password", "port", "database"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["password", *(pytest.param(wrong, marks=pytest.mark.slow) for wrong in ("port", "database"))],
+)
 def test_what_refuses_at_start_is_named_in_one_line_without_the_password(
     services: Services, tmp_path: Path, wrong: str
 ) -> None:

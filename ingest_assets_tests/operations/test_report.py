@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -129,12 +127,3 @@ def test_dagit_is_given_the_report_and_not_too_much(mixed: Pipeline) -> None:
     assert "<script>" not in shown.value
     assert len(shown.value) < 200_000
     assert event.metadata["state_failed"].value == 1
-
-
-def test_only_what_draws_loads_matplotlib() -> None:
-    code = (
-        "import sys; import ingest_assets.definitions, ingest_assets.cli.status,"
-        " ingest_assets.cli.report; print('matplotlib' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
