@@ -14,14 +14,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect, sync_playwright
 from rich.console import Console
 from rich.text import Text
 
 from ingest_assets_tests.embedded.test_dev import Dev
 from ingest_assets_tests.support.embedded import cli, processes_of, wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 CHROMIUM = shutil.which("chromium")
 # A busy machine takes long to draw a page.
@@ -149,6 +152,9 @@ def dagit(directory: Path) -> Iterator[Dagit]:
 
     Objects that were uploaded a moment ago count as orphans at once.
     """
+    # Imported here, because the tests that need it are slow ones, which most sessions leave out.
+    from playwright.sync_api import expect, sync_playwright
+
     (directory / "input").mkdir()
     try:
         dev = Dev(directory, INGEST_IN_FLIGHT_SECONDS="0")

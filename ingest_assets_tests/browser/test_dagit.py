@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
 
 from ingest_assets.operations.verification.questions import CHECKS
 from ingest_assets_tests.browser.dagit import CHROMIUM, Dagit, dagit
@@ -85,6 +84,8 @@ def test_a_backfill_of_failed_ones_tries_these_and_no_others(opened: Dagit) -> N
 
 
 def test_uploads_without_a_row_are_shown_and_ingested_by_a_backfill(opened: Dagit) -> None:
+    from playwright.sync_api import expect
+
     texts = opened.directory / "texts"
     texts.mkdir()
     for number in range(UPLOADS - 1):
