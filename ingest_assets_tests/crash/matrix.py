@@ -139,21 +139,18 @@ CASES = (
 )
 
 
-def _pairs(scenario: str, *names: tuple[str, str]) -> Iterator[tuple[Case, Case]]:
-    cases = {
-        str(case).removesuffix(f"-in-{scenario.replace(' ', '-')}"): case
-        for case in CASES
-        if case.scenario == scenario
-    }
-    for first, second in names:
-        yield cases[first], cases[second]
+def _chains(scenario: str, *chains: tuple[str, ...]) -> Iterator[tuple[Case, ...]]:
+    end = f"-in-{scenario.replace(' ', '-')}"
+    cases = {str(case).removesuffix(end): case for case in CASES if case.scenario == scenario}
+    for names in chains:
+        yield tuple(cases[name] for name in names)
 
 
 # Where the process that comes after one that was killed is killed too, further on: it has gone on from
-# what the first left, and the third goes on from what both left. All others have a place to themselves;
-# in `make test-all`, these have too.
-PAIRS = (
-    *_pairs(
+# what the one before left, and the last, which nothing kills, goes on from what all have left. All
+# other cases have a place to themselves; in `make test-all`, these have too.
+CHAINS = (
+    *_chains(
         "files",
         ("sources.inserted", "row.inserted"),
         ("partitions.adding", "object.storing"),
@@ -166,31 +163,45 @@ PAIRS = (
         ("results.committed+++", "events.storing"),
         ("attempt.failed", "events.stored"),
     ),
-    *_pairs("two runs", ("sources.committed", "run.started"), ("partitions.added", "run.ending")),
-    *_pairs("large", ("parts.begun", "parts.completing"), ("part.sent", "object.stored")),
-    *_pairs(
+    *_chains(
+        "two runs",
+        ("sources.committed", "sensor.requesting", "run.started"),
+        ("partitions.added", "run.ending"),
+    ),
+    *_chains(
+        "large", ("parts.begun", "part.sent+", "parts.completing"), ("part.sent", "object.stored")
+    ),
+    *_chains("inbox", ("sources.committed", "part.sent")),
+    *_chains(
         "scan",
-        ("results.committed", "text.recognising"),
+        ("page.read", "text.recognised"),
+        ("page.read+", "entities.found"),
+        ("results.committed", "text.recognising", "text.inserted"),
         ("results.committed+", "thumbnail.stored"),
         ("results.committed++", "chunks.inserted"),
         ("results.committed+++", "entities.inserted"),
     ),
-    *_pairs(
+    *_chains("containers", ("contents.inserted", "object.stored++")),
+    *_chains(
         "adopt",
         ("orphans.inserted", "results.committed"),
         ("orphans.committed", "copy.probing"),
         ("partitions.added", "object.stored"),
     ),
-    *_pairs("adopt in parts", ("parts.begun", "parts.completing")),
-    *_pairs("delete", ("original.deleting", "original.deleted")),
-    *_pairs("rebuild", ("rebuild.inserted", "rebuild.committed")),
-    *_pairs("retry", ("retry.requesting", "retry.requested")),
-    *_pairs("forget", ("forget.buried", "forget.records"), ("forget.objects", "forget.deleted")),
+    *_chains("adopt in parts", ("parts.begun", "parts.completing")),
+    *_chains("delete", ("original.deleting", "original.deleted")),
+    *_chains("rebuild", ("rebuild.inserted", "rebuild.committed")),
+    *_chains("retry", ("retry.requesting", "retry.requested")),
+    *_chains(
+        "forget",
+        ("forget.buried", "forget.records", "forget.committed"),
+        ("forget.objects", "forget.deleted"),
+    ),
 )
-_IN_PAIRS = {case for pair in PAIRS for case in pair}
+_IN_CHAINS = {case for chain in CHAINS for case in chain}
 # All cases, each once.
 GROUPS: tuple[tuple[Case, ...], ...] = (
-    *PAIRS, *((case,) for case in CASES if case not in _IN_PAIRS)
+    *CHAINS, *((case,) for case in CASES if case not in _IN_CHAINS)
 )  # fmt: skip
 
 
@@ -351,8 +362,8 @@ def write_table(results: list[Result], seconds: float) -> str:
             "",
             "Written by `python -m ingest_assets_tests.crash.matrix docs/crash-matrix.md`; the same "
             "runs in `make test-all`, and in `make test` without the engines' processes where they "
-            "have nothing to do when the process is killed. There, most of the kills come in pairs: "
-            "the process that comes after the first is killed too, further on.",
+            "have nothing to do when the process is killed. There, most of the kills come one after "
+            "the other: the process that comes after the first is killed too, further on.",
             "",
             "A real process kills itself with SIGKILL at the failpoint. Then files, bucket and "
             "database are looked at directly: what must hold at any instant holds. The next process "

@@ -109,7 +109,7 @@ def test_slow_pages_do_not_keep_others_waiting(tmp_path: Path) -> None:
     (tmp_path / "slow").write_bytes(slow_drawing())
     (tmp_path / "other").write_bytes(text_pdf())
     before = set(_workers())
-    limits = Limits(cpu_seconds=1, slow_seconds=0.5)
+    limits = Limits(cpu_seconds=2, slow_seconds=0.5)
     with closing(WorkerPool(1, limits, local.OPERATIONS, local._explain)) as pool:
         languages = find_languages("eng", None).files
         pool.submit("versions", languages=languages).result()
