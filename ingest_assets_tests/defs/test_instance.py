@@ -47,7 +47,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import event, text
 
-from ingest_assets.defs.instance import WatchedRunLauncher, runs_not_started
+from ingest_assets.defs.instance import WatchedRunLauncher, runs_not_started, store_waiting_events
 from ingest_assets.defs.partitions import range_tags
 from ingest_assets.embedded.stack import PROJECT
 from ingest_assets.operations import status
@@ -72,6 +72,29 @@ def test_statements_share_one_connection_without_a_time_limit(instance: DagsterI
             seen.add(tuple(connection.execute(statement).one()))
     assert len({backend for backend, _ in seen}) == 1
     assert {timeout for _, timeout in seen} == {"0"}
+
+
+def test_an_event_is_stored_over_one_connection(instance: DagsterInstance) -> None:
+    storage = instance.event_log_storage
+    assert isinstance(storage, PostgresEventLogStorage)
+    in_use: list[int] = [0]
+
+    def taken(*_: object) -> None:
+        in_use.append(in_use[-1] + 1)
+
+    def returned(*_: object) -> None:
+        in_use.append(in_use[-1] - 1)
+
+    event.listen(storage._engine, "checkout", taken)
+    event.listen(storage._engine, "checkin", returned)
+    try:
+        instance.report_runless_asset_event(AssetMaterialization("any", partition="a"))
+        store_waiting_events(instance)
+    finally:
+        event.remove(storage._engine, "checkout", taken)
+        event.remove(storage._engine, "checkin", returned)
+    assert max(in_use) == 1
+    assert instance.get_latest_materialization_event(AssetKey("any")) is not None
 
 
 def test_events_are_stored_as_dagster_stores_them(
