@@ -79,7 +79,7 @@ class Dev:
                         found.append(process)
             return bool(found)
 
-        assert wait_until(started, START_SECONDS), self.output
+        assert wait_until(started, START_SECONDS, pause=0.5), self.output
         return found[0]
 
 

@@ -359,7 +359,7 @@ def test_blank_image_is_no_error(engine: LocalEngine) -> None:
 @pytest.mark.parametrize(("kind", "mime_type"), [("PNG", PNG), ("JPEG", JPEG), ("TIFF", TIFF)])
 def test_what_is_left_of_an_image_is_read(engine: LocalEngine, kind: str, mime_type: str) -> None:
     data = encoded(page_image(), kind)
-    result = engine.recognise(stored(data[: len(data) * 7 // 20], mime_type))
+    result = engine.recognise(stored(data[: len(data) * 3 // 10], mime_type))
     assert 3 <= lines_found(result.pages[0].text) < len(LINES)
     (note,) = result.notes
     assert (note.kind, note.page) == ("image_unreadable", 1)
