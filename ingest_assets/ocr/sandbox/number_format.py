@@ -7,8 +7,11 @@ finding out which cell has which.
 from __future__ import annotations
 
 import math
+import operator
 import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 
@@ -31,6 +34,14 @@ _DATE = re.compile(
 )
 _FRACTION = re.compile(r"(?P<whole>[#0?]+ +)?[#0?]+ */ *(?P<below>[#?0-9]+)")
 _NUMBER = re.compile(r"[0#?,]+(?:\.[0#?]*,*)?(?:E[+-][0#?]+)?|\.[0#?]+")
+_GENERAL = re.compile(r"general|^\s*standard\s*$", re.IGNORECASE)
+_CONDITION = re.compile(r"\[(<=|>=|<>|<|>|=)(-?\d+(?:\.\d+)?)\]")
+_HOLDS: Mapping[str, Callable[[float, float], bool]] = {
+    **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge},
+    **{"=": operator.eq, "<>": operator.ne},
+}
+# No number has more figures.
+_EXACT = Context(prec=400)
 # Places for figures with something in between that is no point.
 _PLACES = re.compile(r"[^0#?.,E]*[0#?]+(?:[^0#?.,E]+[0#?]+)+[^0#?.,E]*")
 # In the place of a literal stands a private character of its number.
@@ -48,16 +59,14 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
     if not math.isfinite(value):
         return str(value)
     sections = code.split(";") if '"' not in code else re.split(r';(?=(?:[^"]*"[^"]*")*[^"]*$)', code)
-    section = sections[0]
-    if len(sections) > 1 and value < 0:
-        section, value = sections[1], -value
-    elif len(sections) > 2 and value == 0:
-        section = sections[2]
+    section, value = _section(value, sections)
     if len(sections) > 1 and not section.strip():
         return ""  # So a format says that a number does not show.
     plain, literals = _without_literals(section)
-    if not plain.strip("@") or plain.strip().casefold() in ("general", "standard"):
+    if not plain.strip("@"):
         text = _general(value) if plain.strip() or not literals else plain
+    elif _GENERAL.search(plain):
+        text = ("-" if value < 0 else "") + _GENERAL.sub(_general(abs(value)), plain, count=1)
     elif _is_date(plain):
         text = _date(value, plain, since_1904)
     elif fraction := _FRACTION.search(plain):
@@ -65,9 +74,21 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
     else:
         number = _in_places(value, plain) if _PLACES.fullmatch(plain) else None
         text = number or _NUMBER.sub(lambda found: _number(value, found[0], plain), plain, count=1)
-        if value < 0 and len(sections) == 1:
+        if value < 0:
             text = f"-{text}"
     return _LITERALS.sub(lambda found: literals[ord(found[0]) - _FIRST_LITERAL], text).strip()
+
+
+def _section(value: float, sections: Sequence[str]) -> tuple[str, float]:
+    """Return the section of a format that is for a number, and the number as it shows it."""
+    conditions = [_CONDITION.search(section) for section in sections]
+    if any(conditions):
+        for section, condition in zip(sections, conditions, strict=True):
+            if condition is None or _HOLDS[condition[1]](value, float(condition[2])):
+                return section, value
+    if len(sections) > 1 and value < 0:
+        return sections[1], -value
+    return sections[2 if len(sections) > 2 and value == 0 else 0], value
 
 
 @lru_cache(maxsize=512)
@@ -106,7 +127,7 @@ def _fraction(value: float, pattern: re.Match[str]) -> str:
 
 def _in_places(value: float, plain: str) -> str:
     """Return a whole number, each figure in its place, as telephone numbers are shown."""
-    figures = list(f"{abs(value) * 100 ** plain.count('%'):.0f}")
+    figures = list(f"{_rounded(abs(value) * 100 ** plain.count('%'), 0):f}")
     places = [at for at, sign in enumerate(plain) if sign in "0#?"]
     pieces = list(plain)
     for at in reversed(places):
@@ -128,12 +149,21 @@ def _number(value: float, pattern: str, section: str) -> str:
     whole, fraction = whole.rstrip(","), fraction.rstrip(",")
     if exponent:
         return f"{scaled:.{len(fraction)}E}"
-    text = f"{scaled:{',' if ',' in whole else ''}.{len(fraction)}f}"
+    rounded = _rounded(scaled, len(fraction))
+    if not rounded and "0" not in pattern:
+        return ""
+    text = f"{rounded:{',' if ',' in whole else ''}f}"
     least = len(fraction.rstrip("#?"))
     while "." in text and text.endswith("0") and len(text.partition(".")[2]) > least:
         text = text[:-1]
     digits = whole.replace(",", "").lstrip("#?")
     return text.removesuffix(".").zfill(len(digits)) if "," not in whole else text.removesuffix(".")
+
+
+def _rounded(value: float, places: int) -> Decimal:
+    """Round as programs for spreadsheets do: of 15 figures, halves upwards."""
+    exact = Decimal(f"{value:.15g}")
+    return exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _EXACT)
 
 
 def _date(value: float, plain: str, since_1904: bool) -> str:
