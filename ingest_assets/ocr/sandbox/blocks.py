@@ -178,6 +178,8 @@ def only(image: Image.Image, boxes: Iterable[Box]) -> tuple[Image.Image, int, in
 def slant_of_lines(dark: npt.NDArray[np.bool_]) -> float | None:
     """Return by how many degrees the lines of some ink are slanted; None where they are not clearly."""
     ys, xs = np.nonzero(dark)
+    if not ys.size:
+        return None
     step = len(ys) // _ENOUGH_DOTS + 1
     ys, xs = ys[::step].astype(np.float64), xs[::step].astype(np.float64)
     dots = math.hypot(*dark.shape) / 200

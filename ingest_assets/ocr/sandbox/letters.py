@@ -114,6 +114,7 @@ _LOOK_ALIKES = dict(
         strict=True,
     )
 )
+_GREEK_OR_CYRILLIC = re.compile("[\u0391-\u0458]")
 _MIXED = re.compile(f"[A-Za-z][{''.join(_LOOK_ALIKES)}]|[{''.join(_LOOK_ALIKES)}][A-Za-z]")
 _LETTERS = re.compile(r"[^\W\d_]+")
 
@@ -258,7 +259,7 @@ def in_one_script(text: str) -> str:
     Fonts, and people, take letters of another script for those that look the same: nobody sees it, and
     no search finds such a word.
     """
-    if text.isascii() or set(text).isdisjoint(_LOOK_ALIKES) or not _MIXED.search(text):
+    if text.isascii() or not _GREEK_OR_CYRILLIC.search(text) or not _MIXED.search(text):
         return text
     others = [letter for letter in text if letter > "\u036f" and letter.isalpha()]
     is_latin = all(letter in _LOOK_ALIKES for letter in others)

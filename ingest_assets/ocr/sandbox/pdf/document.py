@@ -49,6 +49,12 @@ _MOST_UNMAPPED = 0.1
 # Operators that show text for one character that is read; at more the others were lost.
 _MOST_SHOWS = 4
 
+# A font that mixes up letters shows it in so many characters.
+_MUCH_TEXT = 1000
+
+# What an object that has no number of its own has for one.
+_NO_OBJECT = (0, 0)
+
 # A page that shows nothing may still be told to show some spaces.
 _FEW_SHOWS = 5
 
@@ -87,6 +93,7 @@ class PdfDocument:
             raise corrupt("what was added to it last breaks off")
         self._mended: dict[int, pypdfium2.PdfDocument] = {}
         self._drawn: dict[int, pypdfium2.PdfDocument | None] = {}
+        self._proven_fonts: set[tuple[int, int]] = set()
         self._structure: pikepdf.Pdf | None = None
         self._instructions: Instructions | None = None
         try:
@@ -266,9 +273,7 @@ class PdfDocument:
             beside += shown.annotations.comments
             if number == 1:
                 beside += self._form.lines
-            doubted = mixed_up.letters_in_doubt(text) | shown.survey.disputed
-            if layer.may_be_in_pieces(text):
-                doubted |= {GAPS}
+            doubted = self._letters_in_doubt(text, shown.survey)
             if textpage.count_chars() > layer.MOST_CHARACTERS or (
                 not doubted and _is_beyond_doubt(textpage, text, shown)
             ):
@@ -307,6 +312,16 @@ class PdfDocument:
             doubted=doubted,
             beneath=beneath,
         ).content()
+
+    def _letters_in_doubt(self, text: str, survey: Survey) -> frozenset[str]:
+        if survey.fonts and survey.fonts <= self._proven_fonts:
+            return frozenset(survey.disputed)
+        in_words = mixed_up.letters_in_doubt(text)
+        if layer.may_be_in_pieces(text):
+            in_words |= {GAPS}
+        if not in_words and len(text) >= _MUCH_TEXT:
+            self._proven_fonts |= survey.fonts - {_NO_OBJECT}
+        return in_words | survey.disputed
 
     def _scan(self, number: int) -> Picture:
         """Draw a page that has no text; what shows nothing is blank."""

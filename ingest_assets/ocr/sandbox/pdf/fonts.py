@@ -41,6 +41,8 @@ _FIGURES = {
     **{"five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"},
 }
 _AS_ONE_LETTER = ("ff", "fi", "fl", "ffi", "ffl")
+_ASCII = {code: chr(code) for code in range(128) if chr(code).isalnum()}
+_PLAIN = frozenset(_ASCII.values())
 _ASCII_ENCODINGS = ("/WinAnsiEncoding", "/MacRomanEncoding", "/StandardEncoding")
 
 _UNICODE_TABLES = ((3, 1), (3, 10), *((0, version) for version in range(7)))
@@ -57,7 +59,7 @@ def disputed(font: pikepdf.Object) -> frozenset[str]:
     found = set()
     for code, letter in known.items():
         said = given.get(code)
-        if said is not None and _folded(said) != letter.lower():
+        if said is not None and said != letter and _folded(said) != letter.lower():
             found |= {letter, *filter(str.isalnum, said)}
         elif not said and len(letter) > 1 and letter not in _AS_ONE_LETTER:
             found.add(letter)  # PDFium passes over such a name.
@@ -73,29 +75,28 @@ def _known(font: pikepdf.Object, given: Mapping[int, str]) -> dict[int, str]:
         return _named(font.get("/Encoding"))
     if font.get("/Encoding") != "/Identity-H":
         return {}
-    letters = {code: chr(code) for code in range(128) if _is_plain(chr(code))}
     descendant = font["/DescendantFonts"][0]
     glyphs = _glyphs(descendant.get("/CIDToGIDMap"), given)
-    steps = Counter(glyphs[code] - ord(letter) for code, letter in given.items() if _is_plain(letter))
+    steps = Counter(glyphs[code] - ord(letter) for code, letter in given.items() if letter in _PLAIN)
     total = steps.total()
     if not total:
         return {}
     ((step, count),) = steps.most_common(1)
+    if count == total >= _FEWEST_IN_ORDER:
+        return {}  # As the map says, for each of them.
     in_order = {}
     if count >= _FEWEST_IN_ORDER and count >= _SHARE_IN_ORDER * total:
         in_order = {
-            code: letters[glyph - step]
+            code: _ASCII[glyph - step]
             for code, glyph in glyphs.items()
-            if _is_plain(given[code]) and glyph - step in letters
+            if given[code] in _PLAIN and glyph - step in _ASCII
         }
-        if count == total:
-            return in_order
     program = descendant.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
     if program is None:
         return in_order
     # In a font of few glyphs part of the alphabet may be in order, and the rest missing in between.
     own = {glyph: letter for letter, glyph in _letters_of(program.read_bytes()).items()}
-    found = {code: letters[own[glyph]] for code, glyph in glyphs.items() if own.get(glyph) in letters}
+    found = {code: _ASCII[own[glyph]] for code, glyph in glyphs.items() if own.get(glyph) in _ASCII}
     return found or in_order
 
 
@@ -112,7 +113,7 @@ def _named(encoding: pikepdf.Object | None) -> dict[int, str]:
     known = {}
     base = encoding.get("/BaseEncoding") if isinstance(encoding, pikepdf.Dictionary) else encoding
     if base in _ASCII_ENCODINGS:
-        known = {code: chr(code) for code in range(128) if _is_plain(chr(code))}
+        known = dict(_ASCII)
     differences = encoding.get("/Differences") if isinstance(encoding, pikepdf.Dictionary) else None
     code = 0
     for entry in differences if isinstance(differences, pikepdf.Array) else ():
@@ -132,10 +133,10 @@ def _named_letter(name: str) -> str | None:
 
     A ligature may be named by its letters (`f_i`); what is but numbered has no name.
     """
-    if _is_plain(name) or name in _AS_ONE_LETTER:
+    if name in _PLAIN or name in _AS_ONE_LETTER:
         return name
     parts = name.split("_")
-    if len(parts) > 1 and all(map(_is_plain, parts)):
+    if len(parts) > 1 and all(part in _PLAIN for part in parts):
         return "".join(parts)
     return _FIGURES.get(name)
 
@@ -164,10 +165,6 @@ def _given(cmap: bytes) -> dict[int, str]:
 
 def _text(hexadecimal: bytes) -> str:
     return bytes.fromhex(hexadecimal.decode("ascii")).decode("utf-16-be", errors="replace")
-
-
-def _is_plain(letter: str) -> bool:
-    return len(letter) == 1 and letter.isascii() and letter.isalnum()
 
 
 def _folded(letters: str) -> str:

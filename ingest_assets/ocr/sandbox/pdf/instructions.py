@@ -122,7 +122,8 @@ class Survey:
         is_empty: whether there are none at all.
         replaces: whether they give letters that are to be read in place of those that they draw.
         images: what they draw that may hold letters.
-        disputed: the letters and figures that a font may give for others.
+        fonts: the numbers of the objects that its fonts are.
+        disputed: the letters and figures that one of them may give for others.
     """
 
     is_plain: bool = True
@@ -132,6 +133,7 @@ class Survey:
     is_empty: bool = False
     replaces: bool = False
     images: list[pikepdf.Object] = field(default_factory=list)
+    fonts: set[tuple[int, int]] = field(default_factory=set)
     disputed: set[str] = field(default_factory=set)
 
     @property
@@ -193,7 +195,7 @@ class Instructions:
         )
         survey.shows += int(operators.counts[_SHOW])
         if operators.counts[_SHOW]:
-            survey.disputed |= self._letters_disputed(resources)
+            self._look_at_fonts(resources, survey)
         survey.replaces |= _replaces_letters(content, resources)
         names = list(operators.names_drawn())
         if len(names) >= _MANY_IMAGES:
@@ -214,6 +216,7 @@ class Instructions:
                 survey.replaces |= form.replaces
                 survey.damaged += form.damaged
                 survey.images += form.images
+                survey.fonts |= form.fonts
                 survey.disputed |= form.disputed
             elif _may_hold_letters(drawn):
                 survey.is_plain = False
@@ -236,14 +239,13 @@ class Instructions:
         self._look(content, form.get("/Resources"), found, depth + 1)
         return found
 
-    def _letters_disputed(self, resources: pikepdf.Object | None) -> set[str]:
-        found: set[str] = set()
+    def _look_at_fonts(self, resources: pikepdf.Object | None, survey: Survey) -> None:
         for font in _values(resources, "/Font"):
             key = font.objgen
             if key not in self._disputed or key == (0, 0):
                 self._disputed[key] = fonts.disputed(font)
-            found |= self._disputed[key]
-        return found
+            survey.fonts.add(key)
+            survey.disputed |= self._disputed[key]
 
     def _are_plain(
         self,
