@@ -253,6 +253,7 @@ OLE = Format("application/x-ole-storage", "a file of an old Microsoft program (O
 ONENOTE = Format("application/onenote", "a OneNote section", ".one")
 WORKS = Format("application/vnd.ms-works", "a document of Microsoft Works", ".wps")
 LOTUS_123 = Format("application/vnd.lotus-1-2-3", "a Lotus 1-2-3 worksheet", ".wk1")
+XPM = Format("image/x-xpixmap", "an X pixmap", ".xpm")
 FLASH = Format("application/x-shockwave-flash", "a Flash film or program", ".swf")
 BINHEX = Format("application/mac-binhex40", "a BinHex archive", ".hqx")
 DWF = Format("model/vnd.dwf", "an AutoCAD drawing to publish (DWF)", ".dwf")
@@ -323,7 +324,7 @@ FORMATS: Mapping[str, Format] = {
         Format("application/x-stuffit", "a StuffIt archive", ".sit"),
         Format("application/x-xar", "a XAR archive", ".xar"),
         Format("application/x-rpm", "an RPM package", ".rpm"),
-        *(ONENOTE, WORKS, LOTUS_123, FLASH, BINHEX, DWF, EPS, INDESIGN, QUARK),
+        *(ONENOTE, WORKS, LOTUS_123, XPM, FLASH, BINHEX, DWF, EPS, INDESIGN, QUARK),
         Format("application/vnd.apache.parquet", "a Parquet table", ".parquet"),
         Format("application/vnd.ms-htmlhelp", "a Windows help file (CHM)", ".chm"),
         LOTUS_NOTES,

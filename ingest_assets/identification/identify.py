@@ -61,6 +61,8 @@ _ARMOURED = re.compile(
 )
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*){0,20}\d+\s+\d+\s")
 _FLASH, _QUARK = re.compile(rb"[FCZ]WS[\x01-\x32]"), re.compile(rb"..(?:MM|II)XPR", re.DOTALL)
+# Source text in C, of which nothing but the pixels is to be read.
+_XPM = re.compile(rb"\s*(?:/\* XPM \*/|! XPM2)\s")
 _PDF_OBJECT = re.compile(rb"\d\s+\d+\s+obj\b")
 # A file that begins so is one even if nothing else of a PDF is left in it: better a document that fails
 # as damaged than one that is green with its bytes as text.
@@ -71,6 +73,7 @@ _PATTERNS = (
     (_BZIP2, formats.BZIP2),
     (_TAR, formats.TAR),
     (_FLASH, formats.FLASH),
+    (_XPM, formats.XPM),
     (_QUARK, formats.QUARK),
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .()/+-]{2,59}")

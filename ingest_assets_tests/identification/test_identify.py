@@ -138,6 +138,7 @@ TYPE_OF = {
     "ole cut short": (ole("WordDocument")[:600], formats.OLE),
     # Text, with all that text files hold.
     "text": (b"plain", formats.TEXT),
+    "pixels in C": (b'/* XPM */\nstatic char *x[] = {"2 1 1 1", "a c black", "aa"};', formats.XPM),
     "utf-8": ("ünïcödé\r\n".encode(), formats.TEXT),
     "latin-1": ("Gerichtsstand ist Köln.".encode("latin-1"), formats.TEXT),
     "utf-16": ("sixteen".encode("utf-16"), formats.TEXT),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from ingest_assets.errors import PermanentError
@@ -288,6 +288,26 @@ def test_a_block_that_is_turned_on_an_upright_page_is_read(engine: LocalEngine, 
     assert read.text.endswith("Received by counsel Pemberton\nin the town of Ashby")
 
 
+@pytest.mark.parametrize("deviation", [30, 100])
+def test_a_page_of_nothing_but_noise_is_said_to_be_one(engine: LocalEngine, deviation: float) -> None:
+    data = encoded(_noisy(Image.new("L", (800, 1000), 128), deviation), "PNG", dpi=(200, 200))
+    result = engine.recognise(stored(data, PNG))
+    assert result.pages[0].text == ""
+    assert [(note.kind, "noise" in note.sentence) for note in result.notes] == [("unread_ink", True)]
+
+
+@pytest.mark.parametrize("dpi", [(200, 100), (100, 200)])
+def test_pixels_that_are_not_square_are_stretched(engine: LocalEngine, dpi: tuple[int, int]) -> None:
+    lines = _some_lines()
+    fax = lines.resize(
+        (lines.width * dpi[0] // 200, lines.height * dpi[1] // 200), Image.Resampling.BOX
+    )
+    (page,) = engine.recognise(stored(encoded(fax, "PNG", dpi=dpi), PNG)).pages
+    assert lines_found(page.text) == 5
+    width, height = _picture(encoded(fax, "PNG", dpi=dpi)).size
+    assert width / height == pytest.approx(lines.width / lines.height, rel=0.01)
+
+
 @pytest.mark.parametrize("slant", [45, -35, 60])
 def test_words_that_run_at_a_slant_are_read(engine: LocalEngine, slant: int) -> None:
     page = Image.new("L", (1650, 1400), 255)
@@ -326,6 +346,18 @@ def test_a_page_of_nothing_but_slanted_words_is_read(engine: LocalEngine) -> Non
     result = engine.recognise(stored(encoded(page, "PNG"), PNG))
     assert "Received by counsel Pemberton" in result.pages[0].text
     assert {note.kind for note in result.notes} == {"turned"}
+
+
+def test_a_pale_watermark_behind_the_print_is_read_and_the_print_too(engine: LocalEngine) -> None:
+    page = page_image(LINES[:8])
+    mark = Image.new("L", (1100, 200), 255)
+    ImageDraw.Draw(mark).text((20, 10), "CONFIDENTIAL", font=ImageFont.load_default(150), fill=210)
+    turned = mark.rotate(40, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
+    behind = Image.new("L", page.size, 255)
+    behind.paste(turned, (100, 60))
+    (read,) = engine.recognise(stored(encoded(ImageChops.darker(page, behind), "PNG"), PNG)).pages
+    assert "CONFIDENTIAL" in read.text
+    assert lines_found(read.text) >= 7
 
 
 @pytest.mark.parametrize("turn", [0, 90])

@@ -72,8 +72,8 @@ _SLANT_STEP, _LEAST_SLANT = 3, 10
 # At its slant the ink of words lies in lines, so many times closer together than upright or lying.
 _IN_LINES = 1.25
 
-# So many dots of ink tell a slant, and slants as near as this are one.
-_ENOUGH_DOTS, _SAME_SLANT = 5_000, 6
+# Fewer dots of ink tell no slant, more are not needed, and slants as near as this are one.
+_FEWEST_DOTS, _ENOUGH_DOTS, _SAME_SLANT = 50, 5_000, 6
 
 # The longest word of an upright line has at least so many letters; with so many it is wider than tall.
 _SOME_LETTERS = 3
@@ -178,7 +178,7 @@ def only(image: Image.Image, boxes: Iterable[Box]) -> tuple[Image.Image, int, in
 def slant_of_lines(dark: npt.NDArray[np.bool_]) -> float | None:
     """Return by how many degrees the lines of some ink are slanted; None where they are not clearly."""
     ys, xs = np.nonzero(dark)
-    if not ys.size:
+    if len(ys) < _FEWEST_DOTS:
         return None
     step = len(ys) // _ENOUGH_DOTS + 1
     ys, xs = ys[::step].astype(np.float64), xs[::step].astype(np.float64)
@@ -234,14 +234,15 @@ def put(layout: Layout, box: Box, lines: Iterable[Line]) -> None:
 
 
 def put_slanted(layout: Layout, lines: Iterable[Line]) -> None:
-    """Put slanted lines into a layout in place of what is not sure where they stand.
+    """Put slanted lines into a layout in place of what is no word where they stand.
 
-    Sure words stay: the boxes around slanted words reach over others.
+    Words stay: the boxes around slanted ones reach over others.
     """
     placed = [(_around(line), line) for line in lines]
-    unsure = {id(word) for box, _ in placed for word in unsure_in(layout, box)}
+    unsure = [word for box, _ in placed for word in unsure_in(layout, box)]
+    gone = {id(word) for word in unsure if not word.is_known or word.letters < _SOME_LETTERS}
     for line in layout.lines:
-        line.words = [word for word in line.words if id(word) not in unsure]
+        line.words = [word for word in line.words if id(word) not in gone]
     for box, line in placed:
         _insert(layout, box, [Line(line.words, starts_paragraph=True)])
 

@@ -56,6 +56,10 @@ _MAX_USEFUL_SHORT_SIDE = 2600
 # side: a page of so many can still be read.
 _LEAST_SHORT_SIDE = 1200
 
+# Pixels that are so many times as high as they are wide, or the other way round, are stretched; what
+# states more than the second states a mistake.
+_OBLONG, _TOO_OBLONG = 1.3, 4.0
+
 # A frame no larger than this, in pixels, may be a small copy of the one before it without saying so.
 _MAX_COPY_SIDE = 640
 
@@ -255,6 +259,7 @@ class ImageDocument:
                 )
             if max(frame.size) > max(width, height):
                 frame.thumbnail((max(width, height),) * 2, Image.Resampling.LANCZOS)
+            frame = _with_square_pixels(frame, self._image)
             frame = ImageOps.exif_transpose(frame)  # Copies it, so it is made small before.
             if scale < 1 and dpi < 0.5 * _ASSUMED_DPI:
                 notes.append(Note("low_resolution", f"a huge image, recognised at {dpi} dpi"))
@@ -422,6 +427,26 @@ def _scale(image: Image.Image) -> tuple[float, int]:
         dpi = min(dpi, _MAX_USEFUL_DPI / scale)
     scale = min(scale, math.sqrt(MAX_PIXELS / (width * height)), 32_000 / max(width, height))
     return scale, max(70, round(dpi * scale))
+
+
+def _with_square_pixels(frame: Image.Image, stated: Image.Image) -> Image.Image:
+    """Return a frame as wide and high as what it shows: faxes have half as many lines as columns."""
+    across, down = (float(dpi) for dpi in stated.info.get("dpi", (0, 0))[:2])
+    if not (
+        across > 0 and down > 0 and _OBLONG <= max(across, down) / min(across, down) <= _TOO_OBLONG
+    ):
+        return frame
+    width, height = frame.size
+    stretched = (
+        (width, round(height * across / down))
+        if across > down
+        else (round(width * down / across), height)
+    )
+    if stretched[0] * stretched[1] > MAX_PIXELS:
+        return frame
+    square = frame.resize(stretched, Image.Resampling.BICUBIC)
+    square.info.update(frame.info)
+    return square
 
 
 def _stated_dpi(image: Image.Image) -> float | None:

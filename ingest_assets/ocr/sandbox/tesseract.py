@@ -81,6 +81,10 @@ _BARE_SIDE, _BARE_PLACES = 5, 5
 # Radii in pixels of which noise is smoothed with the smallest that leaves less than so much of it.
 _SMOOTHING, _QUIET = (1.5, 2.0, 2.5, 3.0, 4.0), 10.0
 
+# The contrast of noise is at most 8.3 times its grain, smoothed or not; that of a page with one word on
+# it is 9.5 times as large.
+_ONLY_NOISE = 9.0
+
 # Shares of a picture's contrast: edges of letters that a person calls blurred are at most so steep,
 # those of photographed receipts are steeper; and bare paper varies by less.
 _BLURRED, _BARE = 0.3, 0.03
@@ -154,6 +158,9 @@ _PAPER_RADIUS = 20
 # Print differs from its paper by at least so much, of 255; less is what shows through from behind.
 _PALEST = 32.0
 
+# So wide, in pixels at half a page's size, are strokes of print with their edges.
+_STROKES = 7
+
 # What differs from its paper by so much, of 255, is ink, however grainy the page.
 _SURELY_INK = 96.0
 
@@ -193,7 +200,9 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     if is_blank(picture.image):
         return Reading("", None, picture.notes)
     original = blocks.dark_on_light(picture.image)
-    ways = _cleaned(original)
+    if not (ways := _cleaned(original)):
+        note = Note("unread_ink", "shows noise, in which nothing could be made out")
+        return Reading("", None, (*picture.notes, note))
     picture = _Page(ways[0], picture.dpi, picture.notes)
     skew = skew_degrees(picture.image)
     best = _surest(ways, original, skew, picture.dpi, languages)
@@ -260,7 +269,8 @@ def _made_smaller(picture: _Page) -> _Page:
 def _cleaned(image: Image.Image) -> tuple[Image.Image, ...]:
     """Return a picture without noise and blur and with a margin, in the ways in which it may read best.
 
-    Noise has to go before anything else: Tesseract takes a minute to look for words in it.
+    Noise has to go before anything else: Tesseract takes a minute to look for words in it. Where there
+    is nothing else, there is no way.
     """
     if min(image.size) < _FEWEST_SQUARES * _QUIET_SIDE:
         # A word that was cut out: Tesseract misreads letters that touch the edge.
@@ -275,7 +285,8 @@ def _cleaned(image: Image.Image) -> tuple[Image.Image, ...]:
             if _grain(smooth) < _QUIET:
                 break
         specked = (without_specks,) if _grain(without_specks) < _QUIET else ()
-        return (*specked, smooth, *as_it_is)
+        every = (*specked, smooth, *as_it_is)
+        return () if all(_contrast(way) < _ONLY_NOISE * _grain(way) for way in every) else every
     contrast = _contrast(image)
     # A photograph has soft edges, too, but no bare paper: sharpened it would become noise.
     if _steepest_step(image) < _BLURRED * contrast and grain < _BARE * contrast:
@@ -553,6 +564,46 @@ def _read_pale(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     found = _read(Image.fromarray(stretched), dpi, languages, tesserocr.PSM.SPARSE_TEXT).layout
     words = cutting.on_page(word for word in found.words() if word.confidence >= belief.SURE)
     add_missing(layout, words)
+    _read_watermark(attempt, threshold, dpi, languages)
+
+
+def _read_watermark(attempt: _Attempt, threshold: int, dpi: int, languages: Languages) -> None:
+    """Take into a reading large pale words that run at a slant behind the print.
+
+    Args:
+        threshold: the lightest grey that is pale ink.
+    """
+    image = _behind_print(attempt.image, attempt.threshold, threshold)
+    slant = blocks.slant_of_lines(np.asarray(image) == 0)
+    if slant is None:
+        return
+    upright = _straighten(image, slant)
+    found = _read(upright, dpi, languages, tesserocr.PSM.SPARSE_TEXT).layout
+    for line in found.lines:
+        line.words = [
+            blocks.slanted_back(word, slant, upright.size, image.size).smaller(0.5)
+            for word in line.words
+            if word.confidence >= belief.SURE and word.letters > 1
+        ]
+    found.lines = [line for line in found.lines if line.words]
+    if belief.is_surely_text(found, (), upside_down=False):
+        blocks.put_slanted(attempt.layout, found.lines)
+
+
+def _behind_print(image: Image.Image, dark: int, pale: int) -> Image.Image:
+    """Return what is printed on a page in greys between two, in black, at half its size.
+
+    Strokes of darker print are taken out with their edges, and what they interrupt is closed.
+    """
+    values = np.asarray(image)[: image.height // 2 * 2, : image.width // 2 * 2]
+    darkest = np.minimum(
+        np.minimum(values[::2, ::2], values[1::2, ::2]),
+        np.minimum(values[::2, 1::2], values[1::2, 1::2]),
+    )
+    strokes = np.asarray(Image.fromarray(darkest <= dark).convert("L").filter(ImageFilter.MaxFilter(3)))
+    is_pale = Image.fromarray((darkest <= pale) & (strokes == 0)).convert("L")
+    closed = is_pale.filter(ImageFilter.MaxFilter(_STROKES)).filter(ImageFilter.MinFilter(_STROKES))
+    return ImageOps.invert(closed)
 
 
 def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:
@@ -663,8 +714,8 @@ def _without_other_script(
     if rest.lines:
         found = _orientation(below_each_other(attempt.image, runs), picture.dpi, _FEWEST_CHARACTERS)
         are_many = sum(word.letters for word in doubted) >= _MANY_LETTERS
-        if found is not None and found["orient_deg"] != 0 and not are_many:
-            found = None  # Other words on the page stand upright, so these are a logo.
+        if found is not None and found["orient_deg"] != 0:
+            found = None  # Other words on the page stand upright: these are a logo, or cut off.
         least, sure = _least_of_words(doubted, rest, are_many), _SCRIPT_SURE_OF_LINES
     else:
         found, least, sure = picture.orientation, _SCRIPT_FOUND, _SCRIPT_SURE
