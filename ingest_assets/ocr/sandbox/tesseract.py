@@ -285,8 +285,10 @@ def _cleaned(image: Image.Image) -> tuple[Image.Image, ...]:
             if _grain(smooth) < _QUIET:
                 break
         specked = (without_specks,) if _grain(without_specks) < _QUIET else ()
-        every = (*specked, smooth, *as_it_is)
-        return () if all(_contrast(way) < _ONLY_NOISE * _grain(way) for way in every) else every
+        smoothed = (*specked, smooth)
+        if not as_it_is and all(_contrast(way) < _ONLY_NOISE * _grain(way) for way in smoothed):
+            return ()
+        return (*smoothed, *as_it_is)
     contrast = _contrast(image)
     # A photograph has soft edges, too, but no bare paper: sharpened it would become noise.
     if _steepest_step(image) < _BLURRED * contrast and grain < _BARE * contrast:
