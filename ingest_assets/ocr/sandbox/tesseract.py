@@ -85,6 +85,9 @@ _SMOOTHING, _QUIET = (1.5, 2.0, 2.5, 3.0, 4.0), 10.0
 # it is 9.5 times as large.
 _ONLY_NOISE = 9.0
 
+# The strongest noise has a contrast of 69, smoothed; photographs have more.
+_MOST_NOISE = 80
+
 # Shares of a picture's contrast: edges of letters that a person calls blurred are at most so steep,
 # those of photographed receipts are steeper; and bare paper varies by less.
 _BLURRED, _BARE = 0.3, 0.03
@@ -117,6 +120,9 @@ _DARKEST_PAPER = 16
 # A page of whose letters, or what looks like them, less than this share was read may be of another
 # script, or a drawing.
 _HARDLY_READ = 0.25
+
+# A page is slanted as a whole if so much of it was read at its slant; else a stamp on it is.
+_MOSTLY_READ = 0.5
 
 # Share of the letters in unsure words from which on a page has a note: of the receipts with more than a
 # quarter of their words wrong most have more, of those with less than a tenth wrong none has.
@@ -210,12 +216,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
         picture = _made_smaller(picture)
         best = replace(best, image=_straighten(picture.image, skew))
     if best.confidence < DOUBTFUL_CONFIDENCE:
-        for image, notes in _other_ways(picture, skew):
-            attempt = replace(_read(image, picture.dpi, languages), notes=notes)
-            if attempt.confidence >= best.confidence + _CLEARLY_BETTER:
-                best = attempt
-            if best.confidence >= DOUBTFUL_CONFIDENCE:
-                break
+        best = _in_another_way(best, picture, skew, languages)
     # Before other readings: the surest of several guesses at letters is a guess all the same.
     layout, notes = (
         (best.layout, ())
@@ -286,7 +287,7 @@ def _cleaned(image: Image.Image) -> tuple[Image.Image, ...]:
                 break
         specked = (without_specks,) if _grain(without_specks) < _QUIET else ()
         smoothed = (*specked, smooth)
-        if not as_it_is and all(_contrast(way) < _ONLY_NOISE * _grain(way) for way in smoothed):
+        if not as_it_is and all(map(_is_noise, smoothed)):
             return ()
         return (*smoothed, *as_it_is)
     contrast = _contrast(image)
@@ -294,6 +295,12 @@ def _cleaned(image: Image.Image) -> tuple[Image.Image, ...]:
     if _steepest_step(image) < _BLURRED * contrast and grain < _BARE * contrast:
         return (image.filter(ImageFilter.UnsharpMask(radius=5, percent=200, threshold=0)),)
     return (image,)
+
+
+def _is_noise(smoothed: Image.Image) -> bool:
+    """Tell whether a picture shows nothing but noise, after it was smoothed."""
+    contrast = _contrast(smoothed)
+    return contrast < _MOST_NOISE and contrast < _ONLY_NOISE * _grain(smoothed)
 
 
 def _grain(image: Image.Image, side: int = _QUIET_SIDE, per_cent: int = 20) -> float:
@@ -760,8 +767,19 @@ def _straighten(image: Image.Image, skew: float) -> Image.Image:
     return image.rotate(-skew, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
 
 
+def _in_another_way(best: _Attempt, picture: _Page, skew: float, languages: Languages) -> _Attempt:
+    """Return the reading of a page in the first way that makes it sure, else the surest."""
+    for image, notes in _other_ways(picture, skew):
+        attempt = replace(_read(image, picture.dpi, languages), notes=notes)
+        if attempt.confidence >= best.confidence + _CLEARLY_BETTER:
+            best = attempt
+        if best.confidence >= DOUBTFUL_CONFIDENCE:
+            return best
+    return _at_a_slant(best, picture, languages)
+
+
 def _other_ways(picture: _Page, skew: float) -> Iterator[tuple[Image.Image, tuple[Note, ...]]]:
-    """Yield the page in at most four other ways in which it may read better, the likeliest first."""
+    """Yield the page in at most three other ways in which it may read better, the likeliest first."""
     if not _is_in_even_light(picture.image):
         evened = _in_even_light(picture.image)
         yield (
@@ -787,9 +805,18 @@ def _other_ways(picture: _Page, skew: float) -> Iterator[tuple[Image.Image, tupl
             _straighten(image.transpose(_TRANSPOSITIONS[turn]), straight),
             (Note("turned", f"turned by {turn}° before reading"),),
         )
-    slant = blocks.slant_of_lines(np.asarray(image) <= _otsu_threshold(image))
-    if slant is not None and abs(slant) > _MAX_WIDE_SKEW_DEGREES:
-        yield _straighten(image, slant), (Note("turned", f"turned by {-slant:.0f}° before reading"),)
+
+
+def _at_a_slant(best: _Attempt, picture: _Page, languages: Languages) -> _Attempt:
+    """Return a page at the slant that all of its lines have, if it is text so; else what there was."""
+    slant = blocks.slant_of_lines(np.asarray(picture.image) <= _otsu_threshold(picture.image))
+    if slant is None or abs(slant) <= _MAX_WIDE_SKEW_DEGREES:
+        return best
+    attempt = _read(_straighten(picture.image, slant), picture.dpi, languages)
+    is_text = belief.is_surely_text(attempt.layout, best.layout.words(), upside_down=False)
+    if not is_text or read_share(attempt.image, attempt.layout, attempt.threshold) < _MOSTLY_READ:
+        return best
+    return replace(attempt, notes=(Note("turned", f"turned by {-slant:.0f}° before reading"),))
 
 
 def _without_surround(image: Image.Image) -> Image.Image | None:
