@@ -66,8 +66,8 @@ from ingest_assets.store.leases import slots
 _log = get_logger(__name__)
 
 # Web server and daemon ask the code server once a second whether it is still the same one, over a new
-# connection each time: a third of what an idle stack computes. Who reloads the code in Dagit does not
-# wait for it, the daemon has the new code so many seconds later.
+# connection each time: a third of what an idle stack computes. Dagit itself reloads the code at once
+# where a person asks for it; the daemon has the new code up to so many seconds later.
 server_watcher.WATCH_INTERVAL = 5
 
 # A connection is replaced at this age, before a firewall or a pooler drops it as idle.

