@@ -396,16 +396,10 @@ def _read_watermark(attempt: _Attempt, threshold: int, dpi: int, languages: Lang
     if slant is None:
         return
     upright = cleaning.straighten(image, slant)
-    found = _read(upright, dpi, languages, tesserocr.PSM.SPARSE_TEXT).layout
-    for line in found.lines:
-        line.words = [
-            blocks.slanted_back(word, slant, upright.size, image.size).smaller(0.5)
-            for word in line.words
-            if word.confidence >= belief.SURE and word.letters > 1
-        ]
-    found.lines = [line for line in found.lines if line.words]
-    if belief.is_surely_text(found, (), upside_down=False):
-        blocks.put_slanted(attempt.layout, found.lines)
+    lines = _slanted_lines(upright, slant, image.size, dpi, languages)
+    for line in lines:
+        line.words = [word.smaller(0.5) for word in line.words]
+    blocks.put_slanted(attempt.layout, lines)
 
 
 def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:
@@ -447,19 +441,35 @@ def _read_slanted(layout: Layout, rest: blocks.Rest, dpi: int, languages: Langua
             upright = places.rotate(-turn, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
             if upright.width * upright.height > MAX_PIXELS:
                 break
-            found = _read(upright, dpi, languages, tesserocr.PSM.SPARSE_TEXT).layout
-            for line in found.lines:
-                line.words = [
-                    blocks.slanted_back(word, turn, upright.size, places.size).moved(first, top)
-                    for word in line.words
-                    if word.confidence >= belief.SURE and word.letters > 1
-                ]
-            found.lines = [line for line in found.lines if line.words]
-            if belief.is_surely_text(found, (), upside_down=False):
-                blocks.put_slanted(layout, found.lines)
+            if lines := _slanted_lines(upright, turn, places.size, dpi, languages):
+                for line in lines:
+                    line.words = [word.moved(first, top) for word in line.words]
+                blocks.put_slanted(layout, lines)
                 are_read += slants[slant]
                 break
     return are_read
+
+
+def _slanted_lines(
+    upright: Image.Image, slant: float, before: tuple[int, int], dpi: int, languages: Languages
+) -> Sequence[Line]:
+    """Return the lines of a picture where they stood before it was turned by their slant.
+
+    Args:
+        before: width and height that it had.
+
+    Returns:
+        Those with words that are sure; no lines if these are hardly text.
+    """
+    found = _read(upright, dpi, languages, tesserocr.PSM.SPARSE_TEXT).layout
+    for line in found.lines:
+        line.words = [
+            blocks.slanted_back(word, slant, upright.size, before)
+            for word in line.words
+            if word.confidence >= belief.SURE and word.letters > 1
+        ]
+    found.lines = [line for line in found.lines if line.words]
+    return found.lines if belief.is_surely_text(found, (), upside_down=False) else ()
 
 
 def _believed(

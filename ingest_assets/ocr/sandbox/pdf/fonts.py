@@ -19,6 +19,8 @@ from collections.abc import Iterable, Mapping
 
 import pikepdf
 
+from ingest_assets.ocr.sandbox.pdf.streams import UnreadableError, read_stream
+
 _CHARACTERS = re.compile(rb"beginbfchar(.*?)endbfchar", re.DOTALL)
 _RANGES = re.compile(rb"beginbfrange(.*?)endbfrange", re.DOTALL)
 _PAIR = re.compile(rb"<\s*([0-9A-Fa-f]{1,4})\s*>\s*<([0-9A-Fa-f\s]*)>")
@@ -45,6 +47,12 @@ _ASCII = {code: chr(code) for code in range(128) if chr(code).isalnum()}
 _PLAIN = frozenset(_ASCII.values())
 _ASCII_ENCODINGS = ("/WinAnsiEncoding", "/MacRomanEncoding", "/StandardEncoding")
 
+# What reading a font raises that does not hold what it should.
+_DAMAGED = (
+    *(UnreadableError, pikepdf.PdfError, struct.error),
+    *(ValueError, TypeError, IndexError, KeyError),
+)
+
 _UNICODE_TABLES = ((3, 1), (3, 10), *((0, version) for version in range(7)))
 
 
@@ -52,9 +60,9 @@ def disputed(font: pikepdf.Object) -> frozenset[str]:
     """Return letters and figures that a font's map may have mixed up, both ways of reading them."""
     cmap = font.get("/ToUnicode")
     try:
-        given = _given(cmap.read_bytes()) if isinstance(cmap, pikepdf.Stream) else {}
+        given = _given(read_stream(cmap)) if isinstance(cmap, pikepdf.Stream) else {}
         known = _known(font, given)
-    except (pikepdf.PdfError, struct.error, ValueError, TypeError, IndexError, KeyError):
+    except _DAMAGED:
         return frozenset()  # A damaged font: whether its letters are those of a language is seen later.
     found = set()
     for code, letter in known.items():
@@ -95,7 +103,7 @@ def _known(font: pikepdf.Object, given: Mapping[int, str]) -> dict[int, str]:
     if program is None:
         return in_order
     # In a font of few glyphs part of the alphabet may be in order, and the rest missing in between.
-    own = {glyph: letter for letter, glyph in _letters_of(program.read_bytes()).items()}
+    own = {glyph: letter for letter, glyph in _letters_of(read_stream(program)).items()}
     found = {code: _ASCII[own[glyph]] for code, glyph in glyphs.items() if own.get(glyph) in _ASCII}
     return found or in_order
 
@@ -104,7 +112,7 @@ def _glyphs(table: pikepdf.Object | None, codes: Iterable[int]) -> dict[int, int
     """Return the numbers of the glyphs of some codes: the codes themselves if no table says other."""
     if not isinstance(table, pikepdf.Stream):
         return {code: code for code in codes}
-    numbers = table.read_bytes()
+    numbers = read_stream(table)
     return {code: int.from_bytes(numbers[2 * code : 2 * code + 2], "big") for code in codes}
 
 
@@ -148,9 +156,11 @@ def _given(cmap: bytes) -> dict[int, str]:
         return given
     for block in _CHARACTERS.findall(cmap):
         given.update((int(code, 16), _text(text)) for code, text in _PAIR.findall(block))
+    left = _MOST_CODES  # A hostile map names ranges of all codes many times.
     for block in _RANGES.findall(cmap):
         for first, last, text, texts in _RANGE.findall(block):
-            codes = range(int(first, 16), int(last, 16) + 1)
+            codes = range(int(first, 16), int(last, 16) + 1)[:left]
+            left -= len(codes)
             if texts:
                 given.update(zip(codes, map(_text, _HEX.findall(texts)), strict=False))
             elif start := _text(text):
