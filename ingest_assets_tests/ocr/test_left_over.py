@@ -150,8 +150,8 @@ def test_page_on_a_dark_table_is_read(engine: LocalEngine) -> None:
 def test_page_without_text_is_read_seven_times_at_most(
     monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    # Pillow's noise depends on what the process has made before; of one in six Tesseract makes words.
-    grey = np.random.default_rng(1).normal(128, 150, (200, 150)).clip(0, 255).astype(np.uint8)
+    # Pillow's noise depends on what the process has made before, and of some Tesseract makes words.
+    grey = np.random.default_rng(0).normal(128, 150, (200, 150)).clip(0, 255).astype(np.uint8)
     image = Image.fromarray(grey)
     if kind == "noise":
         image = image.resize((600, 800), Image.Resampling.NEAREST)
@@ -165,7 +165,7 @@ def test_page_without_text_is_read_seven_times_at_most(
         return read(*arguments, **options)
 
     monkeypatch.setattr(tesseract, "_read", counted)
-    tesseract.recognise(Picture(image, 200), find_languages("eng", None))
+    assert tesseract.recognise(Picture(image, 200), find_languages("eng", None)).unread
     assert 1 <= len(reads) <= 7
 
 
