@@ -66,6 +66,11 @@ class Script:
                 cursor.execute(f"DROP TABLE IF EXISTS bench.{table}")
                 cursor.execute(f"CREATE TABLE bench.{table} (LIKE ingest.{table} INCLUDING ALL)")
 
+    def drop_tables(self) -> None:
+        """Drop the script's tables, or autovacuum would analyse them while the next is measured."""
+        with self._connection, self._connection.cursor() as cursor:
+            cursor.execute("DROP SCHEMA bench CASCADE")
+
     def three_stages(self, path: Path) -> None:
         """Digest, row, object, text: of a PDF by PDFium alone, of other types by the readers."""
         content = path.read_bytes()
@@ -205,6 +210,7 @@ def main(directory: Path, stages: str, documents: int) -> None:
     for path in files:
         work(path)
     print(json.dumps({"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}))
+    script.drop_tables()
 
 
 if __name__ == "__main__":

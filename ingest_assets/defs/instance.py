@@ -281,6 +281,7 @@ def _connections(postgres_url: str) -> Engine:
             use_native_hstore=False,  # Else each new connection asks for that type.
             pool_size=_CONNECTIONS_KEPT,
             max_overflow=_MAX_OVERFLOW,
+            pool_use_lifo=True,  # As in `store.database`.
             pool_recycle=_POOL_RECYCLE_SECONDS,
         )
     )

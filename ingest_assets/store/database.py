@@ -109,6 +109,8 @@ class Database:
                 sqlalchemy_url(url),
                 pool_size=connections,
                 max_overflow=2 * connections,
+                # The connection that was used last has in its caches what statements need.
+                pool_use_lifo=True,
                 use_native_hstore=False,  # Else each new connection asks for that type.
                 connect_args={
                     "connect_timeout": 10,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from sqlalchemy import text
 
 from ingest_assets.cli import render
 from ingest_assets.operations.search import RANKED, search
@@ -38,6 +39,11 @@ def test_what_is_found(filled: Pipeline) -> None:
     assert names(filled, '"two ferrets"') == ["lease.pdf"]
     assert names(filled, "ferrets -otters") == ["lease.pdf"]
     assert set(names(filled, "tenant or kind")) == {"lease.pdf", "other.txt"}
+    # Autovacuum's statistics do not have each whole text parsed again.
+    with filled.database.engine.begin() as connection:
+        connection.execute(text("ANALYZE ingest.document_texts"))
+    analysed = filled.rows("SELECT tablename FROM pg_stats WHERE tablename LIKE '%_texts%' GROUP BY 1")
+    assert [row.tablename for row in analysed] == ["document_texts"]
     assert names(filled, "xylophone") == names(filled, "") == names(filled, "the") == []
     # No passage has both words, but a document has.
     (passage,) = search(filled.database, "ferrets keeper").passages
