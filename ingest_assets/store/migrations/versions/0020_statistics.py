@@ -3,8 +3,8 @@
 Revision ID: 0020
 
 Postgres's autovacuum analyses a table when a tenth of it is new. Of the search index of whole texts it
-made statistics, for which it parsed up to 30,000 texts each time: as much computing as it takes to store
-them. Without statistics Postgres takes one text in a thousand to match, and asks the index.
+made statistics, and parsed up to 30,000 texts for them each time, which takes as much as to store them.
+Without statistics Postgres takes one text in a thousand to match, and asks the index.
 """
 
 from alembic import op
