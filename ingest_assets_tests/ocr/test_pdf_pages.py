@@ -333,14 +333,15 @@ def words_of(text: str) -> list[str]:
         with_mapped_glyphs({"3": "8", "8": "3"}),
         with_mapped_glyphs({"h": None}),
         with_mapped_glyphs({"a": " "}),
+        with_mapped_glyphs({"T": None}),
     ],
-    ids=["two letters", "two figures by name", "two figures by number", "none", "space"],
+    ids=["two letters", "two figures by name", "two figures by number", "none", "space", "a capital"],
 )
 def test_letters_that_a_font_mixes_up_are_recognised(engine: LocalEngine, data: bytes) -> None:
     assert words_of(text_of(read(engine, data))) == words_of(" ".join(PARAGRAPH))
 
 
-@pytest.mark.parametrize("given", ["O", "f", "\ufffd", ""])
+@pytest.mark.parametrize("given", ["O", "f", "\ufffd", "", "€", "θ"])
 def test_ligatures_that_a_font_takes_for_other_letters_are_recognised(
     engine: LocalEngine, given: str
 ) -> None:
@@ -418,6 +419,8 @@ HIDDEN = "SEALED settlement of nine hundred thousand crowns"
         ("1 1 1 rg", ""),
         ("3 Tr", ""),
         ("0 0 5 5 re W n", ""),
+        ("0 400 595 442 re W n", ""),
+        ("0 400 m 595 400 l 595 842 l 0 842 l h W n", ""),
         ("", "0 g 50 290 400 40 re f"),
         ("", "1 g 50 290 400 40 re f"),
         ("/OC /O BDC", "EMC"),
@@ -427,6 +430,8 @@ HIDDEN = "SEALED settlement of nine hundred thousand crowns"
         "white on white",
         "mode 3",
         "clipped",
+        "clipped by half the page",
+        "clipped by four lines",
         "redacted",
         "painted over",
         "layer off",
@@ -438,6 +443,22 @@ def test_what_nobody_sees_is_left_out_and_noted(engine: LocalEngine, before: str
     result = read(engine, page.saved(layers_off if "OC" in before else None))
     assert text_of(result).splitlines() == list(LINES[:6])
     assert kinds(result) == {"not_shown"}
+
+
+def test_what_a_form_cuts_off_is_left_out(engine: LocalEngine) -> None:
+    page = Page().text(LINES[:6])
+    form = page.pdf.make_stream(f"BT /F 11 Tf 60 305 Td ({HIDDEN}) Tj ET".encode())
+    form.Subtype, form.BBox, form.Resources = Name.Form, Array([0, 400, *A4]), page.resources
+    result = read(engine, page.draw(f"{page.add(form)} Do").saved())
+    assert text_of(result).splitlines() == list(LINES[:6])
+    assert kinds(result) == {"not_shown"}
+
+
+def test_words_that_run_off_the_page_are_left_out(engine: LocalEngine) -> None:
+    page = Page().text(["The tenant pays the sum that is set by the court"], at=(460, 305))
+    text = text_of(read(engine, page.text(LINES[:6]).saved()))
+    assert "The tenant pays the" in text
+    assert "court" not in text
 
 
 def test_what_the_crop_box_cuts_off_is_left_out(engine: LocalEngine) -> None:

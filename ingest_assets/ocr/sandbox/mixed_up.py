@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections import Counter, defaultdict
 
 _COMMON_WORDS = """
@@ -49,16 +50,36 @@ _FEWEST_WORDS = 4
 _MANY_EXPECTED, _MISSING_SHARE = 15, 0.05
 
 
-# Capitals and signs within words may stand for ligatures: "operaOons", "Educa&on". In names, such as
-# "PalmSource", they do not: so many beginnings and ends of words have to differ.
-_SIGNS = rb"&[]!#$%*+<=>\^`{|}~"
+# Capitals and signs within words may stand for ligatures: "operaOons", "Educa&on", "de€nition". In
+# names, such as "PalmSource", they do not: so many beginnings and ends of words have to differ. What is
+# no sign of names and programs may begin a word too ("€nal"), which is one beginning.
+_PROGRAMS = frozenset("&[]#$%*+<=>\\^{|}~")
+_SIGNS = frozenset('!"')
+_KINDS_OF_SIGNS, _APOSTROPHES = ("Sc", "Sk", "Sm", "So"), "`\xb4"
+_OTHER_SCRIPTS = "\u0370", "\u1dff"
+_SIGN_WITHIN = b"aaAaa"
+_WITHIN = re.compile(r"([A-Za-z]?[a-z]+|(?<!\S))([^a-z\s])([a-z]{2,})")
+_FEWEST_BEGINNINGS, _FEWEST_ENDS = 3, 2
+
+
+def _may_stand_for_others(sign: str) -> bool:
+    return sign not in _APOSTROPHES and (
+        sign.isupper()
+        or sign in _PROGRAMS
+        or sign in _SIGNS
+        or (unicodedata.category(sign) in _KINDS_OF_SIGNS and sign != "\ufffd")
+        or (_OTHER_SCRIPTS[0] <= sign <= _OTHER_SCRIPTS[1] and sign.isalpha())
+    )
+
+
 _SHAPES = bytes(
-    0x61 if 0x61 <= code <= 0x7A else 0x41 if chr(code).isupper() or code in _SIGNS else 0x2E
+    0x61 if 0x61 <= code <= 0x7A else 0x41 if _may_stand_for_others(chr(code)) else 0x2E
     for code in range(256)
 )
-_SIGN_WITHIN = b"aaAaa"
-_WITHIN = re.compile(r"([A-Za-z]?[a-z]+)([^a-z])([a-z]{2,})")
-_FEWEST_BEGINNINGS, _FEWEST_ENDS = 3, 2
+# Signs that Latin-1 has not, but for dashes, quotation marks and ligatures.
+_OTHER_SIGN_WITHIN = re.compile(
+    r"[^\0-\u024f\u1e00-\u1fff\u2000-\u206f\ufb00-\ufb06\ufffd](?<=[a-z]{2}.)[a-z]{2}"
+)
 
 
 def _mixed_up() -> dict[str, list[str]]:
@@ -95,7 +116,9 @@ def letters_in_doubt(text: str) -> frozenset[str]:
             break
         if lower.count(letter) < _MISSING_SHARE * expected:
             doubted.add(letter)
-    if _SIGN_WITHIN in text.encode("latin-1", "replace").translate(_SHAPES):
+    if _SIGN_WITHIN in text.encode("latin-1", "replace").translate(_SHAPES) or (
+        not text.isascii() and _OTHER_SIGN_WITHIN.search(text)
+    ):
         doubted |= _signs_within(text)
     return frozenset(doubted)
 
@@ -104,12 +127,14 @@ def _signs_within(text: str) -> set[str]:
     """Return the capitals and signs within words that are no names."""
     beginnings, ends = defaultdict(set), defaultdict(set)
     for begin, sign, end in _WITHIN.findall(text):
-        beginnings[sign].add(begin)
-        ends[sign].add(end)
+        if begin or not (sign.isupper() or sign in _PROGRAMS or sign == '"'):
+            beginnings[sign].add(begin)
+            ends[sign].add(end)
     return {
         sign
         for sign in beginnings
-        if (sign.isupper() or sign in _SIGNS.decode())
-        and len(beginnings[sign]) >= _FEWEST_BEGINNINGS
+        if _may_stand_for_others(sign)
+        and len(beginnings[sign]) >= _FEWEST_BEGINNINGS - ("" in beginnings[sign])
+        and len(beginnings[sign]) + len(ends[sign]) >= _FEWEST_BEGINNINGS + _FEWEST_ENDS
         and len(ends[sign]) >= _FEWEST_ENDS
     }

@@ -274,10 +274,12 @@ class PdfDocument:
             if number == 1:
                 beside += self._form.lines
             doubted = self._letters_in_doubt(text, shown.survey)
+            as_it_is = PageContent((clean_text(text), *beside), tuple(notes))
+            is_plain = not doubted and _is_beyond_doubt(textpage, text, shown)
             if textpage.count_chars() > layer.MOST_CHARACTERS or (
-                not doubted and _is_beyond_doubt(textpage, text, shown)
+                is_plain and not shown.survey.may_be_cut
             ):
-                return PageContent((clean_text(text), *beside), tuple(notes))
+                return as_it_is
             if shown.survey.images and not shown.survey.shows and not text.strip():
                 # A scan: whether it shows anything is seen when it is drawn for recognition.
                 return PageContent((lambda: self._scan(number), *beside), tuple(notes))
@@ -287,10 +289,12 @@ class PdfDocument:
         finally:
             textpage.close()
         view = View(shown.page, shown.frame, sizes_with_masks(shown.survey.images))
+        words = [word for line in (*lines, *added) for word in line.words]
+        if is_plain and not view.unseen(words):
+            return as_it_is
         notes += _of_images(view, shown.survey)
         if not text.strip() and shown.survey.shows > _FEW_SHOWS and view.is_blank(shown.frame.box):
             notes.append(Note("content_unreadable", "its text can be neither read nor drawn"))
-        words = [word for line in (*lines, *added) for word in line.words]
         is_layered = any(map(view.is_over_image, words))
         beneath = view.without_text(shown.page) if is_layered else None
 

@@ -48,9 +48,13 @@ _MANY_IMAGES = 12
 # What is taken for the size of an image that says none.
 _UNKNOWN_SIZE = (1 << 15, 1 << 15)
 
-# An area that is less high, in units of the page, covers no line; a frame that is less wide or high may
-# cut one off.
-_LINE_HEIGHT, _NARROW = 4, 40
+# An area that is less high, in units of the page, covers no line; a frame that is less wide or high
+# than this share of the page may cut one off.
+_LINE_HEIGHT, _NEARLY_WHOLE = 4, 0.9
+_NUMBER = rb"(-?(?:\d+\.?\d*|\.\d+))"
+_CORNER = re.compile(_NUMBER + rb"\s+" + _NUMBER + rb"\s+[ml]\s")
+_PATH_ENDED = re.compile(rb"\s(?:n|[fBS]\*?|Q|q|cm|gs)\s")
+_MOST_BYTES_OF_PATH = 500
 
 # Text in a lighter colour than this, 0 black to 1 white, may be invisible on paper.
 _LIGHT = 0.8
@@ -114,6 +118,7 @@ class Survey:
 
     Attributes:
         is_plain: whether they draw nothing that could be read beside text in plain sight.
+        may_be_cut: whether a frame may cut off some of the text.
         shows: how often they show text.
         resources: what they name fonts, images and forms in; None if that is not known.
         damaged: what of them cannot be read, in words for a person.
@@ -125,6 +130,7 @@ class Survey:
     """
 
     is_plain: bool = True
+    may_be_cut: bool = False
     shows: int = 0
     resources: list[pikepdf.Object | None] | None = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
@@ -158,7 +164,9 @@ class Instructions:
         self._disputed: dict[tuple[int, int], frozenset[str]] = {}
         properties = pdf.Root.get("/OCProperties")
         self._has_layers = properties is not None and (
-            bool(_get(properties, "/D", "/OFF")) or _get(properties, "/D", "/BaseState") == "/OFF"
+            bool(_get(properties, "/D", "/OFF"))
+            or bool(_get(properties, "/D", "/AS"))
+            or _get(properties, "/D", "/BaseState") == "/OFF"
         )
 
     def survey(self, number: int) -> Survey:
@@ -168,11 +176,17 @@ class Instructions:
         survey = Survey(damaged=damaged, is_empty=not content.strip())
         if self._has_layers:
             survey.is_plain = False
-        self._look(content, page.resources, survey, 0)
+        size = _extent(page.cropbox)
+        self._look(content, page.resources, survey, 0, size)
         return survey
 
     def _look(
-        self, content: bytes, resources: pikepdf.Object | None, survey: Survey, depth: int
+        self,
+        content: bytes,
+        resources: pikepdf.Object | None,
+        survey: Survey,
+        depth: int,
+        size: tuple[float, ...],
     ) -> None:
         operators = _Operators(content)
         if survey.resources is not None:
@@ -188,9 +202,10 @@ class Instructions:
                 not any(operators.counts[_FILL:]) or self._are_plain(resources, "/Pattern", _is_shading)
             )
             and not operators.hide_or_cover_text(
-                has_inks=not self._are_plain(resources, "/ColorSpace", _adds_light)
+                size, has_inks=not self._are_plain(resources, "/ColorSpace", _adds_light)
             )
         )
+        survey.may_be_cut |= operators.may_cut_text
         survey.shows += int(operators.counts[_SHOW])
         if operators.counts[_SHOW]:
             self._look_at_fonts(resources, survey)
@@ -207,7 +222,9 @@ class Instructions:
                 continue
             if drawn.get("/Subtype") == "/Form":
                 form = self._form(drawn, depth)
+                is_cut = operators.have_frames or _is_smaller(_extent(drawn.get("/BBox")), size)
                 survey.is_plain &= form.is_plain
+                survey.may_be_cut |= form.may_be_cut or bool(form.shows and is_cut)
                 survey.shows += form.shows
                 if survey.resources is not None:
                     survey.resources += form.resources or ()
@@ -234,7 +251,8 @@ class Instructions:
         except UnreadableError as error:
             found.damaged.append(str(error))
             content = error.recovered
-        self._look(content, form.get("/Resources"), found, depth + 1)
+        size = _extent(form.get("/BBox"))
+        self._look(content, form.get("/Resources"), found, depth + 1, size)
         return found
 
     def _look_at_fonts(self, resources: pikepdf.Object | None, survey: Survey) -> None:
@@ -409,10 +427,13 @@ class _Operators:
 
     Attributes:
         counts: how many there are of each kind.
+        have_frames: whether any was found that may cut something off.
+        may_cut_text: whether text is shown in such a frame.
     """
 
     def __init__(self, content: bytes) -> None:
         self._content = content
+        self.have_frames = self.may_cut_text = False
         self._parsed: dict[tuple[bytes, ...], tuple[float, ...]] = {}
         translated = b"\0" + content.translate(_BYTES) + bytes(4)
         data = np.frombuffer(translated, dtype=np.uint8)
@@ -440,13 +461,14 @@ class _Operators:
             if name := _NAME_BEFORE.search(self._content, max(0, start - 130), start):
                 yield "/" + name[1].decode("latin-1")
 
-    def hide_or_cover_text(self, *, has_inks: bool) -> bool:
+    def hide_or_cover_text(self, size: tuple[float, ...], *, has_inks: bool) -> bool:
         """Tell whether text may be shown that is not seen.
 
-        It may be in a light colour or of a kind that paints nothing, cut off by a narrow frame, or
-        covered by an area that is painted after it.
+        It may be in a light colour or of a kind that paints nothing, or covered by an area that is
+        painted after it. What frames may cut off is found on the way.
 
         Args:
+            size: width and height of the page.
             has_inks: whether a colour may be the amount of an ink, of which little is light.
         """
         (kept,) = np.nonzero(self._kinds >= _RECTANGLE)
@@ -455,20 +477,21 @@ class _Operators:
         again[1:] &= again[:-1]  # What is shown right after other text is shown in the same way.
         again[:1] = False
         kept = kept[~again]
-        is_hidden = is_light = has_text = False
-        saved: list[tuple[bool, bool]] = []
+        is_hidden = is_light = is_cut = has_text = False
+        saved: list[tuple[bool, bool, bool]] = []
         before = rectangle = 0
         for start, kind in zip(self._starts[kept].tolist(), self._kinds[kept].tolist(), strict=True):
             if kind == _RECTANGLE:
                 rectangle = start
             elif kind == _SHOW:
                 has_text = True
+                self.may_cut_text |= is_cut
                 if is_hidden or is_light:
                     return True
             elif kind == _SAVE:
-                saved.append((is_hidden, is_light))
+                saved.append((is_hidden, is_light, is_cut))
             elif kind == _RESTORE:
-                is_hidden, is_light = saved.pop() if saved else (False, False)
+                is_hidden, is_light, is_cut = saved.pop() if saved else (False, False, False)
             elif kind == _MODE:
                 is_hidden = self._operands(start, 1) in ((3.0,), (7.0,))
             elif kind >= _FILL:
@@ -477,12 +500,22 @@ class _Operators:
                     is_light |= (
                         max(self._operands(start, _MOST_OPERANDS[kind]), default=1) <= 1 - _LIGHT
                     )
-            elif before == _RECTANGLE and (kind == _CLIP or has_text):
-                side = min(map(abs, self._operands(rectangle, 2)), default=_NARROW)
-                if side < _NARROW if kind == _CLIP else side >= _LINE_HEIGHT:
-                    return True
+            elif kind == _CLIP:
+                sides = self._operands(rectangle, 2) if before == _RECTANGLE else self._spanned(start)
+                is_cut |= _is_smaller(sides, size)
+                self.have_frames |= is_cut
+            elif before == _RECTANGLE and has_text and _may_cover(self._operands(rectangle, 2)):
+                return True
             before = kind
         return False
+
+    def _spanned(self, start: int) -> tuple[float, ...]:
+        """Return width and height of the straight lines before an operator, nothing where none are."""
+        path = _PATH_ENDED.split(self._content[max(0, start - _MOST_BYTES_OF_PATH) : start])[-1]
+        if not (corners := _CORNER.findall(path)):
+            return ()
+        xs, ys = zip(*((float(x), float(y)) for x, y in corners), strict=True)
+        return max(xs) - min(xs), max(ys) - min(ys)
 
     def _is_light(self, start: int, most: int) -> bool:
         values = self._operands(start, most)
@@ -542,6 +575,28 @@ def _size(image: pikepdf.Object) -> tuple[int, int]:
         return int(image.get("/Width", 0)), int(image.get("/Height", 0))
     except (TypeError, ValueError):
         return _UNKNOWN_SIZE
+
+
+def _extent(box: pikepdf.Object | None) -> tuple[float, ...]:
+    """Return width and height of a box; nothing where it has none."""
+    try:
+        left, bottom, right, top = map(float, box or ())
+    except (TypeError, ValueError):
+        return ()
+    return abs(right - left), abs(top - bottom)
+
+
+def _is_smaller(sides: tuple[float, ...], others: tuple[float, ...]) -> bool:
+    """Tell whether an area is smaller than another, which way round either may lie."""
+    return any(
+        abs(side) < _NEARLY_WHOLE * other
+        for side, other in zip(sorted(map(abs, sides)), sorted(others), strict=False)
+    )
+
+
+def _may_cover(sides: tuple[float, ...]) -> bool:
+    """Tell whether an area is high enough for a line."""
+    return not sides or min(map(abs, sides)) >= _LINE_HEIGHT
 
 
 def _is_shading(pattern: pikepdf.Object) -> bool:

@@ -222,7 +222,7 @@ class Judgement:
         if not lines:
             whole = (lambda: self.draw(None, ()),) if places else ()
             return PageContent((*whole, *self.beside), tuple(notes))
-        if not places and not self.added and len(lines) == len(self.lines):
+        if not places and not self.added and list(lines) == list(self.lines):
             return PageContent((self.text, *self.beside), tuple(notes))
         items: list[tuple[Box, _Part]] = []
         for line in lines:

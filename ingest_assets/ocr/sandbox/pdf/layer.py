@@ -62,6 +62,7 @@ _LONG_WORD = re.compile(r"[^\W\d_]{25,}")
 _AS_LETTERS = bytes(
     0x61 if chr(code).isalpha() else 0x20 if chr(code).isspace() else 0x2E for code in range(256)
 )
+_SIGN_BEFORE = b" .aa"
 _MANY_APART, _MANY_JOINED = b" a" * 6, b"a" * 25
 _ALONE, _MANY_ALONE, _SHARE_ALONE = b" a ", 3, 0.15
 _PARTS_WORDS, _WIDER = 0.07, 1.5
@@ -120,6 +121,7 @@ class Line:
 def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
     """Return all text of a page, its letters in the order in which they are read."""
     text = _with_whole_ends(_without_false_hyphens(textpage, textpage.get_text_range()))
+    text = _without_false_signs(textpage, text)
     is_rearranged = not text.isascii() and _REARRANGED.search(text) is not None
     if is_rearranged and right_to_left.is_in(text):
         leftwards = right_to_left.is_most_of(text)
@@ -154,6 +156,21 @@ def _without_false_hyphens(textpage: pypdfium2.PdfTextPage, text: str) -> str:
         if pdfium.FPDFText_IsHyphen(textpage, index_of(textpage, found.start())) != 1:
             letters_of[found.start()] = "\ufffd"
     return "".join(letters_of)
+
+
+def _without_false_signs(textpage: pypdfium2.PdfTextPage, text: str) -> str:
+    """Return a text in which what a word begins with, but a font does not name, is no sign.
+
+    PDFium gives the number of a glyph for a letter: "Quarterly" is ",uarterly".
+    """
+    shapes = _shapes(text)
+    has_error, index_of = pdfium.FPDFText_HasUnicodeMapError, pdfium.FPDFText_GetCharIndexFromTextIndex
+    at = shapes.find(_SIGN_BEFORE)
+    while at >= 0:
+        if has_error(textpage, index_of(textpage, at + 1)) == 1:
+            text = f"{text[: at + 1]}\ufffd{text[at + 2 :]}"
+        at = shapes.find(_SIGN_BEFORE, at + 1)
+    return text
 
 
 def _runs_backwards(textpage: pypdfium2.PdfTextPage, text: str) -> bool:
