@@ -16,7 +16,10 @@ from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.identification import identify
+from ingest_assets.ocr.languages import find_languages
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.ocr.sandbox import tesseract
+from ingest_assets.ocr.sandbox.document import Picture
 from ingest_assets.ocr.sandbox.images import ImageDocument, to_grey
 from ingest_assets_tests.support.scans import (
     JPEG,
@@ -231,6 +234,14 @@ def test_a_photograph_in_uneven_light_is_read(engine: LocalEngine) -> None:
     shaded = (sheet * np.linspace(0.25, 1, sheet.shape[1])).astype(np.uint8)
     (page,) = engine.recognise(stored(encoded(Image.fromarray(shaded), "JPEG"), JPEG)).pages
     assert lines_found(page.text) == 6
+
+
+def test_lines_in_a_shadow_as_dark_as_the_table_are_read() -> None:
+    table = ImageOps.expand(page_image(LINES[:6]).crop((40, 60, 1240, 560)), 120, 110)
+    light = np.linspace(1.7, 0, table.height).clip(0.45, 1)[:, None]
+    shaded = Image.fromarray((np.asarray(table) * light).astype(np.uint8))
+    reading = tesseract.recognise(Picture(shaded, 200), find_languages("eng", None))
+    assert lines_found(reading.text) == 6
 
 
 def _noisy(sheet: Image.Image, deviation: float) -> Image.Image:

@@ -168,6 +168,11 @@ class Layout:
         return statistics.fmean(confidences) if confidences else 0.0
 
     @property
+    def sureness(self) -> float:
+        """Sum of its words' confidences: how much was read, and how surely."""
+        return sum(word.confidence for word in self.words())
+
+    @property
     def usual_height(self) -> float:
         """Median of its words' heights in pixels; 0 where there are none."""
         heights = [word.height for word in self.words()]

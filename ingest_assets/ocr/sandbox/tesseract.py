@@ -110,6 +110,8 @@ _LARGER = 1.5
 # Print differs from its paper by at least so much, of 255; less is what shows through from behind.
 _PALEST = 32.0
 
+_EVENED = Note("turned", "uneven light evened out before reading")
+
 _TRANSPOSITIONS = {
     90: Image.Transpose.ROTATE_90,
     180: Image.Transpose.ROTATE_180,
@@ -152,6 +154,8 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     if not best.layout.lines and picture.image.width * picture.image.height > _LARGE:
         picture = _made_smaller(picture)
         best = replace(best, image=cleaning.straighten(picture.image, skew))
+    if not cleaning.is_in_even_light(picture.image):
+        best = _in_even_light(best, picture, languages)
     if best.confidence < DOUBTFUL_CONFIDENCE:
         best = _in_another_way(best, picture, skew, languages)
     # Before other readings: the surest of several guesses at letters is a guess all the same.
@@ -194,6 +198,20 @@ def _surest(
             attempt = _read(cleaning.straighten(image, skew), dpi, languages)
             best = max(best, attempt, key=lambda attempt: attempt.confidence)
     return best
+
+
+def _in_even_light(best: _Attempt, picture: _Page, languages: Languages) -> _Attempt:
+    """Return a reading of a page as if no part of it lay in shadow, if more is read so.
+
+    To one threshold for all of a page, the lines in a shadow and the table around it are one dark area.
+    """
+    evened = cleaning.in_even_light(picture.image)
+    straight = cleaning.straighten(evened, cleaning.skew_degrees(evened))
+    attempt = _read(straight, picture.dpi, languages)
+    if attempt.layout.sureness <= best.layout.sureness:
+        return best
+    notes = (_EVENED,) if best.confidence < DOUBTFUL_CONFIDENCE else ()
+    return replace(attempt, notes=notes)
 
 
 def _made_smaller(picture: _Page) -> _Page:
@@ -297,8 +315,7 @@ def _enlarged(attempt: _Attempt, dpi: int, languages: Languages) -> _Attempt:
         return attempt
     larger = attempt.image.resize((width, length), Image.Resampling.BICUBIC)
     other = replace(_read(larger, 2 * dpi, languages), notes=attempt.notes)
-    words = sum(word.confidence for word in attempt.layout.words())
-    return other if sum(word.confidence for word in other.layout.words()) > words else attempt
+    return other if other.layout.sureness > attempt.layout.sureness else attempt
 
 
 def _read_with_more_contrast(attempt: _Attempt, dpi: int, languages: Languages) -> None:
@@ -565,13 +582,7 @@ def _in_another_way(best: _Attempt, picture: _Page, skew: float, languages: Lang
 
 
 def _other_ways(picture: _Page, skew: float) -> Iterator[tuple[Image.Image, tuple[Note, ...]]]:
-    """Yield the page in at most three other ways in which it may read better, the likeliest first."""
-    if not cleaning.is_in_even_light(picture.image):
-        evened = cleaning.in_even_light(picture.image)
-        yield (
-            cleaning.straighten(evened, cleaning.skew_degrees(evened)),
-            (Note("turned", "uneven light evened out before reading"),),
-        )
+    """Yield the page in at most two other ways in which it may read better, the likeliest first."""
     paper = cleaning.without_surround(picture.image)
     image = picture.image if paper is None else paper
     upright_skew, upright_sharpness = cleaning.slant(image)
