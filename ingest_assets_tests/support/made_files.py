@@ -56,6 +56,7 @@ from ingest_assets_tests.support.packages import flat_open_document, mail, mailb
 from ingest_assets_tests.support.pst import StoredMail, pst
 from ingest_assets_tests.support.reading import read, unpacked
 
+MARKUP = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
 VERDICTS = ("right", "noted", "refused", "silent", "wrong")
 _DEEPEST = 6
 
@@ -326,6 +327,21 @@ def web() -> Iterator[Made]:
         page.format("", within).encode(),
         ("In the shadow.", "A packed frame", "A plain frame", "Group A", "One label"),
     )
+    beside = (
+        '.n::before{content:"Note: "} .q:after{content:" (EUR" ")" / "no1"} .l:before{content: attr(data-l) ": "}'
+        ".e::before{content:'\\201C'} .h:after{content:'no2';visibility:hidden} .i:before{content:'\\f101'}"
+        "body{counter-reset:part 2} h2{counter-increment:part;counter-reset:item}"
+        "h2::before{content:counter(part, upper-roman) '. '} ul{counter-reset:item}"
+        "li::before{counter-increment:item;content:counters(item,'.') ' '} .x::after{content:none}"
+        ".g::before{content:'no3'} .g.g::before{content:'Seen '!important} .g::before{content:'no4'}"
+    )
+    yield Made("HTML", "beside.html", page.format(f"<style>{beside}</style>", (
+        "<p class=n>Fee</p><p class=q>Said</p><p class=l data-l=Label>value</p><p class=e>Quoted<p class=h>x<p class=i>y"
+        "<h2>Scope</h2><h2>Term</h2><ul style='list-style:none'><li>Keel<ul style='list-style:none'><li>Ebb</li><li>"
+        "Flow</ul></li><li>Mast</ul><p class=g>words</p><textarea placeholder='A hint'></textarea>"
+        "<input type=image alt='Send it'>"
+    )).encode(), ("Note: Fee", "Said (EUR)", "Label: value", "\u201cQuoted", "III. Scope", "IV. Term", "1 Keel", "1.1 Ebb",
+                  "1.2 Flow", "2 Mast", "Seen words", "A hint", "Send it"), tuple(f"no{n}" for n in range(1, 5)))  # fmt: skip
     yield Made(
         "HTML",
         "cdata.xhtml",
@@ -499,6 +515,7 @@ def texts() -> Iterator[Made]:
         "word/document.xml": main.format(body), "word/footnotes.xml": notes,
         "word/_rels/document.xml.rels": related(r1="footnotes footnotes.xml")}),
         ("Before inserted", "In a control", "A foot note"), ("no1", "no2"))  # fmt: skip
+    yield bound()
     table = (
         "<p:graphicFrame><a:graphic><a:graphicData><a:tbl><a:tr><a:tc><a:txBody><a:p><a:r><a:t>Quay</a:t></a:r></a:p>"
         "</a:txBody></a:tc><a:tc><a:txBody><a:p><a:r><a:t>seven</a:t></a:r></a:p></a:txBody></a:tc></a:tr></a:tbl>"
@@ -519,6 +536,23 @@ def texts() -> Iterator[Made]:
     deck = pptx(slide(shape("Ebb").replace("<p:txBody>", f"<p:txBody>{numbered}")
                       + shape("no1").replace("<p:sp>", unseen)))  # fmt: skip
     yield Made("PPTX", "list-styles.pptx", deck, ("1. Ebb",), ("no1",))
+    choice = f"<mc:AlternateContent {MARKUP}><mc:Choice><p:pic/></mc:Choice><mc:Fallback>{shape('Said otherwise')}"
+    choice += f"</mc:Fallback></mc:AlternateContent><mc:AlternateContent {MARKUP}><mc:Choice>{shape('Ebb')}</mc:Choice>"
+    choice += f"<mc:Fallback>{shape('no1')}</mc:Fallback></mc:AlternateContent>"
+    drawn = (
+        '<d:drawing xmlns:d="http://schemas.microsoft.com/office/drawing/2008/diagram" xmlns:a="http://schemas.'
+        'openxmlformats.org/drawingml/2006/main"><a:p><a:r><a:t>Drawn words</a:t></a:r></a:p></d:drawing>'
+    )
+    deck = pptx(slide(choice), parts={
+        "ppt/slides/_rels/slide1.xml.rels": related(d="diagramDrawing ../diagrams/drawing1.xml"),
+        "ppt/diagrams/drawing1.xml": drawn})  # fmt: skip
+    yield Made("PPTX", "otherwise.pptx", deck, ("Said otherwise", "Ebb", "Drawn words"), ("no1",))
+    form = (
+        rb"{\rtf1{\fonttbl{\f0 Arial;}{\f1\fcharset2 Symbol;}}\f1\'61\'62\f0  keel {\field{\*\fldinst FORMCHECKBOX {"
+        rb"\*\formfield{\fftype1\ffres25\ffdefres1}}}{\fldrslt}} Agreed {\field{\*\fldinst FORMDROPDOWN {\*\formfield{"
+        rb"\fftype2\ffres1{\*\ffl no1}{\*\ffl Flow}}}}{\fldrslt}}}"
+    )
+    yield Made("RTF", "form.rtf", form, ("αβ keel", "☒ Agreed Flow"), ("no1",))
     yield Made("RTF", "stand-ins.rtf", rb"{\rtf1\uc1 a\u8211\endash b{\upr{no1}{\*\ud{Gr\u246 o\u223 se}}}}",
                ("a–bGröße",), ("no1",))  # fmt: skip
     levels = rb"{\*\listtable{\list{\listlevel\levelnfc0}}}"
@@ -589,6 +623,66 @@ def texts() -> Iterator[Made]:
         ("港の使用料は毎月末日までに支払うものとする。\n" * 4).encode("shift_jis"),
         ("港の使用料",),
     )
+
+
+def bound() -> Made:
+    """A document with controls that show what other parts of its package hold."""
+    w = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    store = "{16BB3F27-6769-43F1-94EF-38FF097B8F79}"
+
+    def control(kind: str, path: str, content: str, item: str = store) -> str:
+        names = "xmlns:t='https://example.org/t' xmlns:dc='http://purl.org/dc/elements/1.1/'"
+        binding = f'<w:dataBinding w:prefixMappings="{names}" w:xpath="{path}" w:storeItemID="{item}"/>'
+        return (
+            f"<w:sdt><w:sdtPr>{binding}{kind}</w:sdtPr><w:sdtContent>{content}</w:sdtContent></w:sdt>"
+        )
+
+    def run(text: str) -> str:
+        return f'<w:r><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+    plain, choices = (
+        "<w:text/>",
+        '<w:dropDownList><w:listItem w:displayText="Ebb tide" w:value="2"/></w:dropDownList>',
+    )
+    body = (
+        f"<w:p>{run('Title: ')}{control(plain, '/t:lease/t:part[2]', run('no1 ') + run('no2'))}{run(' ends')}</w:p>"
+        + control(plain, "/t:lease/@t:berth", "<w:p/>")
+        + control(choices, "/t:lease/t:tide", f"<w:p>{run('no3')}</w:p>")
+        + control(plain, "/t:lease/t:empty", f"<w:p>{run('A hint')}</w:p>")
+        + control(plain, "/t:lease/t:part[9]", f"<w:p>{run('Not found')}</w:p>")
+        + control("<w:date/>", "/t:lease/t:part", f"<w:p>{run('3 May 2024')}</w:p>")
+        + control(
+            plain,
+            "/dc:properties/dc:title[1]",
+            f"<w:p>{run('no4')}</w:p>",
+            "{6C3C8BC8-F283-45AE-878A-BAB7291924A1}",
+        )
+    )
+    parts = {
+        "word/document.xml": f"<w:document {w}><w:body>{body}</w:body></w:document>",
+        "word/_rels/document.xml.rels": related(c="customXml ../customXml/item1.xml"),
+        "customXml/item1.xml": '<t:lease xmlns:t="https://example.org/t" t:berth="Quay 7"><t:part>no5</t:part>'
+        "<t:part>The harbour</t:part><t:tide>2</t:tide><t:empty/></t:lease>",
+        "customXml/_rels/item1.xml.rels": related(p="customXmlProps itemProps1.xml"),
+        "customXml/itemProps1.xml": f'<a:datastoreItem a:itemID="{store}" '
+        'xmlns:a="http://schemas.openxmlformats.org/officeDocument/2006/customXml"/>',
+        "docProps/core.xml": '<d:properties xmlns:d="http://purl.org/dc/elements/1.1/"><d:title>A core title'
+        "</d:title></d:properties>",
+        "_rels/.rels": related(
+            m="officeDocument word/document.xml", p="core-properties docProps/core.xml"
+        ),
+    }
+    shown = (
+        "Title: The harbour ends",
+        "Quay 7",
+        "Ebb tide",
+        "A hint",
+        "Not found",
+        "3 May 2024",
+        "A core title",
+    )
+    data = package("word/document.xml", "wordprocessingml.document", parts)
+    return Made("DOCX", "bound.docx", data, shown, tuple(f"no{n}" for n in range(1, 6)))
 
 
 def open_office_1(kind: str, body: str, shown_as: str = "text") -> bytes:

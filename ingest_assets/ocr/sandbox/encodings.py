@@ -60,7 +60,16 @@ _NOT_LATIN = re.compile("[\u0370-\u06ff]")
 _MIXED = re.compile("[A-Za-z][\u0370-\u06ff]|[\u0370-\u06ff][A-Za-z]")
 _IN_BASE64, _FEW_IN_BASE64 = re.compile(rb"\+[A-Za-z0-9+/]{3,}-"), 3
 _NEAR = 0.6
-_RARE = ("MacTurkish", "MacIceland", "MacLatin2", "MacCyrillic", "hp-roman8", "cp720", "cp858")
+_RARE = (
+    "MacTurkish",
+    "MacIceland",
+    "MacLatin2",
+    "MacCyrillic",
+    "hp-roman8",
+    "cp720",
+    "cp858",
+    "cp1006",
+)
 _UNGUESSED = "cp1252"
 _HIGH, _FEW = bytes(range(128, 256)), 8
 _REPLACEMENT = "\ufffd"

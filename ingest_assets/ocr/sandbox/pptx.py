@@ -113,6 +113,7 @@ class _Story:
                     "\t".join(" ".join(drawings.paragraphs(cell)) for cell in row.iter(f"{A}tc"))
                     for row in element.iter(f"{A}tr")
                 )
+        lines += self._drawn_diagrams(name)
         for relation in self._package.relations(name).values():
             if relation.kind == "image" and not relation.is_external:
                 self.pictures[relation.target] = None
@@ -125,16 +126,33 @@ class _Story:
                 self.notes.append(_OTHERS[relation.kind])
         return lines
 
+    def _drawn_diagrams(self, name: str) -> Iterator[str]:
+        """Yield the words of diagrams of which there is only how they are drawn."""
+        for data in self._package.related(name, "diagramData"):
+            root = self._package.xml(data)
+            if root is not None and drawings.diagram(root):
+                return
+        for drawing in self._package.related(name, "diagramDrawing"):
+            if (shapes := self._package.xml(drawing)) is not None:
+                yield from drawings.paragraphs(shapes)
+
 
 def _shown(element: Element) -> Iterator[Element]:
-    """Yield the elements below one, without those for programs that know less."""
+    """Yield the elements below one; those for programs that know less only where others say nothing."""
+    is_said = any(child.tag == f"{MC}Choice" and _has_words(child) for child in element)
     for child in element:
         about = child.find(f"*/{P}cNvPr")
-        if child.tag == f"{MC}Fallback" or (about is not None and about.get("hidden") in ("1", "true")):
+        if (is_said and child.tag == f"{MC}Fallback") or (
+            about is not None and about.get("hidden") in ("1", "true")
+        ):
             continue
         yield child
         if child.tag not in _SHAPES and child.tag != f"{A}tbl":
             yield from _shown(child)
+
+
+def _has_words(element: Element) -> bool:
+    return any((text.text or "").strip() for tag in (A, M) for text in element.iter(f"{tag}t"))
 
 
 def _with_equations(shape: Element) -> Iterator[str]:

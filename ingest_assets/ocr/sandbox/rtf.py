@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.docx import fields
+from ingest_assets.ocr.sandbox.docx import fields, symbols
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
@@ -62,6 +62,11 @@ _CODE_PAGES = {
 }
 
 
+_FONT_OF_SIGNS = re.compile(rb"(Symbol|Wingdings(?: [23])?|Webdings)\s*;\s*$")
+_SYMBOLIC = 2  # The character set of fonts whose letters are signs.
+# Fields of forms: kinds, and the number that stands for their default.
+_TICK, _LIST, _UNTOUCHED = 1, 2, 25
+
 # The words of a shape that is WordArt.
 _WORD_ART = b"gtextUNICODE"
 
@@ -73,6 +78,7 @@ class _State:
     Attributes:
         twice: of a web page that was made RTF ([MS-OXRTFEX]): whether it is what RTF says in place of a
             tag of the page; only its ends of lines are read.
+        signs: the font, where its letters are signs.
     """
 
     shown: bool = True
@@ -80,6 +86,7 @@ class _State:
     twice: bool = False
     skipped: int = 1
     encoding: str = ""
+    signs: str = ""
     place: str = ""
     packed: bytearray | None = None
 
@@ -132,6 +139,11 @@ class _Reader:
         self._encoding = "cp1252"
         self._fonts: dict[int, str] = {}
         self._font = 0
+        self._fonts_of_signs: dict[int, str] = {}
+        self._font_name: bytearray | None = None
+        # Of a form's field: its properties, and the choices that it gives.
+        self._form: dict[str, int] = {}
+        self._choices: list[bytearray] = []
         # Of lists: whether some are counted, any are used, and their numbers stand in the text.
         self._counts = self._lists = self._numbers_stand = False
         self._code_from = 0  # Of a field: the first piece of its code.
@@ -191,10 +203,20 @@ class _Reader:
             self._show("\n")
         if self._state.place == "fldinst" and outer != "fldinst":
             code = "".join(self._pieces[self._code_from :])
-            self._pieces[self._code_from :] = [fields.without_result(code)]
+            self._pieces[self._code_from :] = [fields.without_result(code) or self._filled_in()]
         if self._stack:
             self._state = self._stack.pop()
         self._to_skip = 0
+
+    def _filled_in(self) -> str:
+        """Return what a field of a form shows, of which programs store no result."""
+        kind, form = self._form.get("fftype"), self._form
+        chosen = form.get("ffres", _UNTOUCHED)
+        chosen = form.get("ffdefres", 0) if chosen == _UNTOUCHED else chosen
+        choices = [bytes(choice).decode(self._encoding, "replace").strip() for choice in self._choices]
+        if kind == _TICK:
+            return "☒" if chosen else "☐"
+        return choices[chosen] if kind == _LIST and 0 <= chosen < len(choices) else ""
 
     def _word(self, word: str, number: bytes | None) -> int:
         value = int(number) if number else None
@@ -209,12 +231,13 @@ class _Reader:
             self._to_skip = self._state.skipped
         elif word in _SYMBOLS:
             self._show(_SYMBOLS[word])
-        elif word in _NOT_SHOWN or (is_optional and word not in (*_SHOWN, "objdata")):
+        elif word in _NOT_SHOWN or (is_optional and word not in (*_SHOWN, "objdata", "ffl")):
             self._flush()
             self._state.shown = False
-        elif word == "sn":
-            self._state.place, self._state.shown = "sn", False
+        elif word in ("sn", "ffl"):
+            self._state.place, self._state.shown = word, False
             self._property.clear()
+            self._choices += [bytearray()] * (word == "ffl")
         elif word == "pict":
             self._state.place, self._state.packed = "pict", bytearray()
         elif word == "objdata":
@@ -230,6 +253,7 @@ class _Reader:
         else:
             self._format(word, value)
             self._heed_lists(word, value)
+            self._heed_forms(word, value)
         return 0
 
     def _heed_lists(self, word: str, value: int | None) -> None:
@@ -241,11 +265,17 @@ class _Reader:
         elif word == "ls":
             self._lists |= bool(value)
 
+    def _heed_forms(self, word: str, value: int | None) -> None:
+        """Heed what a field of a form is filled in with."""
+        if word in ("fftype", "ffres", "ffdefres"):
+            self._form[word] = value or 0
+
     def _format(self, word: str, value: int | None) -> None:
         """Heed a word that changes how what follows is read."""
         if word == "fldinst" and self._state.place != word:  # Not in the code of another field.
             self._flush()
             self._state.place, self._code_from = word, len(self._pieces)
+            self._form, self._choices = {}, []
         elif word == "sv" and self._property == _WORD_ART:
             self._show("\n")
             self._state.place = "art"
@@ -270,8 +300,12 @@ class _Reader:
             self._flush()
             self._font = value
             self._state.encoding = self._fonts.get(value, "")
-        elif word == "fcharset" and self._state.place == "fonttbl" and value in _CODE_PAGES:
-            self._fonts[self._font] = _CODE_PAGES[value]
+            self._state.signs = self._fonts_of_signs.get(value, "")
+            self._font_name = None
+        elif word == "fcharset" and self._state.place == "fonttbl":
+            self._font_name = bytearray() if value == _SYMBOLIC else None
+            if value in _CODE_PAGES:
+                self._fonts[self._font] = _CODE_PAGES[value]
 
     def _characters(self, data: bytes) -> None:
         if self._state.packed is not None:
@@ -279,6 +313,12 @@ class _Reader:
             return
         if self._state.place == "sn":
             self._property += data
+        elif self._state.place == "ffl":
+            self._choices[-1] += data
+        elif self._state.place == "fonttbl" and self._font_name is not None:
+            self._font_name += data
+            if (found := _FONT_OF_SIGNS.search(self._font_name)) is not None:
+                self._fonts_of_signs[self._font] = found[1].decode()
         skipped = min(self._to_skip, len(data))
         self._to_skip -= skipped
         if self._state.shown and not (self._state.hidden or self._state.twice):
@@ -288,11 +328,21 @@ class _Reader:
 
     def _show(self, text: str) -> None:
         self._flush()
+        if self._state.signs and "\uf000" <= text <= "\uf0ff":
+            text = symbols.sign(self._state.signs, ord(text))
         if self._state.shown and not self._state.hidden and self._state.packed is None:
             self._pieces.append(text)
 
     def _flush(self) -> None:
         if not self._bytes:
+            return
+        if self._state.signs:
+            signs = (
+                chr(code) if code == 0x20 else symbols.sign(self._state.signs, code)
+                for code in self._bytes
+            )
+            self._pieces.append("".join(signs))
+            self._bytes.clear()
             return
         try:
             text = self._bytes.decode(self._state.encoding or self._encoding, "replace")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -21,7 +21,7 @@ from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.numerals import written
-from ingest_assets.ocr.sandbox.web_styles import Style, stated_styles, style_of
+from ingest_assets.ocr.sandbox.web_styles import Style, content_of, stated_styles, style_of
 from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
 
 _NOT_SHOWN = frozenset(
@@ -63,6 +63,7 @@ _STYLED_NUMBERS: Mapping[str, str | None] = {
     **{"lower-latin": "lowerLetter", "upper-latin": "upperLetter"},
     **{"lower-roman": "lowerRoman", "upper-roman": "upperRoman", "decimal-leading-zero": "decimalZero"},
 }
+_COUNTER = re.compile(r"([A-Za-z_-][\w-]*)(?:\s+(-?\d{1,6}))?")
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _FRAMES = ("iframe", "embed", "object", "template")
 _PAGE = re.compile(r"data:text/html[^,]*?(;base64)?,(.*)", re.IGNORECASE | re.DOTALL)
@@ -164,6 +165,9 @@ class _Page:
         self._styles = styles
         # Of each element around: whether it ends its lines, can be seen, has its children side by side.
         self._open: list[tuple[bool, bool, bool]] = [(True, True, False)]
+        # Of each element around: the counters that began in it, and what stands behind it.
+        self._counting: list[tuple[set[str], Callable[[], str]]] = [(set(), str)]
+        self._counters: dict[str, list[int]] = {}
         self._preformatted = 0
         # Of each list around: how its numbers are written, and the last; None where it has none.
         self._lists: list[tuple[str, int] | None] = []
@@ -198,7 +202,10 @@ class _Page:
         _, is_seen, are_apart = self._open[-1]
         is_block = tag in _BLOCKS or display in _AS_BLOCKS or are_apart
         is_seen = is_seen if visibility is None else visibility not in ("hidden", "collapse")
+        self._count(style, "")
         self._open.append((is_block, is_seen, display.endswith(("flex", "grid"))))
+        attributes = node.attributes if "before" in style or "after" in style else {}
+        self._counting.append((set(), lambda: self._beside("after", attributes, style)))
         if is_block:
             self._new_line()
         elif tag in _APART or (tag == "tspan" and not _PLACES.isdisjoint(node.attributes)):
@@ -208,11 +215,58 @@ class _Page:
             self._lists.append(_numbering(node, tag, style))
         elif tag == "li":
             self._number(node, style)
+        elif (
+            tag == "textarea"
+            and not node.text().strip()
+            and (hint := node.attributes.get("placeholder"))
+        ):
+            self._text(hint)
         elif tag in ("option", "optgroup") and (label := node.attributes.get("label")):
             self._text(f"{label} ")
+        if before := self._beside("before", attributes, style):
+            self._text(before)
+
+    def _beside(self, where: str, attributes: Mapping[str, str | None], style: Style) -> str:
+        """Return what a style sheet puts before or after an element's own text."""
+        if where not in style and f"{where}-counter-increment" not in style:
+            return ""
+        self._count(style, f"{where}-")
+        pieces = content_of(style.get(where, ""), attributes, self._counters)
+        return "".join(
+            piece
+            if isinstance(piece, str)
+            else piece[0].join(written(_STYLED_NUMBERS.get(piece[2]) or "", one) for one in piece[1])
+            for piece in pieces
+        )
+
+    def _count(self, style: Style, where: str) -> None:
+        """Begin counters, or count on, as an element or what stands beside it says."""
+        for name, number in _counted(style.get(f"{where}counter-reset", ""), 0):
+            self._begin_counter(name)
+            self._counters[name][-1] = number
+        for name, number in _counted(style.get(f"{where}counter-increment", ""), 1):
+            if not self._counters.get(name):
+                self._begin_counter(name)
+            self._counters[name][-1] += number
+        for name, number in _counted(style.get(f"{where}counter-set", ""), 0):
+            if not self._counters.get(name):
+                self._begin_counter(name)
+            self._counters[name][-1] = number
+
+    def _begin_counter(self, name: str) -> None:
+        """Begin a counter that holds to the end of the element around."""
+        if name not in self._counting[-1][0]:
+            self._counting[-1][0].add(name)
+            self._counters.setdefault(name, []).append(0)
 
     def end(self, tag: str) -> None:
         """Close an element."""
+        begun, behind = self._counting[-1]
+        if after := behind():
+            self._text(after)
+        self._counting.pop()
+        for name in begun:
+            self._counters[name].pop()
         is_block = self._open[-1][0]
         self._preformatted -= tag in _PREFORMATTED
         if tag in ("ol", "ul"):
@@ -248,6 +302,13 @@ class _Page:
         if text and self._open[-1][1]:
             self.pieces.append(text)
             self._last = text[-1]
+
+
+def _counted(stated: str, otherwise: int) -> Iterator[tuple[str, int]]:
+    """Yield the counters that a style names, each with its number, or the usual one."""
+    for found in _COUNTER.finditer(stated):
+        if found[1].lower() not in ("none", "inherit", "initial"):
+            yield found[1], int(found[2]) if found[2] else otherwise
 
 
 def _numbering(node: LexborNode, tag: str, style: Style) -> tuple[str, int] | None:
@@ -292,4 +353,6 @@ def _said(node: LexborNode, tag: str) -> str:
     if tag == "img":
         return attributes.get("alt") or ""
     kind = (attributes.get("type") or "text").lower()
+    if kind == "image":
+        return attributes.get("alt") or ""
     return "" if kind in _BUTTONS else attributes.get("value") or attributes.get("placeholder") or ""

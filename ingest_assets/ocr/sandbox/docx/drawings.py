@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from ingest_assets.ocr.sandbox.docx.names import CX, DGM, A, C
+from ingest_assets.ocr.sandbox.docx.names import C15, CX, DGM, A, C
 from ingest_assets.ocr.sandbox.numerals import written
 
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
@@ -82,6 +82,9 @@ def _has_bullet(properties: Element | None) -> bool:
 def chart(root: Element) -> list[str]:
     """Return a chart's titles and labels, its categories, and each series with its values."""
     lines = list(paragraphs(root))
+    # Titles that cells of the sheet hold, and labels that do.
+    lines += (point for title in root.iter(f"{C}title") for point in _points(title.find(f"{C}tx")))
+    lines += ("\t".join(_points(labels)) for labels in root.iter(f"{C15}datalabelsRange"))
     categories: list[list[str]] = []
     for series in root.iter(f"{C}ser"):
         for axis in ("cat", "xVal"):

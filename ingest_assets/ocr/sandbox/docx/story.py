@@ -19,6 +19,7 @@ from ingest_assets.identification import identify
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx import drawings, equations, fields, symbols
+from ingest_assets.ocr.sandbox.docx.bound import Stores
 from ingest_assets.ocr.sandbox.docx.names import CX, DGM, MC, W14, A, C, M, O, R, V, W
 from ingest_assets.ocr.sandbox.docx.numbering import Numbering
 from ingest_assets.ocr.sandbox.docx.package import Package
@@ -86,7 +87,7 @@ def _read(package: Package, depth: int) -> Shown:
     }
     styles = Styles(_first(package, main, "styles"))
     numbering = Numbering(_first(package, main, "numbering"), styles)
-    story = _Story(package, styles, numbering, depth)
+    story = _Story(package, Stores(package, main), styles, numbering, depth)
     for name in parts["header"]:
         story.read(name)
     story.read(main)
@@ -111,9 +112,12 @@ def _first(package: Package, main: str, kind: str) -> Element | None:
 class _Story:
     """Reads parts of a document, one after the other."""
 
-    def __init__(self, package: Package, styles: Styles, numbering: Numbering, depth: int) -> None:
+    def __init__(
+        self, package: Package, stores: Stores, styles: Styles, numbering: Numbering, depth: int
+    ) -> None:
         self.shown = Shown()
         self._package = package
+        self._stores = stores
         self._styles = styles
         self._numbering = numbering
         self._depth = depth
@@ -150,6 +154,7 @@ class _Story:
         root = self._package.xml(name)
         if root is None:
             return
+        self._stores.fill_in(root)
         self._part = name
         self.shown.lines += self._blocks(root)
         if self._capital:
