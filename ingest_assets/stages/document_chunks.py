@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ingest_assets.extraction.chunks import Chunk, Chunker
@@ -37,6 +37,19 @@ CODE_VERSION = "1"
 
 _SHOWN = 5
 _SHOWN_CHARACTERS = 160
+
+# Made once: to make a statement takes SQLAlchemy longer than to send it.
+_UPSERT = upsert(DocumentChunking)
+# The row is updated, not replaced: the entities of the same text depend on it, and stay.
+_UPSERT = _UPSERT.on_conflict_do_update(
+    index_elements=[DocumentChunking.document_uuid],
+    set_={
+        name: _UPSERT.excluded[name]
+        for name in ("text_sha256", "chunker", "chunk_count", "digest", "chunked_at")
+    },
+)
+_DELETE = delete(DocumentChunk).where(DocumentChunk.document_uuid.in_(bindparam("documents")))
+_INSERT = insert(DocumentChunk)
 
 
 @dataclass(frozen=True)
@@ -95,14 +108,8 @@ def work(source: Source, services: Services, known: Known) -> Result | Chunked:
 
 def save(connection: Connection, works: Sequence[Chunked]) -> None:
     """Replace the chunks of these documents."""
-    statement = upsert(DocumentChunking)
-    replaced = ("text_sha256", "chunker", "chunk_count", "digest", "chunked_at")
     connection.execute(
-        # The row is updated, not replaced: the entities of the same text depend on it, and stay.
-        statement.on_conflict_do_update(
-            index_elements=[DocumentChunking.document_uuid],
-            set_={name: statement.excluded[name] for name in replaced},
-        ),
+        _UPSERT,
         [
             {
                 "document_uuid": one.document_uuid,
@@ -114,11 +121,10 @@ def save(connection: Connection, works: Sequence[Chunked]) -> None:
             for one in works
         ],
     )
-    documents = [one.document_uuid for one in works]
-    connection.execute(delete(DocumentChunk).where(DocumentChunk.document_uuid.in_(documents)))
+    connection.execute(_DELETE, {"documents": [one.document_uuid for one in works]})
     document_text.note_languages(connection, [one.text for one in works])
     if rows := [row for one in works for row in one.rows()]:
-        connection.execute(insert(DocumentChunk), rows)
+        connection.execute(_INSERT, rows)
     for one in works:
         one.known.chunks_digest = one.digest
     failpoint("chunks.inserted")

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -47,6 +47,42 @@ _PREVIEW_CHARACTERS = 1_200
 # Blocks share this many locks: a document may have thousands of blocks, and Postgres's table of locks
 # is limited.
 _LOCKS = 64
+
+# Made once: to make a statement takes SQLAlchemy longer than to send it.
+_UPSERT = upsert(DocumentExtraction)
+# If another transaction stores mentions of the same document, this one waits here until the other ends,
+# and then replaces its mentions.
+_UPSERT = _UPSERT.on_conflict_do_update(
+    index_elements=[DocumentExtraction.document_uuid],
+    set_={
+        name: _UPSERT.excluded[name]
+        for name in (
+            "text_sha256", "engine", "engine_version", "mention_count", "digest", "extracted_at"
+        )
+    },
+)  # fmt: skip
+_DELETE = delete(EntityMention).where(EntityMention.document_uuid.in_(bindparam("documents")))
+_INSERT = insert(EntityMention)
+_LOCK_BLOCKS = sql("""
+    SELECT pg_advisory_xact_lock(hashtext('ingest_assets entity names'), number)
+    FROM (SELECT DISTINCT abs(hashtext(block) % :locks) AS number
+          FROM unnest(CAST(:blocks AS text[])) AS block ORDER BY number) AS ordered
+""")
+_NAMES_OF_BLOCKS = sql("""
+    SELECT entity_type, normalised, entity_uuid FROM ingest.entity_names
+    WHERE block = ANY(CAST(:blocks AS text[]))
+""")
+_ADD_ENTITIES = sql("""
+    INSERT INTO ingest.entities (entity_uuid, entity_type, name)
+    SELECT * FROM unnest(CAST(:uuids AS uuid[]), CAST(:types AS text[]), CAST(:names AS text[]))
+    ON CONFLICT DO NOTHING
+""")
+_ADD_NAMES = sql("""
+    INSERT INTO ingest.entity_names (entity_type, normalised, block, entity_uuid)
+    SELECT * FROM unnest(CAST(:types AS text[]), CAST(:names AS text[]),
+                         CAST(:blocks AS text[]), CAST(:uuids AS uuid[]))
+    ON CONFLICT (entity_type, normalised) DO NOTHING
+""")
 
 
 @dataclass(frozen=True)
@@ -104,17 +140,8 @@ def save(connection: Connection, works: Sequence[Extracted]) -> None:
     """Replace the mentions of these documents."""
     names = {(m.entity_type, m.normalised) for one in works for m in one.mentions}
     entities = _resolve(names, connection)
-    statement = upsert(DocumentExtraction)
-    replaced = (
-        "text_sha256", "engine", "engine_version", "mention_count", "digest", "extracted_at"
-    )  # fmt: skip
     connection.execute(
-        # If another transaction stores mentions of the same document, this one waits here until the
-        # other ends, and then replaces its mentions.
-        statement.on_conflict_do_update(
-            index_elements=[DocumentExtraction.document_uuid],
-            set_={name: statement.excluded[name] for name in replaced},
-        ),
+        _UPSERT,
         [
             {
                 "document_uuid": one.document_uuid,
@@ -127,10 +154,9 @@ def save(connection: Connection, works: Sequence[Extracted]) -> None:
             for one in works
         ],
     )
-    documents = [one.document_uuid for one in works]
-    connection.execute(delete(EntityMention).where(EntityMention.document_uuid.in_(documents)))
+    connection.execute(_DELETE, {"documents": [one.document_uuid for one in works]})
     if rows := [row for one in works for row in one.rows(entities)]:
-        connection.execute(insert(EntityMention), rows)
+        connection.execute(_INSERT, rows)
     failpoint("entities.inserted")
 
 
@@ -203,21 +229,8 @@ def _resolve(names: Set[Name], connection: Connection) -> Mapping[Name, UUID]:
 def _lock_blocks(blocks: Collection[str], connection: Connection) -> dict[Name, UUID]:
     """The entity of each known name of these blocks; locks them until the transaction ends."""
     parameters = {"blocks": list(blocks), "locks": _LOCKS}
-    connection.execute(
-        sql("""
-            SELECT pg_advisory_xact_lock(hashtext('ingest_assets entity names'), number)
-            FROM (SELECT DISTINCT abs(hashtext(block) % :locks) AS number
-                  FROM unnest(CAST(:blocks AS text[])) AS block ORDER BY number) AS ordered
-        """),
-        parameters,
-    )
-    rows = connection.execute(
-        sql("""
-            SELECT entity_type, normalised, entity_uuid FROM ingest.entity_names
-            WHERE block = ANY(CAST(:blocks AS text[]))
-        """),
-        parameters,
-    )
+    connection.execute(_LOCK_BLOCKS, parameters)
+    rows = connection.execute(_NAMES_OF_BLOCKS, parameters)
     return {(row.entity_type, row.normalised): row.entity_uuid for row in rows}
 
 
@@ -227,11 +240,7 @@ def _add(entities: Mapping[Name, UUID], connection: Connection) -> None:
     for name in sorted(entities):
         first_names.setdefault(entities[name], name)
     connection.execute(
-        sql("""
-            INSERT INTO ingest.entities (entity_uuid, entity_type, name)
-            SELECT * FROM unnest(CAST(:uuids AS uuid[]), CAST(:types AS text[]), CAST(:names AS text[]))
-            ON CONFLICT DO NOTHING
-        """),
+        _ADD_ENTITIES,
         {
             "uuids": [str(uuid) for uuid in first_names],
             "types": [entity_type for entity_type, _ in first_names.values()],
@@ -240,12 +249,7 @@ def _add(entities: Mapping[Name, UUID], connection: Connection) -> None:
     )
     ordered = sorted(entities)
     connection.execute(
-        sql("""
-            INSERT INTO ingest.entity_names (entity_type, normalised, block, entity_uuid)
-            SELECT * FROM unnest(CAST(:types AS text[]), CAST(:names AS text[]),
-                                 CAST(:blocks AS text[]), CAST(:uuids AS uuid[]))
-            ON CONFLICT (entity_type, normalised) DO NOTHING
-        """),
+        _ADD_NAMES,
         {
             "types": [entity_type for entity_type, _ in ordered],
             "names": [name for _, name in ordered],

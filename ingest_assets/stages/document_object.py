@@ -27,6 +27,13 @@ CODE_VERSION = "1"
 # The most bytes that keys and values of user metadata may have together:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 _MOST_METADATA = 2048
+_MARK_STORED = text("""
+    UPDATE ingest.source_documents AS document
+    SET upload_timestamp = coalesce(upload_timestamp, now()), s3_etag = found.etag
+    FROM unnest(CAST(:uuids AS uuid[]), CAST(:etags AS text[])) AS found (document_uuid, etag)
+    WHERE document.document_uuid = found.document_uuid
+    RETURNING document.document_uuid, upload_timestamp
+""")
 
 
 @dataclass
@@ -121,13 +128,7 @@ def store(
 def mark_stored(connection: Connection, etags: Mapping[UUID, str]) -> Mapping[UUID, datetime]:
     """Note, in the caller's transaction, that the objects of documents are there; since when."""
     said = connection.execute(
-        text("""
-            UPDATE ingest.source_documents AS document
-            SET upload_timestamp = coalesce(upload_timestamp, now()), s3_etag = found.etag
-            FROM unnest(CAST(:uuids AS uuid[]), CAST(:etags AS text[])) AS found (document_uuid, etag)
-            WHERE document.document_uuid = found.document_uuid
-            RETURNING document.document_uuid, upload_timestamp
-        """),
+        _MARK_STORED,
         {"uuids": [str(uuid) for uuid in etags], "etags": list(etags.values())},
     )
     found = {row.document_uuid: row.upload_timestamp for row in said}

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from ingest_assets import formats, traces
@@ -36,6 +36,29 @@ from ingest_assets.store.names import object_name
 
 NAME = "document_row"
 CODE_VERSION = "1"
+
+# Made once: to make a statement takes SQLAlchemy longer than to send it.
+_INSERT = (
+    insert(SourceDocument)
+    .on_conflict_do_nothing(index_elements=[SourceDocument.sha256])
+    .returning(*DOCUMENT_COLUMNS)
+)
+_NAME_SOURCES = text("""
+    UPDATE ingest.document_sources AS source SET document_uuid = found.document_uuid
+    FROM unnest(CAST(:keys AS text[]), CAST(:uuids AS uuid[]))
+        AS found (partition_key, document_uuid)
+    WHERE source.partition_key = found.partition_key
+""")
+_FORGOTTEN = (
+    select(
+        ForgottenDocument.sha256,
+        ForgottenDocument.reason,
+        ForgottenDocument.forgotten_by,
+        ForgottenDocument.begun_at,
+    )
+    .where(ForgottenDocument.sha256.in_(bindparam("digests")))
+    .limit(1)
+)
 
 
 @dataclass
@@ -88,9 +111,7 @@ def save(connection: Connection, works: Sequence[Registration]) -> None:
     # In one order, so that two runs that register the same contents cannot deadlock.
     ordered = sorted(works, key=lambda one: one.content.sha256)
     inserted = connection.execute(
-        insert(SourceDocument)
-        .on_conflict_do_nothing(index_elements=[SourceDocument.sha256])
-        .returning(*DOCUMENT_COLUMNS),
+        _INSERT,
         [
             {
                 "sha256": one.content.sha256,
@@ -113,12 +134,7 @@ def save(connection: Connection, works: Sequence[Registration]) -> None:
         one.known.document = documents[one.content.sha256]
         one.known.is_new = one.source.partition_key in new
     connection.execute(
-        text("""
-            UPDATE ingest.document_sources AS source SET document_uuid = found.document_uuid
-            FROM unnest(CAST(:keys AS text[]), CAST(:uuids AS uuid[]))
-                AS found (partition_key, document_uuid)
-            WHERE source.partition_key = found.partition_key
-        """),
+        _NAME_SOURCES,
         {
             "keys": [one.source.partition_key for one in works],
             "uuids": [str(documents[one.content.sha256].document_uuid) for one in works],
@@ -172,12 +188,7 @@ def _refuse_forgotten(connection: Connection, names: Mapping[str, str]) -> None:
     Args:
         names: file names by SHA-256.
     """
-    columns = ForgottenDocument.__table__.columns
-    stone = connection.execute(
-        select(columns.sha256, columns.reason, columns.forgotten_by, columns.begun_at)
-        .where(columns.sha256.in_(names))
-        .limit(1)
-    ).one_or_none()
+    stone = connection.execute(_FORGOTTEN, {"digests": list(names)}).one_or_none()
     if stone is not None:
         raise PermanentError(
             "forgotten",

@@ -56,6 +56,17 @@ _PREVIEW_CHARACTERS = 600
 _NOTES_SHOWN = 20
 _PARTS_SHOWN = 20
 
+# Made once: to make a statement takes SQLAlchemy longer than to send it.
+_INSERT = insert(DocumentText).on_conflict_do_nothing().returning(DocumentText.document_uuid)
+_INSERT_PAGES = insert(DocumentPage)
+_NOTE_LANGUAGES = insert(SearchLanguage).on_conflict_do_nothing()
+_COUNT_PAGES = text("""
+    UPDATE ingest.source_documents AS document SET page_count = found.page_count
+    FROM unnest(CAST(:uuids AS uuid[]), CAST(:counts AS integer[]))
+        AS found (document_uuid, page_count)
+    WHERE document.document_uuid = found.document_uuid
+""")
+
 
 @dataclass(frozen=True)
 class _Facts:
@@ -179,12 +190,7 @@ def save(connection: Connection, works: Sequence[Reading]) -> None:
             )
         )
     note_languages(connection, [one.text for one in works])
-    inserted = set(
-        connection.execute(
-            insert(DocumentText).on_conflict_do_nothing().returning(DocumentText.document_uuid),
-            [_text_row(one) for one in works],
-        ).scalars()
-    )
+    inserted = set(connection.execute(_INSERT, [_text_row(one) for one in works]).scalars())
     stored = [one for one in works if one.document.document_uuid in inserted]
     for one in works:
         if one in stored:
@@ -198,17 +204,12 @@ def save(connection: Connection, works: Sequence[Reading]) -> None:
             assert row is not None  # noqa: S101  # It was there, and its lock is held again.
             one.kept = _read(row, one.services, connection)
     if pages := [row for one in stored for row in _page_rows(one)]:
-        connection.execute(insert(DocumentPage), pages)
+        connection.execute(_INSERT_PAGES, pages)
     if notes := [row for one in stored for row in _note_rows(one)]:
         connection.execute(insert(DocumentNote), notes)
     parts.save(connection, [one.inside for one in works if one.inside is not None])
     connection.execute(
-        text("""
-            UPDATE ingest.source_documents AS document SET page_count = found.page_count
-            FROM unnest(CAST(:uuids AS uuid[]), CAST(:counts AS integer[]))
-                AS found (document_uuid, page_count)
-            WHERE document.document_uuid = found.document_uuid
-        """),
+        _COUNT_PAGES,
         {
             "uuids": [str(one.document.document_uuid) for one in stored],
             "counts": [len(one.recognition.pages) for one in stored],
@@ -256,10 +257,7 @@ def known_text(source: Source, services: Services, known: Known) -> Text:
 def note_languages(connection: Connection, texts: Iterable[Text]) -> None:
     """Note the languages of texts: from now on each search is done in these languages, too."""
     if languages := {text.language for text in texts} - {UNKNOWN}:
-        connection.execute(
-            insert(SearchLanguage).on_conflict_do_nothing(),
-            [{"language": language} for language in sorted(languages)],
-        )
+        connection.execute(_NOTE_LANGUAGES, [{"language": language} for language in sorted(languages)])
 
 
 def _recognise(document: Document, services: Services) -> tuple[Recognition, parts.Inside | None]:

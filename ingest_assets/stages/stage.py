@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, select, text
+from sqlalchemy import ColumnElement, Connection, bindparam, select, text
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.extraction.chunks import Chunker
@@ -281,6 +281,10 @@ class Result:
 
 
 DOCUMENT_COLUMNS = [SourceDocument.__table__.columns[column.name] for column in fields(Document)]
+# Made once: to make a statement takes SQLAlchemy longer than to send it.
+_SOURCE = select(*(DocumentSource.__table__.columns[column.name] for column in fields(Source))).where(
+    DocumentSource.partition_key == bindparam("key")
+)
 
 
 class Work(Protocol):
@@ -311,12 +315,7 @@ def load_source(connection: Connection, partition_key: str) -> Source:
     Raises:
         PermanentError: no source has that partition key.
     """
-    columns = DocumentSource.__table__.columns
-    row = connection.execute(
-        select(*(columns[name] for name in Source.__dataclass_fields__)).where(
-            columns.partition_key == partition_key
-        )
-    ).one_or_none()
+    row = connection.execute(_SOURCE, {"key": partition_key}).one_or_none()
     if row is None:
         raise PermanentError(
             "source_unknown",

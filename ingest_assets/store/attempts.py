@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.log import get_logger
@@ -22,6 +22,39 @@ _CLOSED_BEFORE = (
     "document's lock."
 )
 _ATTEMPTS = StageAttempt.__table__.columns
+
+# Made once: to make a statement takes SQLAlchemy longer than to send it.
+_CLOSE_ABANDONED = (
+    update(StageAttempt)
+    .where(_ATTEMPTS.partition_key.in_(bindparam("keys")), _ATTEMPTS.status == "running")
+    .values(
+        status="failed",
+        error_class="transient",
+        error_code="abandoned",
+        error_message="The process that worked on it is gone: killed, or its machine was lost.",
+        error_remedy="It was tried again.",
+        finished_at=func.now(),
+    )
+    .returning(_ATTEMPTS.attempt_id, _ATTEMPTS.stage, _ATTEMPTS.partition_key, _ATTEMPTS.run_id)
+)
+_BEGIN = text("""
+    INSERT INTO ingest.stage_attempts (partition_key, document_uuid, stage, attempt, run_id)
+    SELECT partition_key, document_uuid, stage,
+           (SELECT count(*) + 1 FROM ingest.stage_attempts AS earlier
+            WHERE earlier.partition_key = new.partition_key AND earlier.stage = new.stage),
+           :run_id
+    FROM unnest(CAST(:keys AS text[]), CAST(:uuids AS uuid[]), CAST(:stages AS text[]))
+        AS new (partition_key, document_uuid, stage)
+    RETURNING partition_key, attempt_id
+""")
+_END = text("""
+    UPDATE ingest.stage_attempts AS attempt
+    SET status = 'succeeded', document_uuid = ended.document_uuid, finished_at = now()
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:uuids AS uuid[]))
+        AS ended (attempt_id, document_uuid)
+    WHERE attempt.attempt_id = ended.attempt_id AND attempt.status = 'running'
+    RETURNING attempt.attempt_id
+""")
 
 
 class Begin(NamedTuple):
@@ -38,19 +71,7 @@ def close_abandoned(connection: Connection, partition_keys: Collection[str]) -> 
     The caller holds the locks of the partitions. So no other process works on them, and an attempt that
     says `running` was left by a process that was killed or lost its connection.
     """
-    abandoned = connection.execute(
-        update(StageAttempt)
-        .where(_ATTEMPTS.partition_key.in_(partition_keys), _ATTEMPTS.status == "running")
-        .values(
-            status="failed",
-            error_class="transient",
-            error_code="abandoned",
-            error_message="The process that worked on it is gone: killed, or its machine was lost.",
-            error_remedy="It was tried again.",
-            finished_at=func.now(),
-        )
-        .returning(_ATTEMPTS.attempt_id, _ATTEMPTS.stage, _ATTEMPTS.partition_key, _ATTEMPTS.run_id)
-    )
+    abandoned = connection.execute(_CLOSE_ABANDONED, {"keys": list(partition_keys)})
     for attempt in abandoned:
         _log.warning(
             "Attempt %d (%s of %s) was left running by run %s, whose process is gone; it is closed as "
@@ -66,16 +87,7 @@ def begin_attempts(connection: Connection, begins: Sequence[Begin], run_id: str)
         The new attempts' ids, in the order of `begins`; no two of these have the same partition.
     """
     rows = connection.execute(
-        text("""
-            INSERT INTO ingest.stage_attempts (partition_key, document_uuid, stage, attempt, run_id)
-            SELECT partition_key, document_uuid, stage,
-                   (SELECT count(*) + 1 FROM ingest.stage_attempts AS earlier
-                    WHERE earlier.partition_key = new.partition_key AND earlier.stage = new.stage),
-                   :run_id
-            FROM unnest(CAST(:keys AS text[]), CAST(:uuids AS uuid[]), CAST(:stages AS text[]))
-                AS new (partition_key, document_uuid, stage)
-            RETURNING partition_key, attempt_id
-        """),
+        _BEGIN,
         {
             "run_id": run_id,
             "keys": [begin.partition_key for begin in begins],
@@ -94,14 +106,7 @@ def end_attempts(connection: Connection, ended: Mapping[int, UUID | None]) -> No
         ended: the id of each attempt, and the UUID of the document that its partition stands for.
     """
     closed = connection.execute(
-        text("""
-            UPDATE ingest.stage_attempts AS attempt
-            SET status = 'succeeded', document_uuid = ended.document_uuid, finished_at = now()
-            FROM unnest(CAST(:ids AS bigint[]), CAST(:uuids AS uuid[]))
-                AS ended (attempt_id, document_uuid)
-            WHERE attempt.attempt_id = ended.attempt_id AND attempt.status = 'running'
-            RETURNING attempt.attempt_id
-        """),
+        _END,
         {"ids": list(ended), "uuids": [uuid and str(uuid) for uuid in ended.values()]},
     )
     for attempt_id in ended.keys() - set(closed.scalars()):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_assets.errors import TransientError
@@ -23,6 +23,12 @@ _log = get_logger(__name__)
 # Between two tries to take a lock that another process holds.
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
+_PING = text("SELECT 1")
+_LOCK = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+_UNLOCK = text("""
+    SELECT count(pg_advisory_unlock(hashtextextended(name, 0)))
+    FROM unnest(CAST(:names AS text[])) AS name
+""")
 
 
 class Locks:
@@ -72,7 +78,7 @@ class Locks:
         """
         with self._mutex:
             if self._connection is not None:
-                self._ask(select(1))
+                self._ask(_PING)
 
     def close(self) -> None:
         """Release all locks."""
@@ -108,21 +114,25 @@ class Locks:
                 self._free(name)
         return session
 
-    def release(self, name: str, session: int) -> None:
-        """Release one lock."""
-        # If the connection is lost, Postgres has released the lock; `_ask` has logged the loss.
+    def release(self, sessions: Mapping[str, int]) -> None:
+        """Release locks.
+
+        Args:
+            sessions: by the lock's name, the number of the session that it was taken in.
+        """
+        # If the connection is lost, Postgres has released the locks; `_ask` has logged the loss.
         with self._mutex, suppress(SQLAlchemyError):
-            if session == self._session and self._connection is not None:
-                self._ask(select(func.pg_advisory_unlock(_key(name))))
-        self._free(name)
+            if names := [name for name, session in sessions.items() if not self.lost(session)]:
+                self._ask(_UNLOCK, names=names)
+        self._free(*sessions)
 
     def lost(self, session: int) -> bool:
         """Whether locks that were taken in that session are lost, as far as `check` has noticed."""
         return session != self._session or self._connection is None
 
-    def _free(self, name: str) -> None:
+    def _free(self, *names: str) -> None:
         with self._freed:
-            self._names.discard(name)
+            self._names.difference_update(names)
             self._freed.notify_all()
 
     def _try(self, name: str) -> int:
@@ -133,13 +143,13 @@ class Locks:
                 )
                 self._connection.detach()  # So that closing it ends the session and frees the locks.
                 self._session += 1
-            taken = self._ask(select(func.pg_try_advisory_lock(_key(name))))
+            taken = self._ask(_LOCK, name=name)
             return self._session if taken else 0
 
-    def _ask(self, question: object) -> object:
+    def _ask(self, question: TextClause, **parameters: object) -> object:
         assert self._connection is not None  # noqa: S101  # For the type checker.
         try:
-            return self._connection.execute(question).scalar_one()  # type: ignore[call-overload]
+            return self._connection.execute(question, parameters).scalar_one()
         except SQLAlchemyError as error:
             _log.warning(
                 "The connection that holds this run's locks is lost, and with it %d locks: %s",
@@ -186,10 +196,7 @@ class Held:
             )
 
     def release(self) -> None:
-        """Release all of them, the last taken first."""
-        while self._sessions:
-            self._locks.release(*self._sessions.popitem())
-
-
-def _key(name: str) -> object:
-    return func.hashtextextended(name, 0)
+        """Release all of them."""
+        sessions, self._sessions = self._sessions, {}
+        if sessions:
+            self._locks.release(sessions)
