@@ -485,13 +485,16 @@ def test_print_that_is_hardly_darker_than_the_paper_is_seen(engine: LocalEngine)
     assert "not_shown" not in kinds(result)
 
 
-def test_text_without_its_font_is_kept_though_it_cannot_be_drawn(engine: LocalEngine) -> None:
+@pytest.mark.parametrize("direction", ["H", "V"])
+def test_text_without_its_font_is_kept_though_it_cannot_be_drawn(
+    engine: LocalEngine, direction: str
+) -> None:
     page = Page()
     font = Dictionary(
         Type=Name.Font,
         Subtype=Name.Type0,
         BaseFont=Name("/HeiseiMin-W3"),
-        Encoding=Name("/UniJIS-UCS2-H"),
+        Encoding=Name(f"/UniJIS-UCS2-{direction}"),
         DescendantFonts=[
             Dictionary(
                 Type=Name.Font,
@@ -689,6 +692,27 @@ def test_gaps_between_words_are_those_that_are_wider(
     page = Page()
     page.add_font("C", Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Courier))
     assert text_of(read(engine, page.draw(placed(line, between, apart=apart)).saved())) == line
+
+
+@pytest.mark.parametrize(
+    ("letters", "read_as"),
+    [
+        ("PELLETIER", "PELLETIER"),
+        ("anna wild", "anna wild"),
+        ("47291583", "47291583"),
+        ("GB29NWBK60161331", "GB29NWBK60161331"),
+        ("ABCDE", "A B C D E"),
+        ("12345678", "1 2 3 4 5 6 7 8"),
+        ("4711", "4 7 1 1"),
+    ],
+)
+def test_letters_in_cells_of_a_form_are_a_word(engine: LocalEngine, letters: str, read_as: str) -> None:
+    page = Page().text(LINES[:6])
+    for index, letter in enumerate(letters):
+        page.draw(f"{60 + 18 * index} 300 18 18 re S")
+        if letter != " ":
+            page.text([letter], at=(66 + 18 * index, 305))
+    assert text_of(read(engine, page.saved())).splitlines() == [*LINES[:6], read_as]
 
 
 def test_a_layer_that_is_off_unless_it_is_named_is_not_read(engine: LocalEngine) -> None:

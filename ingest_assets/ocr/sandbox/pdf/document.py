@@ -6,7 +6,7 @@ not belong here: each of these steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,6 +29,7 @@ from ingest_assets.ocr.sandbox.pdf.instructions import (
     as_drawn,
     breaks_off,
     mended,
+    outlined,
     sizes_with_masks,
 )
 from ingest_assets.ocr.sandbox.pdf.judgement import (
@@ -210,12 +211,12 @@ class PdfDocument:
         page = None
         if survey.replaces and (drawn := self._drawn_copy(number)) is not None:
             return drawn, 0, drawn[0]
-        if not survey.damaged:
+        if not survey.damaged and not survey.has_columns:
             page = _loaded(self._pdf, number - 1)
             shows_something = page is not None and pdfium.FPDFPage_CountObjects(page) > 0
             if page is not None and (shows_something or survey.is_empty):
                 return self._pdf, number - 1, page
-        copy = self._mended_copy(number)
+        copy = self._mended_copy(number, outlined if survey.has_columns else mended)
         if copy is not None and (healed := _loaded(copy, 0)) is not None:
             if page is not None:
                 page.close()
@@ -225,10 +226,12 @@ class PdfDocument:
             raise _UnreadablePageError
         return self._pdf, number - 1, page
 
-    def _mended_copy(self, number: int) -> pypdfium2.PdfDocument | None:
+    def _mended_copy(
+        self, number: int, mend: Callable[[pikepdf.Page], pikepdf.Pdf]
+    ) -> pypdfium2.PdfDocument | None:
         if number not in self._mended and self._instructions is not None:
             try:
-                with mended(self._instructions.pages[number - 1]) as pdf:
+                with mend(self._instructions.pages[number - 1]) as pdf:
                     file = BytesIO()
                     pdf.save(file)
                 self._mended[number] = pypdfium2.PdfDocument(file.getvalue())

@@ -69,6 +69,9 @@ _WITH_KEYS = (pikepdf.Dictionary, pikepdf.Stream)
 _ACTUAL_TEXT = b"/ActualText"
 _REPLACEMENT = re.compile(_ACTUAL_TEXT + rb"\s*(\((?:[^()\\]|\\.)*\)|<[0-9A-Fa-f\s]*>)", re.DOTALL)
 
+# So lines have a width, and letters are filled and have one around them.
+_HAIRLINE = b"0.1 w 2 Tr\n"
+
 _NAME_BEFORE = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]+)[\0\t\n\f\r ]+$")
 
 # The kinds of operators that matter. Those from `_FILL` on set the colour of text, and take so many
@@ -127,6 +130,7 @@ class Survey:
         images: what they draw that may hold letters.
         fonts: the numbers of the objects that its fonts are.
         disputed: the letters and figures that one of them may give for others.
+        has_columns: whether one of them writes from top to bottom and is not in the file.
     """
 
     is_plain: bool = True
@@ -139,6 +143,7 @@ class Survey:
     images: list[pikepdf.Object] = field(default_factory=list)
     fonts: set[tuple[int, int]] = field(default_factory=set)
     disputed: set[str] = field(default_factory=set)
+    has_columns: bool = False
 
     @property
     def fonts_are_there(self) -> bool:
@@ -161,7 +166,7 @@ class Instructions:
         self.pages = list(pdf.pages)
         self._shared: dict[tuple[int, int], Survey] = {}
         self._known: dict[bytes | tuple[int, int], bool] = {}
-        self._disputed: dict[tuple[int, int], frozenset[str]] = {}
+        self._disputed: dict[tuple[int, int], tuple[frozenset[str], bool]] = {}
         properties = pdf.Root.get("/OCProperties")
         self._has_layers = properties is not None and (
             bool(_get(properties, "/D", "/OFF"))
@@ -233,6 +238,7 @@ class Instructions:
                 survey.images += form.images
                 survey.fonts |= form.fonts
                 survey.disputed |= form.disputed
+                survey.has_columns |= form.has_columns
             elif _may_hold_letters(drawn):
                 survey.is_plain = False
                 survey.images.append(drawn)
@@ -259,9 +265,11 @@ class Instructions:
         for font in _values(resources, "/Font"):
             key = font.objgen
             if key not in self._disputed or key == (0, 0):
-                self._disputed[key] = fonts.disputed(font)
+                self._disputed[key] = fonts.disputed(font), _is_column_without_glyphs(font)
             survey.fonts.add(key)
-            survey.disputed |= self._disputed[key]
+            disputed, has_columns = self._disputed[key]
+            survey.disputed |= disputed
+            survey.has_columns |= has_columns
 
     def _are_plain(
         self,
@@ -331,6 +339,24 @@ def as_drawn(page: pikepdf.Page) -> pikepdf.Pdf:
             if isinstance(properties, pikepdf.Dictionary) and _ACTUAL_TEXT.decode() in properties:
                 del properties[_ACTUAL_TEXT.decode()]
     return pdf
+
+
+def outlined(page: pikepdf.Page) -> pikepdf.Pdf:
+    """Return a document of one page that draws a hairline around its letters.
+
+    PDFium passes over a column of text that has no width, as it is where its glyphs are missing.
+    """
+    pdf = mended(page)
+    content = pdf.pages[0].obj.Contents
+    content.write(_HAIRLINE + content.read_bytes())
+    return pdf
+
+
+def _is_column_without_glyphs(font: pikepdf.Object) -> bool:
+    """Tell whether a font writes from top to bottom and is not in the file."""
+    encoding = _get(font, "/Encoding")
+    is_vertical = isinstance(encoding, pikepdf.Name) and str(encoding).endswith(("-V", "/V"))
+    return is_vertical and not _is_embedded(font)
 
 
 def _replaces_letters(content: bytes, resources: pikepdf.Object | None) -> bool:

@@ -57,15 +57,27 @@ _FIRST_OF_LINE = re.compile(r"\S(?<=\n.)|^\S")
 # Letters that may be words drawn with wide gaps within them, and words that may be several drawn with
 # narrow gaps between them. By so many heights of a letter a gap between words is wider than the usual
 # one between letters; where letters are far apart, so many times as wide.
-_LETTERS_APART = re.compile(r"(?<!\S)(?:[^\W\d_] ){6,}[^\W\d_](?!\S)")
+# Letters and figures in cells of a form, one in each, have the same distance, at most so many heights,
+# but for so much of it.
+_LETTERS_APART = re.compile(r"(?<!\S)(?:[^\W_] ){3,}[^\W_](?!\S)")
+_MANY_LETTERS, _MANY_FIGURES = 7, 6
 _LONG_WORD = re.compile(r"[^\W\d_]{25,}")
+_FEW_LETTERS = re.compile(r"[^\W\d_]{4,}")
 _AS_LETTERS = bytes(
-    0x61 if chr(code).isalpha() else 0x20 if chr(code).isspace() else 0x2E for code in range(256)
+    0x61
+    if chr(code).isalpha()
+    else 0x20
+    if chr(code).isspace()
+    else 0x31
+    if chr(code).isdecimal()
+    else 0x2E
+    for code in range(256)
 )
-_SIGN_BEFORE = b" .aa"
-_MANY_APART, _MANY_JOINED = b" a" * 6, b"a" * 25
+_SIGNS_BEFORE = b" .aa", b" 1aa"
+_MANY_APART, _FIGURES_APART, _MANY_JOINED = b" a" * 4, b" 1" * _MANY_FIGURES, b"a" * 25
 _ALONE, _MANY_ALONE, _SHARE_ALONE = b" a ", 3, 0.15
 _PARTS_WORDS, _WIDER = 0.07, 1.5
+_WIDEST_CELL, _OFF_CENTRE = 1.7, 0.12
 
 # Lines run backwards if so many of the steps from one to the next, two at least, go up.
 _NEARLY_ALL, _FEWEST_STEPS = 0.8, 2
@@ -165,11 +177,12 @@ def _without_false_signs(textpage: pypdfium2.PdfTextPage, text: str) -> str:
     """
     shapes = _shapes(text)
     has_error, index_of = pdfium.FPDFText_HasUnicodeMapError, pdfium.FPDFText_GetCharIndexFromTextIndex
-    at = shapes.find(_SIGN_BEFORE)
-    while at >= 0:
-        if has_error(textpage, index_of(textpage, at + 1)) == 1:
-            text = f"{text[: at + 1]}\ufffd{text[at + 2 :]}"
-        at = shapes.find(_SIGN_BEFORE, at + 1)
+    for sign_before in _SIGNS_BEFORE:
+        at = shapes.find(sign_before)
+        while at >= 0:
+            if has_error(textpage, index_of(textpage, at + 1)) == 1:
+                text = f"{text[: at + 1]}\ufffd{text[at + 2 :]}"
+            at = shapes.find(sign_before, at + 1)
     return text
 
 
@@ -292,6 +305,12 @@ def _with_letters_joined(textpage: pypdfium2.PdfTextPage, codes: str) -> str:
         ]
         if len(spaces) < len(run[0]) // 2:
             continue  # They are in the text, and stand for themselves.
+        if within := _spaces_in_cells(box_of, run[0], run.start()):
+            for at in within:
+                joined[at] = _NOTHING
+            continue
+        if len(spaces) < _MANY_LETTERS - 1 or not run[0].replace(" ", "").isalpha():
+            continue
         gaps = [_gap(box_of, at - 1, at + 1) for at in spaces]
         usual = statistics.median(gaps)
         within = [at for at, gap in zip(spaces, gaps, strict=True) if 0 < gap < _WIDER * usual]
@@ -301,10 +320,35 @@ def _with_letters_joined(textpage: pypdfium2.PdfTextPage, codes: str) -> str:
     return "".join(joined)
 
 
+def _spaces_in_cells(box_of: _Boxes, run: str, first: int) -> list[int]:
+    """Return which spaces of a run of letters and figures part the cells of a form that it fills in.
+
+    Letters and figures that follow the alphabet, or are few figures, are more likely heads of columns.
+
+    Args:
+        first: the index of the run on the page.
+    """
+    signs = run[::2]
+    follows = all(ord(after) - ord(before) == 1 for before, after in itertools.pairwise(signs))
+    if follows or (signs.isdecimal() and len(signs) < _MANY_FIGURES):
+        return []
+    boxes = [box_of.full_height(first + 2 * index) for index in range(len(signs))]
+    height = boxes[0][3] - boxes[0][1]
+    for places in ([(left + right) / 2 for left, _, right, _ in boxes], [box[0] for box in boxes]):
+        steps = [after - before for before, after in itertools.pairwise(places)]
+        width = statistics.median(steps)
+        cells = [step / width if width > 0 else 0 for step in steps]
+        if 0 < width <= _WIDEST_CELL * height and all(
+            abs(count - round(count)) <= _OFF_CENTRE and count > _OFF_CENTRE for count in cells
+        ):
+            return [first + 2 * at + 1 for at, count in enumerate(cells) if round(count) == 1]
+    return []
+
+
 def _has_odd_gaps(text: str) -> bool:
     """Tell whether letters may be far apart, or words glued together."""
-    shapes = _shapes(text)
-    return _MANY_JOINED in shapes or _MANY_APART in shapes
+    shapes = b" " + _shapes(text)
+    return _MANY_JOINED in shapes or _MANY_APART in shapes or _FIGURES_APART in shapes
 
 
 def may_be_in_pieces(text: str) -> bool:
@@ -319,21 +363,24 @@ def _shapes(text: str) -> bytes:
 
 
 def _parted(textpage: pypdfium2.PdfTextPage, codes: str, first: int = 0) -> str:
-    """Return characters with spaces in long words where these have gaps.
+    """Return characters with spaces where words have gaps, in lines that have a long one.
 
     Args:
         first: the index of the first of them on the page.
     """
     box_of = _Boxes(textpage)
     parts, begin = [], 0
-    for word in _LONG_WORD.finditer(codes):
-        places = range(word.start() + 1, word.end())
-        gaps = [_gap(box_of, first + at - 1, first + at) for at in places]
-        usual = statistics.median(gaps)
-        for at, gap in zip(places, gaps, strict=True):
-            if gap - usual > _PARTS_WORDS:
-                parts.append(codes[begin:at])
-                begin = at
+    for line in _LINE.finditer(codes):
+        # Where words of a line are glued together, short ones may be too.
+        glued = _FEW_LETTERS.finditer(codes, *line.span()) if _LONG_WORD.search(line[0]) else ()
+        for word in glued:
+            places = range(word.start() + 1, word.end())
+            gaps = [_gap(box_of, first + at - 1, first + at) for at in places]
+            usual = statistics.median(gaps)
+            for at, gap in zip(places, gaps, strict=True):
+                if gap - usual > _PARTS_WORDS:
+                    parts.append(codes[begin:at])
+                    begin = at
     return " ".join([*parts, codes[begin:]])
 
 
