@@ -280,7 +280,7 @@ class PdfDocument:
             as_it_is = PageContent((clean_text(text), *beside), tuple(notes))
             is_plain = not doubted and _is_beyond_doubt(textpage, text, shown)
             if textpage.count_chars() > layer.MOST_CHARACTERS or (
-                is_plain and not shown.survey.may_be_cut
+                is_plain and not shown.survey.may_be_hidden
             ):
                 return as_it_is
             if shown.survey.images and not shown.survey.shows and not text.strip():

@@ -121,7 +121,8 @@ class Survey:
 
     Attributes:
         is_plain: whether they draw nothing that could be read beside text in plain sight.
-        may_be_cut: whether a frame may cut off some of the text.
+        may_be_hidden: whether a frame may cut off some of the text, or an area cover it.
+        paints: whether they paint areas.
         shows: how often they show text.
         resources: what they name fonts, images and forms in; None if that is not known.
         damaged: what of them cannot be read, in words for a person.
@@ -134,7 +135,8 @@ class Survey:
     """
 
     is_plain: bool = True
-    may_be_cut: bool = False
+    may_be_hidden: bool = False
+    paints: bool = False
     shows: int = 0
     resources: list[pikepdf.Object | None] | None = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
@@ -206,11 +208,12 @@ class Instructions:
             and (
                 not any(operators.counts[_FILL:]) or self._are_plain(resources, "/Pattern", _is_shading)
             )
-            and not operators.hide_or_cover_text(
+            and not operators.draw_unseen_text(
                 size, has_inks=not self._are_plain(resources, "/ColorSpace", _adds_light)
             )
         )
-        survey.may_be_cut |= operators.may_cut_text
+        survey.may_be_hidden |= operators.may_hide_text
+        survey.paints |= bool(operators.counts[_PAINT])
         survey.shows += int(operators.counts[_SHOW])
         if operators.counts[_SHOW]:
             self._look_at_fonts(resources, survey)
@@ -229,7 +232,8 @@ class Instructions:
                 form = self._form(drawn, depth)
                 is_cut = operators.have_frames or _is_smaller(_extent(drawn.get("/BBox")), size)
                 survey.is_plain &= form.is_plain
-                survey.may_be_cut |= form.may_be_cut or bool(form.shows and is_cut)
+                covers = bool(form.paints and operators.counts[_SHOW])
+                survey.may_be_hidden |= form.may_be_hidden or bool(form.shows and is_cut) or covers
                 survey.shows += form.shows
                 if survey.resources is not None:
                     survey.resources += form.resources or ()
@@ -454,12 +458,12 @@ class _Operators:
     Attributes:
         counts: how many there are of each kind.
         have_frames: whether any was found that may cut something off.
-        may_cut_text: whether text is shown in such a frame.
+        may_hide_text: whether text is shown in such a frame, or an area is painted after it.
     """
 
     def __init__(self, content: bytes) -> None:
         self._content = content
-        self.have_frames = self.may_cut_text = False
+        self.have_frames = self.may_hide_text = False
         self._parsed: dict[tuple[bytes, ...], tuple[float, ...]] = {}
         translated = b"\0" + content.translate(_BYTES) + bytes(4)
         data = np.frombuffer(translated, dtype=np.uint8)
@@ -487,11 +491,10 @@ class _Operators:
             if name := _NAME_BEFORE.search(self._content, max(0, start - 130), start):
                 yield "/" + name[1].decode("latin-1")
 
-    def hide_or_cover_text(self, size: tuple[float, ...], *, has_inks: bool) -> bool:
-        """Tell whether text may be shown that is not seen.
+    def draw_unseen_text(self, size: tuple[float, ...], *, has_inks: bool) -> bool:
+        """Tell whether text may be shown in a light colour or in a way that paints nothing.
 
-        It may be in a light colour or of a kind that paints nothing, or covered by an area that is
-        painted after it. What frames may cut off is found on the way.
+        What frames may cut off, and areas that are painted later may cover, is found on the way.
 
         Args:
             size: width and height of the page.
@@ -511,7 +514,7 @@ class _Operators:
                 rectangle = start
             elif kind == _SHOW:
                 has_text = True
-                self.may_cut_text |= is_cut
+                self.may_hide_text |= is_cut
                 if is_hidden or is_light:
                     return True
             elif kind == _SAVE:
@@ -530,8 +533,9 @@ class _Operators:
                 sides = self._operands(rectangle, 2) if before == _RECTANGLE else self._spanned(start)
                 is_cut |= _is_smaller(sides, size)
                 self.have_frames |= is_cut
-            elif before == _RECTANGLE and has_text and _may_cover(self._operands(rectangle, 2)):
-                return True
+            elif has_text:
+                sides = self._operands(rectangle, 2) if before == _RECTANGLE else self._spanned(start)
+                self.may_hide_text |= min(map(abs, sides), default=0) >= _LINE_HEIGHT
             before = kind
         return False
 
@@ -618,11 +622,6 @@ def _is_smaller(sides: tuple[float, ...], others: tuple[float, ...]) -> bool:
         abs(side) < _NEARLY_WHOLE * other
         for side, other in zip(sorted(map(abs, sides)), sorted(others), strict=False)
     )
-
-
-def _may_cover(sides: tuple[float, ...]) -> bool:
-    """Tell whether an area is high enough for a line."""
-    return not sides or min(map(abs, sides)) >= _LINE_HEIGHT
 
 
 def _is_shading(pattern: pikepdf.Object) -> bool:
