@@ -145,6 +145,8 @@ def mails() -> Iterator[Made]:
     )
     split = "=?utf-8?B?R3LD?= =?utf-8?B?tsOfZQ==?="
     yield Made("EML", "rfc2047-split-character.eml", eml(plain + lease, subject=split), ("Größe",))
+    chinese = f"=?gb2312?B?{base64.b64encode('港口镕'.encode('gbk')).decode()}?="
+    yield Made("EML", "wider-than-stated.eml", eml(plain + lease, subject=chinese), ("港口镕",))
     yield Made("EML", "8-bit-headers.eml", eml(plain + lease, subject="Größe"), ("Größe",))
     yield Made(
         "EML",
@@ -394,6 +396,10 @@ def web() -> Iterator[Made]:
     xhtml = "<html xmlns='http://www.w3.org/1999/xhtml'><body>{}</body></html>"
     yield Made("EPUB", "book-2.epub", epub({"b.xhtml": xhtml.format("<p>First chapter.</p>"),
                "a.xhtml": xhtml.format("<p>Second chapter.</p>")}), ("First chapter.", "Second chapter."))  # fmt: skip
+    styled = '<head><link rel="stylesheet" href="s/a.css"/></head><body><p class="n">Scene</p><p class="h">no1</p></body>'
+    style_sheet = {"s/a.css": '.n::before{content:"Act I: "} .h{display:none}'}
+    yield Made("EPUB", "styled.epub", epub({"a.xhtml": xhtml.replace("<body>{}</body>", styled)}, style_sheet),
+               ("Act I: Scene",), ("no1",))  # fmt: skip
     nav = xhtml.format(
         "<nav epub:type='toc' xmlns:epub='x'><ol><li><a href='b.xhtml'>Chapter one</a></li></ol></nav>"
     )
@@ -499,6 +505,12 @@ def texts() -> Iterator[Made]:
         "</w:t></w:r></w:p></w:sdtContent></w:sdt>"
     )
     button = "<w:p><w:r><w:instrText> MACROBUTTON NoMacro [Click here] </w:instrText></w:r></w:p>"
+    for code in (
+        "SYMBOL 0xFC \\f Wingdings",
+        "SYMBOL 97 \\f &quot;Symbol&quot; \\s 12",
+        "QUOTE &quot; Said&quot;",
+    ):
+        button += f'<w:p><w:fldSimple w:instr=" {code} "/></w:p>'
     ordinal = (
         f'<w:numbering {w}><w:abstractNum w:abstractNumId="0"><w:lvl w:ilvl="0"><w:numFmt w:val="ordinal"/>'
         '<w:lvlText w:val="%1"/></w:lvl></w:abstractNum><w:num w:numId="1"><w:abstractNumId w:val="0"/></w:num>'
@@ -506,7 +518,7 @@ def texts() -> Iterator[Made]:
     )
     item = '<w:p><w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="1"/></w:numPr></w:pPr><w:r><w:t>Keel</w:t></w:r></w:p>'
     yield Made("DOCX", "button.docx", package("word/document.xml", "wordprocessingml.document", {
-        "word/document.xml": main.format(button)}), ("[Click here]",), ("NoMacro",))  # fmt: skip
+        "word/document.xml": main.format(button)}), ("[Click here]", "✓", "α", " Said"), ("NoMacro", "Wing"))  # fmt: skip
     yield Made("DOCX", "ordinal.docx", package("word/document.xml", "wordprocessingml.document", {
         "word/document.xml": main.format(item), "word/numbering.xml": ordinal,
         "word/_rels/document.xml.rels": related(r1="numbering numbering.xml")}), ("1st Keel",))  # fmt: skip
@@ -575,14 +587,15 @@ def texts() -> Iterator[Made]:
         "</style:master-page></office:master-styles>"
     )
     body = (
-        '<text:p>Seen <text:span text:style-name="H">no1 </text:span>words</text:p><text:p text:style-name="H">'
+        '<text:p>Seen <text:span text:style-name="H">no1 </text:span>words<text:variable-set text:display="none">'
+        'no6</text:variable-set></text:p><text:p text:style-name="H">'
         'no2</text:p><text:p><text:hidden-paragraph text:is-hidden="true"/>no3</text:p><text:p><text:ruby>'
         "<text:ruby-base>港</text:ruby-base><text:ruby-text>みなと</text:ruby-text></text:ruby></text:p>"
         '<office:forms xmlns:form="urn:oasis:names:tc:opendocument:xmlns:form:1.0"><form:button form:label="Send"/>'
         '<form:text form:current-value="Typed in"/><form:hidden form:current-value="no5"/></office:forms>'
     )
     yield Made("ODT", "hidden.odt", open_document("text", body, styles=hidden_style),
-               ("Seen words", "Above", "港", "みなと", "Send", "Typed in"), tuple(f"no{n}" for n in range(1, 6)))  # fmt: skip
+               ("Seen words", "Above", "港", "みなと", "Send", "Typed in"), tuple(f"no{n}" for n in range(1, 7)))  # fmt: skip
     footer = (
         '<presentation:footer-decl presentation:name="f">Port of Leith</presentation:footer-decl>'
         '<presentation:footer-decl presentation:name="g">no1</presentation:footer-decl>'

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
+from ingest_assets.ocr.sandbox.encodings import decode
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 from ingest_assets.ocr.sandbox.mail import attached
 from ingest_assets.ocr.sandbox.web_page import as_html, decode_html, html_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
 _CONTAINER = "META-INF/container.xml"
+_SHEET = re.compile(r"""<link\b[^>]*?\bhref\s*=\s*["']([^"']+\.css)["']""", re.IGNORECASE)
+_MOST_OF_SHEET = 1_000_000
 _ENCRYPTED = "META-INF/encryption.xml"
 # What pages are made of, and what says how they show.
 _OF_PAGES = re.compile(
@@ -46,11 +50,20 @@ def _contents_of(package: Package) -> Shown:
         data = package.read(part, MAX_TEXT_BYTES) or b""
         if len(data) > MAX_TEXT_BYTES:
             raise too_much_text()
-        texts.append(html_text(as_html(decode_html(data).text)))
+        page = decode_html(data).text
+        texts.append(html_text(as_html(page), _sheets(package, part, page)))
         if sum(map(len, texts)) > MAX_TEXT_BYTES:
             raise too_much_text()
     files = [posixpath.basename(name) for name in package.names() if is_file_of_its_own(name)]
     return Shown([text for text in texts if text] or [""], pictures, attached(files))
+
+
+def _sheets(package: Package, part: str, page: str) -> Iterator[str]:
+    """Yield the style sheets that a page refers to."""
+    for link in _SHEET.finditer(page):
+        name = posixpath.join(posixpath.dirname(part), unquote(link[1]))
+        data = package.read(posixpath.normpath(name), _MOST_OF_SHEET) or b""
+        yield decode(data[:_MOST_OF_SHEET]).text
 
 
 def _contents(package: Package) -> tuple[list[str], list[str]]:

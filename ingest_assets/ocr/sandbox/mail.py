@@ -475,10 +475,8 @@ def _unpacked(value: str) -> str:
         if isinstance(word, str):
             pieces.append(word)
             continue
-        try:
-            pieces.append(word.decode(charset or "raw_unicode_escape"))
-        except (LookupError, UnicodeDecodeError):
-            pieces.append(decode(word).text)
+        known = decode_stated(word, charset or "raw_unicode_escape")
+        pieces.append(decode(word).text if known is None else known)
     return " ".join("".join(pieces).split())
 
 

@@ -181,6 +181,10 @@ class _Story:
             mark.get(f"{TEXT}is-hidden") == "true" for mark in element.iter(f"{TEXT}hidden-paragraph")
         )
 
+    def _is_unseen(self, piece: Element) -> bool:
+        """Tell whether characters or a field in a line do not show."""
+        return piece.get(f"{TEXT}style-name") in self._hidden or piece.get(f"{TEXT}display") == "none"
+
     def _form(self, form: Element) -> None:
         """Show what stands on the fields and buttons of a form, and what was filled in."""
         for control in form.iter():
@@ -216,7 +220,7 @@ class _Story:
                 # The reading is shown after the paragraph, so that its words stay whole.
                 aside += (part for part in child if part.tag == f"{TEXT}ruby-text")
                 pieces += (self._line(part, aside) for part in child if part.tag == f"{TEXT}ruby-base")
-            elif child.tag not in _NOT_SHOWN and child.get(f"{TEXT}style-name") not in self._hidden:
+            elif child.tag not in _NOT_SHOWN and not self._is_unseen(child):
                 pieces.append(self._line(child, aside))
             pieces.append(child.tail or "")
         return "".join(pieces)

@@ -113,7 +113,7 @@ class _Story:
                     "\t".join(" ".join(drawings.paragraphs(cell)) for cell in row.iter(f"{A}tc"))
                     for row in element.iter(f"{A}tr")
                 )
-        lines += self._drawn_diagrams(name)
+        lines += drawings.drawn_diagrams(self._package, name)
         for relation in self._package.relations(name).values():
             if relation.kind == "image" and not relation.is_external:
                 self.pictures[relation.target] = None
@@ -125,16 +125,6 @@ class _Story:
             elif relation.kind in _OTHERS:
                 self.notes.append(_OTHERS[relation.kind])
         return lines
-
-    def _drawn_diagrams(self, name: str) -> Iterator[str]:
-        """Yield the words of diagrams of which there is only how they are drawn."""
-        for data in self._package.related(name, "diagramData"):
-            root = self._package.xml(data)
-            if root is not None and drawings.diagram(root):
-                return
-        for drawing in self._package.related(name, "diagramDrawing"):
-            if (shapes := self._package.xml(drawing)) is not None:
-                yield from drawings.paragraphs(shapes)
 
 
 def _shown(element: Element) -> Iterator[Element]:

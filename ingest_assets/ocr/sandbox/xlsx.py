@@ -200,6 +200,7 @@ class Workbook:
                     yield from drawings.diagram(root)
                 else:
                     yield from drawings.chart(root)
+        yield from drawings.drawn_diagrams(self._package, name)
         for drawing in self._package.related(name, "vmlDrawing"):
             # Programs write it as HTML more than as XML.
             markup = (self._package.read(drawing, MAX_TEXT_BYTES) or b"").decode("utf-8", "replace")

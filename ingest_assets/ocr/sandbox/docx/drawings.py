@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from ingest_assets.ocr.sandbox.docx.names import C15, CX, DGM, A, C
+from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.numerals import written
 
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
@@ -112,3 +113,14 @@ def _points(element: Element | None) -> list[str]:
 def diagram(root: Element) -> list[str]:
     """Return the texts of a diagram's points."""
     return [text for point in root.iter(f"{DGM}pt") for text in paragraphs(point)]
+
+
+def drawn_diagrams(package: Package, name: str) -> Iterator[str]:
+    """Yield the words of a part's diagrams where the package has only how they are drawn."""
+    for data in package.related(name, "diagramData"):
+        root = package.xml(data)
+        if root is not None and diagram(root):
+            return
+    for drawing in package.related(name, "diagramDrawing"):
+        if (shapes := package.xml(drawing)) is not None:
+            yield from paragraphs(shapes)

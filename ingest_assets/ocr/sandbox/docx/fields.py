@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ingest_assets.ocr.sandbox.docx import symbols
+
 # Fields that show what their code says after a first word.
 _BUTTONS = {"MACROBUTTON", "GOTOBUTTON"}
 
@@ -18,6 +20,13 @@ _READING = re.compile(r"\\o *\\a[a-z] *\( *\\s *\\up *\d+ *\(([^()]*)\) *, *([^(
 
 # A switch of a code, such as \o or \*.
 _SWITCH = re.compile(r"\\\* *(\"[^\"]*\"|\w+) ?|\\[a-z*#@!]*", re.IGNORECASE)
+
+# A character by its number in a font; words that a field says itself.
+_SYMBOL = re.compile(
+    r"\s*SYMBOL\s+(0x[0-9a-f]{1,6}|\d{1,7})\b[^\"]*?\\f\s+\"?([\w ]+?)\"?\s*(?:\\|$)", re.IGNORECASE
+)
+_QUOTE = re.compile(r"\s*QUOTE\s+\"([^\"]*)\"", re.IGNORECASE)
+_LAST_CHARACTER = 0x10FFFF
 
 
 class Mark(str):
@@ -86,6 +95,11 @@ def _put(piece: str, fields: list[_Field]) -> Iterator[str]:
 def without_result(code: str) -> str:
     """Return what a field shows for which Word stores no result."""
     name, _, rest = code.strip().partition(" ")
+    if (symbol := _SYMBOL.match(code)) is not None:
+        number = int(symbol[1], 0) if symbol[1][:2].lower() == "0x" else int(symbol[1])
+        return symbols.sign(symbol[2], number) if number <= _LAST_CHARACTER else ""
+    if (quoted := _QUOTE.match(code)) is not None:
+        return quoted[1]
     if name.upper() in _BUTTONS:
         return rest.strip().partition(" ")[2]
     return _SWITCH.sub("", _READING.sub(r"\2(\1)", rest)).strip() if name.upper() == "EQ" else ""
