@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -83,11 +82,18 @@ def configured(resource: type[_Resource], settings: Settings, **others: Any) -> 
 class _Part(ConfigurableResource[Any]):
     """Dagster's resource, but where Dagster copies it unchanged it does not make its schema anew.
 
-    Dagster copies a resource three times for each run and each tick, mostly without changing a value.
+    Dagster copies a resource three times for each run and each tick: it gives it the values that it
+    has, or the resources that it is made of, which are no part of its schema.
     """
 
     def _with_updated_values(self, values: Mapping[str, Any] | None) -> Any:
-        return super()._with_updated_values(values) if values else copy(self)
+        values = values or {}
+        if all(
+            isinstance(value, ConfigurableResource) or getattr(self, name) == value
+            for name, value in values.items()
+        ):
+            return self.model_copy(update=values)
+        return super()._with_updated_values(values)
 
 
 class PostgresResource(_Part):

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
@@ -182,8 +182,19 @@ class RunServer:
 
 def _code_on_disk() -> object:
     """A value that changes when the code or its settings change."""
-    files = (*_PACKAGE.rglob("*.py"), Path(".env"))
-    return {path: path.stat().st_mtime_ns for path in files if path.exists()}
+    changed = {}
+    directories = [str(_PACKAGE)]
+    # `Path.rglob` takes five times as long, for each run.
+    while directories:
+        with os.scandir(directories.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    directories.append(entry.path)
+                elif entry.name.endswith(".py"):
+                    changed[entry.path] = entry.stat().st_mtime_ns
+    with suppress(FileNotFoundError):
+        changed[".env"] = Path(".env").stat().st_mtime_ns
+    return changed
 
 
 def serve(requests: IO[str], replies: IO[str]) -> Request | None:
