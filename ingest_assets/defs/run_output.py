@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ingest_assets.defs._internals import (
     IO_TYPE_EXTENSION,
     CapturedLogContext,
     ComputeIOType,
+    ConfigurableClassData,
     InstanceRef,
     LocalComputeLogManager,
     redirect_stream,
@@ -28,6 +29,13 @@ from ingest_assets.defs._internals import (
 
 class RunOutput(LocalComputeLogManager):
     """Dagster's files, but a `tee` writes each, which ends by itself with the run."""
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> RunOutput:
+        """Build it from `dagster.yaml`; Dagster's own method makes an object of Dagster's class."""
+        return cls(inst_data=inst_data, **config_value)
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
@@ -44,8 +52,9 @@ class RunOutput(LocalComputeLogManager):
 
 @contextmanager
 def _copied_to(path: Path, stream: TextIO) -> Iterator[None]:
-    # Ctrl-C goes to all processes of the terminal: `tee` ignores it, because the run prints its end.
-    command = ["tee", "-a", "-i", str(path)]
+    # Ctrl-C goes to all processes of the terminal, and `dev` ends all that it started: `tee` ignores
+    # both signals, because the run prints how it ends.
+    command = ["sh", "-c", 'trap "" INT TERM; exec tee -a "$0"', str(path)]
     tee = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stream.fileno())
     assert tee.stdin is not None  # noqa: S101  # For the type checker.
     with redirect_stream(tee.stdin, stream):

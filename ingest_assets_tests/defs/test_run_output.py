@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
-from ingest_assets.defs.run_output import RunOutput
+from ingest_assets.defs._internals import InstanceRef
+from ingest_assets.defs.run_output import RunOutput, with_run_output
 
 KEY = ["a run", "compute_logs", "a step"]
 
@@ -48,17 +50,29 @@ def test_what_a_run_prints_is_in_dagits_files_and_printed(tmp_path: Path, killed
     files, printed = tmp_path / "files", tmp_path / "printed"
     printed.mkdir()
 
-    status = print_in_a_process(
-        files, printed, lambda: os.kill(os.getpid(), signal.SIGKILL) if killed else None
-    )
+    def end() -> None:
+        if killed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        lines(printed / "1", ["a line of a run"])
+        lines(printed / "2", ["a line of a library"])
+        for process in psutil.Process().children():  # As `dev` ends all that it has started.
+            process.terminate()
+        print("how it ends", flush=True)
+
+    status = print_in_a_process(files, printed, end)
 
     assert (status == signal.SIGKILL) is killed
     logs = RunOutput(str(files))
-    after = [] if killed else ["a line after it"]
-    for name, descriptor, line, later in (
-        ("out", "1", "a line of a run", after),
-        ("err", "2", "a line of a library", []),
+    last, after = ([], []) if killed else (["how it ends"], ["a line after it"])
+    for name, descriptor, kept, later in (
+        ("out", "1", ["a line of a run", *last], after),
+        ("err", "2", ["a line of a library"], []),
     ):
-        assert lines(Path(logs.get_captured_local_path(KEY, name)), [line]) == [line]
-        assert lines(printed / descriptor, [line, *later]) == [line, *later]
+        assert lines(Path(logs.get_captured_local_path(KEY, name)), kept) == kept
+        assert lines(printed / descriptor, [*kept, *later]) == [*kept, *later]
     assert logs.is_capture_complete(KEY) is not killed
+
+
+def test_the_instance_of_a_run_has_it(tmp_path: Path) -> None:
+    instance = with_run_output(InstanceRef.from_dir(str(tmp_path)))
+    assert isinstance(instance.compute_log_manager, RunOutput)
