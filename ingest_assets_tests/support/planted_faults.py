@@ -127,8 +127,8 @@ FAULTS = (
     Fault(
         "G13: what was forgotten is taken in again under another name",
         "stages/document_row.py",
-        "        .where(columns.sha256.in_(names))\n",
-        "        .where(columns.sha256.in_(()))\n",
+        '    .where(ForgottenDocument.sha256.in_(bindparam("digests")))\n',
+        "    .where(ForgottenDocument.sha256.in_(()))\n",
         ("ingest_assets_tests/operations/test_forget.py",),
     ),
 )  # fmt: skip
