@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import random
 import re
 
 import pikepdf
 import pytest
+from fontTools.ttLib import TTFont
+from fontTools.ttLib.reorderGlyphs import reorderGlyphs
 from pikepdf import Array, Dictionary, Name
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -361,6 +364,34 @@ def test_letters_mixed_up_in_a_font_that_tells_nothing_are_recognised(engine: Lo
         font.ToUnicode = pdf.make_stream(swap.encode("latin-1"))
         program = font.DescendantFonts[0].FontDescriptor.FontFile2
         program.write(program.read_bytes().replace(b"cmap", b"CMAP", 1))
+
+    data = embedded_font_pdf(PARAGRAPH, change)
+    assert words_of(text_of(read(engine, data))) == words_of(" ".join(PARAGRAPH))
+
+
+def test_figures_that_a_font_without_names_mixes_up_are_recognised(engine: LocalEngine) -> None:
+    """Its glyphs are in no order, so that only their outlines tell which is an 8."""
+
+    def change(pdf: pikepdf.Pdf, font: pikepdf.Object) -> None:
+        descendant = font.DescendantFonts[0]
+        program = TTFont(io.BytesIO(descendant.FontDescriptor.FontFile2.read_bytes()))
+        names = program.getGlyphOrder()
+        reorderGlyphs(program, [names[0], *random.Random(1).sample(names[1:], len(names) - 1)])
+        for table in ("cmap", "post"):
+            del program[table]
+        out = io.BytesIO()
+        program.save(out)
+        descendant.FontDescriptor.FontFile2 = pdf.make_stream(out.getvalue())
+        numbers = descendant.CIDToGIDMap.read_bytes()
+        glyphs = [int.from_bytes(numbers[at : at + 2], "big") for at in range(0, len(numbers), 2)]
+        placed = {name: number for number, name in enumerate(program.getGlyphOrder())}
+        moved = b"".join(placed[names[glyph]].to_bytes(2, "big") for glyph in glyphs)
+        descendant.CIDToGIDMap = pdf.make_stream(moved)
+        cmap = font.ToUnicode.read_bytes().decode("latin-1")
+        next_one = re.sub(
+            r"<003(\d)>$", lambda found: f"<003{(int(found[1]) + 1) % 10}>", cmap, flags=re.M
+        )
+        font.ToUnicode = pdf.make_stream(next_one.encode("latin-1"))
 
     data = embedded_font_pdf(PARAGRAPH, change)
     assert words_of(text_of(read(engine, data))) == words_of(" ".join(PARAGRAPH))

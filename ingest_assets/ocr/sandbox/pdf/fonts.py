@@ -42,6 +42,7 @@ _FIGURES = {
     **{"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4"},
     **{"five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"},
 }
+_CONTOURS_OF_8 = 3
 _AS_ONE_LETTER = ("ff", "fi", "fl", "ffi", "ffl")
 _ASCII = {code: chr(code) for code in range(128) if chr(code).isalnum()}
 _PLAIN = frozenset(_ASCII.values())
@@ -103,9 +104,33 @@ def _known(font: pikepdf.Object, given: Mapping[int, str]) -> dict[int, str]:
     if program is None:
         return in_order
     # In a font of few glyphs part of the alphabet may be in order, and the rest missing in between.
-    own = {glyph: letter for letter, glyph in _letters_of(read_stream(program)).items()}
+    data = read_stream(program)
+    own = {glyph: letter for letter, glyph in _letters_of(data).items()}
     found = {code: _ASCII[own[glyph]] for code, glyph in glyphs.items() if own.get(glyph) in _ASCII}
-    return found or in_order
+    return found or in_order or _eights(data, glyphs, given)
+
+
+def _eights(program: bytes, glyphs: Mapping[int, int], given: Mapping[int, str]) -> dict[int, str]:
+    """Return which of the glyphs that a map gives for figures are an 8: no other has two holes."""
+    return {
+        code: "8"
+        for code, glyph in glyphs.items()
+        if given[code] in _FIGURES.values() and _contours(program, glyph) == _CONTOURS_OF_8
+    }
+
+
+def _contours(program: bytes, glyph: int) -> int:
+    """Return how many outlines a glyph of a TrueType font has (`glyf`); -1 if others make it up."""
+    head, places, outlines = (_table(program, name) for name in (b"head", b"loca", b"glyf"))
+    if head is None or places is None or outlines is None:
+        return -1
+    (is_long,) = struct.unpack_from(">H", program, head + 50)
+    size = 4 if is_long else 2
+    start, end = struct.unpack_from(">II" if is_long else ">HH", program, places + size * glyph)
+    if start == end:
+        return 0
+    (count,) = struct.unpack_from(">h", program, outlines + start * (4 // size))
+    return int(count)
 
 
 def _glyphs(table: pikepdf.Object | None, codes: Iterable[int]) -> dict[int, int]:
@@ -184,12 +209,8 @@ def _folded(letters: str) -> str:
 
 def _letters_of(program: bytes) -> dict[int, int]:
     """Return the glyph of each letter by the table of a TrueType font's own (OpenType, `cmap`)."""
-    (tables,) = struct.unpack_from(">H", program, 4)
-    for at in range(12, 12 + 16 * tables, 16):
-        if program[at : at + 4] == b"cmap":
-            (start,) = struct.unpack_from(">I", program, at + 8)
-            break
-    else:
+    start = _table(program, b"cmap")
+    if start is None:
         return {}
     (count,) = struct.unpack_from(">H", program, start + 2)
     for index in range(count):
@@ -200,6 +221,16 @@ def _letters_of(program: bytes) -> dict[int, int]:
         if (platform, encoding) in _UNICODE_TABLES and layout == 12:
             return _by_groups(program, start + offset)
     return {}
+
+
+def _table(program: bytes, name: bytes) -> int | None:
+    """Return where a table of a font begins."""
+    (tables,) = struct.unpack_from(">H", program, 4)
+    for at in range(12, 12 + 16 * tables, 16):
+        if program[at : at + 4] == name:
+            (start,) = struct.unpack_from(">I", program, at + 8)
+            return int(start)
+    return None
 
 
 def _by_segments(program: bytes, start: int) -> dict[int, int]:
