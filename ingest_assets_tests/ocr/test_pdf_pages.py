@@ -554,6 +554,16 @@ def test_a_page_that_counts_in_larger_units(engine: LocalEngine) -> None:
     assert lines_found(text_of(read(engine, page.saved()))) == len(LINES)
 
 
+def test_a_jpeg_that_alone_says_its_colours_is_read(engine: LocalEngine) -> None:
+    page, jpeg = Page(), io.BytesIO()
+    scan(LINES[:2]).save(jpeg, "JPEG")
+    image = image_object(page.pdf, scan(LINES[:2]), Filter=Name.DCTDecode)
+    image.write(jpeg.getvalue(), filter=Name.DCTDecode)
+    del image.ColorSpace
+    result = read(engine, page.draw(f"q 595 0 0 842 0 0 cm {page.add(image)} Do Q").saved())
+    assert lines_found(text_of(result)) == 2
+
+
 def test_a_coarse_page_is_enlarged(engine: LocalEngine) -> None:
     result = read(engine, Page().image(scan(dpi=72)).saved())
     assert lines_found(text_of(result)) >= len(LINES) - 2

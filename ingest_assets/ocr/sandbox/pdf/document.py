@@ -211,7 +211,7 @@ class PdfDocument:
         page = None
         if survey.replaces and (drawn := self._drawn_copy(number)) is not None:
             return drawn, 0, drawn[0]
-        if not survey.damaged and not survey.has_columns:
+        if not (survey.damaged or survey.has_columns or survey.lacks_colours):
             page = _loaded(self._pdf, number - 1)
             shows_something = page is not None and pdfium.FPDFPage_CountObjects(page) > 0
             if page is not None and (shows_something or survey.is_empty):

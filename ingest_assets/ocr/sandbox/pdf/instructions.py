@@ -16,12 +16,15 @@ import mmap
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pikepdf
+from PIL import Image
 
 from ingest_assets.ocr.sandbox.document import MAX_DECODED_BYTES
 from ingest_assets.ocr.sandbox.pdf import fonts
@@ -71,6 +74,8 @@ _REPLACEMENT = re.compile(_ACTUAL_TEXT + rb"\s*(\((?:[^()\\]|\\.)*\)|<[0-9A-Fa-f
 
 # So lines have a width, and letters are filled and have one around them.
 _HAIRLINE = b"0.1 w 2 Tr\n"
+
+_COLOURS = {"L": pikepdf.Name.DeviceGray, "CMYK": pikepdf.Name.DeviceCMYK}
 
 _NAME_BEFORE = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]+)[\0\t\n\f\r ]+$")
 
@@ -131,6 +136,7 @@ class Survey:
         images: what they draw that may hold letters.
         fonts: the numbers of the objects that its fonts are.
         disputed: the letters and figures that one of them may give for others.
+        lacks_colours: whether a JPEG on it does not say which colours it has.
         has_columns: whether one of them writes from top to bottom and is not in the file.
     """
 
@@ -145,6 +151,7 @@ class Survey:
     images: list[pikepdf.Object] = field(default_factory=list)
     fonts: set[tuple[int, int]] = field(default_factory=set)
     disputed: set[str] = field(default_factory=set)
+    lacks_colours: bool = False
     has_columns: bool = False
 
     @property
@@ -243,9 +250,11 @@ class Instructions:
                 survey.fonts |= form.fonts
                 survey.disputed |= form.disputed
                 survey.has_columns |= form.has_columns
+                survey.lacks_colours |= form.lacks_colours
             elif _may_hold_letters(drawn):
                 survey.is_plain = False
                 survey.images.append(drawn)
+                survey.lacks_colours |= _lacks_colours(drawn)
 
     def _form(self, form: pikepdf.Object, depth: int) -> Survey:
         key = form.objgen
@@ -381,12 +390,26 @@ def mended(page: pikepdf.Page) -> pikepdf.Pdf:
     copy = pdf.pages[0]
     content, _ = _content(pdf, copy.obj)
     copy.obj.Contents = pdf.make_stream(content)
-    for form in _forms(copy.resources, set()):
+    forms = list(_forms(copy.resources, set()))
+    for form in forms:
         try:
             read_stream(form)
         except UnreadableError as error:
             form.write(error.recovered)
+    for resources in (copy.resources, *(_get(form, "/Resources") for form in forms)):
+        for image in filter(_lacks_colours, _values(resources, "/XObject")):
+            with (
+                suppress(OSError, Image.DecompressionBombError),
+                Image.open(BytesIO(image.read_raw_bytes()), formats=("JPEG",)) as opened,
+            ):
+                image.ColorSpace = _COLOURS.get(opened.mode, pikepdf.Name.DeviceRGB)
     return pdf
+
+
+def _lacks_colours(drawn: pikepdf.Object) -> bool:
+    """Tell whether an image is a JPEG that only says itself which colours it has: PDFium draws none."""
+    filters: object = _get(drawn, "/Filter")
+    return filters == "/DCTDecode" and "/ColorSpace" not in drawn and "/ImageMask" not in drawn
 
 
 def _forms(resources: pikepdf.Object | None, seen: set[tuple[int, int]]) -> Iterator[pikepdf.Object]:
