@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+from collections.abc import Sequence
 
 import pikepdf
 import pytest
@@ -310,7 +311,7 @@ def with_letters(given: dict[str, str]) -> bytes:
     return page.add_font("C", mapped_font(page.pdf, mapping)).text(PARAGRAPH, font="C").saved()
 
 
-def with_mapped_glyphs(given: dict[str, str | None]) -> bytes:
+def with_mapped_glyphs(given: dict[str, str | None], lines: Sequence[str] = PARAGRAPH) -> bytes:
     """A page in a font of numbered glyphs that maps some to other letters, or to none."""
 
     def change(pdf: pikepdf.Pdf, font: pikepdf.Object) -> None:
@@ -321,7 +322,7 @@ def with_mapped_glyphs(given: dict[str, str | None]) -> bytes:
         known = {code: letter for code, letter in mapping.items() if letter is not None}
         font.ToUnicode = pdf.make_stream(to_unicode(known, 2))
 
-    return embedded_font_pdf(PARAGRAPH, change)
+    return embedded_font_pdf(lines, change)
 
 
 def words_of(text: str) -> list[str]:
@@ -367,6 +368,16 @@ def test_letters_mixed_up_in_a_font_that_tells_nothing_are_recognised(engine: Lo
 
     data = embedded_font_pdf(PARAGRAPH, change)
     assert words_of(text_of(read(engine, data))) == words_of(" ".join(PARAGRAPH))
+
+
+def test_ligatures_that_a_font_takes_for_spaces_are_recognised(engine: LocalEngine) -> None:
+    lines = [
+        "The first of the five officers has the final word on all that the board finds,",
+        "and is paid for each definition that he has signed in the office of the county.",
+    ]
+    ligatures = [line.replace("fi", "\ufb01") for line in lines]
+    text = text_of(read(engine, with_mapped_glyphs({"\ufb01": " "}, ligatures)))
+    assert words_of(text) == words_of(" ".join(lines))
 
 
 def test_figures_that_a_font_without_names_mixes_up_are_recognised(engine: LocalEngine) -> None:

@@ -33,6 +33,14 @@ book ask
 """
 _COMMON = frozenset(_COMMON_WORDS.split())
 
+# What is left of common words where a ligature (ff, fi, fl) has become a space: "di erent", " rst".
+_WORD_PIECES = """
+rst nd nds nding ve nal nally nancial nition nitions nitive cient ciently cer cers gure gures rmed
+rming lled lling xed nished speci signi erent erence ects ective orts ered ering uence uences
+"""
+_PIECES = frozenset(_WORD_PIECES.split())
+_LIGATURES = ("ff", "fi", "fl")
+
 # What at least each letter's share of an English text is, spaces and figures included, largest first.
 _SHARES = {
     **{"e": 0.1, "t": 0.07, "a": 0.06, "o": 0.06, "i": 0.055, "n": 0.055, "s": 0.05, "r": 0.045},
@@ -110,6 +118,8 @@ def letters_in_doubt(text: str) -> frozenset[str]:
         return frozenset()
     found = Counter(pair for word in words & _MIXED_UP_WORDS for pair in _MIXED_UP[word])
     doubted = {letter for pair, count in found.items() if count >= _FEWEST_WORDS for letter in pair}
+    if len(words & _PIECES) >= _FEWEST_WORDS:
+        doubted.update(_LIGATURES)
     for letter, share in _SHARES.items():
         expected = share * len(lower)
         if expected < _MANY_EXPECTED:
