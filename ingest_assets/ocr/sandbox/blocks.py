@@ -24,6 +24,7 @@ from ingest_assets.ocr.sandbox.left_over import (
     Word,
     is_covered,
     without,
+    without_rules,
 )
 from ingest_assets.ocr.sandbox.squares import (
     Box,
@@ -75,7 +76,7 @@ _IN_LINES = 1.25
 # Fewer dots of ink tell no slant, more are not needed, and slants as near as this are one.
 _FEWEST_DOTS, _ENOUGH_DOTS, _SAME_SLANT = 50, 5_000, 6
 
-# The longest word of an upright line has at least so many letters; with so many it is wider than tall.
+# The longest word of an upright line has at least so many letters.
 _SOME_LETTERS = 3
 
 # Squares, of half a word's height, that may lie between two lines of one block.
@@ -123,9 +124,10 @@ class Rest:
     @classmethod
     def of(cls, image: Image.Image, layout: Layout, threshold: int) -> Rest:
         """Return what is left of a page; `threshold` is the lightest grey that is ink."""
-        left = without(image, accounted(layout))
-        ink = np.asarray(left) <= threshold
         height = layout.usual_height
+        left = without(image, accounted(layout))
+        left = without_rules(left, height, threshold) if height else left
+        ink = np.asarray(left) <= threshold
         places = tuple(inked_places(ink, square_side(height), _APART)) if height else ()
         return cls(left, ink, height, places)
 
@@ -202,7 +204,7 @@ def accounted(layout: Layout) -> Iterator[Word]:
     """Yield the words that are sure to stand where they were read, upright."""
     for line in layout.lines:
         # Of lines on their side single letters come out, and some words, taller than they are wide.
-        words = [word for word in line.words if not _is_tall(word)]
+        words = [word for word in line.words if not word.is_on_its_side]
         letters = max((word.letters for word in words), default=0)
         if letters >= _SOME_LETTERS and belief.is_sure_line(line):
             yield from (word for word in words if word.confidence >= belief.SURE)
@@ -212,11 +214,6 @@ def unsure_in(layout: Layout, box: Box) -> list[Word]:
     """Return the words that were read in a place, but are not sure to stand there upright."""
     sure = set(map(id, accounted(layout)))
     return [word for word in layout.words() if id(word) not in sure and _is_in(word, box)]
-
-
-def _is_tall(word: Word) -> bool:
-    """Tell whether a word is taller than wide: Tesseract itself reads some lines on their side."""
-    return word.letters >= _SOME_LETTERS and word.height > word.right - word.left
 
 
 def put(layout: Layout, box: Box, lines: Iterable[Line]) -> None:

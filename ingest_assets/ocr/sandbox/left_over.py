@@ -25,7 +25,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ingest_assets.ocr.sandbox.squares import Box, inked_places, inked_squares, square_side
+from ingest_assets.ocr.sandbox.squares import (
+    Box,
+    inked_places,
+    inked_squares,
+    rules,
+    square_side,
+)
 
 # What is less sure than this is a stain, a frame, or a column of numbers read sideways: a new word is
 # not taken, and a word that the page has gives way to a surer one in its place.
@@ -34,8 +40,15 @@ _MIN_CONFIDENCE = 0.5
 # Heights of a new word, in those of the page's words: more is a picture, less is a speck.
 _MIN_HEIGHT, _MAX_HEIGHT = 0.5, 2.5
 
+# A word of so many letters is wider than tall.
+_SOME_LETTERS = 3
+
 # A word this many times as high as the page's others is no word, and hides what it lies over.
 _HIDING_HEIGHT = 4
+
+# A straight run of ink this many times as long as a word is high is a rule: of a table, of a frame, of
+# the axis of a chart. Words that a frame holds together were one place, as large as the page.
+_RULE = 6
 
 # What a word of the dictionary counts for more, where two readings differ.
 _KNOWN_BONUS = 0.2
@@ -100,6 +113,11 @@ class Word:
         """Height of its box."""
         return self.bottom - self.top
 
+    @property
+    def is_on_its_side(self) -> bool:
+        """Whether it is taller than wide: Tesseract itself reads some lines on their side."""
+        return self.letters >= _SOME_LETTERS and self.height > self.right - self.left
+
     def moved(self, right: int, down: int) -> Word:
         """Return the word so many pixels farther right and down."""
         return replace(
@@ -138,8 +156,12 @@ class Line:
         return "".join(parts)
 
     def put(self, *words: Word) -> None:
-        """Take in words where they belong, from left to right or from right to left."""
+        """Take in words where they belong, from left to right, from right to left, or on its side."""
+        runs_down = len(self.words) > 1 and self.words[0].top < self.words[-1].top
         self.words.extend(words)
+        if 2 * sum(word.is_on_its_side for word in self.words) > len(self.words):
+            self.words.sort(key=lambda word: word.top, reverse=not runs_down)
+            return
         letters = [unicodedata.bidirectional(letter) for word in self.words for letter in word.text]
         leftwards = sum(kind in ("R", "AL") for kind in letters) > letters.count("L")
         self.words.sort(key=lambda word: word.left, reverse=leftwards)
@@ -261,10 +283,29 @@ def is_surely_read(place: Box, words: Iterable[Word]) -> bool:
     return is_covered(Word("", *place, 0.0), sure, margin=0)
 
 
-def ink_left(image: Image.Image, layout: Layout) -> Image.Image:
-    """Return a grey page without the words that account for its ink."""
+def ink_left(image: Image.Image, layout: Layout, threshold: int) -> Image.Image:
+    """Return a grey page without the words that account for its ink, and without rules.
+
+    Args:
+        threshold: the lightest grey that is ink.
+    """
     words = list(_covering(layout))
-    return _erased(image, words, margin=_margin(words)) if words else image
+    if not words:
+        return image
+    left = _erased(image, words, margin=_margin(words))
+    return without_rules(left, _usual_height(words), threshold)
+
+
+def without_rules(image: Image.Image, height: float, threshold: int) -> Image.Image:
+    """Return a grey page without the rules on it.
+
+    Args:
+        height: that of a word, in pixels.
+        threshold: the lightest grey that is ink.
+    """
+    values = np.asarray(image)
+    ink = rules(values <= threshold, round(_RULE * height), square_side(height))
+    return Image.fromarray(np.where(ink, np.uint8(255), values)) if ink.any() else image
 
 
 def _is_rule_or_speck(place: Box, height: float) -> bool:
@@ -481,7 +522,10 @@ def _covering(layout: Layout) -> Iterator[Word]:
     if words:
         height = _usual_height(words)
         for word in words:
-            if word.confidence >= _MIN_CONFIDENCE and word.height <= _HIDING_HEIGHT * height:
+            is_read_so = word.is_on_its_side and word.confidence >= _SURELY_READ
+            if is_read_so or (
+                word.confidence >= _MIN_CONFIDENCE and word.height <= _HIDING_HEIGHT * height
+            ):
                 yield word
 
 

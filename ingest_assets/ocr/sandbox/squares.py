@@ -14,9 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageFilter
 
 # Share of dark pixels in a square of half a word's height: a speck has less, a solid area more.
 _MIN_INK, _MAX_INK = 0.15, 0.9
+
+# Squares, across and down, that are near the one in their middle.
+_NEAR = 5
 
 Box = tuple[int, int, int, int]
 
@@ -78,6 +82,36 @@ def inked_squares(
     """
     share = shares(dark, side)
     return np.asarray((share >= least) & (share <= _MAX_INK))
+
+
+def rules(dark: npt.NDArray[np.bool_], length: int, side: int) -> npt.NDArray[np.bool_]:
+    """Return which pixels are ink of rules: straight, across or down, at least so long.
+
+    Ink in and around a solid area is none: letters may be printed light on it.
+
+    Args:
+        side: that of the squares, in pixels, which a solid area fills and a rule does not.
+    """
+    found = np.zeros_like(dark)
+    for lines, marked in ((dark, found), (dark.T, found.T)):
+        # Hardly a line of a page has so much ink.
+        inked = np.flatnonzero(np.count_nonzero(lines, axis=1) >= length)
+        if inked.size:
+            marked[inked] |= _long_runs(lines[inked], length)
+    if found.any() and (solid := shares(dark, side) > _MAX_INK).any():
+        near = np.asarray(Image.fromarray(solid.view(np.uint8)).filter(ImageFilter.MaxFilter(_NEAR)))
+        near = near.repeat(side, axis=0).repeat(side, axis=1)
+        found[: near.shape[0], : near.shape[1]][near > 0] = False
+    return found
+
+
+def _long_runs(lines: npt.NDArray[np.bool_], length: int) -> npt.NDArray[np.bool_]:
+    until = np.cumsum(np.pad(lines, ((0, 0), (1, 0))), axis=1, dtype=np.int32)
+    begins = until[:, length:] - until[:, :-length] == length
+    around = np.zeros((len(lines), lines.shape[1] + 1), dtype=np.int32)
+    around[:, : begins.shape[1]] += begins
+    around[:, length:] -= begins
+    return np.cumsum(around, axis=1)[:, :-1] > 0
 
 
 def inked_places(dark: npt.NDArray[np.bool_], side: int, gap: int) -> Iterator[Box]:

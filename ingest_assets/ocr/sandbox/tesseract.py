@@ -63,6 +63,10 @@ _CLEARLY_BETTER = 0.1
 # Tesseract's numbers of its ways to part ink from paper: one threshold a page, and one a place.
 _OTSU, _SAUVOLA = 0, 2
 
+# A picture of fewer pixels than this, about a page at 100 dpi, has small print if it hardly reads:
+# frames around words (of a flow chart, of a form) are taken for letters twice as high.
+_SMALL_PICTURE = 1_000_000
+
 # Per cent of the pixels, the darkest and the lightest, that more contrast makes black and white.
 _CLIPPED = 5
 
@@ -139,7 +143,7 @@ class Reading:
 def recognise(picture: Picture, languages: Languages) -> Reading:
     """Read a page, also one that lies on its side, upside down or askew, is faint or in small print.
 
-    A page that stays unsure (noise, a photograph) is read seven times at most; what of a page was
+    A page that stays unsure (noise, a photograph) is read eight times at most; what of a page was
     not read surely, twice more, turned. What is then still no text is left out, with a note.
     """
     if is_blank(picture.image):
@@ -156,6 +160,8 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
         best = replace(best, image=cleaning.straighten(picture.image, skew))
     if not cleaning.is_in_even_light(picture.image):
         best = _in_even_light(best, picture, languages)
+    if best.confidence < DOUBTFUL_CONFIDENCE or not belief.is_text(best.layout):
+        best = _enlarged(best, picture.dpi, languages)
     if best.confidence < DOUBTFUL_CONFIDENCE:
         best = _in_another_way(best, picture, skew, languages)
     # Before other readings: the surest of several guesses at letters is a guess all the same.
@@ -232,11 +238,15 @@ def versions(languages: Languages) -> str:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One way to read a page: the picture that was read, and the words that stand in it."""
+    """One way to read a page: the picture that was read, and the words that stand in it.
+
+    `is_sized` says that it was tried at twice its size, whichever of the two it is.
+    """
 
     image: Image.Image
     layout: Layout
     notes: tuple[Note, ...] = ()
+    is_sized: bool = False
 
     @property
     def confidence(self) -> float:
@@ -309,13 +319,16 @@ def _layout(api: tesserocr.PyTessBaseAPI) -> Layout:
 
 def _enlarged(attempt: _Attempt, dpi: int, languages: Languages) -> _Attempt:
     """Return a reading of a page at twice its size, if its print is small and reads better so."""
-    height = attempt.layout.usual_height
-    width, length = (2 * side for side in attempt.image.size)
-    if not 0 < height < _SMALL_PRINT or width * length > MAX_PIXELS:
+    width, length = attempt.image.size
+    is_small = 0 < attempt.layout.usual_height < _SMALL_PRINT or (
+        width * length < _SMALL_PICTURE and not belief.is_text(attempt.layout)
+    )
+    if attempt.is_sized or not is_small or 4 * width * length > MAX_PIXELS:
         return attempt
-    larger = attempt.image.resize((width, length), Image.Resampling.BICUBIC)
+    larger = attempt.image.resize((2 * width, 2 * length), Image.Resampling.BICUBIC)
     other = replace(_read(larger, 2 * dpi, languages), notes=attempt.notes)
-    return other if other.layout.sureness > attempt.layout.sureness else attempt
+    is_better = other.layout.sureness > attempt.layout.sureness
+    return replace(other if is_better else attempt, is_sized=True)
 
 
 def _read_with_more_contrast(attempt: _Attempt, dpi: int, languages: Languages) -> None:
@@ -355,7 +368,7 @@ def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     no sure word was found: alone, alone and larger, and with the words that stand beside them.
     """
     layout = attempt.layout
-    left = ink_left(attempt.image, layout)
+    left = ink_left(attempt.image, layout, attempt.threshold)
     places = unread(left, layout, attempt.threshold)
     spare = round(layout.usual_height)
     found: list[Word] = []
@@ -382,7 +395,7 @@ def _read_cutting(cutting: Cutting, times: float, dpi: int, languages: Languages
 def _read_pale(attempt: _Attempt, dpi: int, languages: Languages) -> None:
     """Take into a reading what is printed so much paler than the rest that it was taken for paper."""
     layout = attempt.layout
-    left = ink_left(attempt.image, layout)
+    left = ink_left(attempt.image, layout, attempt.threshold)
     threshold = cleaning.otsu_threshold(left)
     if threshold <= attempt.threshold:
         return  # What is left is as dark as what was read.
