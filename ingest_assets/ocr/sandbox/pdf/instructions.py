@@ -54,9 +54,7 @@ _UNKNOWN_SIZE = (1 << 15, 1 << 15)
 # An area that is less high, in units of the page, covers no line; a frame that is less wide or high
 # than this share of the page may cut one off.
 _LINE_HEIGHT, _NEARLY_WHOLE = 4, 0.9
-_NUMBER = rb"(-?(?:\d+\.?\d*|\.\d+))"
-_CORNER = re.compile(_NUMBER + rb"\s+" + _NUMBER + rb"\s+[ml]\s")
-_PATH_ENDED = re.compile(rb"\s(?:n|[fBS]\*?|Q|q|cm|gs)\s")
+_CORNERS, _PATH_ENDED = (b"m", b"l"), frozenset(b"n f f* B B* S Q q cm gs".split())
 _MOST_BYTES_OF_PATH = 500
 
 # Text in a lighter colour than this, 0 black to 1 white, may be invisible on paper.
@@ -564,11 +562,19 @@ class _Operators:
 
     def _spanned(self, start: int) -> tuple[float, ...]:
         """Return width and height of the straight lines before an operator, nothing where none are."""
-        path = _PATH_ENDED.split(self._content[max(0, start - _MOST_BYTES_OF_PATH) : start])[-1]
-        if not (corners := _CORNER.findall(path)):
-            return ()
-        xs, ys = zip(*((float(x), float(y)) for x, y in corners), strict=True)
-        return max(xs) - min(xs), max(ys) - min(ys)
+        words = self._content[max(0, start - _MOST_BYTES_OF_PATH) : start].split()
+        xs, ys = [], []
+        for at in range(len(words) - 1, 1, -1):
+            if words[at] in _PATH_ENDED:
+                break
+            if words[at] in _CORNERS:
+                try:
+                    x, y = float(words[at - 2]), float(words[at - 1])
+                except ValueError:
+                    break
+                xs.append(x)
+                ys.append(y)
+        return (max(xs) - min(xs), max(ys) - min(ys)) if xs else ()
 
     def _is_light(self, start: int, most: int) -> bool:
         values = self._operands(start, most)
@@ -641,9 +647,11 @@ def _extent(box: pikepdf.Object | None) -> tuple[float, ...]:
 
 def _is_smaller(sides: tuple[float, ...], others: tuple[float, ...]) -> bool:
     """Tell whether an area is smaller than another, which way round either may lie."""
-    return any(
-        abs(side) < _NEARLY_WHOLE * other
-        for side, other in zip(sorted(map(abs, sides)), sorted(others), strict=False)
+    if len(sides) != 2 or len(others) != 2:  # One of them has no size.
+        return False
+    first, second = map(abs, sides)
+    return min(first, second) < _NEARLY_WHOLE * min(others) or (
+        max(first, second) < _NEARLY_WHOLE * max(others)
     )
 
 

@@ -180,7 +180,7 @@ def _without_false_signs(textpage: pypdfium2.PdfTextPage, text: str) -> str:
     for sign_before in _SIGNS_BEFORE:
         at = shapes.find(sign_before)
         while at >= 0:
-            if has_error(textpage, index_of(textpage, at + 1)) == 1:
+            if text[at + 1].isascii() and has_error(textpage, index_of(textpage, at + 1)) == 1:
                 text = f"{text[: at + 1]}\ufffd{text[at + 2 :]}"
             at = shapes.find(sign_before, at + 1)
     return text
