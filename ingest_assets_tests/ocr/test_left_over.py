@@ -140,6 +140,20 @@ def test_numbers_of_two_columns_stay_in_their_column(engine: LocalEngine) -> Non
         assert f"{number}." in flat
 
 
+def test_titles_beside_rows_of_dots_are_read() -> None:
+    font = ImageFont.load_default(size=36)
+    titles = ("Ashby registers", "The lease of Pemberton", "Harbour dues", "Payment of the rent")
+    image = Image.new("L", (1500, 320), 255)
+    draw = ImageDraw.Draw(image)
+    for number, title in enumerate(titles):
+        dots = "." * int((1180 - draw.textlength(title, font=font)) / draw.textlength(".", font=font))
+        draw.text((60, 40 + 60 * number), f"{title} {dots}", font=font, fill=0)
+        draw.text((1360, 40 + 60 * number), str(11 + 7 * number), font=font, fill=0)
+    reading = tesseract.recognise(Picture(image, 200), find_languages("eng", None))
+    assert [part for part in (*titles, "11", "18", "25", "32") if part not in reading.text] == []
+    assert reading.notes == ()
+
+
 def test_page_on_a_dark_table_is_read(engine: LocalEngine) -> None:
     image = ImageOps.expand(page_image().point(lambda value: value * 3 // 4), 150, 8)
     (page,) = engine.recognise(stored(encoded(image, "PNG"), PNG)).pages

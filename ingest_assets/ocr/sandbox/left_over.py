@@ -50,6 +50,10 @@ _HIDING_HEIGHT = 4
 # the axis of a chart. Words that a frame holds together were one place, as large as the page.
 _RULE = 6
 
+# Unsure words lower than this share of the height of others may be a row of dots, if they are so many
+# heights long together; of a rule more than the last share is ink.
+_FLAT, _SHORTEST_LEADER, _SOLID = 0.3, 8, 0.85
+
 # What a word of the dictionary counts for more, where two readings differ.
 _KNOWN_BONUS = 0.2
 
@@ -338,6 +342,37 @@ def read_share(image: Image.Image, layout: Layout, threshold: int) -> float:
 def without(image: Image.Image, words: Iterable[Word]) -> Image.Image:
     """Return a picture in which some words are painted over."""
     return _erased(image, words, margin=1)
+
+
+def without_leaders(image: Image.Image, layout: Layout, threshold: int) -> Image.Image | None:
+    """Return a grey page without the rows of dots that were read as words; None where there are none.
+
+    Args:
+        threshold: the lightest grey that is ink.
+    """
+    heights = [word.height for word in layout.words() if word.confidence >= _DOUBTFULLY_READ]
+    height = round(statistics.median(heights)) if heights else 0
+    rest: npt.NDArray[np.uint8] | None = None
+    for line in layout.lines:
+        flat = [
+            word
+            for word in line.words
+            if word.height < _FLAT * height and word.confidence < _MIN_CONFIDENCE
+        ]
+        if sum(word.right - word.left for word in flat) < _SHORTEST_LEADER * max(1, height):
+            continue
+        left, right = min(word.left for word in flat), max(word.right for word in flat)
+        middle = round(statistics.median((word.top + word.bottom) / 2 for word in flat))
+        top, bottom = max(0, middle - height // 4), middle + height // 4
+        height_above = min(top, height // 2)
+        ink = np.asarray(image)[top - height_above : bottom, left:right] <= threshold
+        # Letters in between reach higher.
+        are_low = ~ink[:height_above].any(axis=0)
+        if not are_low.any() or ink[height_above:, are_low].any(axis=0).mean() > _SOLID:
+            continue
+        rest = np.array(image) if rest is None else rest
+        rest[top:bottom, left:right][:, are_low] = 255
+    return None if rest is None else Image.fromarray(rest)
 
 
 def below_each_other(image: Image.Image, runs: Iterable[Sequence[Word]]) -> Image.Image:

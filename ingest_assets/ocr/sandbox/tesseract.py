@@ -41,6 +41,7 @@ from ingest_assets.ocr.sandbox.left_over import (
     merge,
     read_share,
     unread,
+    without_leaders,
 )
 from ingest_assets.ocr.sandbox.squares import Box
 from ingest_assets.text import clean_text
@@ -158,6 +159,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     if not best.layout.lines and picture.image.width * picture.image.height > _LARGE:
         picture = _made_smaller(picture)
         best = replace(best, image=cleaning.straighten(picture.image, skew))
+    best = _without_leaders(best, picture.dpi, languages)
     if not cleaning.is_in_even_light(picture.image):
         best = _in_even_light(best, picture, languages)
     if best.confidence < DOUBTFUL_CONFIDENCE or not belief.is_text(best.layout):
@@ -204,6 +206,19 @@ def _surest(
             attempt = _read(cleaning.straighten(image, skew), dpi, languages)
             best = max(best, attempt, key=lambda attempt: attempt.confidence)
     return best
+
+
+def _without_leaders(best: _Attempt, dpi: int, languages: Languages) -> _Attempt:
+    """Return a reading of a page without its rows of dots, if it is surer so.
+
+    Of dots that lead from a title to its number Tesseract makes words, takes those beside them for
+    capitals, and takes minutes to read them enlarged.
+    """
+    image = without_leaders(best.image, best.layout, best.threshold)
+    if image is None:
+        return best
+    attempt = _read(image, dpi, languages)
+    return attempt if attempt.confidence > best.confidence else best
 
 
 def _in_even_light(best: _Attempt, picture: _Page, languages: Languages) -> _Attempt:
