@@ -44,9 +44,11 @@ def meet(pipeline: Pipeline, count: int = 2) -> None:
 
 
 def fill(pipeline: Pipeline) -> None:
-    for number in range(6):
-        pipeline.put(f"agreement {number}.pdf", pdf(f"Agreement {number}."))
-    pipeline.put("copy.pdf", pdf("Agreement 1."))
+    # A PDF says in which second it was made, so a copy that is made anew may differ.
+    agreements = [pdf(f"Agreement {number}.") for number in range(6)]
+    for number, agreement in enumerate(agreements):
+        pipeline.put(f"agreement {number}.pdf", agreement)
+    pipeline.put("copy.pdf", agreements[1])
     pipeline.put("scan.png", picture("SCANNED LINE"))
     pipeline.put("empty.pdf", b"")
 
