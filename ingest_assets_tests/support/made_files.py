@@ -663,6 +663,7 @@ def bound() -> Made:
         + control(choices, "/t:lease/t:tide", f"<w:p>{run('no3')}</w:p>")
         + control(plain, "/t:lease/t:empty", f"<w:p>{run('A hint')}</w:p>")
         + control(plain, "/t:lease/t:part[9]", f"<w:p>{run('Not found')}</w:p>")
+        + control(plain, "/t:lease/t:quay/text()[1]", f"<w:p>{run('no6')}</w:p>")
         + control("<w:date/>", "/t:lease/t:part", f"<w:p>{run('3 May 2024')}</w:p>")
         + control(
             plain,
@@ -675,7 +676,7 @@ def bound() -> Made:
         "word/document.xml": f"<w:document {w}><w:body>{body}</w:body></w:document>",
         "word/_rels/document.xml.rels": related(c="customXml ../customXml/item1.xml"),
         "customXml/item1.xml": '<t:lease xmlns:t="https://example.org/t" t:berth="Quay 7"><t:part>no5</t:part>'
-        "<t:part>The harbour</t:part><t:tide>2</t:tide><t:empty/></t:lease>",
+        "<t:part>The harbour</t:part><t:tide>2</t:tide><t:quay>North</t:quay><t:empty/></t:lease>",
         "customXml/_rels/item1.xml.rels": related(p="customXmlProps itemProps1.xml"),
         "customXml/itemProps1.xml": f'<a:datastoreItem a:itemID="{store}" '
         'xmlns:a="http://schemas.openxmlformats.org/officeDocument/2006/customXml"/>',
@@ -691,11 +692,12 @@ def bound() -> Made:
         "Ebb tide",
         "A hint",
         "Not found",
+        "North",
         "3 May 2024",
         "A core title",
     )
     data = package("word/document.xml", "wordprocessingml.document", parts)
-    return Made("DOCX", "bound.docx", data, shown, tuple(f"no{n}" for n in range(1, 6)))
+    return Made("DOCX", "bound.docx", data, shown, tuple(f"no{n}" for n in range(1, 7)))
 
 
 def open_office_1(kind: str, body: str, shown_as: str = "text") -> bytes:

@@ -6,7 +6,6 @@ Does not belong here: what a control shows beside it.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement
@@ -24,7 +23,6 @@ _PREFIX = re.compile(r"""xmlns:([\w.-]+)\s*=\s*(["'])(.*?)\2""")
 _PATH = re.compile(
     r"(?:/(?:[\w.-]+:)?[\w.-]+(?:\[\d+\])?)+(?:/@(?:[\w.-]+:)?[\w.-]+|/text\(\)(?:\[1\])?)?"
 )
-_STEP = re.compile(r"/(@?)(?:([\w.-]+):)?([\w.-]+)(?:\[(\d+)\])?(?!\()")
 
 
 class Stores:
@@ -85,23 +83,25 @@ class Stores:
 
 def _at(root: Element, path: str, prefixes: dict[str, str]) -> str | None:
     """Return the value at a path of elements, each with its number or the first."""
-    place: Element | None = None
-    for is_attribute, prefix, name, number in _STEP.findall(path):
-        if prefix and prefix not in prefixes:
-            return None
-        tag = f"{{{prefixes[prefix]}}}{name}" if prefix else name
-        if is_attribute:
-            return place.get(tag) if place is not None else None
-        children = [root] if place is None else place
-        matching = (child for child in children if child.tag == tag)
-        place = (
-            next(itertools.islice(matching, int(number or 1) - 1, None), None)
-            if number != "0"
-            else None
-        )
-        if place is None:
-            return None
-    return "".join(place.itertext()) if place is not None else None
+    steps = path.split("/")[1:]
+    last = steps[-1]
+    if last.startswith(("@", "text()")):
+        steps.pop()
+    # Of a document ElementTree finds what is below its root only.
+    around = Element("document")
+    around.append(root)
+    try:
+        place = around.find("/".join(steps), prefixes)
+    except SyntaxError:  # A prefix is not mapped, or an element has the number 0.
+        return None
+    if place is None:
+        return None
+    if not last.startswith("@"):
+        return "".join(place.itertext())
+    prefix, _, name = last[1:].rpartition(":")
+    if prefix and prefix not in prefixes:
+        return None
+    return place.get(f"{{{prefixes[prefix]}}}{name}" if prefix else name)
 
 
 def _as_shown(value: str, properties: Element) -> str | None:
