@@ -188,7 +188,7 @@ def _code_on_disk() -> object:
     while directories:
         with os.scandir(directories.pop()) as entries:
             for entry in entries:
-                if entry.is_dir():
+                if entry.is_dir(follow_symlinks=False):
                     directories.append(entry.path)
                 elif entry.name.endswith(".py"):
                     changed[entry.path] = entry.stat().st_mtime_ns

@@ -245,13 +245,15 @@ class _Page:
             self._begin_counter(name)
             self._counters[name][-1] = number
         for name, number in _counted(style.get(f"{where}counter-increment", ""), 1):
-            if not self._counters.get(name):
-                self._begin_counter(name)
-            self._counters[name][-1] += number
+            self._numbers(name)[-1] += number
         for name, number in _counted(style.get(f"{where}counter-set", ""), 0):
-            if not self._counters.get(name):
-                self._begin_counter(name)
-            self._counters[name][-1] = number
+            self._numbers(name)[-1] = number
+
+    def _numbers(self, name: str) -> list[int]:
+        """Return the numbers of a counter at all depths; it begins here if it has not yet."""
+        if not self._counters.get(name):
+            self._begin_counter(name)
+        return self._counters[name]
 
     def _begin_counter(self, name: str) -> None:
         """Begin a counter that holds to the end of the element around."""

@@ -112,25 +112,25 @@ def _known(font: pikepdf.Object, given: Mapping[int, str]) -> dict[int, str]:
 
 def _eights(program: bytes, glyphs: Mapping[int, int], given: Mapping[int, str]) -> dict[int, str]:
     """Return which of the glyphs that a map gives for figures are an 8: no other has two holes."""
+    head, places, outlines = (_table(program, name) for name in (b"head", b"loca", b"glyf"))
+    if head is None or places is None or outlines is None:
+        return {}
+    (is_long,) = struct.unpack_from(">H", program, head + 50)
+
+    def contours(glyph: int) -> int:
+        """Return how many outlines a glyph has; -1 if others make it up."""
+        size = 4 if is_long else 2
+        start, end = struct.unpack_from(">II" if is_long else ">HH", program, places + size * glyph)
+        if start == end:
+            return 0
+        (count,) = struct.unpack_from(">h", program, outlines + start * (4 // size))
+        return int(count)
+
     return {
         code: "8"
         for code, glyph in glyphs.items()
-        if given[code] in _FIGURES.values() and _contours(program, glyph) == _CONTOURS_OF_8
+        if given[code] in _FIGURES.values() and contours(glyph) == _CONTOURS_OF_8
     }
-
-
-def _contours(program: bytes, glyph: int) -> int:
-    """Return how many outlines a glyph of a TrueType font has (`glyf`); -1 if others make it up."""
-    head, places, outlines = (_table(program, name) for name in (b"head", b"loca", b"glyf"))
-    if head is None or places is None or outlines is None:
-        return -1
-    (is_long,) = struct.unpack_from(">H", program, head + 50)
-    size = 4 if is_long else 2
-    start, end = struct.unpack_from(">II" if is_long else ">HH", program, places + size * glyph)
-    if start == end:
-        return 0
-    (count,) = struct.unpack_from(">h", program, outlines + start * (4 // size))
-    return int(count)
 
 
 def _glyphs(table: pikepdf.Object | None, codes: Iterable[int]) -> dict[int, int]:

@@ -550,13 +550,13 @@ class _Operators:
                     is_light |= (
                         max(self._operands(start, _MOST_OPERANDS[kind]), default=1) <= 1 - _LIGHT
                     )
-            elif kind == _CLIP:
+            elif kind == _CLIP or has_text:
                 sides = self._operands(rectangle, 2) if before == _RECTANGLE else self._spanned(start)
-                is_cut |= _is_smaller(sides, size)
-                self.have_frames |= is_cut
-            elif has_text:
-                sides = self._operands(rectangle, 2) if before == _RECTANGLE else self._spanned(start)
-                self.may_hide_text |= min(map(abs, sides), default=0) >= _LINE_HEIGHT
+                if kind == _CLIP:
+                    is_cut |= _is_smaller(sides, size)
+                    self.have_frames |= is_cut
+                else:
+                    self.may_hide_text |= min(map(abs, sides), default=0) >= _LINE_HEIGHT
             before = kind
         return False
 
