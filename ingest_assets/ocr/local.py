@@ -48,6 +48,9 @@ _BASE_SECONDS = 600.0
 _PAGE_SECONDS = 10.0
 _PAGE_BYTES = 4096
 
+# The first look at a document draws page 1, too. With these it may have failed at that, so it is
+# repeated without: a document that cannot be drawn has its text all the same.
+_PERHAPS_OF_DRAWING = ("page_timeout", "parser_crashed", "out_of_memory", "reader_failed")
 
 NAME = "local"
 
@@ -153,7 +156,6 @@ class LocalEngine:
             reading = _Reading(self._pool, self._workers, path, document, self._load)
             try:
                 pages = reading.pages()
-                thumbnail = reading.thumbnail()
             finally:
                 reading.stop()
             return Recognition(
@@ -161,7 +163,7 @@ class LocalEngine:
                 engine=self.name,
                 engine_version=self.version,
                 notes=tuple(reading.notes),
-                thumbnail=thumbnail,
+                thumbnail=reading.thumbnail,
                 message=reading.message,
             )
 
@@ -291,6 +293,7 @@ class _Reading:
     ) -> None:
         self.notes: list[Note] = []
         self.message: Mapping[str, Any] | None = None
+        self.thumbnail: bytes | None = None
         self._pool = pool
         self._share = share
         self._load_languages = load_languages
@@ -306,22 +309,21 @@ class _Reading:
         self._to_recognise: deque[int] = deque()
         # Tasks in the pool; for a task that reads, the last page of its range.
         self._under_way: dict[Future[Answer], int | None] = {}
-        self._thumbnail: Future[Answer] | None = None
 
     def pages(self) -> tuple[Page, ...]:
         """Read all pages. Raises what the first task to fail raises."""
-        found = (
-            self._pool.submit(
-                "inspect", path=self._path, mime_type=self._mime_type, repaired=self._repaired
-            )
-            .result()
-            .value
-        )
+        try:
+            found = self._inspect()
+        except PermanentError as error:
+            if error.code not in _PERHAPS_OF_DRAWING:
+                raise
+            found = self._inspect(drawn=False)
+            self.notes.append(Note("no_thumbnail", f"no thumbnail: {error.message}"))
         self._path = found["path"]
         self.message = found["message"]
         self.notes += (Note(kind, sentence) for kind, sentence in found["notes"])
-        if found["pictured"]:
-            self._thumbnail = self._submit("thumbnail")
+        if found["thumbnail"] is not None:
+            self.thumbnail = base64.b64decode(found["thumbnail"])
         self._page_count = count = found["page_count"]
         self._take(found["pages"])
         for first in range(len(found["pages"]) + 1, count + 1, _BATCH_PAGES):
@@ -332,22 +334,13 @@ class _Reading:
                 self._finish(future, self._under_way.pop(future))
         return tuple(self._pages[number] for number in range(1, count + 1))
 
-    def thumbnail(self) -> bytes | None:
-        """Return the thumbnail. If that fails, return None and add a note: the document goes on."""
-        if self._thumbnail is None:
-            return None
-        try:
-            jpeg = self._thumbnail.result().value
-        except IngestError as error:
-            self.notes.append(Note("no_thumbnail", f"no thumbnail: {error.message}"))
-            return None
-        return None if jpeg is None else base64.b64decode(jpeg)
-
     def stop(self) -> None:
         """Cancel tasks that have not begun."""
-        for future in (*self._under_way, self._thumbnail):
-            if future is not None:
-                future.cancel()
+        for future in self._under_way:
+            future.cancel()
+
+    def _inspect(self, **how: Any) -> Any:
+        return self._submit("inspect", repaired=self._repaired, **how).result().value
 
     def _submit(self, operation: str, **arguments: Any) -> Future[Answer]:
         return self._pool.submit(operation, path=self._path, mime_type=self._mime_type, **arguments)

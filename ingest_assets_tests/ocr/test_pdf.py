@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import closing
 
 import pikepdf
 import pytest
@@ -8,7 +9,9 @@ from fpdf import FPDF
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.workers.pool import Limits
 from ingest_assets_tests.support.evil import zero_pages
+from ingest_assets_tests.support.pages import changed
 from ingest_assets_tests.support.scans import (
     LINES,
     PDF,
@@ -112,6 +115,30 @@ def test_thumbnail_is_a_small_jpeg(engine: LocalEngine) -> None:
     assert thumbnail is not None
     assert thumbnail.startswith(b"\xff\xd8")
     assert len(thumbnail) <= 12_000
+
+
+def test_a_page_that_takes_too_long_to_draw_is_read_all_the_same() -> None:
+    def shade(pdf: pikepdf.Pdf) -> None:
+        brightness = pdf.make_stream(
+            b"{ " + 20 * b"sin cos exch sin cos exch " + b"pop abs }",
+            FunctionType=4,
+            Domain=[0, 612, 0, 792],
+            Range=[0, 1],
+        )
+        shading = pikepdf.Dictionary(
+            ShadingType=1,
+            ColorSpace=pikepdf.Name.DeviceGray,
+            Domain=[0, 612, 0, 792],
+            Function=brightness,
+        )
+        pdf.pages[0].resources.Shading = pikepdf.Dictionary(S=shading)
+        pdf.pages[0].contents_add(1000 * b"/S sh\n", prepend=True)
+
+    with closing(LocalEngine(1, Limits(cpu_seconds=1))) as engine:
+        result = engine.recognise(stored(changed(text_pdf(), shade), PDF))
+    assert lines_found(result.pages[0].text) == len(LINES)
+    assert [note.kind for note in result.notes] == ["no_thumbnail"]
+    assert result.thumbnail is None
 
 
 def _encrypted(user: str, owner: str) -> bytes:

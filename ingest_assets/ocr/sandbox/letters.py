@@ -238,12 +238,14 @@ def unmapped(text: str) -> tuple[float, bool]:
         has.
     """
     latin_1 = text.encode("latin-1", "ignore")
+    if len(latin_1) == len(text) and not latin_1.translate(None, _PRINTED):
+        return 0.0, False  # So it is for most texts.
     codes = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
     others = set(map(chr, codes[codes > 0xFF].tolist())) if len(latin_1) < len(text) else set()
     if any(map(_STRANGE.match, others)) and _STRANGE_INSIDE.search(text):
         return 0.0, True
     if max(others, default="") < _FIRST_SURROGATE and not latin_1.translate(None, _PRINTED):
-        return 0.0, False  # So it is for nearly all texts.
+        return 0.0, False
     lost = ((codes < 0x20) & ~((codes >= 0x09) & (codes <= 0x0D))) | ((codes >= 0x7F) & (codes <= 0x9F))
     if codes.size and codes.max() >= 0xE000:
         lost |= (codes >= 0xE000) & (codes <= 0xF8FF) | (codes == 0xFFFD) | (codes >= 0xF0000)

@@ -53,35 +53,42 @@ def versions(languages: list[str]) -> dict[str, Any]:
     }
 
 
-def inspect(path: str, mime_type: str, repaired: str) -> dict[str, Any]:
-    """Open a document, count its pages, and read the first of them.
+def inspect(path: str, mime_type: str, repaired: str, *, drawn: bool = True) -> dict[str, Any]:
+    """Open a document, count its pages, draw the first of them, and read those that carry their text.
 
     Args:
         repaired: where to write a repaired copy, if only that can be opened.
+        drawn: whether page 1 is drawn.
 
     Returns:
         `page_count`, `notes` (kind and sentence of each), `path` (that of the repaired copy if there is
-        one), `pictured` (has its first page a picture?), `pages` as `read` returns them, `message` (the
-        headers of a mail, None of other types).
+        one), `pages` as `read` returns them, `message` (the headers of a mail, None of other types),
+        `thumbnail` as that operation returns it; None also where there is no picture of page 1.
     """
-    notes: tuple[Note, ...] = ()
+    notes: list[Note] = []
     try:
         document = open_document(Path(path), mime_type)
     except PermanentError as error:
         if mime_type != "application/pdf" or error.code not in _MENDABLE:
             raise
         if files.repair(Path(path), Path(repaired)):
-            notes = (Note("repaired", "repaired before reading: text may be missing or doubled"),)
+            notes.append(Note("repaired", "repaired before reading: text may be missing or doubled"))
         path = repaired
         document = open_document(Path(path), mime_type)
     try:
+        jpeg = None
+        if drawn and document.pictured:
+            try:
+                jpeg = _jpeg(document)
+            except PermanentError as error:
+                notes.append(Note("no_thumbnail", f"no thumbnail: {error.message}"))
         return {
             "page_count": document.page_count,
             "notes": _plain((*document.notes, *notes)),
             "path": path,
-            "pictured": document.pictured,
             "pages": list(_read(document, 1, document.page_count)),
             "message": document.message if isinstance(document, FlowingDocument) else None,
+            "thumbnail": jpeg,
         }
     finally:
         document.close()
@@ -160,13 +167,7 @@ def recognise(path: str, mime_type: str, number: int, languages: list[str]) -> d
 def thumbnail(path: str, mime_type: str) -> str | None:
     """Return page 1 as a JPEG of at most 12 KB, in Base64; None where it does not get that small."""
     with _opened(path, mime_type) as document:
-        image = document.thumbnail(_THUMBNAIL_SIDE)
-    for quality in (70, 45, 20):
-        jpeg = io.BytesIO()
-        image.save(jpeg, "JPEG", quality=quality, optimize=True)
-        if jpeg.tell() <= _THUMBNAIL_BYTES:
-            return base64.b64encode(jpeg.getvalue()).decode()
-    return None
+        return _jpeg(document)
 
 
 def warm_up() -> None:
@@ -177,6 +178,17 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (versions, inspect, survey, split, read, recognise, thumbnail, unpack)
 }
+
+
+def _jpeg(document: Document) -> str | None:
+    """Return page 1 as a JPEG, in Base64; None where it does not get small enough."""
+    image = document.thumbnail(_THUMBNAIL_SIDE)
+    for quality in (70, 45, 20):
+        jpeg = io.BytesIO()
+        image.save(jpeg, "JPEG", quality=quality)
+        if jpeg.tell() <= _THUMBNAIL_BYTES:
+            return base64.b64encode(jpeg.getvalue()).decode()
+    return None
 
 
 def _plain(notes: Iterable[Note]) -> list[list[str]]:

@@ -92,6 +92,7 @@ class PdfDocument:
         self.page_count = check_page_count(len(self._pdf))
         if files.is_cut_off(path):
             raise corrupt("what was added to it last breaks off")
+        self._first_page: pypdfium2.PdfPage | None = None
         self._mended: dict[int, pypdfium2.PdfDocument] = {}
         self._drawn: dict[int, pypdfium2.PdfDocument | None] = {}
         self._proven_fonts: set[tuple[int, int]] = set()
@@ -154,17 +155,16 @@ class PdfDocument:
                     return
 
     def thumbnail(self, longest_side: int) -> Image.Image:
-        """Draw page 1, small."""
-        page = _loaded(self._pdf, 0)
-        if page is None:
+        """Draw page 1, small. It stays loaded, because it may be read next."""
+        self._first_page = self._loaded(1)
+        if self._first_page is None:
             raise corrupt("page 1 cannot be read")
-        try:
-            return drawing.thumbnail(page, longest_side)
-        finally:
-            page.close()
+        return drawing.thumbnail(self._first_page, longest_side)
 
     def close(self) -> None:
         """Close the file."""
+        if self._first_page is not None:
+            self._first_page.close()
         for pdf in (*self._mended.values(), *self._drawn.values(), self._pdf):
             if pdf is not None:
                 pdf.close()
@@ -212,7 +212,7 @@ class PdfDocument:
         if survey.replaces and (drawn := self._drawn_copy(number)) is not None:
             return drawn, 0, drawn[0]
         if not (survey.damaged or survey.has_columns or survey.lacks_colours):
-            page = _loaded(self._pdf, number - 1)
+            page = self._loaded(number)
             shows_something = page is not None and pdfium.FPDFPage_CountObjects(page) > 0
             if page is not None and (shows_something or survey.is_empty):
                 return self._pdf, number - 1, page
@@ -221,10 +221,16 @@ class PdfDocument:
             if page is not None:
                 page.close()
             return copy, 0, healed
-        page = page or _loaded(self._pdf, number - 1)
+        page = page or self._loaded(number)
         if page is None:
             raise _UnreadablePageError
         return self._pdf, number - 1, page
+
+    def _loaded(self, number: int) -> pypdfium2.PdfPage | None:
+        if number == 1 and self._first_page is not None:
+            page, self._first_page = self._first_page, None
+            return page
+        return _loaded(self._pdf, number - 1)
 
     def _mended_copy(
         self, number: int, mend: Callable[[pikepdf.Page], pikepdf.Pdf]

@@ -372,9 +372,8 @@ def _is_column_without_glyphs(font: pikepdf.Object) -> bool:
 
 def _replaces_letters(content: bytes, resources: pikepdf.Object | None) -> bool:
     """Tell whether letters are given for what is drawn, not only spaces and hyphens."""
-    texts: list[pikepdf.Object | None] = [
-        pikepdf.Object.parse(text) for text in _REPLACEMENT.findall(content)
-    ]
+    replacements = _REPLACEMENT.findall(content) if _ACTUAL_TEXT in content else ()
+    texts: list[pikepdf.Object | None] = [pikepdf.Object.parse(text) for text in replacements]
     texts += [
         _get(properties, _ACTUAL_TEXT.decode()) for properties in _values(resources, "/Properties")
     ]

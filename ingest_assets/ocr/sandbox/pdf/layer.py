@@ -14,6 +14,7 @@ import statistics
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import pypdfium2
 import pypdfium2.raw as pdfium
@@ -358,6 +359,7 @@ def may_be_in_pieces(text: str) -> bool:
     return alone >= _MANY_ALONE and alone > _SHARE_ALONE * shapes.count(b" ")
 
 
+@lru_cache(maxsize=1)  # Three questions about the same page.
 def _shapes(text: str) -> bytes:
     return text.encode("latin-1", "replace").translate(_AS_LETTERS)
 
