@@ -98,7 +98,7 @@ def test_endless_computing_is_a_page_timeout() -> None:
     engine = LocalEngine(workers=1, limits=Limits(cpu_seconds=0.2))
     try:
         with pytest.raises(PermanentError) as caught:
-            engine.recognise(stored(encoded(Image.effect_noise((2000, 2000), 200), "PNG"), PNG))
+            engine.recognise(stored(encoded(Image.effect_noise((4000, 4000), 200), "PNG"), PNG))
         assert caught.value.code == "page_timeout"
         assert engine.recognise(stored(text_pdf(), PDF)).pages
     finally:
@@ -175,13 +175,10 @@ def test_workers_hold_no_secrets(engine: LocalEngine, monkeypatch: pytest.Monkey
     known = set(_workers())
     with closing(Nursery(local.OPERATIONS)) as nursery:  # One that starts now.
         monkeypatch.setattr(pool, "nursery_of", lambda _operations: nursery)
-        other = LocalEngine(workers=1)
-    try:
-        environments = [worker.environ() for worker in set(_workers()) - known]
-        assert environments
-        assert not any("top-secret" in str(environment) for environment in environments)
-    finally:
-        other.close()
+        with closing(LocalEngine(workers=1)):
+            environments = [worker.environ() for worker in set(_workers()) - known]
+    assert environments
+    assert not any("top-secret" in str(environment) for environment in environments)
 
 
 def test_workers_are_forked_from_one_process_which_is_replaced_when_it_is_killed() -> None:
