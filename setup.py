@@ -50,6 +50,8 @@ setup(
         # S3.
         "boto3>=1.40",
         "obstore>=0.8",
+        # With libcurl in its wheels.
+        "pycurl>=7.49,<8",
         # Documents and optical character recognition.
         "pypdfium2>=5.0,<6",
         "pikepdf>=9.4",
@@ -132,6 +134,7 @@ setup(
             "openpyxl>=3.1",
             "python-docx>=1.1",
             "ruff>=0.9",
+            "trustme>=1.2",
             "types-defusedxml",
             "types-psutil",
             "xlwt>=1.3",
