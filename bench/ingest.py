@@ -39,8 +39,9 @@ _REST_SECONDS = 2
 class Meter:
     """CPU seconds of a process and all below it, by kind of process.
 
-    What a process computed between the last sample and its end is in its parent's account, from
-    where it goes to its kind.
+    What a process computed between the last sample and its end, and all that one computed which no
+    sample saw, is in its parent's account of those that it waited for. From there it goes to the kind
+    of the parent's child that ended last, or, where none was seen to end, to the parent's.
     """
 
     def __init__(self, root: int) -> None:
@@ -48,6 +49,9 @@ class Meter:
         self._lock = threading.Lock()
         self._own: dict[psutil.Process, float] = {}
         self._waited_for: dict[psutil.Process, float] = {}
+        # Of those that a process waits for: what is settled, and the kind of the one that ended last.
+        self._counted: dict[psutil.Process, float] = {}
+        self._ended: dict[psutil.Process, str] = {}
         self._parent: dict[psutil.Process, psutil.Process] = {}
         self._kind: dict[psutil.Process, str] = {}
         self._settled: dict[str, float] = dict.fromkeys(KINDS, 0.0)
@@ -70,36 +74,42 @@ class Meter:
 
     def _sample(self) -> None:
         seen = set()
-        before = dict(self._waited_for)
         for process in (self._root, *self._root.children(recursive=True)):
             with suppress(psutil.NoSuchProcess), process.oneshot():
                 times, parent = process.cpu_times(), psutil.Process(process.ppid())
-                # One that has ended has no command line.
-                if process not in self._kind or process.status() != psutil.STATUS_ZOMBIE:
-                    self._kind[process] = kind_of(process, parent)
+                self._kind[process] = (
+                    kind_of(process, parent)
+                    or self._kind.get(process)
+                    or self._kind.get(parent, "Dagster's services")
+                )
                 self._parent[process] = parent
                 self._own[process] = times.user + times.system
                 self._waited_for[process] = times.children_user + times.children_system
                 seen.add(process)
-        ended = self._own.keys() - seen
-        parents = dict(self._parent)
-        known = {process: self._own[process] + self._waited_for[process] for process in ended}
-        for process in ended:
-            own, parent = self._own.pop(process), self._parent.pop(process)
+        # Children before their parents, whose own parents account for both.
+        for process in sorted(self._own.keys() - seen, key=psutil.Process.create_time, reverse=True):
+            kind, parent = self._kind.pop(process), self._parent.pop(process)
+            own, below = self._own.pop(process), self._counted.pop(process, 0.0)
             del self._waited_for[process]
-            kind = self._kind.pop(process)
+            self._ended.pop(process, None)
             self._settled[kind] += own
-            if parent in before and parent in self._waited_for:
-                # What the parent's account shows more than was seen of those that ended was computed
-                # since. It counts once, for the first of them.
-                together = sum(seconds for one, seconds in known.items() if parents[one] == parent)
-                grown = self._waited_for[parent] - before[parent] - together
-                before[parent] = self._waited_for[parent] - together
-                self._settled[kind] += max(0.0, grown)
+            self._counted[parent] = self._counted.get(parent, 0.0) + own + below
+            self._ended[parent] = kind
+        for parent, waited_for in self._waited_for.items():
+            # Less than is settled where the parent has not yet waited for one that ended.
+            if waited_for > (counted := self._counted.get(parent, 0.0)):
+                self._settled[self._ended.get(parent, self._kind[parent])] += waited_for - counted
+                self._counted[parent] = waited_for
 
 
-def kind_of(process: psutil.Process, parent: psutil.Process) -> str:
-    line = " ".join(process.cmdline())
+def kind_of(process: psutil.Process, parent: psutil.Process) -> str | None:
+    """Kind of a process by its command line; None if it has none, as one that is about to end."""
+    try:
+        line = " ".join(process.cmdline())
+    except psutil.ZombieProcess:
+        line = ""
+    if not line:
+        return None
     if "ingest_assets.workers" in line:
         return "workers"
     if "postgres" in line.partition("--")[0].rpartition("/")[2]:
