@@ -90,11 +90,11 @@ class Script:
         content = path.read_bytes()
         document_uuid, mime_type = self._row(path, content)
         self._put(f"bench/{document_uuid}", content)
-        pages, is_pictured, has_files = self._read(path, mime_type)
+        pages, thumbnail, has_files = self._read(path, mime_type)
         if has_files:
             with tempfile.TemporaryDirectory() as folder:
                 unpack(str(path), mime_type, path.name, folder, _PARTS)
-        if is_pictured and (thumbnail := operations.thumbnail(str(path), mime_type)):
+        if thumbnail:
             self._put(f"bench/{document_uuid}.jpg", base64.b64decode(thumbnail))
         with self._connection, self._connection.cursor() as cursor:
             text, starts = self._store_text(cursor, document_uuid, pages)
@@ -131,7 +131,7 @@ class Script:
     def _put(self, key: str, content: bytes) -> None:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
 
-    def _read(self, path: Path, mime_type: str) -> tuple[list[str], bool, bool]:
+    def _read(self, path: Path, mime_type: str) -> tuple[list[str], str | None, bool]:
         found = operations.inspect(str(path), mime_type, str(Path(self._scratch, "repaired")))
         pages = found["pages"]
         while len(pages) < found["page_count"]:
@@ -143,7 +143,7 @@ class Script:
             for page in pages
         ]
         has_files = any(kind == "attachment_unread" for kind, _ in found["notes"])
-        return texts, found["pictured"], has_files
+        return texts, found["thumbnail"], has_files
 
     def _store_text(self, cursor: Any, document_uuid: str, pages: list[str]) -> tuple[str, list[int]]:
         text = "\n\n".join(pages)
