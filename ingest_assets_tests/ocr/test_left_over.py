@@ -16,6 +16,7 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Picture
 from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, correct, doubtful_lines, merge
+from ingest_assets.ocr.sandbox.shades import on_white
 from ingest_assets_tests.support.scans import (
     LINES,
     PNG,
@@ -257,3 +258,52 @@ def test_a_doubtful_word_gives_way_to_one_of_the_dictionary() -> None:
     assert doubtful_lines(layout) == layout.lines
     correct(layout, again)
     assert layout.text() == "letter Okonkwo"
+
+
+def _table(grounds: list[int], ink: int) -> Image.Image:
+    """A page of rows, the first with the first line printed on the first ground, and so on."""
+    pdf = _page()
+    pdf.set_text_color(ink)
+    for index, line in enumerate(LINES):
+        pdf.set_fill_color(grounds[index % len(grounds)])
+        pdf.cell(0, 8, line, fill=True, new_x="LMARGIN", new_y="NEXT")
+    return _rendered(pdf)
+
+
+@pytest.mark.parametrize("grey", [140, 205])
+def test_dark_print_on_every_other_row_that_is_shaded(engine: LocalEngine, grey: int) -> None:
+    result = engine.recognise(stored(encoded(_table([255, grey], 20), "PNG"), PNG))
+    assert lines_found(result.pages[0].text) == len(LINES)
+    assert result.notes == ()
+
+
+def test_a_shaded_form_whose_fields_are_white(engine: LocalEngine) -> None:
+    pdf = _page()
+    pdf.set_fill_color(170)
+    pdf.rect(5, 5, 200, 150, style="F")
+    pdf.set_fill_color(255)
+    for index, line in enumerate(LINES):
+        pdf.text(12, 20 + 12 * index, f"Field {index + 1}")
+        pdf.rect(40, 13 + 12 * index, 155, 10, style="F")
+        pdf.text(44, 20 + 12 * index, line)
+    result = engine.recognise(stored(encoded(_rendered(pdf), "PNG"), PNG))
+    assert lines_found(result.pages[0].text) == len(LINES)
+    assert all(f"Field {index + 1}" in result.pages[0].text for index in range(len(LINES)))
+
+
+def test_light_print_on_a_shade_stays_light() -> None:
+    page = _table([120], 255)
+    assert on_white(page) is page
+
+
+def test_a_page_in_a_shadow_has_no_shades() -> None:
+    page = np.asarray(page_image(), dtype=np.float64)
+    shadow = np.linspace(1, 0.5, page.shape[1])
+    image = Image.fromarray((page * shadow).astype(np.uint8))
+    assert on_white(image) is image
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 40), (33, 15), (50, 70)])
+def test_small_pictures_have_no_shades(size: tuple[int, int]) -> None:
+    image = Image.new("L", size, 160)
+    assert on_white(image) is image

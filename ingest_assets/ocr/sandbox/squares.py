@@ -70,6 +70,27 @@ def spreads(values: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.float64]
     return np.sqrt(np.maximum(squares - mean**2, 0))
 
 
+def extremes(values: npt.NDArray[np.uint8], side: int, pick: np.ufunc) -> npt.NDArray[np.uint8]:
+    """Return the lightest or the darkest grey of the square around each pixel.
+
+    Pillow's filters for it take thirty times as long.
+
+    Args:
+        values: greys of a picture.
+        side: that of the squares, in pixels, an odd number.
+        pick: `np.maximum` or `np.minimum`.
+    """
+    for _ in range(2):
+        values = np.pad(values, ((side // 2, side // 2), (0, 0)), mode="edge")
+        reach = 1  # So many rows each row stands for.
+        while reach < side:
+            step = min(reach, side - reach)
+            values = pick(values[:-step], values[step:])
+            reach += step
+        values = values.T
+    return values
+
+
 def inked_squares(
     dark: npt.NDArray[np.bool_], side: int, least: float = _MIN_INK
 ) -> npt.NDArray[np.bool_]:

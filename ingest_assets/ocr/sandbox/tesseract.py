@@ -43,6 +43,7 @@ from ingest_assets.ocr.sandbox.left_over import (
     unread,
     without_leaders,
 )
+from ingest_assets.ocr.sandbox.shades import on_white
 from ingest_assets.ocr.sandbox.squares import Box
 from ingest_assets.text import clean_text
 
@@ -149,7 +150,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     """
     if is_blank(picture.image):
         return Reading("", None, picture.notes)
-    original = blocks.dark_on_light(picture.image)
+    original = blocks.dark_on_light(on_white(picture.image))
     if not (ways := cleaning.ways_to_read(original)):
         note = Note("unread_ink", "shows noise, in which nothing could be made out")
         return Reading("", None, (*picture.notes, note))
