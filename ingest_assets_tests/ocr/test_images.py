@@ -382,6 +382,32 @@ def test_light_print_beside_dark_print_is_read(engine: LocalEngine, turn: int) -
     assert read.text.endswith("Received by counsel Pemberton\nin the town of Ashby")
 
 
+@pytest.mark.parametrize(("height", "slant"), [(26, 0.0), (34, 0.7), (44, 0.0)])
+def test_light_print_on_low_dark_bands_is_read(engine: LocalEngine, height: int, slant: float) -> None:
+    page = Image.new("L", (1650, 1100), 255)
+    page.paste(_some_lines())
+    draw = ImageDraw.Draw(page)
+    heads = ("Delivery address", "Payment terms", "Remarks of the carrier")
+    for number, head in enumerate(heads):
+        top = 730 + 110 * number
+        draw.rectangle((120, top, 1520, top + height - 1), fill=40)
+        font = ImageFont.load_default(height * 3 // 5 + 2)
+        draw.text((136, top + height / 2), head, font=font, fill=255, anchor="lm")
+    turned = page.rotate(slant, Image.Resampling.BICUBIC, fillcolor=255)
+    (read,) = engine.recognise(stored(encoded(turned, "PNG", dpi=(200, 200)), PNG)).pages
+    assert [head for head in heads if head not in read.text] == []
+    assert lines_found(read.text) >= 5
+
+
+def test_a_heavy_headline_is_no_band(engine: LocalEngine) -> None:
+    page = Image.new("L", (1650, 1100), 255)
+    page.paste(_some_lines())
+    font = ImageFont.load_default(80)
+    ImageDraw.Draw(page).text((120, 760), "INVOICE", font=font, fill=0, stroke_width=4)
+    (read,) = engine.recognise(stored(encoded(page, "PNG", dpi=(200, 200)), PNG)).pages
+    assert "INVOICE" in read.text
+
+
 def test_scan_at_600_dpi_is_read(engine: LocalEngine) -> None:
     page = page_image(LINES[:5], dpi=600).crop((0, 0, 4950, 2100))
     data = encoded(page, "PNG", dpi=(600, 600))

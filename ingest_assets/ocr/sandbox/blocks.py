@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from ingest_assets.ocr.sandbox import belief
 from ingest_assets.ocr.sandbox.left_over import (
@@ -53,6 +53,21 @@ _GROUND, _PRINTED = 0.5, 0.01
 # Share of light pixels in a square that has light print on it.
 _LIGHT_PRINT = 0.03
 
+# Bands are dark grounds too low for those squares, such as heads of tables. They are looked for in
+# squares of so many pixels, are at most so many of these high, at least so many wide and twice as wide
+# as high, and fill this share of the rectangle around them, in which they may be askew.
+_BAND_SIDE, _MOST_ROWS, _FEWEST_COLUMNS, _BAND_FILLED = 16, 8, 8, 0.5
+
+# A band's edge is ground nearly all along; between the letters of a heavy headline there is paper.
+_EDGE, _INSIDE = 0.95, 2
+
+# Side of the square, in pixels, within which the edge of a band is blurred, and the height of the rule
+# that is left of it.
+_EDGES, _RULED = 7, 3
+
+# The edges of a band are those of most of so many squares side by side: letters may nearly touch it.
+_SMOOTHED = 5
+
 # A block that may be turned is at least so long, in heights of a word; what is smaller is a stain.
 _LONG = 4
 
@@ -84,7 +99,11 @@ _APART = 3
 
 
 def dark_on_light(image: Image.Image) -> Image.Image:
-    """Return a grey page on which areas that are printed light on dark are inverted."""
+    """Return a grey page on which areas and bands that are printed light on dark are inverted."""
+    return _areas_on_light(_bands_on_light(image))
+
+
+def _areas_on_light(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if not (dark := shares(values < 128, _SIDE) > _DARK).any():
         return image
@@ -96,13 +115,75 @@ def dark_on_light(image: Image.Image) -> Image.Image:
         ):
             continue
         place = values[top:bottom, left:right]
-        if _is_printed_light(place):
+        if _is_printed_light(place, np.ones_like(place, dtype=np.bool_), _SIDE):
             inverted = values.copy() if inverted is None else inverted
             ground = int(np.median(place))
             left, top, right, bottom = _to_its_edges((left, top, right, bottom), values, ground)
-            lighter = np.maximum(values[top:bottom, left:right], ground) - np.uint16(ground)
-            inverted[top:bottom, left:right] = 255 - lighter * 255 // (255 - ground)
+            inverted[top:bottom, left:right] = _inverted(values[top:bottom, left:right], ground)
     return image if inverted is None else Image.fromarray(inverted)
+
+
+def _bands_on_light(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    inverted = None
+    dark = shares(values < 128, _BAND_SIDE) > _DARK
+    for group in groups(dark, 1):
+        across, down = group.right - group.left, group.bottom - group.top
+        # What lies along the upper or lower edge of a scan is what was around the page.
+        if (
+            group.top == 0
+            or group.bottom == len(dark)
+            or down > _MOST_ROWS
+            or across < max(_FEWEST_COLUMNS, 2 * down)
+            or group.size < _BAND_FILLED * across * down
+        ):
+            continue
+        left, top, right, bottom = group.box(_BAND_SIDE)
+        place = (
+            slice(max(0, top - _BAND_SIDE // 2), bottom + _BAND_SIDE // 2),
+            slice(max(0, left - _BAND_SIDE), right + _BAND_SIDE),
+        )
+        band = _band(values[place])
+        if band.any() and _is_printed_light(values[place], band, _BAND_SIDE):
+            inverted = values.copy() if inverted is None else inverted
+            # Its blurred edges become paper but for a rule below: under it Tesseract sees a table.
+            around = Image.fromarray(band).convert("L").filter(ImageFilter.MaxFilter(_EDGES))
+            inverted[place][np.asarray(around) > 0] = 255
+            on_band = values[place][band]
+            inverted[place][band] = _inverted(on_band, int(np.median(on_band)))
+            rule = band.copy()
+            rule[:-_RULED] &= ~band[_RULED:]
+            inverted[place][rule] = 0
+    return image if inverted is None else Image.fromarray(inverted)
+
+
+def _band(place: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return which pixels of a place are a band across it; none where there is none."""
+    dark = place < 128
+    height, width = place.shape
+    strips = np.add.reduceat(dark, np.arange(0, width, _BAND_SIDE), axis=1, dtype=np.uint16)
+    strips = strips >= _GROUND * _BAND_SIDE
+    firsts = _smoothed(np.where(strips.any(axis=0), strips.argmax(axis=0), height))
+    ends = _smoothed(np.where(strips.any(axis=0), height - strips[::-1].argmax(axis=0), 0))
+    # Into the strips at its sides it may reach with less than half of them.
+    firsts[[0, -1]], ends[[0, -1]] = firsts[[1, -2]], ends[[1, -2]]
+    strip = np.minimum(np.arange(width) // _BAND_SIDE, len(firsts) - 1)
+    first, end = firsts[strip], ends[strip]
+    rows = np.arange(height)[:, None]
+    band = (rows > first) & (rows < end - 1)
+    columns = np.flatnonzero((dark & band).sum(axis=0) > _GROUND * np.maximum(end - first, 1))
+    if not columns.size:
+        return np.zeros_like(band)
+    band[:, : columns[0] + 1] = band[:, columns[-1] :] = False
+    inner = np.arange(columns[0], columns[-1] + 1)
+    edges = np.clip((first + _INSIDE, end - 1 - _INSIDE), 0, height - 1)[:, inner]
+    return band if min(dark[edge, inner].mean() for edge in edges) >= _EDGE else np.zeros_like(band)
+
+
+def _smoothed(edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    around = np.pad(edges, _SMOOTHED // 2, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(around, _SMOOTHED)
+    return np.asarray(np.median(windows, axis=1), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -291,11 +372,23 @@ def turned_back(word: Word, turn: int, box: Box) -> Word:
     return Word(word.text, *sides, word.confidence, word.is_known)
 
 
-def _is_printed_light(place: npt.NDArray[np.uint8]) -> bool:
-    """Tell whether a dark place is an even ground with lighter print on it; a photograph is not."""
-    ground = int(np.median(place))
-    is_ground = np.abs(place.astype(np.int16) - ground) <= _EVEN
-    printed = inked_squares(place > (ground + 255) // 2, _SIDE, _LIGHT_PRINT)
+def _inverted(values: npt.NDArray[np.uint8], ground: int) -> npt.NDArray[np.uint8]:
+    """Return pixels as if what is lighter than their ground were as much darker than white paper."""
+    lighter = np.maximum(values, ground) - np.uint16(ground)
+    return np.asarray(255 - lighter * 255 // (255 - ground), dtype=np.uint8)
+
+
+def _is_printed_light(place: npt.NDArray[np.uint8], area: npt.NDArray[np.bool_], side: int) -> bool:
+    """Tell whether a dark area of a place is an even ground with lighter print on it.
+
+    A photograph is not.
+
+    Args:
+        side: that of the squares, in pixels, in which print is looked for.
+    """
+    ground = int(np.median(place[area]))
+    is_ground = np.abs(place[area].astype(np.int16) - ground) <= _EVEN
+    printed = inked_squares((place > (ground + 255) // 2) & area, side, _LIGHT_PRINT)
     return bool(ground < 128 and is_ground.mean() >= _GROUND and printed.mean() >= _PRINTED)
 
 
