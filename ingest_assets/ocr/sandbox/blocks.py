@@ -99,11 +99,7 @@ _APART = 3
 
 
 def dark_on_light(image: Image.Image) -> Image.Image:
-    """Return a grey page on which areas and bands that are printed light on dark are inverted."""
-    return _areas_on_light(_bands_on_light(image))
-
-
-def _areas_on_light(image: Image.Image) -> Image.Image:
+    """Return a grey page on which areas that are printed light on dark are inverted."""
     values = np.asarray(image)
     if not (dark := shares(values < 128, _SIDE) > _DARK).any():
         return image
@@ -123,7 +119,8 @@ def _areas_on_light(image: Image.Image) -> Image.Image:
     return image if inverted is None else Image.fromarray(inverted)
 
 
-def _bands_on_light(image: Image.Image) -> Image.Image:
+def bands_on_light(image: Image.Image) -> Image.Image:
+    """Return a grey page on which bands that are printed light on dark are inverted."""
     values = np.asarray(image)
     inverted = None
     dark = shares(values < 128, _BAND_SIDE) > _DARK

@@ -150,7 +150,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     """
     if is_blank(picture.image):
         return Reading("", None, picture.notes)
-    original = blocks.dark_on_light(on_white(picture.image))
+    original = blocks.dark_on_light(on_white(blocks.bands_on_light(picture.image)))
     if not (ways := cleaning.ways_to_read(original)):
         note = Note("unread_ink", "shows noise, in which nothing could be made out")
         return Reading("", None, (*picture.notes, note))
