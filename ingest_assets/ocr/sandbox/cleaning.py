@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
 
-from ingest_assets.ocr.sandbox.squares import spreads
+from ingest_assets.ocr.sandbox.squares import extremes, spreads
 
 # Pixels of paper around lines that are read alone.
 MARGIN = 20
@@ -66,6 +66,9 @@ _EVEN_LIGHT = 0.7
 
 # What is darker, of 255, is no paper.
 _DARKEST_PAPER = 16
+
+# So wide, in pixels of a page at a quarter of its size, is a place that letters do not fill.
+_LETTERS = 9
 
 # Within so many pixels of a page, 500 of them wide, the paper has one grey.
 _PAPER_RADIUS = 20
@@ -225,10 +228,10 @@ def behind_print(image: Image.Image, dark: int, pale: int) -> Image.Image:
         np.minimum(values[::2, ::2], values[1::2, ::2]),
         np.minimum(values[::2, 1::2], values[1::2, 1::2]),
     )
-    strokes = np.asarray(Image.fromarray(darkest <= dark).convert("L").filter(ImageFilter.MaxFilter(3)))
-    is_pale = Image.fromarray((darkest <= pale) & (strokes == 0)).convert("L")
-    closed = is_pale.filter(ImageFilter.MaxFilter(_STROKES)).filter(ImageFilter.MinFilter(_STROKES))
-    return ImageOps.invert(closed)
+    strokes = extremes((darkest <= dark).view(np.uint8), 3, np.maximum)
+    is_pale = ((darkest <= pale) & (strokes == 0)).view(np.uint8)
+    closed = extremes(extremes(is_pale, _STROKES, np.maximum), _STROKES, np.minimum)
+    return Image.fromarray(255 - 255 * closed)
 
 
 def has_ink(image: Image.Image) -> bool:
@@ -283,7 +286,7 @@ def is_in_even_light(image: Image.Image) -> bool:
 def _paper(image: Image.Image) -> Image.Image:
     """Return how light the paper of a page is in each place, small."""
     # The lightest of each neighbourhood is paper, wherever letters are smaller than that.
-    lightest = image.reduce(4).filter(ImageFilter.MaxFilter(9))
+    lightest = Image.fromarray(extremes(np.asarray(image.reduce(4)), _LETTERS, np.maximum))
     side = max(8, min(image.size) // 40)
     size = max(1, image.width // side), max(1, image.height // side)
     return lightest.resize(size, Image.Resampling.BOX)
