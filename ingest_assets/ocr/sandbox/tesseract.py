@@ -181,8 +181,10 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
             _read_doubtful_words_again(best, picture.dpi, languages)
         is_text = best.confidence >= DOUBTFUL_CONFIDENCE and belief.is_text(best.layout)
         if is_text and belief.has_words(best.layout):
-            _read_left_over(best, picture.dpi, languages)
-            _read_pale(best, picture.dpi, languages)
+            left = ink_left(best.image, best.layout, best.threshold)
+            if _read_left_over(best, left, picture.dpi, languages):
+                left = ink_left(best.image, best.layout, best.threshold)
+            _read_pale(best, left, picture.dpi, languages)
             _read_turned(best, picture.dpi, languages)
         layout, notes = _believed(best, picture, languages)
     notes = (*picture.notes, *best.notes, *notes)
@@ -377,14 +379,19 @@ def _read_doubtful_words_again(attempt: _Attempt, dpi: int, languages: Languages
         correct(attempt.layout, [word.moved(left, top) for word in again.layout.words()])
 
 
-def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
+def _read_left_over(attempt: _Attempt, left: Image.Image, dpi: int, languages: Languages) -> bool:
     """Take into a reading the words that page segmentation had dropped.
 
     In up to three ways, because each reads what the others do not, as long as there is a place where
     no sure word was found: alone, alone and larger, and with the words that stand beside them.
+
+    Args:
+        left: what `ink_left` returns of the page.
+
+    Returns:
+        Whether any was found.
     """
     layout = attempt.layout
-    left = ink_left(attempt.image, layout, attempt.threshold)
     places = unread(left, layout, attempt.threshold)
     spare = round(layout.usual_height)
     found: list[Word] = []
@@ -396,6 +403,7 @@ def _read_left_over(attempt: _Attempt, dpi: int, languages: Languages) -> None:
         if times**2 * math.prod(cutting.image.size) <= math.prod(attempt.image.size):
             found += _read_cutting(cutting, times, dpi, languages)
     add_missing(layout, found)
+    return bool(found)
 
 
 def _read_cutting(cutting: Cutting, times: float, dpi: int, languages: Languages) -> Iterator[Word]:
@@ -408,10 +416,9 @@ def _read_cutting(cutting: Cutting, times: float, dpi: int, languages: Languages
     return cutting.on_page(word.smaller(times) for word in read.layout.words())
 
 
-def _read_pale(attempt: _Attempt, dpi: int, languages: Languages) -> None:
+def _read_pale(attempt: _Attempt, left: Image.Image, dpi: int, languages: Languages) -> None:
     """Take into a reading what is printed so much paler than the rest that it was taken for paper."""
     layout = attempt.layout
-    left = ink_left(attempt.image, layout, attempt.threshold)
     threshold = cleaning.otsu_threshold(left)
     if threshold <= attempt.threshold:
         return  # What is left is as dark as what was read.
