@@ -162,7 +162,8 @@ def _some_rows(image: Image.Image, first: int = 0) -> npt.NDArray[np.uint8]:
 
 def _counts(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
     """Return how often each grey occurs."""
-    return np.bincount(values.ravel(), minlength=256)
+    # numpy would make eight bytes of each first.
+    return np.asarray(Image.fromarray(values).histogram(), dtype=np.intp)
 
 
 def _greys_at(values: npt.NDArray[np.uint8], *per_cents: float) -> list[int]:
