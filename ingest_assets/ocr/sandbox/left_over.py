@@ -309,7 +309,8 @@ def without_rules(image: Image.Image, height: float, threshold: int) -> Image.Im
     """
     values = np.asarray(image)
     ink = rules(values <= threshold, round(_RULE * height), square_side(height))
-    return Image.fromarray(np.where(ink, np.uint8(255), values)) if ink.any() else image
+    white = ink.view(np.uint8) * np.uint8(255)
+    return Image.fromarray(np.maximum(values, white)) if ink.any() else image
 
 
 def _is_rule_or_speck(place: Box, height: float) -> bool:
