@@ -162,6 +162,11 @@ def parts(*inner: str) -> str:
         ("iso-8859-8-i", "cp1255", "חוזה שכירות"),
         ("us-ascii", "utf-8", "Größe „Müller“"),
         ("iso-2022-jp", "iso-2022-jp", "契約書を添付します。"),
+        ("gb2312", "utf-8", "合同编号与签字日期一起保存，甲方乙方"),
+        ("gb2312", "gb18030", "联通"),  # Its bytes are UTF-8, too.
+        ("ibm850", "utf-8", "Größe für Müller"),
+        ("utf-16", "utf-8", "The keel is laid in May."),
+        ("utf-16le", "utf-16-le", "散步吧。合同编"),
     ],
 )
 def test_what_programs_write_under_the_name_of_another_encoding_is_read(

@@ -238,6 +238,15 @@ def test_a_web_page_says_its_encoding(engine: LocalEngine) -> None:
     assert read(engine, page.encode("koi8-r"), HTML) == ("Мир и труд", [])
 
 
+@pytest.mark.parametrize("stated", ["utf-16", "gbk", "shift_jis"])
+@pytest.mark.parametrize("end", ["", " "])
+def test_a_web_page_in_utf_8_that_says_otherwise_is_read(
+    engine: LocalEngine, stated: str, end: str
+) -> None:
+    page = f"<meta charset={stated}><p>契約書を添付します{end}"
+    assert read(engine, page.encode(), HTML) == ("契約書を添付します", [])
+
+
 def test_english_with_typographic_quotes_is_no_other_language(engine: LocalEngine) -> None:
     text = "The “quoted” keeper’s word costs € 5 – cheap…"
     assert read(engine, text.encode("cp1252")) == (text, ["encoding_guessed"])

@@ -48,6 +48,10 @@ _NAMES = {
     **{"dos-720": "cp720", "dos-862": "cp862", "x-user-defined": "cp1252", "cn-gb": "gb18030"},
 }
 _OF_8_BITS = ("ascii", "iso8859", "cp125", "koi8", "mac")
+# Two or three characters of GBK may happen to be UTF-8, and a few of UTF-16 to be ASCII; so many in a
+# row are not. In UTF-16 spaces, ends of lines and Latin letters have a NUL, punctuation has other controls.
+_FEWEST_UTF_8, _FEWEST_NOT_WIDE = 4, 16
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SHIFTS = re.compile(rb"\x1b(\$[@B]|\([BIJ])")
 # Quotation marks, dashes and signs of cp1252, in places where other encodings' letters do not stand.
 _TYPOGRAPHIC = re.compile(
@@ -60,6 +64,7 @@ _NOT_LATIN = re.compile("[\u0370-\u06ff]")
 _MIXED = re.compile("[A-Za-z][\u0370-\u06ff]|[\u0370-\u06ff][A-Za-z]")
 _IN_BASE64, _FEW_IN_BASE64 = re.compile(rb"\+[A-Za-z0-9+/]{3,}-"), 3
 _NEAR = 0.6
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _RARE = (
     "MacTurkish",
     "MacIceland",
@@ -114,12 +119,13 @@ def decode_stated(data: bytes, stated: str) -> str | None:
     """Decode a text in the encoding that is stated for it; None where that is not true of its bytes.
 
     What programs write under the name of a smaller encoding is read: cp1252 where ISO-8859-1 is stated.
+    So is UTF-8 under any name, which programs write for what they have converted.
     """
     name = stated.strip().strip("\"'").lower()
     try:
         codec = codecs.lookup(_NAMES.get(name, name)).name
-        if codec.startswith(_OF_8_BITS) and not data.isascii() and _is_utf_8(data):
-            return data.decode()  # No text in such an encoding happens to be UTF-8.
+        if (text := _as_utf_8(data, codec)) is not None:
+            return text
         for encoding in dict.fromkeys((codec, _WIDER.get(codec, codec))):
             if encoding != "iso8859-1" and (codec != "ascii" or encoding == "ascii"):
                 with contextlib.suppress(UnicodeDecodeError):
@@ -129,6 +135,21 @@ def decode_stated(data: bytes, stated: str) -> str | None:
         return _iso_2022_jp(data) if codec == "iso2022_jp" else None
     except (LookupError, ValueError):  # Some codecs are none of text.
         return None
+
+
+def _as_utf_8(data: bytes, codec: str) -> str | None:
+    """Decode what is stated to be in another encoding as UTF-8; None where it may be what is stated."""
+    is_wide = codec.startswith(("utf-16", "utf-32"))
+    if codec == "utf-8" or (_CONTROL.search(data) if is_wide else data.isascii()):
+        return None
+    with contextlib.suppress(UnicodeDecodeError):
+        text = data.decode()
+        if codec.startswith(_OF_8_BITS):
+            return text  # No text in such an encoding happens to be UTF-8.
+        if is_wide:
+            return text if len(data) >= _FEWEST_NOT_WIDE else None
+        return text if len(_NOT_ASCII.findall(text)) >= _FEWEST_UTF_8 else None
+    return None
 
 
 def _iso_2022_jp(data: bytes) -> str:
