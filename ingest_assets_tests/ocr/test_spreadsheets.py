@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from contextlib import suppress
 from datetime import date
@@ -21,8 +22,11 @@ from ingest_assets import formats
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.number_format import shown
 from ingest_assets_tests.support.containers import zipped
+from ingest_assets_tests.support.office import MAIN, RELATIONS, package, related
 from ingest_assets_tests.support.reading import read
 from ingest_assets_tests.support.scans import encoded, page_image
+
+_SHEETS = MAIN.format("spreadsheetml")
 
 
 def xlsx(book: openpyxl.Workbook) -> bytes:
@@ -59,6 +63,10 @@ def xls(book: xlwt.Workbook) -> bytes:
         (45415, "[$-407]d. mmmm yyyy", "3. May 2024"),
         (45415.404, "dd.mm.yyyy hh:mm", "03.05.2024 09:41"),
         (45415.904, "h:mm AM/PM", "9:41 PM"),
+        (45415.404, "dd.mm. hh:mm", "03.05. 09:41"),
+        (45415.404, "m/d h:mm:ss", "5/3 9:41:46"),
+        (45415.904, '上午/下午h"时"mm"分"', "下午9时41分"),
+        (45415, '[$-411]ggge"年"m"月"d"日" aaaa', "2024年5月3日 Friday"),
         (1.5, "[h]:mm:ss", "36:00:00"),
         (59, "yyyy-mm-dd", "1900-02-28"),
         (61, "yyyy-mm-dd", "1900-03-01"),
@@ -186,12 +194,65 @@ def test_cells_without_a_stored_result_and_margins_are_read() -> None:
     book = openpyxl.Workbook()
     assert book.active is not None
     book.active["A1"] = "=SUM(B1:B9)"
-    assert read(xlsx(book)).pages == ["Sheet\n=SUM(B1:B9)"]
+    found = read(xlsx(book))
+    assert found.pages == ["Sheet\n=SUM(B1:B9)"]
+    assert found.kinds == {"content_unreadable"}
     old = xlwt.Workbook()
     sheet = old.add_sheet("Dues")
     sheet.write(0, 0, "Ship")
     sheet.header_str, sheet.footer_str = b"&CHarbour &D", b"Page &P"
     assert read(xls(old)).pages == ["Dues\nShip", "Harbour\nPage"]
+
+
+def sheet_of(cells: str, *, namespace: str = _SHEETS, anew: str = "") -> bytes:
+    """A workbook of one row; its style 1 is a date that Excel in East Asia calls by number only."""
+    workbook = f'<sheets><sheet name="Dues" r:id="s"/></sheets><calcPr fullCalcOnLoad="{anew}"/>'
+    names = f'xmlns="{namespace}" xmlns:r="{RELATIONS}"'
+    rows = f"<sheetData><row>{cells}</row></sheetData>"
+    styles = '<cellXfs><xf/><xf numFmtId="57"/></cellXfs>'
+    return package(
+        "xl/workbook.xml",
+        "spreadsheetml.sheet",
+        {
+            "xl/workbook.xml": f"<workbook {names}>{workbook}</workbook>",
+            "xl/_rels/workbook.xml.rels": related(s="worksheet sheet.xml", t="styles styles.xml"),
+            "xl/sheet.xml": f'<worksheet xmlns="{namespace}">{rows}</worksheet>',
+            "xl/styles.xml": f'<styleSheet xmlns="{namespace}">{styles}</styleSheet>',
+        },
+    )
+
+
+def test_a_workbook_in_the_strict_form_shows_its_cells() -> None:
+    cells = '<c t="inlineStr"><is><t>Ship</t></is></c><c t="d" s="1"><v>2024-05-03T00:00:00</v></c>'
+    strict = "http://purl.oclc.org/ooxml/spreadsheetml/main"
+    assert read(sheet_of(cells, namespace=strict)).pages == ["Dues\nShip\t2024-05-03"]
+
+
+def test_dates_that_a_workbook_of_east_asia_calls_by_number_only_are_dates() -> None:
+    assert read(sheet_of('<c s="1"><v>45415</v></c>')).pages == ["Dues\n2024-05-03"]
+    old = xlwt.Workbook()
+    old.add_sheet("Dues").write(0, 0, 45415, xlwt.easyxf(num_format_str="0.0000"))
+    data = xls(old)
+    # The number of a format stands in each XF record ([MS-XLS], 2.4.353).
+    named = re.sub(rb"(?s)(\xe0\x00\x14\x00..)[\xa4\xa5]\x00", b"\\g<1>9\0", data)
+    assert named != data
+    assert read(named).pages == ["Dues\n2024-05-03"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "anew", "shows", "kinds"),
+    [
+        ('<c t="str"><f>IF(B1="","",1)</f><v></v></c><c><v>1</v></c>', "", "\t1", set()),
+        ("<c><f>B1*2</f><v></v></c><c><v>1</v></c>", "", "=B1*2\t1", {"content_unreadable"}),
+        ("<c><f>B1*2</f><v>0</v></c><c><v>1</v></c>", "1", "0\t1", {"content_unreadable"}),
+        ("<c><f>B1*2</f><v>2</v></c><c><v>1</v></c>", "0", "2\t1", set()),
+    ],
+)
+def test_of_formulas_what_is_not_known_to_show_is_noted(
+    cell: str, anew: str, shows: str, kinds: set[str]
+) -> None:
+    found = read(sheet_of(cell, anew=anew))
+    assert (found.pages, found.kinds) == ([f"Dues\n{shows}"], kinds)
 
 
 def test_characters_that_a_workbook_writes_by_their_numbers_are_read() -> None:

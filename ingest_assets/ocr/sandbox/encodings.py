@@ -49,7 +49,7 @@ _NAMES = {
 }
 _OF_8_BITS = ("ascii", "iso8859", "cp125", "koi8", "mac")
 # Two or three characters of GBK may happen to be UTF-8, and a few of UTF-16 to be ASCII; so many in a
-# row are not. In UTF-16 spaces, ends of lines and Latin letters have a NUL, punctuation has other controls.
+# row are not. In UTF-16 spaces and Latin letters have a NUL, punctuation has other controls.
 _FEWEST_UTF_8, _FEWEST_NOT_WIDE = 4, 16
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SHIFTS = re.compile(rb"\x1b(\$[@B]|\([BIJ])")

@@ -23,13 +23,16 @@ BUILT_IN = {
     **{19: "h:mm:ss AM/PM", 20: "h:mm", 21: "h:mm:ss", 22: "yyyy-mm-dd h:mm"},
     **{37: "#,##0", 38: "#,##0", 39: "#,##0.00", 40: "#,##0.00", 41: "#,##0", 42: "#,##0"},
     **{43: "#,##0.00", 44: "#,##0.00", 45: "mm:ss", 46: "[h]:mm:ss", 47: "mm:ss.0", 49: "@"},
+    **{5: "#,##0", 6: "#,##0", 7: "#,##0.00", 8: "#,##0.00", 48: "##0.0E+0"},
+    # Of Excel in Chinese, Japanese and Korean: some are times in one language and dates in another.
+    **dict.fromkeys((*range(27, 37), *range(50, 59)), "[<1]h:mm:ss;yyyy-mm-dd"),
 }
 _QUOTED = re.compile(
     r'"([^"]*)"|\\(.)|_.|\*.|\[\$([^\]-]*)[^\]]*\]|\[(?![hms]+\])[^\]]*\]|[\ue000-\uf8ff]',
     re.IGNORECASE,
 )
 _DATE = re.compile(
-    r"AM/PM|A/P|\[h+\]|\[m+\]|\[s+\]|yyyy|yy|e+|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|hh|h|ss|s|\.0+",
+    r"AM/PM|A/P|上午/下午|g+|aaaa?|\[h+\]|\[m+\]|\[s+\]|yyyy|yy|e+|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|hh|h|ss|s|\.0+",
     re.IGNORECASE,
 )
 _FRACTION = re.compile(r"(?P<whole>[#0?]+ +)?[#0?]+ */ *(?P<below>[#?0-9]+)")
@@ -177,15 +180,17 @@ def _date(value: float, plain: str, since_1904: bool) -> str:
         return _general(value)
     tokens = _DATE.findall(plain)
     folded = [token.lower() for token in tokens]
-    half_days = any(token in ("am/pm", "a/p") for token in folded)
+    half_days = any(token in ("am/pm", "a/p", "上午/下午") for token in folded)
     place = -1
+    # Minutes stand behind hours or before seconds; behind a day they are months, even before an hour.
+    before = ("", *(token.strip("[]")[0] for token in folded))
+    after = (*before[2:], "")
 
     def part(found: re.Match[str]) -> str:
         nonlocal place
         place += 1
         token = folded[place]
-        near = (*folded[max(0, place - 1) : place], *folded[place + 1 : place + 2])
-        if token in ("m", "mm") and any(one.strip("[]")[0] in "hs" for one in near):
+        if token in ("m", "mm") and (before[place] == "h" or after[place] == "s"):
             return f"{moment.minute:0{len(token)}d}"
         return _date_part(token, moment, value, half_days)
 
@@ -205,7 +210,14 @@ def _date_part(token: str, moment: datetime, value: float, half_days: bool) -> s
         **{"yyyy": f"{moment.year}", "yy": f"{moment.year % 100:02d}", "mmm": f"{moment:%b}"},
         **{"mmmm": f"{moment:%B}", "mmmmm": f"{moment:%b}"[0], "ddd": f"{moment:%a}"},
         **{"dddd": f"{moment:%A}", "am/pm": f"{moment:%p}", "a/p": f"{moment:%p}"[0]},
+        **{
+            "aaa": f"{moment:%a}",
+            "aaaa": f"{moment:%A}",
+            "上午/下午": "上下"[moment.hour // 12] + "午",
+        },
     }
     if token in named:
         return named[token]
+    if token.startswith("g"):  # An era; its years are shown as those of our calendar.
+        return ""
     return f"{moment.year}" if token.startswith("e") else f"{numbers[token[0]]:0{len(token)}d}"

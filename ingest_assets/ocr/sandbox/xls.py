@@ -20,7 +20,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
-from ingest_assets.ocr.sandbox.number_format import shown
+from ingest_assets.ocr.sandbox.number_format import BUILT_IN, shown
 from ingest_assets.ocr.sandbox.ole import OleFile, pictures_in
 from ingest_assets.ocr.sandbox.xlsx import margin_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
@@ -82,7 +82,8 @@ def _cell(book: Book, sheet: Sheet, row: int, column: int) -> str:
         return str(cell.value).replace("\n", " ")
     style = book.xf_list[cell.xf_index] if cell.xf_index is not None else None
     known = book.format_map.get(style.format_key) if style is not None else None
-    code = known.format_str if known is not None else ""
+    # Of formats that differ by country the library knows no more than the number.
+    code = known.format_str or BUILT_IN.get(known.format_key, "") if known is not None else ""
     return shown(cell.value, code, since_1904=bool(book.datemode))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 from xml.etree.ElementTree import Element, ParseError
@@ -27,7 +28,13 @@ from ingest_assets.ocr.sandbox.web_page import html_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_STRICT = "{http://purl.oclc.org/ooxml/spreadsheetml/main}"  # The same in the standard's strict form.
 _THREADED = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
+_NOT_WORKED_OUT = Note(
+    "content_unreadable",
+    "results of formulas, which a program works out when it opens the file: what stands in their place "
+    "was read, the formulas or other numbers",
+)
 _COLUMN = re.compile(r"[A-Z]{1,3}")
 _MOST_COLUMNS = 16_384
 # What stands on a button or in a box of the old kind.
@@ -58,6 +65,9 @@ class Workbook:
         self._package = package
         self._main = package.main_part()
         self._size = 0
+        # Of formulas: whether a program works them out when it opens the file, and whether all results
+        # are known.
+        self._is_worked_out_anew, self._are_worked_out = False, True
 
     def read(self) -> Shown:
         """Read all sheets, in their order."""
@@ -73,6 +83,8 @@ class Workbook:
                 continue
             lines = [name, *self._sheet(relation.target)]
             self.pages.append("\n".join(lines))
+        if not self._are_worked_out:
+            self.notes.append(_NOT_WORKED_OUT)
         if any(package.related(main, "vbaProject")):
             self.notes.append(Note("not_shown", "macros, which were not read"))
         return Shown(self.pages or [""], self.pictures, dict.fromkeys(self.notes))
@@ -83,6 +95,9 @@ class Workbook:
         if root is None:
             raise corrupt("the XLSX has no main part that can be read")
         about = root.find(f"{S}workbookPr")
+        calculation = root.find(f"{S}calcPr")
+        anew = calculation.get("fullCalcOnLoad") if calculation is not None else None
+        self._is_worked_out_anew = anew in ("1", "true")
         self._since_1904 = about is not None and about.get("date1904") in ("1", "true")
         return [(one.get("name", ""), one.get(f"{R}id", "")) for one in root.iter(f"{S}sheet")]
 
@@ -132,6 +147,8 @@ class Workbook:
         rows: Element | None = None
         for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
             if event == "start":
+                if element.tag.startswith(_STRICT):
+                    element.tag = S + element.tag[len(_STRICT) :]
                 rows = element if element.tag == f"{S}sheetData" else rows
             elif element.tag == f"{S}row" and rows is not None:
                 if row := self._row(element):
@@ -159,25 +176,47 @@ class Workbook:
         if kind == "inlineStr":
             return "".join(_string(text) for text in cell.iter(f"{S}is")).replace("\n", " ")
         value = cell.findtext(f"{S}v")
-        if not value:  # It is to be calculated by the program that opens the file.
-            formula = cell.findtext(f"{S}f")
-            return f"={formula}" if formula else ""
+        if not value:
+            formula = cell.find(f"{S}f")
+            if formula is None or (kind == "str" and value is not None):  # Its result is an empty text.
+                return ""
+            self._are_worked_out = False
+            return f"={formula.text}" if formula.text else ""
+        if self._is_worked_out_anew and cell.find(f"{S}f") is not None:
+            self._are_worked_out = False
+        return self._value(kind, value, int(cell.get("s", "0")))
+
+    def _value(self, kind: str, value: str, style: int) -> str:
+        """Return a stored value of some type (`ST_CellType`) as its style shows it."""
         if kind == "s":
             number = int(value)
             return self._strings[number].replace("\n", " ") if number < len(self._strings) else ""
         if kind == "n":
-            return self._number(value, int(cell.get("s", "0")))
+            return self._number(value, style)
+        if kind == "d":
+            return self._date(value, style)
         if kind == "b":
             return "TRUE" if value.strip() == "1" else "FALSE"
         return drawings.unescaped(value).replace("\n", " ")
 
     def _number(self, value: str | float, style: int) -> str:
         """Return a number as its style shows it."""
-        code = self._formats[style] if style < len(self._formats) else ""
         try:
-            return shown(float(value), code, since_1904=self._since_1904)
+            return shown(float(value), self._code(style), since_1904=self._since_1904)
         except ValueError:
             return str(value)
+
+    def _code(self, style: int) -> str:
+        return self._formats[style] if style < len(self._formats) else ""
+
+    def _date(self, value: str, style: int) -> str:
+        """Return a date that is stored in the form of ISO 8601 as its style shows it."""
+        start = datetime(1904, 1, 1) if self._since_1904 else datetime(1899, 12, 30)
+        try:
+            days = (datetime.fromisoformat(value.rstrip("Z")) - start).total_seconds() / 86_400
+        except ValueError:
+            return value
+        return self._number(days, style) if self._code(style) else value
 
     def _beside(self, name: str) -> Iterator[str]:
         """Yield comments, shapes, charts and diagrams of a sheet, and find its pictures."""
