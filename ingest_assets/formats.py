@@ -130,18 +130,28 @@ ODP = Format(
     local=True,
     holds="perhaps",
 )
-ODG = Format(f"{OPEN_DOCUMENT}graphics", "an OpenDocument drawing (ODG)", ".odg")
+ODG = Format(
+    f"{OPEN_DOCUMENT}graphics",
+    "an OpenDocument drawing (ODG)",
+    ".odg",
+    read=True,
+    local=True,
+    holds="perhaps",
+)
 # The same as one XML file each.
-FODT, FODS, FODP = (
+FODT, FODS, FODP, FODG = (
     Format(
         f"{OPEN_DOCUMENT}{kind}-flat-xml",
-        f"an OpenDocument {kind} in one XML file",
+        f"an OpenDocument {name} in one XML file",
         extension,
         read=True,
         local=True,
         holds="perhaps",
     )
-    for kind, extension in (("text", ".fodt"), ("spreadsheet", ".fods"), ("presentation", ".fodp"))
+    for kind, name, extension in (
+        *(("text", "text", ".fodt"), ("spreadsheet", "spreadsheet", ".fods")),
+        *(("presentation", "presentation", ".fodp"), ("graphics", "drawing", ".fodg")),
+    )
 )
 FLAT_OFFICE = Format(
     "application/vnd.openxmlformats-package.flat+xml",
@@ -271,7 +281,7 @@ FORMATS: Mapping[str, Format] = {
         CANON_RAW,
         *(RTF, CALENDAR, CONTACTS, POSTSCRIPT, SVG, WEB_ARCHIVE, PGP_MESSAGE),
         *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, EPUB, IWORK, JAR, APK),
-        *(FODT, FODS, FODP, FLAT_OFFICE, WORD_2003, EXCEL_2003),
+        *(FODT, FODS, FODP, FODG, FLAT_OFFICE, WORD_2003, EXCEL_2003),
         *(ZIP, SEVEN_ZIP, TAR, GZIP, BZIP2, XZ, ZSTANDARD, LZMA),
         *(SIGNED, SIGNATURE, SEALED),
         *(DOC, XLS, PPT, MSG, TNEF, PST, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),

@@ -70,7 +70,7 @@ _ROOTS = (
     ("document", f'mimetype="{formats.OPEN_DOCUMENT}text', formats.FODT),
     ("document", f'mimetype="{formats.OPEN_DOCUMENT}spreadsheet', formats.FODS),
     ("document", f'mimetype="{formats.OPEN_DOCUMENT}presentation', formats.FODP),
-    ("document", f'mimetype="{formats.OPEN_DOCUMENT}graphics', formats.ODG),
+    ("document", f'mimetype="{formats.OPEN_DOCUMENT}graphics', formats.FODG),
 )
 _ROOT = re.compile(r"<(?:\w+:)?(\w+)\s[^>]*>")
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,40}):(?:[ \t]|\r?\n)")

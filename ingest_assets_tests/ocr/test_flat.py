@@ -110,6 +110,7 @@ def test_sheets_and_slides_of_flat_opendocument_are_pages() -> None:
         for one in ("Ebb", "Flow")
     )
     assert read(flat_open_document("presentation", slides)).pages == ["Ebb", "Flow"]
+    assert read(flat_open_document("graphics", slides)).pages == ["Ebb", "Flow"]
 
 
 @pytest.mark.parametrize("data", [WORD_2003[:900], EXCEL_2003[:700]])

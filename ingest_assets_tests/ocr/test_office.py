@@ -238,6 +238,18 @@ def test_slides_of_an_open_document_are_pages_with_notes() -> None:
     assert read(open_document("presentation", body)).pages == ["One\nSay one.", "Two\nSay two."]
 
 
+def test_pages_of_a_drawing_are_pages_and_one_without_words_says_so() -> None:
+    shape = "<draw:custom-shape><text:p>{}</text:p></draw:custom-shape>"
+    pages = "".join(
+        f"<draw:page><draw:g>{shape.format(said)}</draw:g></draw:page>" for said in ("Quay", "Mole")
+    )
+    found = read(open_document("graphics", pages))
+    assert (found.mime_type, found.pages, found.notes) == (formats.ODG.mime_type, ["Quay", "Mole"], ())
+    assert read(open_document("graphics", "<draw:page><draw:line/></draw:page>")).kinds == {
+        "unread_ink"
+    }
+
+
 def test_an_open_document_with_a_password_is_encrypted() -> None:
     data = open_document(
         "text",

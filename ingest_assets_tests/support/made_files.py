@@ -922,7 +922,6 @@ def refused() -> Iterator[Made]:
             "Pages, Numbers or Keynote",
             zipped({"Index/Document.iwa": b"x", "Metadata/a.plist": b""}),
         ),
-        "drawing.odg": ("OpenDocument drawing", open_document("graphics", "<draw:page/>")),
         "capture.pcap": (
             "network traffic",
             bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"),

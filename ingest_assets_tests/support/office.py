@@ -81,12 +81,13 @@ def pptx(*slides: str, parts: Mapping[str, str | bytes] | None = None) -> bytes:
 def open_document(
     kind: str, body: str, *, styles: str = "", parts: Mapping[str, str | bytes] | None = None
 ) -> bytes:
-    """An OpenDocument file: `kind` is `text`, `spreadsheet` or `presentation`."""
+    """An OpenDocument file: `kind` is `text`, `spreadsheet`, `presentation` or `graphics`."""
+    tag = "drawing" if kind == "graphics" else kind
     names = " ".join(f'xmlns:{name}="{address}"' for name, address in ODF_NAMES.items())
     members: dict[str, str | bytes] = {
         "mimetype": f"application/vnd.oasis.opendocument.{kind}",
         "content.xml": (
-            f"<office:document-content {names}><office:body><office:{kind}>{body}</office:{kind}>"
+            f"<office:document-content {names}><office:body><office:{tag}>{body}</office:{tag}>"
             "</office:body></office:document-content>"
         ),
         **(parts or {}),

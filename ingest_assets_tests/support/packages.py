@@ -68,11 +68,12 @@ def flat_package(parts: Mapping[str, str], files: Mapping[str, bytes] | None = N
 
 
 def flat_open_document(kind: str, body: str, styles: str = "") -> bytes:
-    """An OpenDocument file in one XML file: `kind` is `text`, `spreadsheet` or `presentation`."""
+    """An OpenDocument file in one XML file: `kind` as in its media type."""
+    tag = "drawing" if kind == "graphics" else kind
     names = " ".join(f'xmlns:{name}="{address}"' for name, address in ODF_NAMES.items())
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<office:document {names} '
         f'office:mimetype="application/vnd.oasis.opendocument.{kind}" office:version="1.3">'
         f"<office:master-styles>{styles}</office:master-styles>"
-        f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document>"
+        f"<office:body><office:{tag}>{body}</office:{tag}></office:body></office:document>"
     ).encode()

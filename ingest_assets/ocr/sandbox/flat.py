@@ -31,6 +31,7 @@ _READERS = {
     formats.ODT: read_open_document,
     formats.ODS: read_open_document,
     formats.ODP: read_open_document,
+    formats.ODG: read_open_document,
 }
 _PKG = "{http://schemas.microsoft.com/office/2006/xmlPackage}"
 _WORD_2003 = b"http://schemas.microsoft.com/office/word/2003/wordml"

@@ -167,12 +167,16 @@ READERS = (
         "Tesseract",
     ),
     Reader(
-        (formats.ODT, formats.ODS, formats.ODP),
+        (formats.ODT, formats.ODS, formats.ODP, formats.ODG),
         "open_document.read_open_document",
-        "ZIP archive; its member `mimetype`; files of OpenOffice 1 (SXW, SXC, SXI), too",
+        "ZIP archive; its member `mimetype`; files of OpenOffice 1 (SXW, SXC, SXI, SXD), too",
         "text with its numbers, tables, notes, comments, headers, footers, embedded charts and "
-        "equations; a page for each sheet and slide; pictures are recognised",
-        {**_OFFICE, "object_unread": "objects of other programs"},
+        "equations; a page for each sheet, slide and drawing; pictures are recognised",
+        {
+            **_OFFICE,
+            "object_unread": "objects of other programs",
+            "unread_ink": "shapes of drawings, where there are no words",
+        },
         "defusedxml, Tesseract",
     ),
     Reader(
@@ -218,7 +222,14 @@ READERS = (
         "olefile, Tesseract",
     ),
     Reader(
-        (formats.FODT, formats.FODS, formats.FODP, formats.FLAT_OFFICE, formats.WORD_2003),
+        (
+            formats.FODT,
+            formats.FODS,
+            formats.FODP,
+            formats.FODG,
+            formats.FLAT_OFFICE,
+            formats.WORD_2003,
+        ),
         "flat.read_flat",
         "XML; the name of its root",
         "as of the package that the same program writes",

@@ -1,4 +1,4 @@
-"""OpenDocument: texts, spreadsheets and presentations (ODT, ODS, ODP).
+"""OpenDocument: texts, spreadsheets, presentations and drawings (ODT, ODS, ODP, ODG).
 
 Belongs here: everything that knows OpenDocument's XML (ISO/IEC 26300), which gives cells as they show.
 Does not belong here: the archive (`docx.package`), and pages.
@@ -114,6 +114,10 @@ class _Story:
         self._element(body if body is not None else root)
         for master in styles.iter(f"{STYLE}master-page") if styles is not None else ():
             self._margins(master)
+        if root.find(f"{OFFICE}body/{OFFICE}drawing") is not None and not (self._size or self.pictures):
+            self.notes.append(
+                Note("unread_ink", "a drawing without words; its shapes were not looked at")
+            )
         if self._package.has_folder("basic"):
             self.notes.append(Note("not_shown", "macros, which were not read"))
 
