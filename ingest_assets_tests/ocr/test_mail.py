@@ -90,6 +90,20 @@ def test_raw_bytes_and_broken_words_in_headers_are_read() -> None:
     assert "Grüße" in text
 
 
+def test_a_subject_that_is_folded_within_an_encoded_word_is_read() -> None:
+    subject = "Subject: =?utf-8?q?End_der_Stra=C3\r\n =9Fe?= =?utf-8?b?R3LDvA==?=\r\n\r\nText."
+    assert "Subject: End der StraßeGrü\n" in read(f"{HEAD}{subject}".encode()).text
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/mixed", "multipart/alternative; boundary=B", "multipart/related; boundary=B"]
+)
+def test_a_mail_that_lacks_the_parts_it_is_said_to_have_is_its_text(kind: str) -> None:
+    found = read(raw(kind, "The keel is laid in May."))
+    assert found.text.endswith("\n\nThe keel is laid in May.")
+    assert found.kinds == set()
+
+
 def test_an_emlx_is_a_mail_with_something_around_it() -> None:
     inner = mail().as_bytes()
     found = read(b"%-10d\n" % len(inner) + inner + b'<?xml version="1.0"?><plist>flags</plist>')

@@ -62,6 +62,11 @@ _OF_PAGES = frozenset(
         *("font-sfnt", "x-font-otf", "manifest+json", "x-mso", "x-mspublisher"),
     )
 )
+# Some programs fold headers within such a word (RFC 2047).
+_ENCODED_WORD, _FOLD = (
+    re.compile(r"=\?[^?\s]+\?[bq]\?[^?]*\?=", re.IGNORECASE),
+    re.compile(r"\r?\n[ \t]+"),
+)
 _SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
 _HTML = ("text/html", "text/x-amp-html", "text/watch-html")
 _PGP = re.compile(r"^-----BEGIN PGP MESSAGE-----", re.MULTILINE)
@@ -277,7 +282,7 @@ def _read_message(message: Message) -> Mail:
 
 def _read_part(part: Message, mail: Mail) -> None:
     """Read one part into a mail, and those in it."""
-    kind = part.get_content_type()
+    kind = _kind_of(part)
     if kind in _SEALED:
         _read_sealed(part, mail)
     elif part.get_content_disposition() == "attachment" or kind in _WHOLE_MESSAGES:
@@ -296,10 +301,17 @@ def _read_part(part: Message, mail: Mail) -> None:
     elif part.is_multipart():
         for child in _children(part):
             _read_part(child, mail)
-    elif part.get_content_maintype() != "text" or part.get_filename():
+    elif not kind.startswith("text/") or part.get_filename():
         mail.attachments.append(part)
     else:
         _read_text(part, mail)
+
+
+def _kind_of(part: Message) -> str:
+    """Return the type of a part; that of a text where it is said to have parts, and none are found."""
+    kind = part.get_content_type()
+    has_none = kind.startswith("multipart/") and not part.is_multipart()
+    return "text/plain" if has_none else kind
 
 
 def _read_sealed(part: Message, mail: Mail) -> None:
@@ -466,6 +478,7 @@ def _unpacked(value: str) -> str:
     raw = value[:_LONGEST_HEADER].encode("utf-8", "surrogateescape")
     value = value[:_LONGEST_HEADER]
     value = decode(raw).text if not raw.isascii() else value
+    value = _ENCODED_WORD.sub(lambda word: _FOLD.sub("", word[0]), value)
     pieces: list[str] = []
     try:
         words = email.header.decode_header(value)
