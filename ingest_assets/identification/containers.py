@@ -6,10 +6,11 @@ with limits. All that is read has a bound, and nothing that the bytes say is tru
 
 from __future__ import annotations
 
+import codecs
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ingest_assets import formats
 from ingest_assets.formats import Format
@@ -23,6 +24,7 @@ _TRAILING_BYTES = 2 << 20
 # 50,000 entries; what decides is among the first of them or the last.
 _DIRECTORY_BYTES = 4 << 20
 _TYPES_BYTES = 1 << 20
+_CONTAINER_BYTES, _OF_BOOKS = 10_000, b"application/oebps-package+xml"
 _LOCAL = re.compile(rb"PK\x03\x04.{22}(?P<length>..).{2}", re.DOTALL)
 _ENTRY = re.compile(rb"PK\x01\x02.{24}(?P<length>..).{12}(?P<offset>.{4})", re.DOTALL)
 
@@ -96,11 +98,8 @@ def zip_format(sample: Sample) -> Format:
     """Return which kind of document a ZIP archive is."""
     members = _members(sample)
     names = {name.replace(b"\\", b"/").lstrip(b"/").lower(): offset for name, offset in members}
-    if (offset := names.get(b"mimetype")) is not None:
-        stated = _member(sample, offset, 200)
-        for mime_type, found in _OPEN_DOCUMENT.items():
-            if stated.startswith(mime_type):  # Templates say more behind it.
-                return found
+    if (stated := _stated_type(sample, names)) is not None:
+        return stated
     if (offset := names.get(b"[content_types].xml")) is not None:
         types = _member(sample, offset, _TYPES_BYTES).replace(b"\0", b"").lower()
         of_parts = _OF_ENDINGS.sub(b"", types)
@@ -116,6 +115,19 @@ def zip_format(sample: Sample) -> Format:
             if any(name.startswith(folder) for name in names):
                 return found
     return formats.ZIP
+
+
+def _stated_type(sample: Sample, names: Mapping[bytes, int]) -> Format | None:
+    """Return the type that the member `mimetype` states; without it a book has still its container."""
+    if (offset := names.get(b"mimetype")) is not None:
+        stated = _member(sample, offset, 200).removeprefix(codecs.BOM_UTF8).lstrip()
+        for mime_type, found in _OPEN_DOCUMENT.items():
+            if stated.startswith(mime_type):  # Templates say more behind it.
+                return found
+    container = names.get(b"meta-inf/container.xml")  # Of other types, too.
+    if container is not None and _OF_BOOKS in _member(sample, container, _CONTAINER_BYTES):
+        return formats.EPUB
+    return None
 
 
 def _members(sample: Sample) -> list[tuple[bytes, int]]:

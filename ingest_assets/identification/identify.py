@@ -25,7 +25,6 @@ _SIGNATURES = {
     b"MM\x00*": formats.TIFF,
     b"II+\x00": formats.TIFF,  # BigTIFF
     b"MM\x00+": formats.TIFF,
-    b"{\\rtf": formats.RTF,
     b"%!PS": formats.POSTSCRIPT,
     b"-----BEGIN PGP MESSAGE-----": formats.PGP_MESSAGE,
     b"7z\xbc\xaf\x27\x1c": formats.SEVEN_ZIP,
@@ -59,6 +58,7 @@ _SIGNED, _DETACHED = (
 _ARMOURED = re.compile(
     rb"\s*(?:-----BEGIN (?:PKCS ?#?7|CMS)[A-Z0-9# ]*-----\s+)?(M[A-P][A-Za-z0-9+/\s]{60,2000})"
 )
+_RTF = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\\rtf")
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*){0,20}\d+\s+\d+\s")
 _FLASH, _QUARK = re.compile(rb"[FCZ]WS[\x01-\x32]"), re.compile(rb"..(?:MM|II)XPR", re.DOTALL)
 # Source text in C, of which nothing but the pixels is to be read.
@@ -69,6 +69,7 @@ _PDF_OBJECT = re.compile(rb"\d\s+\d+\s+obj\b")
 _PDF_HEADER = re.compile(rb"%PDF-\d\.\d\s")
 _PATTERNS = (
     (_PDF_HEADER, formats.PDF),
+    (_RTF, formats.RTF),
     (_NETPBM, formats.NETPBM),
     (_BZIP2, formats.BZIP2),
     (_TAR, formats.TAR),

@@ -125,6 +125,18 @@ TYPE_OF = {
         formats.ODT,
     ),
     "epub": (zipped({"mimetype": "application/epub+zip"}, zipfile.ZIP_STORED), formats.EPUB),
+    "epub whose type has a mark before it": (
+        zipped({"mimetype": b"\xef\xbb\xbfapplication/epub+zip"}),
+        formats.EPUB,
+    ),
+    "epub that does not state its type": (
+        zipped({"META-INF/container.xml": '<rootfile media-type="application/oebps-package+xml"/>'}),
+        formats.EPUB,
+    ),
+    "music in a container as books have": (
+        zipped({"META-INF/container.xml": '<rootfile full-path="score.xml"/>'}),
+        formats.ZIP,
+    ),
     "jar": (zipped({"META-INF/MANIFEST.MF": "", "A.class": ""}), formats.JAR),
     "doc": (ole("1Table", "WordDocument"), formats.DOC),
     "xls with a doc in it": (ole("Workbook", inside="WordDocument"), formats.XLS),
@@ -164,6 +176,7 @@ TYPE_OF = {
     "xml": (b'<?xml version="1.0"?><note>x</note>', formats.TEXT),
     "svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', formats.SVG),
     "rtf": (b"{\\rtf1 rich}", formats.RTF),
+    "rtf behind a mark and a space": (b"\xef\xbb\xbf\r\n{\\rtf1 rich}", formats.RTF),
     "postscript": (b"%!PS-Adobe-3.0\nshowpage\n", formats.POSTSCRIPT),
     "mail": (mail(), formats.MAIL),
     "mail of apple": (b"1234      \n" + mail(), formats.MAIL),

@@ -186,7 +186,7 @@ CHUNKS: dict[str, tuple[str | bytes, list[str], list[str]]] = {
         ["The whole letter"],
         [],
     ),
-    "rtf": ("{\\rtf1 The whole letter}", [], ["attachment_unread"]),
+    "rtf": ("{\\rtf1 The whole letter\\par And more}", ["The whole letter", "And more"], []),
     "docx that is broken": (zipped({"word/document.xml": "<"}), [], ["attachment_unread"]),
 }
 

@@ -318,6 +318,12 @@ def test_an_rtf_shows_its_text_margins_notes_and_pictures() -> None:
     assert found.kinds == {"attachment_unread"}
 
 
+def test_a_font_of_rtf_may_say_its_code_page() -> None:
+    fonts = rb"{\fonttbl{\f0\fnil\cpg1251 Arial;}{\f1\fcharset204\cpg1252 Arial;}{\f2 Arial;}}"
+    text = read(rb"{\rtf1\ansi" + fonts + rb"\f0 \'c4\'e0\f1\'c4\'e0\f2\'fc}").text
+    assert text == "ДаДаü"
+
+
 @cache
 def samples() -> list[tuple[bytes, str]]:
     return [

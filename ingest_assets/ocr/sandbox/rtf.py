@@ -302,7 +302,14 @@ class _Reader:
             self._state.encoding = self._fonts.get(value, "")
             self._state.signs = self._fonts_of_signs.get(value, "")
             self._font_name = None
-        elif word == "fcharset" and self._state.place == "fonttbl":
+        elif self._state.place == "fonttbl":
+            self._heed_character_set(word, value)
+
+    def _heed_character_set(self, word: str, value: int | None) -> None:
+        """Heed what a font's entry says of how its bytes are characters."""
+        if word == "cpg":
+            self._fonts.setdefault(self._font, f"cp{value}")
+        elif word == "fcharset":
             self._font_name = bytearray() if value == _SYMBOLIC else None
             if value in _CODE_PAGES:
                 self._fonts[self._font] = _CODE_PAGES[value]

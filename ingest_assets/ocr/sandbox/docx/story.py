@@ -396,10 +396,21 @@ class _Story:
             return decode(data).text.splitlines()
         if kind in (formats.MAIL, formats.WEB_ARCHIVE):
             return _web_archive(data)
-        if kind is formats.DOCX and self._depth < _DEEPEST:
-            return self._document(data)
+        read = {formats.RTF: self._rtf, formats.DOCX: self._document}.get(kind)
+        if read is not None and self._depth < _DEEPEST:
+            return read(data)
         self.shown.add("attachment_unread", f"{kind.name} is part of it ({name})")
         return []
+
+    def _rtf(self, data: bytes) -> list[str]:
+        # Imported when needed, for it reads fields as this package does.
+        from ingest_assets.ocr.sandbox.rtf import parse_rtf  # noqa: PLC0415
+
+        found = parse_rtf(data)
+        self.shown.notes += found.notes
+        if found.pictures:
+            self.shown.add("image_unreadable", "pictures in a document that is part of it")
+        return found.text.splitlines()
 
     def _document(self, data: bytes) -> list[str]:
         try:
