@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from ingest_assets import formats
 from ingest_assets.errors import PermanentError
+from ingest_assets_tests.support.containers import zipped
 from ingest_assets_tests.support.office import (
     epub,
     open_document,
@@ -268,6 +271,40 @@ def test_the_parts_of_a_book_are_pages_in_reading_order() -> None:
     }
     found = read(epub(pages, {"cover.png": PICTURE}))
     assert found.pages == ["Erstes Kapitel", "Zweites & letztes", None]
+
+
+def changed(book: bytes, member: str, old: str, new: str) -> bytes:
+    """A book with something else in one of its members."""
+    with zipfile.ZipFile(io.BytesIO(book)) as archive:
+        members = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert old in members[member]
+    return zipped({**members, member: members[member].replace(old, new)})
+
+
+def test_a_book_without_an_order_of_reading_is_read_and_one_with_a_lost_part_says_so() -> None:
+    book = epub({"a.xhtml": "<p>One</p>", "b.xhtml": "<p>Two</p>"})
+    found = read(changed(book, "OEBPS/book.opf", '<itemref idref="i0"/><itemref idref="i1"/>', ""))
+    assert (found.pages, found.notes) == (["One", "Two"], ())
+    found = read(changed(book, "OEBPS/book.opf", 'href="b.xhtml"', 'href="c.xhtml"'))
+    assert (found.pages, found.kinds) == (["One"], {"page_unreadable"})
+
+
+def test_soft_hyphens_are_no_part_of_words() -> None:
+    assert read(b"<!DOCTYPE html><p>light&shy;house").text == "lighthouse"
+    assert read(open_document("text", "<text:p>light\u00adhouse</text:p>")).text == "lighthouse"
+
+
+@pytest.mark.parametrize(
+    ("body", "kinds"),
+    [
+        ('<div id="root"></div><script src="app.js"></script>', {"content_unreadable"}),
+        ('<img src="page1.png">', {"image_unreadable"}),
+        ("<p> </p>", set()),
+        ('<p>Words</p><img src="logo.png"><script>count()</script>', set()),
+    ],
+)
+def test_a_web_page_without_words_says_why(body: str, kinds: set[str]) -> None:
+    assert read(f"<!DOCTYPE html><html><body>{body}</body></html>".encode()).kinds == kinds
 
 
 def test_a_book_with_a_part_of_many_megabytes_is_too_much() -> None:

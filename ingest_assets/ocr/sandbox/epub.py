@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.encodings import decode
@@ -31,6 +32,8 @@ _OF_PAGES = re.compile(
     r"|gif|svg|webp|bmp|tiff?|xpgt|plist|txt|DS_Store)",
     re.IGNORECASE | re.DOTALL,
 )
+_PAGES = ("application/xhtml+xml", "text/html")
+_LOST = Note("page_unreadable", "a part that the file does not hold")
 
 
 def is_file_of_its_own(name: str) -> bool:
@@ -45,6 +48,9 @@ def read_epub(path: Path) -> IllustratedDocument:
 
 def _contents_of(package: Package) -> Shown:
     parts, pictures = _contents(package)
+    lost = len(parts)
+    parts = [part for part in parts if part in package]
+    lost -= len(parts)
     texts = []
     for part in parts:
         data = package.read(part, MAX_TEXT_BYTES) or b""
@@ -55,7 +61,8 @@ def _contents_of(package: Package) -> Shown:
         if sum(map(len, texts)) > MAX_TEXT_BYTES:
             raise too_much_text()
     files = [posixpath.basename(name) for name in package.names() if is_file_of_its_own(name)]
-    return Shown([text for text in texts if text] or [""], pictures, attached(files))
+    notes = [*attached(files), *[_LOST] * bool(lost)]
+    return Shown([text for text in texts if text] or [""], pictures, notes)
 
 
 def _sheets(package: Package, part: str, page: str) -> Iterator[str]:
@@ -92,4 +99,5 @@ def _contents(package: Package) -> tuple[list[str], list[str]]:
         for identifier, item in items.items()
         if item.get("media-type", "").startswith("image/")
     ]
-    return list(dict.fromkeys(part for part in parts if part in package)), pictures
+    pages = (name(one.get("id")) for one in items.values() if one.get("media-type") in _PAGES)
+    return list(dict.fromkeys(parts or pages)), pictures

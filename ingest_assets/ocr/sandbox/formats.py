@@ -89,7 +89,11 @@ READERS = (
         "web_page.read_web_page",
         "text that begins with HTML, or with part of a page",
         "what a browser shows without scripts; pictures within the file are recognised",
-        {**_PICTURES, "": "scripts, styles, hidden parts, and what is not within the file"},
+        {
+            **_PICTURES,
+            "content_unreadable": "what a script makes, where there are no words",
+            "": "scripts, styles, hidden parts, and what is not within the file, where there are words",
+        },
         "lexbor (selectolax), Tesseract",
     ),
     Reader(
@@ -249,7 +253,7 @@ READERS = (
         "epub.read_epub",
         "ZIP archive; its member `mimetype`",
         "a page for each part, in the order of reading; pictures are recognised",
-        {**_PICTURES, "content_unreadable": "damaged parts"},
+        {**_PICTURES, "content_unreadable": "damaged parts", "page_unreadable": "lost parts"},
         "defusedxml, lexbor (selectolax), Tesseract",
     ),
 )

@@ -57,6 +57,7 @@ _ROWS = {
 # Of cells for which the program that wrote them has stored no text.
 _VALUES = [f"{OFFICE}{kind}value" for kind in ("string-", "date-", "time-", "boolean-", "")]
 _VECTORS = (".svg", ".svm", ".wmf", ".emf")
+_SOFT_HYPHEN = "\u00ad"  # It shows only where a line is broken at it.
 _MOST_SPACES = 1000
 _DEEPEST = 3
 
@@ -147,7 +148,7 @@ class _Story:
         self._size += len(line)
         if self._size > MAX_TEXT_BYTES:
             raise too_much_text()
-        self._pages[-1].append(line)
+        self._pages[-1].append(line.replace(_SOFT_HYPHEN, ""))
 
     def _element(self, element: Element) -> None:
         """Show what an element shows, in lines of their own."""

@@ -46,8 +46,10 @@ _BUTTONS = frozenset(("hidden", "password", "checkbox", "radio", "file", "image"
 # Elements in a line that do not touch what is beside them: buttons, and the tokens of formulas.
 _APART = frozenset(("button", "mi", "mn", "mo", "ms", "mtext"))
 _AS_BLOCKS = frozenset(("block", "flex", "grid", "list-item", "table", "table-row", "flow-root"))
+_SCRIPT, _IMAGE = (re.compile(rf"<{tag}\b", re.IGNORECASE) for tag in ("script", "img"))
 _SCRIPTLESS = re.compile(r"<noscript\b.*?</noscript\s*>", re.IGNORECASE | re.DOTALL)
 _FRAME_SET = re.compile(r"</?(?:frameset|noframes)\b[^>]*>|<frame\b[^>]*>", re.IGNORECASE)
+_SOFT_HYPHEN = "\u00ad"  # It shows only where a line is broken at it.
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 _PICTURE = re.compile(
     r"""(?:src|href)\s*=\s*["']data:image/[^,"']{1,60};base64,([^"']+)""", re.IGNORECASE
@@ -87,7 +89,17 @@ def read_web_page(path: Path) -> IllustratedDocument:
         notes.append(
             Note("not_shown", "styles hide all of it until a script shows it: it was read without them")
         )
+    if not text:
+        notes += _not_within(html, len(pictures))
     return IllustratedDocument([text], pictures, pictures.__getitem__, lambda: notes)
+
+
+def _not_within(html: str, pictures: int) -> Iterator[Note]:
+    """Yield what a page without words may show for all that."""
+    if _SCRIPT.search(html):
+        yield Note("content_unreadable", "what it shows is made by a script, which was not run")
+    if len(_IMAGE.findall(html)) > pictures:
+        yield Note("image_unreadable", "pictures that are not within the file")
 
 
 def read_svg(path: Path) -> IllustratedDocument:
@@ -154,7 +166,7 @@ def html_text(html: str, sheets: Iterable[str] = (), *, is_styled: bool = True) 
             while child is not None:
                 to_show.append(child)
                 child = child.prev
-    return clean_text("".join(page.pieces))
+    return clean_text("".join(page.pieces).replace(_SOFT_HYPHEN, ""))
 
 
 class _Page:
