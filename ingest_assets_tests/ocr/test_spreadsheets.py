@@ -239,6 +239,14 @@ def test_dates_that_a_workbook_of_east_asia_calls_by_number_only_are_dates() -> 
     assert read(named).pages == ["Dues\n2024-05-03"]
 
 
+@pytest.mark.parametrize("illegal", ["&#x1F;", "&#0;", "\x03"])
+def test_characters_that_xml_may_not_have_lose_no_cell(illegal: str) -> None:
+    text = "<c t='inlineStr'><is><t>{}</t></is></c>"
+    cells = text.format("Ship") + "</row><row>" + text.format(f"Oil{illegal}& coal")
+    found = read(sheet_of(f"{cells}</row><row>{text.format('Dues')}"))
+    assert (found.pages, found.notes) == (["Dues\nShip\nOil & coal\nDues"], ())
+
+
 @pytest.mark.parametrize(
     ("cell", "anew", "shows", "kinds"),
     [

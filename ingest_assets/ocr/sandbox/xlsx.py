@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 from xml.etree.ElementTree import Element, ParseError
@@ -124,17 +125,24 @@ class Workbook:
 
     def _sheet(self, name: str) -> Iterator[str]:
         """Yield the rows of a sheet, then what stands beside its cells."""
-        margins: list[str] = []
-        try:
-            with self._package.open(name) as file:
-                for row in self._rows(file, margins):
-                    self._count(row)
-                    yield row
-        except DefusedXmlException as error:
-            raise corrupt("the XML in the XLSX declares entities") from error
-        except (ParseError, ValueError, LookupError, struct.error, *self._package.damaged) as error:
-            sentence = f"a sheet is damaged and was read as far as it goes ({str(error)[:100]})"
-            self.notes.append(Note("page_unreadable", sentence))
+        package, margins = self._package, list[str]()
+        done = 0
+        for is_mended in (False, True):
+            margins.clear()
+            try:
+                with package.mended(name) if is_mended else package.open(name) as file:
+                    for row in islice(self._rows(file, margins), done, None):
+                        self._count(row)
+                        done += 1
+                        yield row
+                break
+            except DefusedXmlException as error:
+                raise corrupt("the XML in the XLSX declares entities") from error
+            except (ParseError, ValueError, LookupError, struct.error, *self._package.damaged) as error:
+                if is_mended or not isinstance(error, ParseError):
+                    sentence = f"a sheet is damaged and was read as far as it goes ({str(error)[:100]})"
+                    self.notes.append(Note("page_unreadable", sentence))
+                    break
         yield from filter(None, map(margin_text, margins))
         yield from self._beside(name)
 
@@ -184,9 +192,9 @@ class Workbook:
             return f"={formula.text}" if formula.text else ""
         if self._is_worked_out_anew and cell.find(f"{S}f") is not None:
             self._are_worked_out = False
-        return self._value(kind, value, int(cell.get("s", "0")))
+        return self._stored(kind, value, int(cell.get("s", "0")))
 
-    def _value(self, kind: str, value: str, style: int) -> str:
+    def _stored(self, kind: str, value: str, style: int) -> str:
         """Return a stored value of some type (`ST_CellType`) as its style shows it."""
         if kind == "s":
             number = int(value)

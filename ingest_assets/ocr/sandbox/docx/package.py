@@ -153,6 +153,10 @@ class Package:
                 "encrypted", f"The {self._what} cannot be opened without its password."
             ) from error
 
+    def mended(self, name: str) -> BinaryIO:
+        """Return a part of XML, up to 32 MB of it, without characters that it may not have."""
+        return io.BytesIO(_legal(self.read(name, _MAX_PART_BYTES) or b""))
+
     def xml(self, name: str) -> Element | None:
         """Return the tree of a part, as far as it can be read; None where there is none.
 
@@ -178,7 +182,7 @@ class Package:
             raise corrupt(f"the XML in the {self._what} declares entities") from error
         except (ParseError, ValueError, LookupError) as error:
             fault = str(error)
-        data = _ILLEGAL.sub(b" ", _LONE_AMPERSAND.sub(b"&amp;", data))
+        data = _legal(data)
         with contextlib.suppress(ParseError, ValueError, LookupError):
             return _tree(data)
         self._note(name, fault)
@@ -282,6 +286,11 @@ def _inflated(data: memoryview, most: int) -> bytes:
             if unpacker.eof or len(out) >= most:
                 break
     return bytes(out)
+
+
+def _legal(data: bytes) -> bytes:
+    """Return XML without what it may not have."""
+    return _ILLEGAL.sub(b" ", _LONE_AMPERSAND.sub(b"&amp;", data))
 
 
 def xml_root(data: bytes) -> Element:
