@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox import fields
 from ingest_assets.ocr.sandbox.doc_formatting import Formatting, Piece
 from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.docx import fields
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.ole import OleFile, pictures_in
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text

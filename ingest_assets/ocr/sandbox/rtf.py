@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.docx import fields, symbols
+from ingest_assets.ocr.sandbox import fields, symbols
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 

@@ -17,14 +17,16 @@ from ingest_assets import formats
 from ingest_assets.errors import PermanentError
 from ingest_assets.identification import identify
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox import fields, symbols
 from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.docx import drawings, equations, fields, symbols
+from ingest_assets.ocr.sandbox.docx import drawings, equations
 from ingest_assets.ocr.sandbox.docx.bound import Stores
 from ingest_assets.ocr.sandbox.docx.names import CX, DGM, MC, W14, A, C, M, O, R, V, W
 from ingest_assets.ocr.sandbox.docx.numbering import Numbering
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.docx.styles import Styles, is_on
 from ingest_assets.ocr.sandbox.encodings import decode
+from ingest_assets.ocr.sandbox.rtf import parse_rtf
 from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
 
 _CHARACTERS = {
@@ -403,9 +405,6 @@ class _Story:
         return []
 
     def _rtf(self, data: bytes) -> list[str]:
-        # Imported when needed, for it reads fields as this package does.
-        from ingest_assets.ocr.sandbox.rtf import parse_rtf  # noqa: PLC0415
-
         found = parse_rtf(data)
         self.shown.notes += found.notes
         if found.pictures:

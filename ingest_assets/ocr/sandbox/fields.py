@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ingest_assets.ocr.sandbox.docx import symbols
+from ingest_assets.ocr.sandbox import symbols
 
 # Fields that show what their code says after a first word.
 _BUTTONS = {"MACROBUTTON", "GOTOBUTTON"}
