@@ -221,7 +221,8 @@ class Workbook:
         """Return a date that is stored in the form of ISO 8601 as its style shows it."""
         start = datetime(1904, 1, 1) if self._since_1904 else datetime(1899, 12, 30)
         try:
-            days = (datetime.fromisoformat(value.rstrip("Z")) - start).total_seconds() / 86_400
+            moment = datetime.fromisoformat(value.rstrip("Z")).replace(tzinfo=None)
+            days = (moment - start).total_seconds() / 86_400
         except ValueError:
             return value
         return self._number(days, style) if self._code(style) else value
