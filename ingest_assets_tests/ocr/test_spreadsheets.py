@@ -222,8 +222,10 @@ def sheet_of(cells: str, *, namespace: str = _SHEETS, anew: str = "") -> bytes:
     )
 
 
-def test_a_workbook_in_the_strict_form_shows_its_cells() -> None:
-    cells = '<c t="inlineStr"><is><t>Ship</t></is></c><c t="d" s="1"><v>2024-05-03T00:00:00</v></c>'
+@pytest.mark.parametrize("zone", ["", "Z", "+02:00"])
+def test_a_workbook_in_the_strict_form_shows_its_cells(zone: str) -> None:
+    date = f'<c t="d" s="1"><v>2024-05-03T00:00:00{zone}</v></c>'
+    cells = f'<c t="inlineStr"><is><t>Ship</t></is></c>{date}'
     strict = "http://purl.oclc.org/ooxml/spreadsheetml/main"
     assert read(sheet_of(cells, namespace=strict)).pages == ["Dues\nShip\t2024-05-03"]
 
