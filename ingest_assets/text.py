@@ -12,6 +12,9 @@ from ingest_assets.errors import PermanentError
 # Text that one document may hold, in bytes: over ten thousand closely printed pages.
 MAX_TEXT_BYTES = 32_000_000
 
+# It shows only where a line is broken at it, which no line of a stored text is.
+SOFT_HYPHEN = "\u00ad"
+
 _LINE_BREAKS = re.compile("[\r\x0b\x0c\x85\u2028\u2029]")
 
 # Control characters except tab and newline, lone surrogates, which have no UTF-8 form, and code points

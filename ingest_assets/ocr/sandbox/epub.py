@@ -47,10 +47,8 @@ def read_epub(path: Path) -> IllustratedDocument:
 
 
 def _contents_of(package: Package) -> Shown:
-    parts, pictures = _contents(package)
-    lost = len(parts)
-    parts = [part for part in parts if part in package]
-    lost -= len(parts)
+    listed, pictures = _contents(package)
+    parts = [part for part in listed if part in package]
     texts = []
     for part in parts:
         data = package.read(part, MAX_TEXT_BYTES) or b""
@@ -61,7 +59,7 @@ def _contents_of(package: Package) -> Shown:
         if sum(map(len, texts)) > MAX_TEXT_BYTES:
             raise too_much_text()
     files = [posixpath.basename(name) for name in package.names() if is_file_of_its_own(name)]
-    notes = [*attached(files), *[_LOST] * bool(lost)]
+    notes = [*attached(files), *([_LOST] if len(parts) < len(listed) else [])]
     return Shown([text for text in texts if text] or [""], pictures, notes)
 
 

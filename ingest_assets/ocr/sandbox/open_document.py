@@ -17,7 +17,7 @@ from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 from ingest_assets.ocr.sandbox.open_document_lists import Lists
-from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
+from ingest_assets.text import MAX_TEXT_BYTES, SOFT_HYPHEN, too_much_text
 
 _NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
 TEXT, TABLE, DRAW, OFFICE, STYLE, PRESENTATION = (
@@ -57,7 +57,6 @@ _ROWS = {
 # Of cells for which the program that wrote them has stored no text.
 _VALUES = [f"{OFFICE}{kind}value" for kind in ("string-", "date-", "time-", "boolean-", "")]
 _VECTORS = (".svg", ".svm", ".wmf", ".emf")
-_SOFT_HYPHEN = "\u00ad"  # It shows only where a line is broken at it.
 _MOST_SPACES = 1000
 _DEEPEST = 3
 
@@ -148,7 +147,7 @@ class _Story:
         self._size += len(line)
         if self._size > MAX_TEXT_BYTES:
             raise too_much_text()
-        self._pages[-1].append(line.replace(_SOFT_HYPHEN, ""))
+        self._pages[-1].append(line.replace(SOFT_HYPHEN, ""))
 
     def _element(self, element: Element) -> None:
         """Show what an element shows, in lines of their own."""

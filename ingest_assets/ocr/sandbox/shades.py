@@ -58,8 +58,10 @@ def on_white(image: Image.Image) -> Image.Image:
     shaded &= ~_are_printed_light(values, greys)
     whitened = None
     for group in groups(shaded, 1):
+        if group.size < _LEAST_SHADE:
+            continue
         shade = _Shade(group, greys, shaded)
-        if group.size >= _LEAST_SHADE and shade.is_area() and shade.is_printed(values):
+        if shade.is_area() and shade.is_printed(values):
             whitened = values.copy() if whitened is None else whitened
             shade.whiten(whitened)
     return image if whitened is None else Image.fromarray(whitened)
@@ -69,10 +71,18 @@ def _are_printed_light(
     page: npt.NDArray[np.uint8], greys: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.bool_]:
     """Tell in which cells most pixels are darker than the lightest around them, and are no ink."""
-    lightest = _as_pixels(greys)
-    page = page[: lightest.shape[0], : lightest.shape[1]]
-    own = shares(page >= lightest - np.minimum(lightest, 2 * _EVEN), _CELL)
-    return np.asarray(own + shares(page < _BLACK * lightest, _CELL) < _OWN)
+    rows, columns = greys.shape
+    page = page[: _CELL * rows, : _CELL * columns]
+    own = shares(page >= _as_pixels(greys - np.minimum(greys, 2 * _EVEN)), _CELL)
+    return np.asarray(own + shares(_are_below(page, greys, _BLACK), _CELL) < _OWN)
+
+
+def _are_below(
+    page: npt.NDArray[np.uint8], greys: npt.NDArray[np.uint8], share: float
+) -> npt.NDArray[np.bool_]:
+    """Tell which pixels are darker than a share of the grey of their cell."""
+    # Greys are whole numbers, so a limit rounded up parts them alike, in an eighth of the memory.
+    return np.asarray(page < _as_pixels(np.ceil(share * greys).astype(np.uint8)))
 
 
 class _Shade:
@@ -105,7 +115,7 @@ class _Shade:
 
     def is_printed(self, page: npt.NDArray[np.uint8]) -> bool:
         """Tell whether there is darker print on it."""
-        inked = shares(self._pixels(page) < _INK * _as_pixels(self._greys), _CELL)[self._cells]
+        inked = shares(_are_below(self._pixels(page), self._greys, _INK), _CELL)[self._cells]
         return bool(inked.mean() >= _INKED)
 
     def whiten(self, page: npt.NDArray[np.uint8]) -> None:

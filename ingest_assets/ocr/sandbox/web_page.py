@@ -22,7 +22,7 @@ from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.numerals import written
 from ingest_assets.ocr.sandbox.web_styles import Style, content_of, stated_styles, style_of
-from ingest_assets.text import MAX_TEXT_BYTES, clean_text, too_much_text
+from ingest_assets.text import MAX_TEXT_BYTES, SOFT_HYPHEN, clean_text, too_much_text
 
 _NOT_SHOWN = frozenset(
     (
@@ -49,7 +49,6 @@ _AS_BLOCKS = frozenset(("block", "flex", "grid", "list-item", "table", "table-ro
 _SCRIPT, _IMAGE = (re.compile(rf"<{tag}\b", re.IGNORECASE) for tag in ("script", "img"))
 _SCRIPTLESS = re.compile(r"<noscript\b.*?</noscript\s*>", re.IGNORECASE | re.DOTALL)
 _FRAME_SET = re.compile(r"</?(?:frameset|noframes)\b[^>]*>|<frame\b[^>]*>", re.IGNORECASE)
-_SOFT_HYPHEN = "\u00ad"  # It shows only where a line is broken at it.
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 _PICTURE = re.compile(
     r"""(?:src|href)\s*=\s*["']data:image/[^,"']{1,60};base64,([^"']+)""", re.IGNORECASE
@@ -166,7 +165,7 @@ def html_text(html: str, sheets: Iterable[str] = (), *, is_styled: bool = True) 
             while child is not None:
                 to_show.append(child)
                 child = child.prev
-    return clean_text("".join(page.pieces).replace(_SOFT_HYPHEN, ""))
+    return clean_text("".join(page.pieces).replace(SOFT_HYPHEN, ""))
 
 
 class _Page:
