@@ -339,15 +339,22 @@ class PdfDocument:
     def _scan(self, number: int) -> Picture:
         """Draw a page that has no text; what shows nothing is blank."""
         with self._shown(number) as shown:
-            view = View(shown.page, shown.frame, sizes_with_masks(shown.survey.images))
+            images = shown.survey.images
+            is_photograph = not any(map(_is_of_two_colours, images))
+            masked = sizes_with_masks(images)
+            view = View(shown.page, shown.frame, masked, is_photograph=is_photograph)
             picture = Picture(Image.new("L", (1, 1), 255), 72)
             if view.unread(()):
-                picture = drawing.draw(shown.page, number, view)
+                picture = drawing.draw(shown.page, number, view, is_photograph=is_photograph)
             return replace(picture, notes=(*picture.notes, *_of_images(view, shown.survey)))
 
 
 class _UnreadablePageError(Exception):
     """There is no way to open a page."""
+
+
+def _is_of_two_colours(image: pikepdf.Object) -> bool:
+    return image.get("/BitsPerComponent") == 1 or bool(image.get("/ImageMask"))
 
 
 def _of_images(view: View, survey: Survey) -> Iterator[Note]:

@@ -18,7 +18,7 @@ from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import MAX_PIXELS, Picture
 from ingest_assets.ocr.sandbox.pdf.layer import Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame
-from ingest_assets.ocr.sandbox.pdf.view import DrawnImage, View
+from ingest_assets.ocr.sandbox.pdf.view import DrawnImage, View, rendered
 
 # 300 costs 1.3 times as much and reads no better, but on small pages, whose print is small.
 _DPI, _SMALL_PAGE_DPI = 200, 300
@@ -54,6 +54,8 @@ def draw(
     view: View,
     box: Box | None = None,
     without: Iterable[Word] = (),
+    *,
+    is_photograph: bool = False,
 ) -> Picture:
     """Draw a page, or a place on it, in grey.
 
@@ -61,6 +63,7 @@ def draw(
         view: what the page looks like; decides the resolution.
         box: the place; the whole page by default.
         without: words that are painted over.
+        is_photograph: as in `view.rendered`.
 
     Raises:
         PermanentError: `page_too_large`.
@@ -92,20 +95,26 @@ def draw(
         if image.box.common(box).area >= 0.9 * box.area and image.scale >= _ILLEGIBLE * frame.unit
     ]
     if coarse and max(coarse) < _COARSE * scale:
-        image = _drawn(page, frame, max(coarse), box, without)
+        image = _drawn(page, frame, max(coarse), box, without, is_photograph=is_photograph)
         scale = min(scale, _MOST_ENLARGED * max(coarse))
         dpi = round(scale / frame.unit * 72)
         size = max(1, round(box.width * scale)), max(1, round(box.height * scale))
         image = image.resize(size, Image.Resampling.BICUBIC)
     else:
-        image = _drawn(page, frame, scale, box, without)
+        image = _drawn(page, frame, scale, box, without, is_photograph=is_photograph)
     return Picture(image, min(dpi, _SMALL_PAGE_DPI), notes)
 
 
 def thumbnail(page: pypdfium2.PdfPage, longest_side: int) -> Image.Image:
     """Draw a page, small, in colour."""
     frame = Frame(page)
-    return _rendered(page, longest_side / max(frame.width, frame.height), grey=False)
+    bitmap = page.render(scale=longest_side / max(frame.width, frame.height))
+    try:
+        # A copy, because the bitmap's memory goes with it.
+        image: Image.Image = bitmap.to_pil().convert("RGB").copy()
+        return image
+    finally:
+        bitmap.close()
 
 
 def _usual_scale(frame: Frame) -> float:
@@ -125,10 +134,16 @@ def _useful_scale(image: DrawnImage, line: float | None, usual: float, frame: Fr
 
 
 def _drawn(
-    page: pypdfium2.PdfPage, frame: Frame, scale: float, box: Box, without: Iterable[Word]
+    page: pypdfium2.PdfPage,
+    frame: Frame,
+    scale: float,
+    box: Box,
+    without: Iterable[Word],
+    *,
+    is_photograph: bool,
 ) -> Image.Image:
     crop = (box.left, frame.height - box.bottom, frame.width - box.right, box.top)
-    image = _rendered(page, scale, grey=True, crop=crop)
+    image = rendered(page, scale, crop=crop, is_photograph=is_photograph)
     for word in without:
         place = word.box.common(box)
         if place.area:
@@ -151,19 +166,3 @@ def _paint_over(image: Image.Image, sides: list[int]) -> None:
     pixels = np.asarray(image.crop((left, top, right, bottom)))
     edge = np.concatenate((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
     image.paste(int(np.median(edge)), (left, top, right, bottom))
-
-
-def _rendered(
-    page: pypdfium2.PdfPage,
-    scale: float,
-    *,
-    grey: bool,
-    crop: tuple[float, float, float, float] = (0, 0, 0, 0),
-) -> Image.Image:
-    bitmap = page.render(scale=scale, crop=crop, grayscale=grey)
-    try:
-        image: Image.Image = bitmap.to_pil()
-        # A copy, because the bitmap's memory goes with it.
-        return image.convert("L" if grey else "RGB").copy()
-    finally:
-        bitmap.close()

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pypdfium2
 import pypdfium2.raw as pdfium
+from PIL import Image
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import check_decoded_size
@@ -90,6 +91,7 @@ class View:
 
     Args:
         masked: for the size of an image that of its mask, which PDFium does not say.
+        is_photograph: as in `rendered`.
     """
 
     def __init__(
@@ -97,20 +99,19 @@ class View:
         page: pypdfium2.PdfPage,
         frame: Frame,
         masked: Mapping[tuple[int, int], tuple[int, int]] | None = None,
+        *,
+        is_photograph: bool = False,
     ) -> None:
         longest = max(frame.width, frame.height)
         self._scale = min(max(1.0, _FEWEST_PIXELS / longest), _MOST_PIXELS / longest)
-        bitmap = page.render(scale=self._scale, grayscale=True)
-        try:
-            pixels = self._drawn = bitmap.to_numpy().copy()
-            self._edges: npt.NDArray[np.bool_] = _edges_of(pixels, _EDGE)
-            self.frame = frame
-            self._masked = masked or {}
-            self.images = tuple(self._images(page))
-            for image in self.images:
-                self._look_closer(image.box, pixels)
-        finally:
-            bitmap.close()
+        pixels = np.asarray(rendered(page, self._scale, is_photograph=is_photograph))
+        self._drawn: npt.NDArray[np.uint8] = pixels
+        self._edges: npt.NDArray[np.bool_] = _edges_of(pixels, _EDGE)
+        self.frame = frame
+        self._masked = masked or {}
+        self.images = tuple(self._images(page))
+        for image in self.images:
+            self._look_closer(image.box, pixels)
 
     def unseen(self, words: Sequence[Word]) -> list[Word]:
         """Return the words in whose places nothing stands out from the paper.
@@ -226,6 +227,31 @@ class View:
         size = width.value, height.value
         masked = self._masked.get(size, size)
         return DrawnImage(box, max(size[0], masked[0]), max(size[1], masked[1]), decodes)
+
+
+def rendered(
+    page: pypdfium2.PdfPage,
+    scale: float,
+    *,
+    crop: tuple[float, float, float, float] = (0, 0, 0, 0),
+    is_photograph: bool = False,
+) -> Image.Image:
+    """Draw a page in grey.
+
+    Args:
+        scale: pixels a point.
+        crop: points that are left out on the left, below, on the right and above.
+        is_photograph: whether it shows images of many greys or colours, and nothing else. PDFium draws
+            these in half the time in colour; all else, images of two colours too, it draws faster in
+            grey (`bench/ocr_speed.py`).
+    """
+    bitmap = page.render(scale=scale, crop=crop, grayscale=not is_photograph)
+    try:
+        image: Image.Image = bitmap.to_pil()
+        # A copy, because the bitmap's memory goes with it.
+        return image.convert("L") if is_photograph else image.copy()
+    finally:
+        bitmap.close()
 
 
 def hide_text(page: pypdfium2.PdfPage) -> bool:
