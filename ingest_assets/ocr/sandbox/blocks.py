@@ -205,9 +205,9 @@ class Rest:
         height = layout.usual_height
         left = without(image, accounted(layout))
         left = without_rules(left, height, threshold) if height else left
-        ink = np.asarray(left) <= threshold
+        ink = left <= threshold
         places = tuple(inked_places(ink, square_side(height), _APART)) if height else ()
-        return cls(left, ink, height, places)
+        return cls(Image.fromarray(left), ink, height, places)
 
 
 def unread(rest: Rest) -> list[Box]:

@@ -92,72 +92,72 @@ def ways_to_read(image: Image.Image) -> tuple[Image.Image, ...]:
     if min(image.size) < _FEWEST_SQUARES * _QUIET_SIDE:
         # A word that was cut out: Tesseract misreads letters that touch the edge.
         return (ImageOps.expand(image, MARGIN, int(np.median(np.asarray(image)))),)
-    grain = _grain(image)
+    values = np.asarray(image)
+    grain = _grain(values)
     if grain >= _NOISY:
         # Where there are bare places, it may be specks or close letters.
-        as_it_is = (image,) if _grain(image, _BARE_SIDE, _BARE_PLACES) < _QUIET else ()
+        as_it_is = (image,) if _grain(values, _BARE_SIDE, _BARE_PLACES) < _QUIET else ()
         without_specks = image.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.GaussianBlur(1))
         for radius in _SMOOTHING:
             smooth = image.filter(ImageFilter.GaussianBlur(radius))
-            if _grain(smooth) < _QUIET:
+            if _grain(np.asarray(smooth)) < _QUIET:
                 break
-        specked = (without_specks,) if _grain(without_specks) < _QUIET else ()
+        specked = (without_specks,) if _grain(np.asarray(without_specks)) < _QUIET else ()
         smoothed = (*specked, smooth)
-        if not as_it_is and _is_uneven(image) and all(map(_is_noise, smoothed)):
+        if not as_it_is and _is_uneven(values) and all(map(_is_noise, map(np.asarray, smoothed))):
             return ()
         return (*smoothed, *as_it_is)
-    contrast = _contrast(image)
+    contrast = _contrast(values)
     # A photograph has soft edges, too, but no bare paper: sharpened it would become noise.
-    if _steepest_step(image) < _BLURRED * contrast and grain < _BARE * contrast:
+    if _steepest_step(values) < _BLURRED * contrast and grain < _BARE * contrast:
         return (image.filter(ImageFilter.UnsharpMask(radius=5, percent=200, threshold=0)),)
     return (image,)
 
 
-def _is_uneven(image: Image.Image) -> bool:
+def _is_uneven(values: npt.NDArray[np.uint8]) -> bool:
     """Tell whether each pixel differs from the next, as in noise; in strokes they do not."""
-    rows = _some_rows(image).astype(np.float32)
+    rows = _some_rows(values).astype(np.float32)
     one, other = rows[:, 1:].ravel(), rows[:, :-1].ravel()
     return bool(one.std() and other.std() and np.corrcoef(one, other)[0, 1] < _UNEVEN)
 
 
-def _is_noise(smoothed: Image.Image) -> bool:
+def _is_noise(smoothed: npt.NDArray[np.uint8]) -> bool:
     """Tell whether a picture shows nothing but noise, after it was smoothed."""
     contrast = _contrast(smoothed)
     return contrast < _MOST_NOISE and contrast < _ONLY_NOISE * _grain(smoothed)
 
 
-def _grain(image: Image.Image, side: int = _QUIET_SIDE, per_cent: int = 20) -> float:
+def _grain(values: npt.NDArray[np.uint8], side: int = _QUIET_SIDE, per_cent: int = 20) -> float:
     """Return how much the grey of a picture varies, of 255, where it is quiet: on bare paper.
 
     Args:
-        image: what is looked at.
+        values: the greys of all of it.
         side: that of the squares that are looked at, in pixels.
         per_cent: how many of the squares vary less.
     """
-    return float(np.percentile(spreads(np.asarray(image), side), per_cent))
+    return float(np.percentile(spreads(values, side), per_cent))
 
 
-def _contrast(image: Image.Image) -> int:
+def _contrast(values: npt.NDArray[np.uint8]) -> int:
     """Return how far apart the darkest and the lightest grey of a picture are, specks aside."""
-    darkest, lightest = _greys_at(_some_rows(image), 0.1, 99.9)
+    darkest, lightest = _greys_at(_some_rows(values), 0.1, 99.9)
     return lightest - darkest
 
 
-def _steepest_step(image: Image.Image) -> int:
+def _steepest_step(values: npt.NDArray[np.uint8]) -> int:
     """Return by how much grey changes between two pixels where it does most, specks aside.
 
     Letters go from ink to paper within one or two pixels, blurred ones within many.
     """
-    rows, below = _some_rows(image), _some_rows(image, first=1)
+    rows, below = _some_rows(values), _some_rows(values, first=1)
     neighbours = ((rows[:, 1:], rows[:, :-1]), (rows[: len(below)], below))
     steps = (np.maximum(one, other) - np.minimum(one, other) for one, other in neighbours)
     return max(_greys_at(step, 99.95)[0] for step in steps)
 
 
-def _some_rows(image: Image.Image, first: int = 0) -> npt.NDArray[np.uint8]:
+def _some_rows(values: npt.NDArray[np.uint8], first: int = 0) -> npt.NDArray[np.uint8]:
     """Return every so manieth row of a picture from a first one on, enough to count its greys by."""
-    values: npt.NDArray[np.uint8] = np.asarray(image)
-    return values[first :: max(1, image.height // _ENOUGH_ROWS)]
+    return values[first :: max(1, len(values) // _ENOUGH_ROWS)]
 
 
 def _counts(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
@@ -184,9 +184,8 @@ def skew_degrees(image: Image.Image) -> float:
 
 def slant(image: Image.Image) -> tuple[float, float]:
     """Return the skew as `skew_degrees` does, and how sharply lines and gaps stand apart at it."""
-    reduced = image.reduce(max(1, max(image.size) // 1000))
-    small = np.asarray(reduced)
-    dark = small <= otsu_threshold(reduced)
+    small = np.asarray(image.reduce(max(1, max(image.size) // 1000)))
+    dark = small <= otsu_threshold(small)
     if dark.mean() > 0.5:
         dark = ~dark
     ys, xs = np.nonzero(dark)
@@ -255,9 +254,8 @@ def straighten(image: Image.Image, skew: float) -> Image.Image:
 
 def without_surround(image: Image.Image) -> Image.Image | None:
     """Return a page with the dark table around it painted as paper; None where there is none."""
-    reduced = image.reduce(max(1, max(image.size) // 400))
-    small = np.asarray(reduced)
-    dark = small <= otsu_threshold(reduced)
+    small = np.asarray(image.reduce(max(1, max(image.size) // 400)))
+    dark = small <= otsu_threshold(small)
     surround = np.zeros_like(dark)
     for turn in range(4):  # What is dark from an edge on.
         surround |= np.rot90(np.minimum.accumulate(np.rot90(dark, turn), axis=0), -turn)
@@ -293,9 +291,9 @@ def _paper(image: Image.Image) -> Image.Image:
     return lightest.resize(size, Image.Resampling.BOX)
 
 
-def otsu_threshold(image: Image.Image) -> int:
+def otsu_threshold(values: npt.NDArray[np.uint8]) -> int:
     """Return the grey value that parts dark from light best (Otsu's method)."""
-    counts = _counts(_some_rows(image)).astype(np.float64)
+    counts = _counts(_some_rows(values)).astype(np.float64)
     below = np.cumsum(counts)
     sums = np.cumsum(counts * np.arange(256))
     above = below[-1] - below

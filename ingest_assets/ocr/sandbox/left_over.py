@@ -112,12 +112,12 @@ class Word:
         """How many letters and digits it has."""
         return sum(map(str.isalnum, self.text))
 
-    @property
+    @cached_property
     def height(self) -> int:
         """Height of its box."""
         return self.bottom - self.top
 
-    @property
+    @cached_property
     def is_on_its_side(self) -> bool:
         """Whether it is taller than wide: Tesseract itself reads some lines on their side."""
         return self.letters >= _SOME_LETTERS and self.height > self.right - self.left
@@ -240,10 +240,9 @@ class Cutting:
             )
 
 
-def cut(image: Image.Image, places: Sequence[Box], spare: int) -> Cutting:
+def cut(values: npt.NDArray[np.uint8], places: Sequence[Box], spare: int) -> Cutting:
     """Cut places out of a page, with so many pixels to spare around them."""
-    values = np.asarray(image)
-    kept = np.zeros(image.height, dtype=np.bool_)
+    kept = np.zeros(len(values), dtype=np.bool_)
     for _, top, _, bottom in places:
         kept[max(0, top - spare) : bottom + spare] = True
     left = max(0, min(place[0] for place in places) - spare)
@@ -252,18 +251,18 @@ def cut(image: Image.Image, places: Sequence[Box], spare: int) -> Cutting:
     return Cutting(Image.fromarray(values[rows, left:right]), left, rows)
 
 
-def unread(image: Image.Image, layout: Layout, threshold: int) -> list[Box]:
+def unread(left: npt.NDArray[np.uint8], layout: Layout, threshold: int) -> list[Box]:
     """Return the places on a grey page where ink outside its words may be words.
 
     Args:
-        image: what `ink_left` returns.
+        left: what `ink_left` returns.
         threshold: the lightest grey that is ink.
     """
     words = list(_covering(layout))
     if not words:
         return []
     height = _usual_height(words)
-    found = inked_places(np.asarray(image) <= threshold, square_side(height), _ONE_PLACE)
+    found = inked_places(left <= threshold, square_side(height), _ONE_PLACE)
     return [place for place in found if not _is_rule_or_speck(place, height)]
 
 
@@ -278,7 +277,7 @@ def in_its_lines(image: Image.Image, layout: Layout, found: Sequence[Box]) -> Cu
         near |= beside & (boxes[:, 0] < right + _NEXT * height) & (boxes[:, 2] > left - _NEXT * height)
     elsewhere = [word for word, is_near in zip(words, near, strict=True) if not is_near]
     beside_them = [tuple(box) for box in boxes[near].tolist()]
-    return cut(_erased(image, elsewhere, margin=1), [*found, *beside_them], round(height))
+    return cut(without(image, elsewhere), [*found, *beside_them], round(height))
 
 
 def is_surely_read(place: Box, words: Iterable[Word]) -> bool:
@@ -287,30 +286,30 @@ def is_surely_read(place: Box, words: Iterable[Word]) -> bool:
     return is_covered(Word("", *place, 0.0), sure, margin=0)
 
 
-def ink_left(image: Image.Image, layout: Layout, threshold: int) -> Image.Image:
-    """Return a grey page without the words that account for its ink, and without rules.
+def ink_left(image: Image.Image, layout: Layout, threshold: int) -> npt.NDArray[np.uint8]:
+    """Return the greys of a page without the words that account for its ink, and without rules.
 
     Args:
         threshold: the lightest grey that is ink.
     """
     words = list(_covering(layout))
     if not words:
-        return image
-    left = _erased(image, words, margin=_margin(words))
+        return np.asarray(image)
+    left = without(image, words, margin=_margin(words))
     return without_rules(left, _usual_height(words), threshold)
 
 
-def without_rules(image: Image.Image, height: float, threshold: int) -> Image.Image:
-    """Return a grey page without the rules on it.
+def without_rules(
+    values: npt.NDArray[np.uint8], height: float, threshold: int
+) -> npt.NDArray[np.uint8]:
+    """Return the greys of a page without the rules on it.
 
     Args:
         height: that of a word, in pixels.
         threshold: the lightest grey that is ink.
     """
-    values = np.asarray(image)
     ink = rules(values <= threshold, round(_RULE * height), square_side(height))
-    white = ink.view(np.uint8) * np.uint8(255)
-    return Image.fromarray(np.maximum(values, white)) if ink.any() else image
+    return np.maximum(values, ink.view(np.uint8) * np.uint8(255)) if ink.any() else values
 
 
 def _is_rule_or_speck(place: Box, height: float) -> bool:
@@ -340,9 +339,13 @@ def read_share(image: Image.Image, layout: Layout, threshold: int) -> float:
     return 1 - int(np.count_nonzero(rest)) / max(1, int(np.count_nonzero(every)))
 
 
-def without(image: Image.Image, words: Iterable[Word]) -> Image.Image:
-    """Return a picture in which some words are painted over."""
-    return _erased(image, words, margin=1)
+def without(image: Image.Image, words: Iterable[Word], margin: int = 1) -> npt.NDArray[np.uint8]:
+    """Return the greys of a picture without some words and so many pixels around them."""
+    rest = np.array(image)
+    for word in words:
+        top, left = max(0, word.top - margin), max(0, word.left - margin)
+        rest[top : word.bottom + margin + 1, left : word.right + margin + 1] = 255
+    return rest
 
 
 def without_leaders(image: Image.Image, layout: Layout, threshold: int) -> Image.Image | None:
@@ -411,14 +414,15 @@ def add_missing(layout: Layout, found: Iterable[Word]) -> bool:
     Returns:
         Whether there were any.
     """
+    likely = [word for word in found if word.confidence >= _MIN_CONFIDENCE and word.letters]
+    if not likely:
+        return False
     words = list(_covering(layout))
     height = _usual_height(words)
     missing: list[Word] = []
-    for word in sorted(found, key=lambda word: -word.confidence):
+    for word in sorted(likely, key=lambda word: -word.confidence):
         if (
-            word.confidence >= _MIN_CONFIDENCE
-            and any(map(str.isalnum, word.text))
-            and _MIN_HEIGHT * height <= word.height <= _MAX_HEIGHT * height
+            _MIN_HEIGHT * height <= word.height <= _MAX_HEIGHT * height
             and not is_covered(word, words, margin=round(_MISPLACED * height))
             and not is_covered(word, missing, margin=0)
         ):
@@ -542,12 +546,12 @@ def _replace(layout: Layout, old: Sequence[Word], new: Sequence[Word]) -> None:
 
 def _drop_doubtful(layout: Layout, surer: Sequence[Word]) -> None:
     """Take out the words that account for no ink and that surer ones now stand in place of."""
-    covering = set(_covering(layout))
+    covering = set(map(id, _covering(layout)))
     for line in layout.lines:
         line.words = [
             word
             for word in line.words
-            if word in covering or not any(is_covered(other, [word], 0) for other in surer)
+            if id(word) in covering or not any(is_covered(other, [word], 0) for other in surer)
         ]
     layout.lines = [line for line in layout.lines if line.words]
 
@@ -576,14 +580,6 @@ def _side(words: Sequence[Word]) -> int:
 def _margin(words: Sequence[Word]) -> int:
     """How far letters may reach out of the boxes of their words, in pixels."""
     return max(2, round(0.15 * _usual_height(words)))
-
-
-def _erased(image: Image.Image, words: Iterable[Word], margin: int) -> Image.Image:
-    rest = np.array(image)
-    for word in words:
-        top, left = max(0, word.top - margin), max(0, word.left - margin)
-        rest[top : word.bottom + margin + 1, left : word.right + margin + 1] = 255
-    return Image.fromarray(rest)
 
 
 def is_covered(word: Word, words: Sequence[Word], margin: int) -> bool:

