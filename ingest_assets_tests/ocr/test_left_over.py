@@ -16,7 +16,7 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Picture
 from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, correct, doubtful_lines, merge
-from ingest_assets.ocr.sandbox.shades import on_white
+from ingest_assets.ocr.sandbox.shades import has_dots, on_white
 from ingest_assets_tests.support.scans import (
     LINES,
     PNG,
@@ -291,6 +291,13 @@ def test_a_shaded_form_whose_fields_are_white(engine: LocalEngine) -> None:
     assert all(f"Field {index + 1}" in result.pages[0].text for index in range(len(LINES)))
 
 
+@pytest.mark.parametrize("grey", [150, 215])
+def test_dark_print_on_rows_shaded_by_dots(grey: int) -> None:
+    fax = _table([255, grey], ink=0).convert("1").convert("L")
+    reading = tesseract.recognise(Picture(fax, 200), find_languages("eng", None))
+    assert set(" ".join(LINES).split()) <= set(reading.text.split())
+
+
 def test_light_print_on_a_shade_stays_light() -> None:
     page = _table([120], 255)
     assert on_white(page) is page
@@ -303,7 +310,12 @@ def test_a_page_in_a_shadow_has_no_shades() -> None:
     assert on_white(image) is image
 
 
+def test_close_print_is_not_taken_for_dots() -> None:
+    assert not has_dots(page_image())
+
+
 @pytest.mark.parametrize("size", [(1, 1), (15, 40), (33, 15), (50, 70)])
 def test_small_pictures_have_no_shades(size: tuple[int, int]) -> None:
     image = Image.new("L", size, 160)
     assert on_white(image) is image
+    assert not has_dots(image)

@@ -40,6 +40,10 @@ _INKED, _OWN = 0.005, 0.5
 # Greys of one ground differ by at most so much, of 255.
 _EVEN = 12
 
+# In squares of so many pixels a ground of dots has some of them everywhere, so many squares down and
+# across; in close print there are bare ones between words and lines.
+_DOTS, _DOTS_DOWN, _DOTS_ACROSS = 8, 5, 24
+
 
 def on_white(image: Image.Image) -> Image.Image:
     """Return a grey page whose even grey grounds are white where something dark is printed on them."""
@@ -65,6 +69,22 @@ def on_white(image: Image.Image) -> Image.Image:
             whitened = values.copy() if whitened is None else whitened
             shade.whiten(whitened)
     return image if whitened is None else Image.fromarray(whitened)
+
+
+def has_dots(image: Image.Image) -> bool:
+    """Tell whether part of a grey page is shaded by dots: a fax, a newspaper, a drawing of two colours.
+
+    Args:
+        image: greys; what is darker than the middle one is a dot.
+    """
+    dark = sums((np.asarray(image) < 128).view(np.uint8), _DOTS, np.uint8)
+    dotted = np.pad((dark > 0) & (dark < _DOTS**2), ((1, 0), (1, 0)))
+    counts = dotted.cumsum(axis=0, dtype=np.int32).cumsum(axis=1)
+    if min(counts.shape) <= _DOTS_ACROSS:
+        return False
+    down = counts[_DOTS_DOWN:] - counts[:-_DOTS_DOWN]
+    across = down[:, _DOTS_ACROSS:] - down[:, :-_DOTS_ACROSS]
+    return bool((across == _DOTS_DOWN * _DOTS_ACROSS).any())
 
 
 def _are_printed_light(

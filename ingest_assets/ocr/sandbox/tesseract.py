@@ -44,7 +44,7 @@ from ingest_assets.ocr.sandbox.left_over import (
     unread,
     without_leaders,
 )
-from ingest_assets.ocr.sandbox.shades import on_white
+from ingest_assets.ocr.sandbox.shades import has_dots, on_white
 from ingest_assets.ocr.sandbox.squares import Box
 from ingest_assets.text import clean_text
 
@@ -114,6 +114,9 @@ _MOST_SLANTS = 3
 # Lone digits that are blurred, at their own size hardly seen, are read at so many times that.
 _LARGER = 1.5
 
+# In pictures of so many pixels an inch dots are a pixel or two wide, in finer ones as many times more.
+_DPI_OF_DOTS = 200
+
 # Print differs from its paper by at least so much, of 255; less is what shows through from behind.
 _PALEST = 32.0
 
@@ -161,6 +164,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     if not best.layout.lines and picture.image.width * picture.image.height > _LARGE:
         picture = _made_smaller(picture)
         best = replace(best, image=cleaning.straighten(picture.image, skew))
+    best = _without_dots(best, picture.dpi, languages)
     best = _without_leaders(best, picture.dpi, languages)
     if not cleaning.is_in_even_light(picture.image):
         best = _in_even_light(best, picture, languages)
@@ -210,6 +214,21 @@ def _surest(
             attempt = _read(cleaning.straighten(image, skew), dpi, languages)
             best = max(best, attempt, key=lambda attempt: attempt.confidence)
     return best
+
+
+def _without_dots(best: _Attempt, dpi: int, languages: Languages) -> _Attempt:
+    """Return a reading of a page without its shades of dots; as it was, if it has none.
+
+    In two more ways, because each reads what the others do not: without what is smaller than strokes,
+    and with dots smoothed to greys.
+    """
+    if not has_dots(best.image):
+        return best
+    radius = max(1, round(dpi / _DPI_OF_DOTS))
+    bare = _read(best.image.filter(ImageFilter.MedianFilter(2 * radius + 1)), dpi, languages)
+    smooth = on_white(best.image.filter(ImageFilter.GaussianBlur(radius)))
+    merge(bare.layout, [best.layout, _read(smooth, dpi, languages).layout])
+    return bare
 
 
 def _without_leaders(best: _Attempt, dpi: int, languages: Languages) -> _Attempt:
