@@ -319,3 +319,14 @@ def test_small_pictures_have_no_shades(size: tuple[int, int]) -> None:
     image = Image.new("L", size, 160)
     assert on_white(image) is image
     assert not has_dots(image)
+
+
+def test_columns_of_lone_figures_stand_in_their_lines(engine: LocalEngine) -> None:
+    page = Image.new("L", (1654, 1800), 255)
+    font = ImageFont.load_default(30)
+    rows = [(" ".join(LINES[row % len(LINES)].split()[:3]), f"{row % 9 + 1}") for row in range(28)]
+    for row, (name, figure) in enumerate(rows):
+        ImageDraw.Draw(page).text((140, 60 + 60 * row), name, font=font, fill=0)
+        ImageDraw.Draw(page).text((1150, 60 + 60 * row), figure, font=font, fill=0)
+    (read,) = engine.recognise(stored(encoded(page, "PNG"), PNG)).pages
+    assert sum(f"{name} {figure}" in read.text for name, figure in rows) >= 26

@@ -82,6 +82,9 @@ _NEXT = 6
 # Share of dark pixels from which on a page is printed light on dark.
 _MOSTLY_DARK = 0.5
 
+# So many times as high as it is wide is a line that was read on its side.
+_COLUMN = 4
+
 # Half the height of print of 12 points at 200 dpi, where no word says how high it is.
 _ASSUMED_HEIGHT = 16
 
@@ -249,6 +252,18 @@ def cut(values: npt.NDArray[np.uint8], places: Sequence[Box], spare: int) -> Cut
     right = max(place[2] for place in places) + spare
     rows = np.flatnonzero(kept)
     return Cutting(Image.fromarray(values[rows, left:right]), left, rows)
+
+
+def drop_columns(layout: Layout) -> None:
+    """Take out of a layout the columns of figures that were read as one line on its side."""
+    layout.lines = [line for line in layout.lines if not _is_column(line.words)]
+
+
+def _is_column(words: Sequence[Word]) -> bool:
+    across = max(word.right for word in words) - min(word.left for word in words)
+    down = max(word.bottom for word in words) - min(word.top for word in words)
+    is_sure = statistics.fmean(word.confidence for word in words) >= _SURELY_READ
+    return len(words) > 1 and down > _COLUMN * across and not is_sure
 
 
 def unread(left: npt.NDArray[np.uint8], layout: Layout, threshold: int) -> list[Box]:

@@ -36,6 +36,7 @@ from ingest_assets.ocr.sandbox.left_over import (
     correct,
     cut,
     doubtful_lines,
+    drop_columns,
     in_its_lines,
     ink_left,
     is_surely_read,
@@ -186,6 +187,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
             _read_doubtful_words_again(best, picture.dpi, languages)
         is_text = best.confidence >= DOUBTFUL_CONFIDENCE and belief.is_text(best.layout)
         if is_text and belief.has_words(best.layout):
+            drop_columns(best.layout)
             left = ink_left(best.image, best.layout, best.threshold)
             if _read_left_over(best, left, picture.dpi, languages):
                 left = ink_left(best.image, best.layout, best.threshold)
@@ -471,7 +473,7 @@ def _read_watermark(attempt: _Attempt, threshold: int, dpi: int, languages: Lang
     if slant is None:
         return
     upright = cleaning.straighten(image, slant)
-    lines = _slanted_lines(upright, slant, image.size, dpi, languages)
+    lines = _slanted_lines(upright, slant, image.size, (), dpi, languages)
     for line in lines:
         line.words = [word.smaller(0.5) for word in line.words]
     blocks.put_slanted(attempt.layout, lines)
@@ -489,8 +491,9 @@ def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:
         for turn in (90, 270) if lies else (180,):
             upright = ImageOps.expand(block.transpose(_TRANSPOSITIONS[turn]), cleaning.MARGIN, 255)
             found = _read(upright, dpi, languages).layout
-            # Upright lines do not read as text on their side, but figures do upside down.
-            before = blocks.unsure_in(layout, box) if turn == 180 else ()
+            before = blocks.unsure_in(layout, box)
+            if turn != 180:  # What Tesseract itself has read on its side reads better in one block.
+                before = [word for word in before if word.right - word.left > word.height]
             if belief.is_surely_text(found, before, upside_down=turn == 180):
                 for line in found.lines:
                     line.words = [
@@ -512,11 +515,12 @@ def _read_slanted(layout: Layout, rest: blocks.Rest, dpi: int, languages: Langua
     most = sorted(slants, key=lambda slant: -len(slants[slant]))[:_MOST_SLANTS]
     for slant in most:
         places, first, top = blocks.only(rest.image, slants[slant])
+        before = [word for box in slants[slant] for word in blocks.unsure_in(layout, box)]
         for turn in (slant, slant + 180):
             upright = places.rotate(-turn, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
             if upright.width * upright.height > MAX_PIXELS:
                 break
-            if lines := _slanted_lines(upright, turn, places.size, dpi, languages):
+            if lines := _slanted_lines(upright, turn, places.size, before, dpi, languages):
                 for line in lines:
                     line.words = [word.moved(first, top) for word in line.words]
                 blocks.put_slanted(layout, lines)
@@ -526,25 +530,31 @@ def _read_slanted(layout: Layout, rest: blocks.Rest, dpi: int, languages: Langua
 
 
 def _slanted_lines(
-    upright: Image.Image, slant: float, before: tuple[int, int], dpi: int, languages: Languages
+    upright: Image.Image,
+    slant: float,
+    size: tuple[int, int],
+    before: Sequence[Word],
+    dpi: int,
+    languages: Languages,
 ) -> Sequence[Line]:
     """Return the lines of a picture where they stood before it was turned by their slant.
 
     Args:
-        before: width and height that it had.
+        size: width and height that it had.
+        before: the words that were read there before.
 
     Returns:
-        Those with words that are sure; no lines if these are hardly text.
+        Those with words that are sure; no lines if these are hardly text, or no surer than before.
     """
     found = _read(upright, dpi, languages, tesserocr.PSM.SPARSE_TEXT).layout
     for line in found.lines:
         line.words = [
-            blocks.slanted_back(word, slant, upright.size, before)
+            blocks.slanted_back(word, slant, upright.size, size)
             for word in line.words
             if word.confidence >= belief.SURE and word.letters > 1
         ]
     found.lines = [line for line in found.lines if line.words]
-    return found.lines if belief.is_surely_text(found, (), upside_down=False) else ()
+    return found.lines if belief.is_surely_text(found, before, upside_down=False) else ()
 
 
 def _believed(
