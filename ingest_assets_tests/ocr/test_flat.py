@@ -68,6 +68,16 @@ def test_an_excel_2003_workbook_shows_its_cells_as_a_person_sees_them(encoding: 
     ]
 
 
+def test_an_excel_2003_workbook_notes_formulas_without_a_result() -> None:
+    cell = '<Cell ss:Formula="=7*6">{}</Cell>'
+    first = '<Cell ss:MergeAcross="1">'
+    found = read(EXCEL_2003.replace(first, f"{cell.format('')}{first}").encode())
+    assert found.text.startswith("Berths\n=7*6\tBig berth")
+    assert found.kinds == {"content_unreadable"}
+    known = cell.format('<Data ss:Type="Number">42</Data>')
+    assert read(EXCEL_2003.replace(first, f"{known}{first}").encode()).kinds == set()
+
+
 def test_a_flat_package_is_read_as_the_document_that_it_is() -> None:
     body = f'<w:document xmlns:w="{W}"><w:body><w:p><w:r><w:t>The rudder.</w:t></w:r></w:p></w:body></w:document>'
     data = flat_package(

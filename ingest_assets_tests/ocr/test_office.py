@@ -224,6 +224,16 @@ def test_a_cell_without_text_shows_its_value() -> None:
     assert read(open_document("spreadsheet", body)).pages == ["May\n12.5\t2024-05-03\ttrue"]
 
 
+def test_a_formula_without_a_result_is_shown_and_noted() -> None:
+    formula = 'table:formula="of:=IF([.A1];1;&quot;&quot;)"'
+    row = "<table:table table:name='May'><table:table-row>{}</table:table-row></table:table>"
+    found = read(open_document("spreadsheet", row.format(f"<table:table-cell {formula}/>")))
+    assert (found.pages, found.kinds) == (['May\n=IF([.A1];1;"")'], {"content_unreadable"})
+    empty = f'<table:table-cell {formula} office:value-type="string" office:string-value=""/>'
+    found = read(open_document("spreadsheet", row.format(empty)))
+    assert (found.pages, found.kinds) == (["May"], set())
+
+
 def test_a_sheet_that_repeats_a_cell_without_end_is_too_much() -> None:
     cell = f"<table:table-cell table:number-columns-repeated='16000'>{paragraph('a' * 9)}</table:table-cell>"
     body = f"<table:table><table:table-row table:number-rows-repeated='900000'>{cell}</table:table-row></table:table>"

@@ -265,6 +265,17 @@ def test_of_formulas_what_is_not_known_to_show_is_noted(
     assert (found.pages, found.kinds) == ([f"Dues\n{shows}"], kinds)
 
 
+def test_an_old_workbook_whose_formulas_were_not_worked_out_says_so() -> None:
+    old = xlwt.Workbook()
+    old.add_sheet("Dues").write(0, 0, xlwt.Formula("7*6"))
+    data = xls(old)
+    no_result = b"\3\0\0\0\0\0\xff\xff"
+    assert read(data).kinds == {"content_unreadable"}
+    assert read(data.replace(no_result, bytes(8))).kinds == {"content_unreadable"}
+    found = read(data.replace(no_result, struct.pack("<d", 42)))
+    assert (found.pages, found.kinds) == (["Dues\n42"], set())
+
+
 def test_characters_that_a_workbook_writes_by_their_numbers_are_read() -> None:
     book = openpyxl.Workbook()
     assert book.active is not None
@@ -291,7 +302,7 @@ def cell(kind: int, column: int, value: bytes, style: int = 0) -> bytes:
 
 
 @cache
-def xlsb() -> bytes:
+def xlsb(flags_of_calculation: int = 0) -> bytes:
     """A binary workbook with a sheet, its styles, its shared strings, a comment and a footer."""
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
@@ -334,7 +345,8 @@ def xlsb() -> bytes:
                 "</Types>"
             ),
             "_rels/.rels": relations(officeDocument="xl/workbook.bin"),
-            "xl/workbook.bin": record(156, bytes(8) + words("r0") + words("Dues")),
+            "xl/workbook.bin": record(156, bytes(8) + words("r0") + words("Dues"))
+            + record(157, bytes(24) + bytes([flags_of_calculation, 0])),
             "xl/_rels/workbook.bin.rels": relations(
                 worksheet="sheet1.bin", styles="styles.bin", sharedStrings="strings.bin"
             ),
@@ -359,6 +371,10 @@ def test_a_binary_workbook_shows_its_cells_as_its_styles_say_comments_and_margin
         "Ship\t\t03.05.2024\t12.34\n"
         "Page of the harbour\nLook at this."
     ]
+
+
+def test_a_binary_workbook_that_is_worked_out_when_it_is_opened_says_so() -> None:
+    assert read(xlsb(flags_of_calculation=1)).kinds == {"content_unreadable"}
 
 
 def test_a_damaged_sheet_of_a_binary_workbook_is_read_as_far_as_it_goes() -> None:

@@ -1,6 +1,7 @@
 """Numbers as a spreadsheet shows them: dates, percentages, currencies.
 
-Belongs here: number formats as Excel writes them (ECMA-376, part 1, 18.8.30). Does not belong here:
+Belongs here: number formats as Excel writes them (ECMA-376, part 1, 18.8.30), and what is said of
+numbers that are not in the file. Does not belong here:
 finding out which cell has which.
 """
 
@@ -14,6 +15,15 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
+
+from ingest_assets.notes import Note
+
+# Also where results are stored: programs that fill a template leave those of the template, or write 0.
+NOT_WORKED_OUT = Note(
+    "content_unreadable",
+    "results of formulas, which a program works out when it opens the file: what stands in their place "
+    "was read, the formulas or other numbers",
+)
 
 # Formats that files name by number only. Those of dates differ by country: here as ISO 8601 has them.
 BUILT_IN = {

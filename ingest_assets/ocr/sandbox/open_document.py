@@ -16,6 +16,7 @@ from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
+from ingest_assets.ocr.sandbox.number_format import NOT_WORKED_OUT
 from ingest_assets.ocr.sandbox.open_document_lists import Lists
 from ingest_assets.text import MAX_TEXT_BYTES, SOFT_HYPHEN, too_much_text
 
@@ -266,7 +267,13 @@ class _Story:
                 aside.append(part)
             else:
                 lines += (self._line(line, aside) for line in part.iter() if line.tag in _LINES)
-        return " ".join(lines) or next(filter(None, map(cell.get, _VALUES)), "")
+        if text := " ".join(lines) or next(filter(None, map(cell.get, _VALUES)), ""):
+            return text
+        formula = cell.get(f"{TABLE}formula", "")
+        if not formula or cell.get(f"{OFFICE}value-type"):  # It may have worked out as an empty text.
+            return ""
+        self.notes.append(NOT_WORKED_OUT)
+        return formula.removeprefix("of:")
 
     def _listed(self, element: Element, aside: list[Element]) -> Iterator[str]:
         """Yield the lines of a list within a cell."""

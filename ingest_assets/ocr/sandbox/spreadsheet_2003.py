@@ -11,9 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.docx.package import xml_root
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
-from ingest_assets.ocr.sandbox.number_format import shown
+from ingest_assets.ocr.sandbox.number_format import NOT_WORKED_OUT, shown
 from ingest_assets.ocr.sandbox.xlsx import joined, margin_text
 from ingest_assets.text import clean_text
 
@@ -47,7 +48,14 @@ def read_spreadsheet_2003(path: Path) -> FlowingDocument:
         clean_text("\n".join([sheet.get(f"{_S}Name", ""), *_lines(sheet, codes)]))
         for sheet in root.iter(f"{_S}Worksheet")
     ]
-    return FlowingDocument(tuple(sheets) or ("",))
+    notes: tuple[Note, ...] = () if _are_worked_out(root) else (NOT_WORKED_OUT,)
+    return FlowingDocument(tuple(sheets) or ("",), notes)
+
+
+def _are_worked_out(root: Element) -> bool:
+    """Tell whether the results of all formulas are stored."""
+    cells = root.iter(f"{_S}Cell")
+    return all(cell.get(f"{_S}Formula") is None or cell.find(f"{_S}Data") is not None for cell in cells)
 
 
 def _codes(root: Element) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
-from ingest_assets.ocr.sandbox.number_format import BUILT_IN, shown
+from ingest_assets.ocr.sandbox.number_format import BUILT_IN, NOT_WORKED_OUT, shown
 from ingest_assets.ocr.sandbox.ole import OleFile, pictures_in
 from ingest_assets.ocr.sandbox.xlsx import margin_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
@@ -28,7 +28,10 @@ from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 # Numbers of records, and of kinds of objects: [MS-XLS].
 _MARGINS = (0x14, 0x15)
 _OBJECT, _TEXT, _DRAWINGS, _MORE = 0x5D, 0x1B6, 0xEB, 0x3C
+_FORMULA, _UNCALCULATED = 0x06, 0x5E
 _CHART_OBJECT, _PICTURE, _COMMENT = 5, 8, 0x19
+# What programs store that work out no formula: an empty text, or 0.
+_NO_RESULTS = (b"\3\0\0\0\0\0\xff\xff", bytes(8))
 _CHART = Note("object_unread", "a chart, whose words were not read")
 
 
@@ -104,6 +107,7 @@ def _beside(path: Path) -> tuple[list[str], dict[str, bytes], list[Note]]:
     drawings, last, shown = bytearray(), 0, 0
     texts: list[str] = []
     notes: list[Note] = []
+    results = set[bytes]()
     with OleFile(path) as file:
         kind = 0
         records = file.records("Workbook")
@@ -117,6 +121,10 @@ def _beside(path: Path) -> tuple[list[str], dict[str, bytes], list[Note]]:
                 kind = struct.unpack_from("<H", data, 4)[0]
                 shown += kind == _PICTURE
                 notes += [_CHART] if kind == _CHART_OBJECT else []
+            elif number == _FORMULA:
+                results.add(data[6:14])
+            elif number == _UNCALCULATED:
+                notes.append(NOT_WORKED_OUT)
             elif number in _MARGINS and (margin := margin_text(_string(data))):
                 texts.append(margin)
             elif number == _TEXT and kind != _COMMENT and len(data) >= 12:
@@ -125,6 +133,8 @@ def _beside(path: Path) -> tuple[list[str], dict[str, bytes], list[Note]]:
                 wide = text[:1] == b"\1"
                 texts.append(text[1:].decode("utf-16-le" if wide else "latin-1", "replace")[:length])
         notes += file.notes()
+    if results and results <= set(_NO_RESULTS):
+        notes.append(NOT_WORKED_OUT)
     pictures = pictures_in(bytes(drawings))
     if shown and not pictures:
         notes.append(Note("image_unreadable", "pictures on its sheets that were not looked at"))

@@ -23,7 +23,7 @@ from ingest_assets.text import too_much_text
 
 # Numbers of records: [MS-XLSB], 2.3.2.
 _ROW, _SHARED, _FORMAT, _STYLE, _ABOUT, _SHEET = 0, 19, 44, 47, 153, 156
-_STYLES_BEGIN, _STYLES_END, _MARGINS, _COMMENT = 617, 618, 479, 637
+_STYLES_BEGIN, _STYLES_END, _MARGINS, _COMMENT, _CALCULATION = 617, 618, 479, 637, 157
 _NUMBER_IN_30_BITS, _ERROR, _TRUTH, _NUMBER, _TEXT, _TEXT_BY_NUMBER = 2, 3, 4, 5, 6, 7
 _RICH_TEXT = 62
 # Cells that stand right of the one before, and do not say so: some programs write them.
@@ -35,6 +35,7 @@ _SHORT = {
 # What a formula has shown last stands where a value would.
 _OF_FORMULAS = {8: _TEXT, 9: _NUMBER, 10: _TRUTH, 11: _ERROR}
 _SINCE_1904 = 1
+_FLAGS_OF_CALCULATION, _WHEN_OPENED = 24, 1
 _HEADERS_AND_FOOTERS = 6
 _NO_TEXT = 0xFFFFFFFF
 _LONGEST_RECORD = 32_000_000
@@ -61,6 +62,8 @@ class _BinaryWorkbook(Workbook):
         for kind, data in self._records(self._main):
             if kind == _ABOUT:
                 self._since_1904 = bool(struct.unpack_from("<I", data)[0] & _SINCE_1904)
+            elif kind == _CALCULATION and len(data) > _FLAGS_OF_CALCULATION:
+                self._is_worked_out_anew = bool(data[_FLAGS_OF_CALCULATION] & _WHEN_OPENED)
             elif kind == _SHEET:
                 relation, place = _text(data, 8)
                 sheets.append((_text(data, place)[0], relation))
@@ -109,6 +112,7 @@ class _BinaryWorkbook(Workbook):
             elif kind in _OF_FORMULAS or _BLANK <= kind <= _TEXT_BY_NUMBER or kind == _RICH_TEXT:
                 place, style = struct.unpack_from("<II", data)
                 column = place & 0x3FFF
+                self._are_worked_out &= not (self._is_worked_out_anew and kind in _OF_FORMULAS)
                 if text := self._value(_OF_FORMULAS.get(kind, kind), data[8:], style & 0xFFFFFF):
                     cells[column] = text.replace("\n", " ")
         if cells:

@@ -24,18 +24,13 @@ from ingest_assets.ocr.sandbox.docx import drawings
 from ingest_assets.ocr.sandbox.docx.names import R
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
-from ingest_assets.ocr.sandbox.number_format import BUILT_IN, shown
+from ingest_assets.ocr.sandbox.number_format import BUILT_IN, NOT_WORKED_OUT, shown
 from ingest_assets.ocr.sandbox.web_page import html_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/spreadsheetml/main}"  # The same in the standard's strict form.
 _THREADED = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
-_NOT_WORKED_OUT = Note(
-    "content_unreadable",
-    "results of formulas, which a program works out when it opens the file: what stands in their place "
-    "was read, the formulas or other numbers",
-)
 _COLUMN = re.compile(r"[A-Z]{1,3}")
 _MOST_COLUMNS = 16_384
 # What stands on a button or in a box of the old kind.
@@ -85,7 +80,7 @@ class Workbook:
             lines = [name, *self._sheet(relation.target)]
             self.pages.append("\n".join(lines))
         if not self._are_worked_out:
-            self.notes.append(_NOT_WORKED_OUT)
+            self.notes.append(NOT_WORKED_OUT)
         if any(package.related(main, "vbaProject")):
             self.notes.append(Note("not_shown", "macros, which were not read"))
         return Shown(self.pages or [""], self.pictures, dict.fromkeys(self.notes))
