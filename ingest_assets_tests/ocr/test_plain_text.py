@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.ocr.engine import Recognition
 from ingest_assets.ocr.local import LocalEngine
+from ingest_assets.ocr.sandbox.encodings import decode_stated
 from ingest_assets_tests.support.scans import TEXT, stored
 
 GREETING = "Grüße aus der Straße: “naïve” café\nzweite Zeile"
@@ -245,6 +246,21 @@ def test_a_web_page_in_utf_8_that_says_otherwise_is_read(
 ) -> None:
     page = f"<meta charset={stated}><p>契約書を添付します{end}"
     assert read(engine, page.encode(), HTML) == ("契約書を添付します", [])
+
+
+@pytest.mark.parametrize("stated", ["gbk", "gb2312", "shift_jis", "big5", "euc-kr"])
+@pytest.mark.parametrize(
+    "text", ["The café opens", "The keeper’s word", "Dues:\u00a0€\u00a05", "Ahoy 😀", "See 契約"]
+)
+def test_few_characters_of_utf_8_under_an_east_asian_name_are_read(stated: str, text: str) -> None:
+    assert decode_stated(text.encode(), stated) in (text, None)  # None: UTF-8 is tried next.
+
+
+@pytest.mark.parametrize(
+    ("stated", "text"), [("gbk", "Ship 没"), ("gbk", "To 王小明"), ("euc-kr", "Dear 가영")]
+)
+def test_few_characters_in_an_east_asian_encoding_are_read(stated: str, text: str) -> None:
+    assert decode_stated(text.encode(stated), stated) == text
 
 
 def test_english_with_typographic_quotes_is_no_other_language(engine: LocalEngine) -> None:

@@ -48,9 +48,14 @@ _NAMES = {
     **{"dos-720": "cp720", "dos-862": "cp862", "x-user-defined": "cp1252", "cn-gb": "gb18030"},
 }
 _OF_8_BITS = ("ascii", "iso8859", "cp125", "koi8", "mac")
-# Two or three characters of GBK may happen to be UTF-8, and a few of UTF-16 to be ASCII; so many in a
-# row are not. In UTF-16 spaces and Latin letters have a NUL, punctuation has other controls.
+# Two or three characters of GBK may happen to be UTF-8, and a few of UTF-16 to be ASCII. Those that
+# have so many bytes behind the first of each in UTF-8, or are so many in ASCII, are not. In UTF-16
+# spaces and Latin letters have a NUL, punctuation has other controls.
 _FEWEST_UTF_8, _FEWEST_NOT_WIDE = 4, 16
+# Fewer do not happen to be letters with accents within words, punctuation, signs and emoji.
+_WESTERN = re.compile(
+    "(?<=[a-z])[À-ɏ]|[À-ɏ](?=[a-z])|[\u00a0-\u00bf\u2010-\u203a€™\U0001f300-\U0001faff]"
+)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SHIFTS = re.compile(rb"\x1b(\$[@B]|\([BIJ])")
 # Quotation marks, dashes and signs of cp1252, in places where other encodings' letters do not stand.
@@ -148,7 +153,9 @@ def _as_utf_8(data: bytes, codec: str) -> str | None:
             return text  # No text in such an encoding happens to be UTF-8.
         if is_wide:
             return text if len(data) >= _FEWEST_NOT_WIDE else None
-        return text if len(_NOT_ASCII.findall(text)) >= _FEWEST_UTF_8 else None
+        continued = len(data) - len(text)
+        if continued >= _FEWEST_UTF_8 or len(_NOT_ASCII.findall(text)) == len(_WESTERN.findall(text)):
+            return text
     return None
 
 
