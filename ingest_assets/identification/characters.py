@@ -52,6 +52,7 @@ _EBCDIC = b"\x05\x0d\x15\x25\x40\xc0\xd0" + bytes(
 )
 
 _HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
+_META = re.compile(r"<meta\s", re.IGNORECASE)
 # Part of a page, as programs store it: it begins with an element that shows something.
 _FRAGMENT = re.compile(
     r"<(h[1-6]|p|div|span|table|ul|ol|dl|center|font|article|section|main|title|style)(?:\s[^<>]*)?>"
@@ -218,7 +219,9 @@ def text_format(sample: Sample) -> Format:
     markup = start[PROLOGUE.match(start).end() :]  # type: ignore[union-attr]  # it matches nothing too
     if (known := _xml_format(markup)) is not None:
         return known
-    if start.lstrip().startswith("<") and (_HTML.search(start[:8192]) or _FRAGMENT.match(markup)):
+    if start.lstrip().startswith("<") and (
+        _HTML.search(start[:8192]) or _META.match(markup) or _FRAGMENT.match(markup)
+    ):
         return formats.HTML
     return formats.TEXT
 

@@ -173,6 +173,7 @@ TYPE_OF = {
         formats.by_mime_type("image/x-sgi"),
     ),
     "html": (b"<!-- x -->\n<!DOCTYPE html>\n<p>Hello", formats.HTML),
+    "html behind its encoding": (b'<meta charset="koi8-r">Hello', formats.HTML),
     "xml": (b'<?xml version="1.0"?><note>x</note>', formats.TEXT),
     "svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', formats.SVG),
     "rtf": (b"{\\rtf1 rich}", formats.RTF),

@@ -273,6 +273,8 @@ def test_english_with_typographic_quotes_is_no_other_language(engine: LocalEngin
     [
         ("Die Räume der Königstraße übergab größtenteils Jürgen Weiß.", "utf-7"),
         ("Café Zürich", "cp1252"),
+        ("El niño, città", "cp1252"),
+        ("<html><meta charset=utf-8><p>café über naïve", "cp1252"),
     ],
 )
 def test_few_letters_with_accents(engine: LocalEngine, text: str, encoding: str) -> None:

@@ -67,6 +67,7 @@ _TYPOGRAPHIC = re.compile(
 )
 _NOT_LATIN = re.compile("[\u0370-\u06ff]")
 _MIXED = re.compile("[A-Za-z][\u0370-\u06ff]|[\u0370-\u06ff][A-Za-z]")
+_IN_WORDS = re.compile(r"[a-z][^\x00-\x7f](?=[a-z]|\b)")
 _IN_BASE64, _FEW_IN_BASE64 = re.compile(rb"\+[A-Za-z0-9+/]{3,}-"), 3
 _NEAR = 0.6
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -75,6 +76,7 @@ _RARE = (
     "MacIceland",
     "MacLatin2",
     "MacCyrillic",
+    "iso8859-4",
     "hp-roman8",
     "cp720",
     "cp858",
@@ -237,9 +239,8 @@ def _guess(data: bytes, otherwise: str) -> str:
     """Return the encoding that the statistics of letters point to."""
     guesses = chardet.detect_all(data, ignore_threshold=True)
     found = guesses[0]["encoding"]
-    few = len(data) - len(data.translate(None, _HIGH)) < _FEW
     if found in _RARE:  # Of a few letters several encodings make words.
-        near = (0 if few else _NEAR) * guesses[0]["confidence"]
+        near = (0 if _has_few(data) else _NEAR) * guesses[0]["confidence"]
         common = (one for one in guesses if one["encoding"] == "Windows-1252")
         found = next((one["encoding"] for one in common if one["confidence"] >= near), found)
     try:
@@ -256,7 +257,19 @@ def _guess_8_bit(data: bytes) -> str:
     text = data.decode(encoding, "replace")
     # Greek, Cyrillic, Hebrew and Arabic letters do not stand within words of Latin ones.
     are_mixed = 0 < len(_NOT_LATIN.findall(text)) <= 2 * len(_MIXED.findall(text))
-    return _UNGUESSED if encoding in ("utf-8", "ascii") or are_mixed else encoding
+    if encoding in ("utf-8", "ascii") or are_mixed or (_has_few(data) and _is_odd(text)):
+        return _UNGUESSED
+    return encoding
+
+
+def _has_few(data: bytes) -> bool:
+    """Tell whether a text has so few letters beyond ASCII that statistics of them say little."""
+    return len(data) - len(data.translate(None, _HIGH)) < _FEW
+
+
+def _is_odd(text: str) -> bool:
+    """Tell whether capitals or signs stand within or behind small letters, as in cafÈ and naÔve."""
+    return any(pair[1].isupper() or not pair[1].isalpha() for pair in _IN_WORDS.findall(text))
 
 
 def _decoded(data: bytes, encoding: str) -> Decoded:
