@@ -30,6 +30,7 @@ from ingest_assets_tests.support.reading import read
 from ingest_assets_tests.support.scans import encoded, page_image
 
 PICTURE = encoded(page_image(), "PNG")
+_FIELD = "urn:openoffice:names:experimental:ooo-ms-interop:xmlns:field:1.0"
 TABLE = (
     "<p:graphicFrame><a:graphic><a:graphicData><a:tbl><a:tr><a:tc><a:txBody><a:p><a:r><a:t>Left</a:t></a:r>"
     "</a:p></a:txBody></a:tc><a:tc><a:txBody><a:p><a:r><a:t>Right</a:t></a:r></a:p></a:txBody></a:tc></a:tr>"
@@ -222,6 +223,31 @@ def test_a_cell_without_text_shows_its_value() -> None:
     )
     body = f'<table:table table:name="May"><table:table-row>{cells}</table:table-row></table:table>'
     assert read(open_document("spreadsheet", body)).pages == ["May\n12.5\t2024-05-03\ttrue"]
+
+
+def test_signs_choices_and_deletions_that_libreoffice_takes_over_are_shown_as_there() -> None:
+    styles = (
+        '<style:style style:name="a"><style:text-properties style:font-name="Symbol"/></style:style>'
+        '<style:font-face style:name="W1" svg:font-family="Wingdings"/><style:style style:name="b">'
+        '<style:text-properties style:font-name="W1"/></style:style>'
+    ).replace("svg:", 'xmlns:svg="urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0" svg:', 1)
+    field = f'<f:fieldmark xmlns:f="{_FIELD}" f:type="odf.field.FORM{{}}">{{}}</f:fieldmark>'
+    said = '<f:param f:name="{}" f:value="{}"/>'
+    entries = "".join(said.format("Dropdown_ListEntry", one) for one in ("Ebb", "Flow"))
+    body = (
+        '<text:tracked-changes><text:changed-region text:id="c"><text:deletion/></text:changed-region>'
+        '<text:changed-region text:id="i"><text:insertion/></text:changed-region></text:tracked-changes>'
+        '<text:p>Angle <text:span text:style-name="a">\uf061 b</text:span>, done '
+        '<text:span text:style-name="b">\uf0fc</text:span></text:p><text:p>'
+        + field.format("DROPDOWN", entries + said.format("Dropdown_Selected", "1"))
+        + field.format("CHECKBOX", said.format("Checkbox_Checked", "true"))
+        + field.format("CHECKBOX", "")
+        + '</text:p><text:p>kept<text:change-start text:change-id="c"/> GONE</text:p><text:p>GONE '
+        '<text:span>GONE</text:span><text:change-end text:change-id="c"/>'
+        '<text:change-start text:change-id="i"/>new<text:change-end text:change-id="i"/></text:p>'
+    )
+    found = read(open_document("text", body, styles=styles))
+    assert found.pages == ["Angle α β, done ✓\nFlow☒☐\nkept\nnew"]
 
 
 def test_a_formula_without_a_result_is_shown_and_noted() -> None:

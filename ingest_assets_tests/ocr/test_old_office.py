@@ -69,8 +69,8 @@ def test_words_in_the_code_of_a_field_that_has_no_result_are_shown() -> None:
     assert read(rtf).pages == ["From 東京(とうきょう) on."]
 
 
-def test_a_word_document_shows_the_numbers_of_its_lists_and_not_what_was_deleted() -> None:
-    text = "Dues\rFirst\rSecond DELETED stays\rUnder it\rPlain HIDDEN\rThird\r"
+def test_a_word_document_shows_the_numbers_of_its_lists_signs_and_not_what_was_deleted() -> None:
+    text = "Dues\rFirst\rSecond DELETED stays\rUnder it\rPlain HIDDEN\rThird (b\r"
 
     def runs(marks: list[int], said: list[bytes], size: int) -> bytes:
         """A page of the file: where each run ends, and what is said of it."""
@@ -86,11 +86,16 @@ def test_a_word_document_shows_the_numbers_of_its_lists_and_not_what_was_deleted
         return bytes(page)
 
     deleted, hidden = (text.index(word) for word in ("DELETED ", " HIDDEN"))
+    sign = text.index(
+        "("
+    )  # So does the character stand for any sign; the letter is in a font of signs.
+    signs = [struct.pack("<BHHH", 6, 0x6A09, 0, 0xF061), struct.pack("<BHH", 4, 0x4A4F, 0)]
     characters = runs(
-        [0, deleted, deleted + 8, hidden, hidden + 7, len(text)],
-        [b"", b"\3\0\x08\1", b"", b"\3\x3c\x08\1", b""],
+        [0, deleted, deleted + 8, hidden, hidden + 7, sign, sign + 1, sign + 2, len(text)],
+        [b"", b"\3\0\x08\1", b"", b"\3\x3c\x08\1", b"", *signs, b""],
         1,
     )
+    font = bytes(39) + "Symbol\0".encode("utf-16-le")
     ends = [0, *(place + 1 for place, character in enumerate(text) if character == "\r")]
     in_list = [struct.pack("<BHHHHB", 5, 0, 0x460B, 1, 0x260A, depth) for depth in (0, 1)]
     of_style = struct.pack("<BH", 2, 1) + b"\0"  # Its style has the list.
@@ -131,13 +136,14 @@ def test_a_word_document_shows_the_numbers_of_its_lists_and_not_what_was_deleted
             + style,
             b"",
         ),
+        (0x112, struct.pack("<HHB", 1, 0, len(font)) + font, b""),
         (0x2E2, lists, levels),
         (0x2EA, struct.pack("<Ii12x", 1, 77), b""),
     ):
         struct.pack_into("<II", head, where, len(table), len(data))
         table += data + behind
     found = read(ole_with({"WordDocument": bytes(head), "0Table": bytes(table)}))
-    assert found.pages == ["Dues\n§ 1. First\n§ 2. Second stays\n(2a) Under it\nPlain\n§ 3. Third"]
+    assert found.pages == ["Dues\n§ 1. First\n§ 2. Second stays\n(2a) Under it\nPlain\n§ 3. Third αβ"]
 
 
 def test_pictures_of_a_word_document_are_pages_or_noted() -> None:

@@ -200,8 +200,8 @@ def test_cells_without_a_stored_result_and_margins_are_read() -> None:
     old = xlwt.Workbook()
     sheet = old.add_sheet("Dues")
     sheet.write(0, 0, "Ship")
-    sheet.header_str, sheet.footer_str = b"&CHarbour &D", b"Page &P"
-    assert read(xls(old)).pages == ["Dues\nShip", "Harbour\nPage"]
+    sheet.header_str, sheet.footer_str = b"&CHarbour && quay &D", b"Page &P"
+    assert read(xls(old)).pages == ["Dues\nShip", "Harbour & quay\nPage"]
 
 
 def sheet_of(cells: str, *, namespace: str = _SHEETS, anew: str = "") -> bytes:

@@ -1,4 +1,4 @@
-"""What binary Word documents say of their characters: which are not shown, which numbers are counted.
+"""What binary Word documents say of their characters: which are hidden or signs, which numbers counted.
 
 Belongs here: properties of characters and paragraphs, styles and lists ([MS-DOC], 2.4.6, 2.9). Does not
 belong here: the characters themselves (`doc`).
@@ -9,18 +9,22 @@ from __future__ import annotations
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ingest_assets.ocr.sandbox import symbols
 from ingest_assets.ocr.sandbox.numerals import written
 
 # Where the head says places and lengths in the table stream.
-_STYLES, _CHARACTERS, _PARAGRAPHS, _LISTS, _USES = 0xA2, 0xFA, 0x102, 0x2E2, 0x2EA
+_STYLES, _CHARACTERS, _PARAGRAPHS, _FONTS, _LISTS, _USES = 0xA2, 0xFA, 0x102, 0x112, 0x2E2, 0x2EA
 _PAGE = 512
 # Properties: [MS-DOC], 2.6. Their upper bits say how long their values are; 0 where the value says it.
 _DELETED, _HIDDEN, _LIST, _DEPTH = 0x0800, 0x083C, 0x460B, 0x260A
+_SYMBOL, _FONT = 0x6A09, 0x4A4F
+# Where the name of a font stands behind its length: [MS-DOC], 2.9.86.
+_NAME_OF_FONT = 40
 _SIZES = (1, 1, 2, 4, 2, 2, 0, 3)
 _TABLE, _TABS = 0xD608, 0xC615
 _PARAGRAPH_STYLE = 1
@@ -40,6 +44,25 @@ class Piece(NamedTuple):
     end: int
     offset: int
     width: int
+
+
+class _Other(NamedTuple):
+    """Characters that show as others.
+
+    Attributes:
+        font: has signs for them; empty where they do not show at all.
+        code: the sign that each of them stands for; None where it is their own.
+    """
+
+    start: int
+    end: int
+    font: str
+    code: int | None
+
+    def shown(self, text: str) -> str:
+        if self.code is not None:
+            return symbols.sign(self.font, self.code) * len(text)
+        return symbols.signs(self.font, text) if self.font else ""
 
 
 class _Paragraph(NamedTuple):
@@ -71,7 +94,11 @@ class Formatting:
         self._head, self._table = head, table
         self._pieces = pieces
         self._starts = [piece.start for piece in pieces]
-        self._hidden = sorted(self._hidden_places())
+        self._fonts: list[str] = []
+        with suppress(*_BROKEN):
+            self._read_fonts()
+        self._others = sorted(self._other_characters(), key=lambda other: other[:2])
+        self._other_starts = [other.start for other in self._others]
         self._ends: list[int] = []
         self._paragraphs: list[_Paragraph] = []
         self._styles: dict[int, tuple[int, _Paragraph]] = {}
@@ -97,32 +124,58 @@ class Formatting:
         return "".join(pieces)
 
     def _seen(self, raw: str, start: int, end: int) -> str:
-        """Return characters without those that are not shown."""
+        """Return characters as they show."""
         kept = ""
-        at = max(0, bisect_right(self._hidden, (start, start)) - 1)
-        while at < len(self._hidden) and self._hidden[at][0] < end:
-            first, last = self._hidden[at]
-            if last > start:
-                kept += raw[start : max(start, first)]
+        at = max(0, bisect_right(self._other_starts, start) - 1)
+        while at < len(self._others) and self._others[at].start < end:
+            other = self._others[at]
+            if other.end > start:
+                first, last = max(start, other.start), min(end, other.end)
+                kept += raw[start:first] + other.shown(raw[first:last])
                 start = max(start, last)
             at += 1
         return kept + raw[start:end]
 
-    def _hidden_places(self) -> Iterator[tuple[int, int]]:
-        """Yield the places of characters that are deleted or hidden."""
+    def _other_characters(self) -> Iterator[_Other]:
+        """Yield characters that are deleted or hidden, and those that are signs."""
         with suppress(*_BROKEN):
             for first, last, page, at in self._runs(_CHARACTERS, 1):
                 place = 2 * page[at]
                 values = dict(_properties(page[place + 1 : place + 1 + page[place]] if place else b""))
-                if any(values.get(one, b"\0")[:1] == b"\1" for one in (_DELETED, _HIDDEN)):
-                    for piece in self._pieces:
-                        begin = max(first, piece.offset)
-                        end = min(last, piece.offset + (piece.end - piece.start) * piece.width)
-                        if begin < end:
-                            yield (
-                                piece.start + (begin - piece.offset) // piece.width,
-                                piece.start + (end - piece.offset) // piece.width,
-                            )
+                is_hidden = any(values.get(one, b"\0")[:1] == b"\1" for one in (_DELETED, _HIDDEN))
+                font, code = ("", None) if is_hidden else self._sign(values)
+                if not is_hidden and not font:
+                    continue
+                for piece in self._pieces:
+                    begin = max(first, piece.offset)
+                    end = min(last, piece.offset + (piece.end - piece.start) * piece.width)
+                    if begin < end:
+                        yield _Other(
+                            piece.start + (begin - piece.offset) // piece.width,
+                            piece.start + (end - piece.offset) // piece.width,
+                            font,
+                            code,
+                        )
+
+    def _sign(self, values: Mapping[int, bytes]) -> tuple[str, int | None]:
+        """Return the font of characters that are signs, and the sign if they stand for one."""
+        number, code = None, None
+        if len(stated := values.get(_SYMBOL, b"")) == 4:  # The character is "(" for all signs.
+            number, code = struct.unpack("<HH", stated)
+        elif len(stated := values.get(_FONT, b"")) == 2:
+            number = struct.unpack("<H", stated)[0]
+        font = self._fonts[number] if number is not None and number < len(self._fonts) else ""
+        return (font, code) if code is not None or symbols.is_of_signs(font) else ("", None)
+
+    def _read_fonts(self) -> None:
+        place, length = struct.unpack_from("<II", self._head, _FONTS)
+        table = self._table[place : place + length]
+        place = 4
+        for _ in range(struct.unpack_from("<H", table)[0]):
+            font = table[place : place + 1 + table[place]]
+            name = font[_NAME_OF_FONT : len(font) & ~1].decode("utf-16-le", "replace")
+            self._fonts.append(name.partition("\0")[0])
+            place += len(font)
 
     def _runs(self, where: int, size: int) -> Iterator[tuple[int, int, bytes, int]]:
         """Yield runs of bytes with the same properties: first, last, their page, the place in it.

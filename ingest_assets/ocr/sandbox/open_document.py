@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox import symbols
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
@@ -28,6 +29,9 @@ HREF = "{http://www.w3.org/1999/xlink}href"
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _SVG = _NAMESPACE % "svg-compatible"
 _FORM = _NAMESPACE % "form"
+_FO = _NAMESPACE % "xsl-fo-compatible"
+# Fields of forms as LibreOffice takes them over from Word.
+_FIELD = "{urn:openoffice:names:experimental:ooo-ms-interop:xmlns:field:1.0}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
 
 # What a reader of the document does not see.
@@ -85,6 +89,10 @@ class _Story:
         self._pages: list[list[str]] = [[]]
         self._sheets: list[Element] = []
         self._hidden: set[str] = set()
+        self._of_signs: dict[str, str] = {}
+        # Of changes: those that delete, and in which of them the text stands that is being read.
+        self._deletions: set[str | None] = set()
+        self._within: set[str | None] = set()
         self._handlers: Mapping[str, Callable[[Element], None]] = {
             f"{TEXT}list": self._list,
             f"{TABLE}table": self._table,
@@ -109,6 +117,12 @@ class _Story:
         styles = self._package.xml(posixpath.join(self._folder, "styles.xml"))
         self._lists = Lists((styles, root))
         self._hidden = set(_hidden_styles((styles, root)))
+        self._of_signs = dict(_styles_of_signs((styles, root)))
+        self._deletions = {
+            region.get(f"{TEXT}id")
+            for region in root.iter(f"{TEXT}changed-region")
+            if region.find(f"{TEXT}deletion") is not None
+        }
         self._sheets = root.findall(f"{OFFICE}body/{OFFICE}spreadsheet/{TABLE}table")
         if root.get(f"{OFFICE}class") == "spreadsheet":  # Of OpenOffice 1.
             self._sheets = root.findall(f"{OFFICE}body/{TABLE}table")
@@ -211,9 +225,13 @@ class _Story:
 
     def _line(self, element: Element, aside: list[Element]) -> str:
         """Return the text of a paragraph; what has lines of its own goes aside."""
-        pieces = [element.text or ""]
+        pieces = ["" if self._within else element.text or ""]
         for child in element:
-            if child.tag in _CHARACTERS:
+            if child.tag == f"{TEXT}change-start":
+                self._within |= self._deletions & {child.get(f"{TEXT}change-id")}
+            elif child.tag == f"{TEXT}change-end":
+                self._within.discard(child.get(f"{TEXT}change-id"))
+            elif child.tag in _CHARACTERS:
                 pieces.append(_CHARACTERS[child.tag])
             elif child.tag == f"{TEXT}s":
                 pieces.append(" " * _count(child, f"{TEXT}c", _MOST_SPACES))
@@ -221,13 +239,17 @@ class _Story:
                 pieces.append(f"{self._line(child, aside)} ")
             elif child.tag in _ASIDE or child.tag.startswith(DRAW):
                 aside.append(child)
+            elif child.tag == f"{_FIELD}fieldmark":
+                pieces.append(_chosen(child))
             elif child.tag == f"{TEXT}ruby":
                 # The reading is shown after the paragraph, so that its words stay whole.
                 aside += (part for part in child if part.tag == f"{TEXT}ruby-text")
                 pieces += (self._line(part, aside) for part in child if part.tag == f"{TEXT}ruby-base")
             elif child.tag not in _NOT_SHOWN and not self._is_unseen(child):
-                pieces.append(self._line(child, aside))
-            pieces.append(child.tail or "")
+                line = self._line(child, aside)
+                font = self._of_signs.get(child.get(f"{TEXT}style-name", ""))
+                pieces.append(symbols.signs(font, line) if font else line)
+            pieces.append("" if self._within else child.tail or "")
         return "".join(pieces)
 
     def _table(self, table: Element) -> None:
@@ -356,6 +378,32 @@ def _hidden_styles(roots: Iterable[Element | None]) -> Iterator[str]:
             properties = style.find(f"{STYLE}text-properties")
             if properties is not None and properties.get(f"{TEXT}display") == "none":
                 yield style.get(f"{STYLE}name", "")
+
+
+def _styles_of_signs(roots: Iterable[Element | None]) -> Iterator[tuple[str, str]]:
+    """Yield the names of the styles whose fonts have signs for letters, each with its font."""
+    fonts: dict[str, str] = {}
+    for root in roots:
+        for one in root.iter() if root is not None else ():
+            if one.tag == f"{STYLE}font-face":
+                fonts[one.get(f"{STYLE}name", "")] = one.get(f"{_SVG}font-family", "").strip("'")
+            elif one.tag == f"{STYLE}style":
+                properties = one.find(f"{STYLE}text-properties")
+                stated = {} if properties is None else properties.attrib
+                name = stated.get(f"{STYLE}font-name", "")
+                font = fonts.get(name) or stated.get(f"{_FO}font-family", "").strip("'") or name
+                if symbols.is_of_signs(font):
+                    yield one.get(f"{STYLE}name", ""), font
+
+
+def _chosen(mark: Element) -> str:
+    """Return what is chosen in a list or a box of a form."""
+    if mark.get(f"{_FIELD}type", "").endswith("FORMCHECKBOX"):
+        return "☒" if any(one.get(f"{_FIELD}value") == "true" for one in mark) else "☐"
+    stated = [(one.get(f"{_FIELD}name"), one.get(f"{_FIELD}value", "")) for one in mark]
+    entries = [value for name, value in stated if name == "Dropdown_ListEntry"]
+    number = next((value for name, value in stated if name == "Dropdown_Selected"), "")
+    return entries[int(number)] if number.isdecimal() and int(number) < len(entries) else ""
 
 
 def _count(element: Element, attribute: str, most: int) -> int:

@@ -40,6 +40,14 @@ def is_of_signs(font: str) -> bool:
     return font.casefold() in _TABLES or font.casefold().startswith(("wingdings", "webdings"))
 
 
+def signs(font: str, text: str) -> str:
+    """Return what a font of signs shows for a text, in which spaces and other scripts stay."""
+    return "".join(
+        sign(font, ord(letter)) if "!" <= letter <= "~" or "\uf000" <= letter <= "\uf0ff" else letter
+        for letter in text
+    )
+
+
 def sign(font: str, code: int) -> str:
     """Return what a font shows for a code, which may lie in the private area (0xF000 and on)."""
     table = _TABLES.get(font.casefold())

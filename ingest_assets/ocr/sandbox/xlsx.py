@@ -262,7 +262,8 @@ class Workbook:
 
 def margin_text(margin: str) -> str:
     """Return what a header or a footer says, without the codes of its fields and fonts."""
-    return " ".join(_MARGIN_CODE.sub(" ", margin).split())
+    said = _MARGIN_CODE.sub(lambda code: "&" if code[0] == "&&" else " ", margin)
+    return " ".join(said.split())
 
 
 def joined(cells: Mapping[int, str]) -> str:

@@ -232,13 +232,7 @@ class _Story:
             yield from self._pieces(run, boxes)
             return
         for piece in self._pieces(run, boxes):
-            if isinstance(piece, fields.Mark):
-                yield piece
-                continue
-            yield "".join(
-                symbols.sign(font, ord(letter)) if letter > "\uefff" or letter.isascii() else letter
-                for letter in piece
-            )
+            yield piece if isinstance(piece, fields.Mark) else symbols.signs(font, piece)
 
     def _hides(self, properties: Element | None) -> bool:
         if properties is None:
