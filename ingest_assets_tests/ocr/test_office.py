@@ -30,6 +30,7 @@ from ingest_assets_tests.support.reading import read
 from ingest_assets_tests.support.scans import encoded, page_image
 
 PICTURE = encoded(page_image(), "PNG")
+_FORM = "urn:oasis:names:tc:opendocument:xmlns:form:1.0"
 _FIELD = "urn:openoffice:names:experimental:ooo-ms-interop:xmlns:field:1.0"
 TABLE = (
     "<p:graphicFrame><a:graphic><a:graphicData><a:tbl><a:tr><a:tc><a:txBody><a:p><a:r><a:t>Left</a:t></a:r>"
@@ -204,15 +205,34 @@ def test_a_sheet_is_its_cells_as_they_show_without_the_empty_ones() -> None:
     assert found.pages == ["May\n25 %\t\t3 May 2024", "June\nx\tx\tx\nx\tx\tx"]
 
 
-def test_the_margins_of_sheets_are_shown_but_not_their_fields() -> None:
+def test_the_margins_of_sheets_are_shown_but_not_fields_alone() -> None:
     styles = (
         '<office:master-styles><style:master-page><style:header><text:p><text:span text:style-name="a">'
         "Port office</text:span></text:p></style:header><style:footer><style:region-left><text:p>"
         "<text:span>Page <text:page-number>1</text:page-number></text:span></text:p></style:region-left>"
-        "</style:footer></style:master-page></office:master-styles>"
+        "<style:region-right><text:p>Dues of Leith, page <text:page-number>1</text:page-number></text:p>"
+        "</style:region-right></style:footer></style:master-page></office:master-styles>"
     )
     body = '<table:table table:name="May"/>'
-    assert read(open_document("spreadsheet", body, styles=styles)).pages == ["May\nPort office"]
+    found = read(open_document("spreadsheet", body, styles=styles))
+    assert found.pages == ["May\nPort office\nDues of Leith, page 1"]
+
+
+def test_what_stands_on_the_buttons_of_a_sheet_is_shown() -> None:
+    button = f'<form:button xmlns:form="{_FORM}" form:label="Send"/>'
+    body = f'<table:table table:name="May"><office:forms>{button}</office:forms></table:table>'
+    assert read(open_document("spreadsheet", body)).pages == ["May\nSend"]
+
+
+def test_numbers_of_a_list_have_the_signs_between_them_that_it_states() -> None:
+    level = '<text:list-level-style-number text:level="{}" style:num-format="1" {}/>'
+    template = 'style:num-list-format="§ %1%-%2%:" text:display-levels="2"'
+    styles = f'<text:list-style style:name="L">{level.format(1, "")}{level.format(2, template)}'
+    item = "<text:list-item><text:p>{}</text:p>{}</text:list-item>"
+    inner = f"<text:list>{item.format('Ebb', '')}{item.format('Flow', '')}</text:list>"
+    body = f'<text:list text:style-name="L">{item.format("Tides", inner)}</text:list>'
+    found = read(open_document("text", body, styles=f"{styles}</text:list-style>"))
+    assert found.pages == ["1 Tides\n§ 1-1: Ebb\n§ 1-2: Flow"]
 
 
 def test_a_cell_without_text_shows_its_value() -> None:

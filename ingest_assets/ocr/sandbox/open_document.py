@@ -7,6 +7,7 @@ Does not belong here: the archive (`docx.package`), and pages.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -44,6 +45,8 @@ _NOT_SHOWN = {
 }
 # What a line may consist of that is no field.
 _NO_FIELDS = frozenset(f"{TEXT}{name}" for name in ("p", "span", "a", "s", "tab", "line-break"))
+# "Page 1 of 9" has two.
+_FEWEST_WORDS_BESIDE_FIELDS, _WORD = 3, re.compile(r"\w+")
 # Of presentations: what stands in the margins of the slides that name it.
 _DECLARED = ("header", "footer", "date-time")
 _DECLARATIONS = {f"{PRESENTATION}{kind}-decl": kind for kind in _DECLARED}
@@ -150,9 +153,8 @@ class _Story:
             elif part.tag.startswith(STYLE):
                 # LibreOffice writes fields into the margins of every sheet, which only a printer shows.
                 for line in part.iter(f"{TEXT}p"):
-                    if not any(
-                        piece.tag.startswith(TEXT) and piece.tag not in _NO_FIELDS
-                        for piece in line.iter()
+                    if len(_words_beside_fields(line)) >= _FEWEST_WORDS_BESIDE_FIELDS or not any(
+                        map(_is_field, line.iter())
                     ):
                         self._element(line)
             elif part.tag.startswith(DRAW) and part.get(f"{PRESENTATION}class") is None:
@@ -257,7 +259,7 @@ class _Story:
         name = table.get(f"{TABLE}name")
         if table in self._sheets:
             self._pages.append([name or ""])
-        aside: list[Element] = [shape for shape in table if shape.tag == f"{TABLE}shapes"]
+        aside = [part for part in table if part.tag in (f"{TABLE}shapes", f"{OFFICE}forms")]
         for row in _rows(table):
             cells: list[str] = []
             for cell in row:
@@ -369,6 +371,18 @@ def _rows(table: Element) -> Iterator[Element]:
             yield part
         elif part.tag in _ROWS:
             yield from _rows(part)
+
+
+def _is_field(piece: Element) -> bool:
+    return piece.tag.startswith(TEXT) and piece.tag not in _NO_FIELDS
+
+
+def _words_beside_fields(line: Element) -> list[str]:
+    """Return the words of a line that no field says."""
+    said = (
+        (piece.text or "" if not _is_field(piece) else "") + (piece.tail or "") for piece in line.iter()
+    )
+    return _WORD.findall("".join(said))
 
 
 def _hidden_styles(roots: Iterable[Element | None]) -> Iterator[str]:

@@ -14,6 +14,8 @@ from ingest_assets.ocr.sandbox.numerals import written
 
 _NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
 TEXT, STYLE = _NAMESPACE % "text", _NAMESPACE % "style"
+# Of LibreOffice, before it was in the standard (ODF 1.4).
+_LOEXT = "{urn:org:documentfoundation:names:experimental:office:xmlns:loext:1.0}"
 _XML_ID = "{http://www.w3.org/XML/1998/namespace}id"
 _MOST_LEVELS = 10
 _FORMS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
@@ -29,6 +31,7 @@ class _Level:
     behind: str
     start: int
     shown: int
+    template: str
 
 
 @dataclass
@@ -112,15 +115,21 @@ class Lists:
         counts[depth + 1 :] = [None] * (_MOST_LEVELS - depth - 1)
         if not level.form:
             return ""
-        numbers = []
-        for at in range(max(0, depth + 1 - level.shown), depth + 1):
-            other = self._levels.get((style, at))
-            if other is not None and other.form:
-                count = counts[at]
-                numbers.append(
-                    written(_FORMS.get(other.form, ""), other.start if count is None else count)
-                )
-        return f"{level.before}{'.'.join(numbers)}{level.behind} "
+        if level.template:  # With numbers of any levels, as "%1%-%2%".
+            parts = level.template.split("%")
+            parts[1::2] = (self._number(style, counts, _whole(part) - 1) for part in parts[1::2])
+            return f"{''.join(parts)} "
+        above = range(max(0, depth + 1 - level.shown), depth + 1)
+        numbers = (self._number(style, counts, at) for at in above)
+        return f"{level.before}{'.'.join(filter(None, numbers))}{level.behind} "
+
+    def _number(self, style: object, counts: list[int | None], depth: int) -> str:
+        """Return the number that a depth has got to; nothing where none is shown."""
+        level = self._levels.get((style, depth))
+        if level is None or not level.form:
+            return ""
+        count = counts[depth] if depth < _MOST_LEVELS else None
+        return written(_FORMS.get(level.form, ""), level.start if count is None else count)
 
     def _style_of(self, paragraph: Element) -> str | None:
         """Return the list style of a paragraph's style: None where none is named."""
@@ -154,6 +163,7 @@ def _level(stated: Mapping[str, str]) -> _Level:
         stated.get(f"{STYLE}num-suffix", ""),
         _whole(stated.get(f"{TEXT}start-value", "1")),
         _whole(stated.get(f"{TEXT}display-levels", "1")),
+        stated.get(f"{STYLE}num-list-format", stated.get(f"{_LOEXT}num-list-format", "")),
     )
 
 
