@@ -100,6 +100,21 @@ def test_every_mode_comes_to_the_same_picture(mode: str) -> None:
     assert _differs(encoded(image, kind), grey) < 3
 
 
+@pytest.mark.parametrize(
+    ("tag", "value", "said"),
+    [(259, 50001, "packed as WebP"), (258, 16, "floating-point numbers of 16 bits")],
+)
+def test_a_whole_tiff_with_pixels_of_a_kind_that_is_not_read_is_not_called_damaged(
+    tag: int, value: int, said: str
+) -> None:
+    whole = encoded(page_image().convert("F"), "TIFF")
+    place = whole.rindex(struct.pack("<HHI", tag, 3, 1)) + 8
+    data = whole[:place] + struct.pack("<H", value) + whole[place + 2 :]
+    with pytest.raises(PermanentError, match=said) as caught:
+        _picture(data)
+    assert "damaged:" not in str(caught.value)
+
+
 def test_letters_on_nothing_are_read(engine: LocalEngine) -> None:
     image = Image.new("RGBA", _some_lines().size)
     image.putalpha(ImageOps.invert(_some_lines()))

@@ -10,7 +10,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -30,7 +30,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.notes import Note
@@ -77,6 +77,12 @@ _MIN_DECODED = 0.01
 _NEW_SUBFILE_TYPE, _REDUCED_OR_MASK = 254, 1 | 4
 _SUBFILE_TYPE, _REDUCED = 255, 2
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+# How its pixels are packed and what they are, where no decoder is at hand that takes them.
+_COMPRESSION, _SAMPLES, _BITS, _FLOATS, _COMPLEX = 259, 339, 258, 3, {5, 6}
+_PACKED = {
+    **{33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34661: "JBIG", 34887: "LERC"},
+    **{34933: "PNG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"},
+}
 
 # What Pillow's decoders raise where bytes are missing or wrong.
 _DAMAGED = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error, zlib.error)
@@ -110,6 +116,7 @@ class ImageDocument:
         # Of a path, Pillow maps the file into memory, and mixes up turned TIFFs that way.
         self._file = file.open("rb") if isinstance(file, Path) else file
         with _decoding():
+            _check_tiff(self._file)
             self._image = self._open()
         self._notes: list[Note] = []
 
@@ -458,6 +465,28 @@ def _stated_dpi(image: Image.Image) -> float | None:
 
 def _check_size(image: Image.Image) -> None:
     check_decoded_size(*image.size, _BYTES_A_PIXEL.get(image.mode, 4))
+
+
+def _check_tiff(file: BinaryIO) -> None:
+    """Refuse a TIFF whose pixels are whole, but of a kind that is not read."""
+    head = file.read(8)
+    if head.startswith((b"II*\0", b"MM\0*")):
+        stated = ImageFileDirectory_v2(head)
+        file.seek(stated.next)
+        with suppress(*_DAMAGED):  # Pillow reads damaged ones as far as they go.
+            stated.load(file)
+        samples, bits = (set(stated.get(tag, ())) for tag in (_SAMPLES, _BITS))
+        packed, kind = _PACKED.get(stated.get(_COMPRESSION, 1)), ""
+        if packed is not None:
+            kind = f"packed as {packed}"
+        elif samples & _COMPLEX or (_FLOATS in samples and bits != {32}):
+            kind = f"floating-point numbers of {max(bits, default=0)} bits"
+        if kind:
+            raise PermanentError(
+                "corrupt_document",
+                f"The pixels of the TIFF are {kind}, which is not read. Save it as PNG or PDF.",
+            )
+    file.seek(0)
 
 
 @contextmanager
