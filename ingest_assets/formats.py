@@ -104,8 +104,15 @@ PPTX = Format(
     local=True,
     holds="perhaps",
 )
-VSDX = Format("application/vnd.ms-visio.drawing.main+xml", "a Visio drawing (VSDX)", ".vsdx")
-XPS = Format("application/vnd.ms-xpsdocument", "an XPS document", ".xps")
+VSDX = Format(
+    "application/vnd.ms-visio.drawing.main+xml",
+    "a Visio drawing (VSDX)",
+    ".vsdx",
+    read=True,
+    local=True,
+    holds="perhaps",
+)
+XPS = Format("application/vnd.ms-xpsdocument", "an XPS document", ".xps", read=True, local=True)
 ODT = Format(
     f"{OPEN_DOCUMENT}text",
     "an OpenDocument text (ODT)",

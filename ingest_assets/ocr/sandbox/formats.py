@@ -217,6 +217,31 @@ READERS = (
         "defusedxml, Tesseract",
     ),
     Reader(
+        (formats.VSDX,),
+        "vsdx.read_vsdx",
+        f"{_OOXML}; VSDM and VSTX too",
+        "a page for each page: its name, the words of its shapes; comments; pictures are recognised",
+        {
+            **_OFFICE,
+            "unread_ink": "shapes, where a page has no words",
+            "page_unreadable": "lost pages",
+        },
+        "defusedxml, Tesseract",
+    ),
+    Reader(
+        (formats.XPS,),
+        "xps.read_xps",
+        f"{_OOXML}; OpenXPS too",
+        "a page for each page: its characters in lines; pictures are recognised",
+        {
+            **_PICTURES,
+            "content_unreadable": "damaged parts; glyphs for which the file has no characters",
+            "unread_ink": "shapes, where a page has no words",
+            "page_unreadable": "lost and damaged pages",
+        },
+        "defusedxml, Tesseract",
+    ),
+    Reader(
         (formats.PPT,),
         "ppt.read_ppt",
         _OLE,

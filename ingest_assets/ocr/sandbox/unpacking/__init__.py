@@ -34,6 +34,7 @@ _UNPACKERS = {
     formats.XLSX: ("embedded", "unpack_office"),
     formats.XLSB: ("embedded", "unpack_office"),
     formats.PPTX: ("embedded", "unpack_office"),
+    formats.VSDX: ("embedded", "unpack_office"),
     formats.ODT: ("embedded", "unpack_open_document"),
     formats.ODS: ("embedded", "unpack_open_document"),
     formats.ODP: ("embedded", "unpack_open_document"),

@@ -26,7 +26,7 @@ from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsE
 from ingest_assets.ocr.sandbox.unpacking.objects import add_object
 
 # Of a package: what other programs made, and documents that were put in whole.
-_EMBEDDED = re.compile(r"(?:word|xl|ppt)/(?:embeddings/.+|afchunk[^/]*)", re.IGNORECASE)
+_EMBEDDED = re.compile(r"(?:word|xl|ppt|visio)/(?:embeddings/.+|afchunk[^/]*)", re.IGNORECASE)
 # Of an OpenDocument file: its own parts. A folder with a content of its own is shown in the document.
 _PARTS = re.compile(
     r"mimetype|[^/]+\.(?:xml|rdf|rels)$|layout-cache|(?:META-INF|Thumbnails|Pictures|Configurations2"
@@ -87,7 +87,7 @@ def _unpacked(stream: pikepdf.Stream) -> Iterator[bytes]:
 
 
 def unpack_office(file: Path | BinaryIO, contents: Contents, name: str) -> None:
-    """Take out what a DOCX, XLSX or PPTX package holds of other documents."""
+    """Take out what a package of Office holds of other documents."""
     _unpack_package(file, contents, lambda member: _EMBEDDED.fullmatch(member) is not None)
 
 
