@@ -145,6 +145,8 @@ ODG = Format(
     local=True,
     holds="perhaps",
 )
+ODC = Format(f"{OPEN_DOCUMENT}chart", "an OpenDocument chart (ODC)", ".odc", read=True, local=True)
+ODF = Format(f"{OPEN_DOCUMENT}formula", "an OpenDocument formula (ODF)", ".odf", read=True, local=True)
 # The same as one XML file each.
 FODT, FODS, FODP, FODG = (
     Format(
@@ -287,7 +289,7 @@ FORMATS: Mapping[str, Format] = {
         *PICTURES,
         CANON_RAW,
         *(RTF, CALENDAR, CONTACTS, POSTSCRIPT, SVG, WEB_ARCHIVE, PGP_MESSAGE),
-        *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, EPUB, IWORK, JAR, APK),
+        *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, ODC, ODF, EPUB, IWORK, JAR, APK),
         *(FODT, FODS, FODP, FODG, FLAT_OFFICE, WORD_2003, EXCEL_2003),
         *(ZIP, SEVEN_ZIP, TAR, GZIP, BZIP2, XZ, ZSTANDARD, LZMA),
         *(SIGNED, SIGNATURE, SEALED),

@@ -61,7 +61,9 @@ _OF_ENDINGS = re.compile(rb"<(?:[\w.-]+:)?default\b[^>]*>")
 _XPS_PART = re.compile(rb"application/vnd\.(ms-package\.xps-fixeddocumentsequence)\+xml")
 _OPEN_DOCUMENT = {
     format_.mime_type.encode(): format_
-    for format_ in (formats.ODT, formats.ODS, formats.ODP, formats.ODG, formats.EPUB)
+    for format_ in (
+        *(formats.ODT, formats.ODS, formats.ODP, formats.ODG, formats.ODC, formats.ODF, formats.EPUB),
+    )
 }
 # OpenOffice 1 wrote nearly the same.
 _OPEN_DOCUMENT |= {

@@ -270,6 +270,22 @@ def test_signs_choices_and_deletions_that_libreoffice_takes_over_are_shown_as_th
     assert found.pages == ["Angle α β, done ✓\nFlow☒☐\nkept\nnew"]
 
 
+def test_charts_and_formulas_that_are_files_of_their_own_are_read() -> None:
+    chart = (
+        '<chart:chart xmlns:chart="urn:oasis:names:tc:opendocument:xmlns:chart:1.0"><chart:title>'
+        "<text:p>Catches</text:p></chart:title><table:table><table:table-row><table:table-cell>"
+        "<text:p>Herring</text:p></table:table-cell></table:table-row></table:table></chart:chart>"
+    )
+    found = read(open_document("chart", chart))
+    assert (found.mime_type, found.pages) == (formats.ODC.mime_type, ["Catches\nHerring"])
+    math = (
+        '<math xmlns="http://www.w3.org/1998/Math/MathML"><semantics><mrow><mi>E</mi><mo>=</mo><mi>m</mi>'
+        '</mrow><annotation encoding="StarMath 5.0">E = m</annotation></semantics></math>'
+    )
+    found = read(open_document("formula", "", parts={"content.xml": math}))
+    assert (found.mime_type, found.pages) == (formats.ODF.mime_type, ["E=m"])
+
+
 def test_a_formula_without_a_result_is_shown_and_noted() -> None:
     formula = 'table:formula="of:=IF([.A1];1;&quot;&quot;)"'
     row = "<table:table table:name='May'><table:table-row>{}</table:table-row></table:table>"

@@ -171,7 +171,7 @@ READERS = (
         "Tesseract",
     ),
     Reader(
-        (formats.ODT, formats.ODS, formats.ODP, formats.ODG),
+        (formats.ODT, formats.ODS, formats.ODP, formats.ODG, formats.ODC, formats.ODF),
         "open_document.read_open_document",
         "ZIP archive; its member `mimetype`; files of OpenOffice 1 (SXW, SXC, SXI, SXD), too",
         "text with its numbers, tables, notes, comments, headers, footers, embedded charts and "

@@ -116,6 +116,9 @@ class _Story:
         root = self._package.xml(posixpath.join(self._folder, "content.xml"))
         if root is None:
             raise corrupt("the OpenDocument file has no content that can be read")
+        if root.tag == f"{_MATH}math":
+            self._show(_equation(root))
+            return
         body = root.find(f"{OFFICE}body")
         styles = self._package.xml(posixpath.join(self._folder, "styles.xml"))
         self._lists = Lists((styles, root))
@@ -347,11 +350,6 @@ class _Story:
             self.notes.append(Note("object_unread", "an embedded object of another program"))
 
     def _embedded(self, folder: str) -> None:
-        root = self._package.xml(f"{folder}/content.xml")
-        if root is not None and root.tag == f"{_MATH}math":
-            annotations = {id(one) for one in root.iter(f"{_MATH}annotation")}
-            self._show("".join(e.text or "" for e in root.iter() if id(e) not in annotations))
-            return
         inner = _Story(self._package, folder, self._depth + 1)
         try:
             inner.read()
@@ -362,6 +360,11 @@ class _Story:
             self._show(page)
         self.pictures |= inner.pictures
         self.notes += inner.notes
+
+
+def _equation(root: Element) -> str:
+    """Return the signs of an equation, without the code that its program keeps beside them."""
+    return "".join(one.text or "" for one in root.iter() if one.tag != f"{_MATH}annotation")
 
 
 def _rows(table: Element) -> Iterator[Element]:
