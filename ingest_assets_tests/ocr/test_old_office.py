@@ -69,6 +69,17 @@ def test_words_in_the_code_of_a_field_that_has_no_result_are_shown() -> None:
     assert read(rtf).pages == ["From 東京(とうきょう) on."]
 
 
+def test_equations_of_rtf_are_written_in_a_line() -> None:
+    fraction = rb"{\mf{\*\mfPr{\mtype bar}}{\mnum{\mr\mscr0 p}}{\mden{\mr\u946?q}}}"
+    root = rb"{\mrad{\mradPr{\mdegHide 1}}{\mdeg}{\me{\mr z}}}"
+    pict = rb"{\mmathPict{\*\shppict{\pict\pngblip 8950}}}"
+    equation = rb"{\mmath{\*\moMath " + fraction + rb"{\mr =}" + root + rb"}" + pict + rb"}"
+    found = read(rb"{\rtf1 Here " + equation + rb" there.}")
+    assert (found.pages, found.notes) == (["Here p/βq=√z there."], ())
+    deep = read(rb"{\rtf1 Here {\*\moMath " + rb"{\me" * 50_000 + rb"}" * 50_000 + rb"} there.}")
+    assert (deep.pages, deep.kinds) == (["Here  there."], {"content_unreadable"})
+
+
 def test_a_word_document_shows_the_numbers_of_its_lists_signs_and_not_what_was_deleted() -> None:
     text = "Dues\rFirst\rSecond DELETED stays\rUnder it\rPlain HIDDEN\rThird (b\r"
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement
 
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox import fields, symbols
+from ingest_assets.ocr.sandbox import equations, fields, symbols
+from ingest_assets.ocr.sandbox.equations import M
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
@@ -36,7 +38,7 @@ _CONTROL_SYMBOLS = {b"~": " ", b"_": "-", b"\n": "\n", b"\r": "\n", b"\\": "\\",
 # Places in a file that say how, not what. Others that begin with `\*` are passed over as well.
 _NOT_SHOWN = frozenset(
     (
-        *("colortbl", "stylesheet", "info", "objclass", "nonshppict", "xe", "tc"),
+        *("colortbl", "stylesheet", "info", "objclass", "nonshppict", "xe", "tc", "mmathPict"),
         *(
             "upr",
             "filetbl",
@@ -69,6 +71,9 @@ _TICK, _LIST, _UNTOUCHED = 1, 2, 25
 
 # The words of a shape that is WordArt.
 _WORD_ART = b"gtextUNICODE"
+# Equations are those of DOCX, where each element is a pair of braces with an "m" before its name.
+_TOO_DEEP = Note("content_unreadable", "an equation that is nested too deeply")
+_EQUATION, _RUN = "moMath", f"{M}r"
 
 
 @dataclass
@@ -79,6 +84,7 @@ class _State:
         twice: of a web page that was made RTF ([MS-OXRTFEX]): whether it is what RTF says in place of a
             tag of the page; only its ends of lines are read.
         signs: the font, where its letters are signs.
+        equation: within one, what this pair of braces is of it.
     """
 
     shown: bool = True
@@ -89,6 +95,7 @@ class _State:
     signs: str = ""
     place: str = ""
     packed: bytearray | None = None
+    equation: Element | None = None
 
 
 @dataclass
@@ -166,8 +173,12 @@ class _Reader:
         """Take one piece; return how many bytes of data follow it, for `raw`."""
         word, number, hexadecimal, symbol, brace, text = token.groups()
         if word is not None:
-            return self._word(word.decode().casefold() if word.isupper() else word.decode(), number)
-        if hexadecimal is not None:
+            name = word.decode().casefold() if word.isupper() else word.decode()
+            is_in_equation = name == _EQUATION or self._state.equation is not None
+            if not (is_in_equation and name.startswith("m")):
+                return self._word(name, number)
+            self._heed_equation(name)
+        elif hexadecimal is not None:
             self._characters(bytes.fromhex(hexadecimal.decode()))
         elif symbol == b"*":
             self._is_optional = True
@@ -204,8 +215,14 @@ class _Reader:
         if self._state.place == "fldinst" and outer != "fldinst":
             code = "".join(self._pieces[self._code_from :])
             self._pieces[self._code_from :] = [fields.without_result(code) or self._filled_in()]
+        equation = self._state.equation
         if self._stack:
             self._state = self._stack.pop()
+        if equation is not None and self._state.equation is None:
+            try:
+                self._show(equations.linear(equation))
+            except RecursionError:
+                self._found.notes.append(_TOO_DEEP)
         self._to_skip = 0
 
     def _filled_in(self) -> str:
@@ -255,6 +272,27 @@ class _Reader:
             self._heed_lists(word, value)
             self._heed_forms(word, value)
         return 0
+
+    def _heed_equation(self, word: str) -> None:
+        """Begin an element of an equation with the first word of its braces."""
+        self._is_optional = False
+        outer = self._stack[-1].equation if self._stack else None
+        if self._state.equation is outer:
+            self._flush()
+            element = Element(M + word[1:])
+            if outer is not None:
+                outer.append(element)
+            self._state.equation = element
+
+    def _put(self, text: str) -> None:
+        """Show characters; within an equation they are those of a run, or the value of a property."""
+        element = self._state.equation
+        if element is None:
+            self._pieces.append(text)
+        elif element.tag == _RUN:
+            SubElement(element, f"{M}t").text = text
+        else:
+            element.set(f"{M}val", element.get(f"{M}val", "") + text)
 
     def _heed_lists(self, word: str, value: int | None) -> None:
         """Heed words by which it is known whether numbers are missing."""
@@ -338,7 +376,7 @@ class _Reader:
         if self._state.signs and "\uf000" <= text <= "\uf0ff":
             text = symbols.sign(self._state.signs, ord(text))
         if self._state.shown and not self._state.hidden and self._state.packed is None:
-            self._pieces.append(text)
+            self._put(text)
 
     def _flush(self) -> None:
         if not self._bytes:
@@ -348,7 +386,7 @@ class _Reader:
                 chr(code) if code == 0x20 else symbols.sign(self._state.signs, code)
                 for code in self._bytes
             )
-            self._pieces.append("".join(signs))
+            self._put("".join(signs))
             self._bytes.clear()
             return
         try:
@@ -356,4 +394,4 @@ class _Reader:
         except LookupError:
             text = self._bytes.decode("cp1252", "replace")
         self._bytes.clear()
-        self._pieces.append(text)
+        self._put(text)

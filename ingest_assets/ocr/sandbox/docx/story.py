@@ -17,9 +17,9 @@ from ingest_assets import formats
 from ingest_assets.errors import PermanentError
 from ingest_assets.identification import identify
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox import fields, symbols
+from ingest_assets.ocr.sandbox import equations, fields, symbols
 from ingest_assets.ocr.sandbox.document import corrupt
-from ingest_assets.ocr.sandbox.docx import drawings, equations
+from ingest_assets.ocr.sandbox.docx import drawings
 from ingest_assets.ocr.sandbox.docx.bound import Stores
 from ingest_assets.ocr.sandbox.docx.names import CX, DGM, MC, W14, A, C, M, O, R, V, W
 from ingest_assets.ocr.sandbox.docx.numbering import Numbering

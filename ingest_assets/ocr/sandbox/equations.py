@@ -1,4 +1,4 @@
-"""Equations (OMML), written in one line.
+"""Equations (OMML), written in one line: those of DOCX, and of RTF, which has the same.
 
 Belongs here: one function for each kind of construct that has a form of its own in one line. Does not
 belong here: anything but mathematics.
@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
-from ingest_assets.ocr.sandbox.docx.names import M, W
+# Of their own: RTF has the same equations, and is put into DOCX.
+M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 
 _SUPERSCRIPTS = str.maketrans("0123456789+-=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ")
 _SUBSCRIPTS = str.maketrans("0123456789+-=()aeox", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓ")
@@ -18,9 +20,9 @@ _SUBSCRIPTS = str.maketrans("0123456789+-=()aeox", "₀₁₂₃₄₅₆₇₈�
 def linear(element: Element) -> str:
     """Return an equation, or part of one, as a person would type it in one line."""
     tag = element.tag
-    if tag in (f"{M}t", f"{W}t"):
+    if tag in (f"{M}t", f"{_W}t"):
         return element.text or ""
-    if tag.endswith("Pr") or tag == f"{W}del":
+    if tag.endswith("Pr") or tag == f"{_W}del":
         return ""
     written = _CONSTRUCTS.get(tag.removeprefix(M)) if tag.startswith(M) else None
     return written(element) if written is not None else "".join(map(linear, element))
