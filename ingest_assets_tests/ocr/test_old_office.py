@@ -182,7 +182,7 @@ def text(words: str) -> bytes:
     return atom(4000, words.encode("utf-16-le"))
 
 
-def ppt(*, token: int = 0xE391C05F, pictures: bytes = b"") -> bytes:
+def ppt(*, token: int = 0xE391C05F, pictures: bytes = b"", styles: bytes = b"") -> bytes:
     """Two slides, the second shown first, with a master, notes and a comment."""
     comment = record(
         12000, atom(4026, "Ada".encode("utf-16-le"), 0), atom(4026, "Check.".encode("utf-16-le"), 1)
@@ -195,7 +195,7 @@ def ppt(*, token: int = 0xE391C05F, pictures: bytes = b"") -> bytes:
         record(0xF004, atom(3011, b""), text("Click to edit")),
     )
     parts = [
-        record(1006, slide[0], record(0xF004, text("Herring"), text("*"))),
+        record(1006, slide[0], record(0xF004, text("Herring"), text("*"), styles)),
         record(1006, slide[1], record(0xF004, atom(4008, b"Cod")), tags),
         master,
         record(1008, record(0xF004, text("Say it slowly."))),
@@ -222,6 +222,15 @@ def ppt(*, token: int = 0xE391C05F, pictures: bytes = b"") -> bytes:
     stream += atom(4085, struct.pack("<IIIIII", 0, 0, 0, directory, 1, 6))
     user = atom(4086, struct.pack("<III", 20, token, edit))
     return ole_with({"PowerPoint Document": stream, "Current User": user, "Pictures": pictures})
+
+
+def test_numbers_before_paragraphs_of_slides_are_noted() -> None:
+    def styles(is_counted: int) -> bytes:
+        paragraph = struct.pack("<IHHH", 0x03000000, is_counted, 3, 1) + bytes(8)
+        return record(5000, record(5002, atom(5003, atom(4012, paragraph))))
+
+    assert read(ppt(styles=styles(1))).kinds == {"content_unreadable"}
+    assert read(ppt(styles=styles(0))).kinds == set()
 
 
 def test_slides_are_pages_in_the_order_of_the_show() -> None:

@@ -46,6 +46,9 @@ _OOXML = "ZIP archive; the content type of the main part"
 _OLE = "OLE file; the names of its streams"
 _OFFICE = {**_PICTURES, **_FILES, "content_unreadable": "damaged parts"}
 
+_NO_RESULTS = "results of formulas that are not in the file"
+_SHEETS_LEAVE = {**_OFFICE, "content_unreadable": f"damaged parts; {_NO_RESULTS}"}
+
 READERS = (
     Reader(
         (formats.PDF,),
@@ -177,7 +180,7 @@ READERS = (
         "text with its numbers, tables, notes, comments, headers, footers, embedded charts and "
         "equations; a page for each sheet, slide and drawing; pictures are recognised",
         {
-            **_OFFICE,
+            **_SHEETS_LEAVE,
             "object_unread": "objects of other programs",
             "unread_ink": "shapes of drawings, where there are no words",
         },
@@ -188,7 +191,7 @@ READERS = (
         "xlsx.read_xlsx",
         f"{_OOXML}; XLSM too",
         f"{_SHEETS}, headers, footers, boxes, charts, diagrams; pictures are recognised",
-        {**_OFFICE, "page_unreadable": "a damaged sheet from the damage on"},
+        {**_SHEETS_LEAVE, "page_unreadable": "a damaged sheet from the damage on"},
         "defusedxml, Tesseract",
     ),
     Reader(
@@ -196,7 +199,7 @@ READERS = (
         "xlsb.read_xlsb",
         _OOXML,
         f"{_SHEETS}, headers, footers, boxes, charts, diagrams; pictures are recognised",
-        {**_OFFICE, "page_unreadable": "a damaged sheet from the damage on"},
+        {**_SHEETS_LEAVE, "page_unreadable": "a damaged sheet from the damage on"},
         "defusedxml, Tesseract",
     ),
     Reader(
@@ -204,7 +207,7 @@ READERS = (
         "xls.read_xls",
         _OLE,
         f"{_SHEETS}; headers, footers and boxes on a page of their own; pictures are recognised",
-        {"object_unread": "charts", **_PICTURES, **_FILES},
+        {"object_unread": "charts", "content_unreadable": _NO_RESULTS, **_PICTURES, **_FILES},
         "xlrd, olefile, Tesseract",
     ),
     Reader(
@@ -247,7 +250,7 @@ READERS = (
         _OLE,
         "a page for each slide: its text, what stands behind it (once), the speaker's notes, comments; "
         "pictures are recognised",
-        {**_PICTURES, **_FILES},
+        {"content_unreadable": "numbers before paragraphs", **_PICTURES, **_FILES},
         "olefile, Tesseract",
     ),
     Reader(
@@ -270,7 +273,10 @@ READERS = (
         "spreadsheet_2003.read_spreadsheet_2003",
         "XML; the name of its root",
         f"{_SHEETS}, headers, footers",
-        {"": "charts and pictures, which the type cannot hold"},
+        {
+            "content_unreadable": _NO_RESULTS,
+            "": "charts and pictures, which the type cannot hold",
+        },
         "defusedxml",
     ),
     Reader(

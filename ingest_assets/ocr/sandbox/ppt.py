@@ -5,6 +5,7 @@ Belongs here: its records ([MS-PPT]). Does not belong here: the file's streams (
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _WIDE, _NARROW, _STRING, _COMMENT, _TAGS = 4000, 4008, 4026, 12000, 5003
 _OBJECT, _PACKED = 0x1011, 1
 _SHAPE, _PLACEHOLDER = 0xF004, 3011
 _SLIDES, _MASTERS, _NOTES_LIST = 0, 1, 2
+# Properties that PowerPoint 2000 added, and of one paragraph that it is counted ([MS-PPT], 2.9.68).
+_STYLES_9, _COUNTED = 4012, re.compile(rb"\0\0(?:\0\x03|\x80\x03..)\x01\0", re.DOTALL)
 _ENCRYPTED = 0xF3D1C4DF
 _FIELD = "*"  # Stands for a number, a date or a footer.
 
@@ -52,6 +55,8 @@ def read_ppt(path: Path) -> IllustratedDocument:
             raise PermanentError("encrypted", "The PPT cannot be opened without its password.")
         show = _Show(data, struct.unpack_from("<I", user, 16)[0])
         pages = ["\n".join(page) for page in show.pages()]
+        if show.is_counted:
+            notes.append(Note("content_unreadable", "the numbers before its paragraphs"))
     except (struct.error, KeyError, RecursionError) as error:
         raise corrupt(f"the PPT's records cannot be read ({error!r:.100})") from error
     check_page_count(len(pages))
@@ -73,12 +78,16 @@ class _Show:
 
     Args:
         edit: where the last change of it is described.
+
+    Attributes:
+        is_counted: whether paragraphs that were read have numbers, which are not stored.
     """
 
     def __init__(self, data: bytes, edit: int) -> None:
         self._data = data
         self._places: dict[int, int] = {}
         self._shown: set[int] = set()
+        self.is_counted = False
         document = None
         seen: set[int] = set()
         while edit not in seen and (edit or not seen):  # Earlier changes are behind later ones.
@@ -165,6 +174,8 @@ class _Show:
         )
 
     def _text(self, record: _Record) -> Iterator[str]:
+        if record.kind == _STYLES_9:
+            self.is_counted |= bool(_COUNTED.search(self._data, record.start, record.end))
         if record.kind in (_WIDE, _NARROW):
             encoding = "utf-16-le" if record.kind == _WIDE else "latin-1"
             text = self._data[record.start : record.end].decode(encoding, "replace")
