@@ -10,6 +10,7 @@ from ingest_assets.errors import IngestError, PermanentError
 from ingest_assets.ocr.engine import Recognition
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.sandbox.encodings import decode_stated
+from ingest_assets.ocr.sandbox.web_page import html_text
 from ingest_assets_tests.support.scans import TEXT, stored
 
 GREETING = "Grüße aus der Straße: “naïve” café\nzweite Zeile"
@@ -261,6 +262,29 @@ def test_few_characters_of_utf_8_under_an_east_asian_name_are_read(stated: str, 
 )
 def test_few_characters_in_an_east_asian_encoding_are_read(stated: str, text: str) -> None:
     assert decode_stated(text.encode(stated), stated) == text
+
+
+@pytest.mark.parametrize(
+    ("math", "shown"),
+    [
+        ("<mfrac><mn>1</mn><mi>ab</mi></mfrac><mo>=</mo><msup><mi>c</mi><mn>2</mn></msup>", "1/ab=c²"),
+        ("<msqrt><mi>x</mi><mo>+</mo><mi>y</mi></msqrt><mi>sin</mi><mi>z</mi>", "√(x+y)sin z"),
+        (
+            "<munderover><mo>∑</mo><mi>i</mi><mi>n</mi></munderover><mfenced><mi>a</mi></mfenced>",
+            "∑_iⁿ(a)",
+        ),
+        ("<mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>2</mn></mtd></mtr></mtable>", "1, 2"),
+        ("<semantics><mi>q</mi><annotation>LaTeX</annotation></semantics>", "q"),
+        ("<mi x:y='1'>p</mi><mi>q</mi>", "p q"),
+        ("<mrow>" * 3000 + "<mi>deep</mi>", "deep"),
+    ],
+)
+def test_an_equation_of_a_web_page_is_written_in_a_line(math: str, shown: str) -> None:
+    assert html_text(f"<p>Where <math>{math}</math> holds").split() == [
+        "Where",
+        *shown.split(),
+        "holds",
+    ]
 
 
 def test_english_with_typographic_quotes_is_no_other_language(engine: LocalEngine) -> None:

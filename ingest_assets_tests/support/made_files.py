@@ -307,7 +307,7 @@ def web() -> Iterator[Made]:
         "<p class=d>no4</p><ol class=r start=4><li>Fourth</ol><div class=l><span>One</span><span>Two</span></div>"
         "<nav style=display:flex><a>Ebb</a><a>Flow</a></nav><ol class=j><li>First</ol><dialog>no5</dialog><div popover>no6</div><button>Yes</button><button>No</button>"
         "<math><mfrac><mn>1</mn><mn>2</mn></mfrac><annotation>no7</annotation></math>"
-    )).encode(), ("Seen words.", "But this.", "Back again.", "IV. Fourth", "1. First", "One\nTwo", "Ebb\nFlow", "Yes No", "1 2"),
+    )).encode(), ("Seen words.", "But this.", "Back again.", "IV. Fourth", "1. First", "One\nTwo", "Ebb\nFlow", "Yes No", "1/2"),
         tuple(f"no{n}" for n in range(8)))  # fmt: skip
     yield Made("HTML", "frames.html", page.format("", (
         '<iframe srcdoc="&lt;p&gt;Inside the frame.&lt;/p&gt;"></iframe><details><summary>More</summary>'

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox import symbols
+from ingest_assets.ocr.sandbox import mathml, symbols
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
@@ -117,7 +117,7 @@ class _Story:
         if root is None:
             raise corrupt("the OpenDocument file has no content that can be read")
         if root.tag == f"{_MATH}math":
-            self._show(_equation(root))
+            self._show(mathml.linear(root))
             return
         body = root.find(f"{OFFICE}body")
         styles = self._package.xml(posixpath.join(self._folder, "styles.xml"))
@@ -341,7 +341,7 @@ class _Story:
         folder = posixpath.normpath(posixpath.join(self._folder, element.get(HREF, "")))
         math = element.find(f".//{_MATH}math")
         if math is not None:
-            self._show("".join(math.itertext()))
+            self._show(mathml.linear(math))
         elif f"{folder}/content.xml" in self._package and self._depth < _DEEPEST:
             self._embedded(folder)
         elif folder in self._package:
@@ -360,11 +360,6 @@ class _Story:
             self._show(page)
         self.pictures |= inner.pictures
         self.notes += inner.notes
-
-
-def _equation(root: Element) -> str:
-    """Return the signs of an equation, without the code that its program keeps beside them."""
-    return "".join(one.text or "" for one in root.iter() if one.tag != f"{_MATH}annotation")
 
 
 def _rows(table: Element) -> Iterator[Element]:

@@ -13,11 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
+from xml.etree.ElementTree import ParseError
 
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from ingest_assets.identification.characters import PROLOGUE
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox import mathml
 from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.numerals import written
@@ -200,6 +204,8 @@ class _Page:
                 self._show(html_text(inner) + "\n")
         elif _is_hidden(node, tag, style):
             return False
+        elif tag == "math" and (equation := _equation(node)):
+            self._text(equation)
         elif tag in ("input", "img"):
             if said := _said(node, tag):
                 self._text(f" {said} ")
@@ -335,6 +341,14 @@ def _numbering(node: LexborNode, tag: str, style: Style) -> tuple[str, int] | No
 def _whole(stated: str | None, otherwise: int) -> int:
     stated = (stated or "").strip()
     return min(int(stated), 1_000_000) if stated.isdecimal() and len(stated) < 10 else otherwise
+
+
+def _equation(math: LexborNode) -> str:
+    """Return an equation in one line; empty where it is damaged: its words are shown one by one."""
+    try:
+        return mathml.linear(fromstring((math.html or "").replace("&nbsp;", "\xa0")))
+    except (ParseError, DefusedXmlException, RecursionError):
+        return ""
 
 
 def _is_hidden(node: LexborNode, tag: str, style: Style) -> bool:
