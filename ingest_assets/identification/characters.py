@@ -53,10 +53,14 @@ _EBCDIC = b"\x05\x0d\x15\x25\x40\xc0\xd0" + bytes(
 
 _HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
 _META = re.compile(r"<meta\s", re.IGNORECASE)
+_ANY_ROOT = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)([^<>]*)>")
+_SHOWING = r"h[1-6]|p|div|span|table|ul|ol|dl|center|font|article|section|main|title|style"
+_OF_PAGES = re.compile(rf"html|head|body|meta|link|{_SHOWING}", re.IGNORECASE)
+_DOCTYPE = re.compile(r"<!DOCTYPE\s+([\w:.-]+)", re.IGNORECASE)
+_NAMESPACE = re.compile(r"\bxmlns\s*=\s*[\"']([^\"']*)")
 # Part of a page, as programs store it: it begins with an element that shows something.
 _FRAGMENT = re.compile(
-    r"<(h[1-6]|p|div|span|table|ul|ol|dl|center|font|article|section|main|title|style)(?:\s[^<>]*)?>"
-    r".*?</\1\s*>",
+    rf"<({_SHOWING})(?:\s[^<>]*)?>.*?</\1\s*>",
     re.IGNORECASE | re.DOTALL,
 )
 _SVG = re.compile(r"<(?:\w+:)?svg[\s>]", re.IGNORECASE)
@@ -219,8 +223,10 @@ def text_format(sample: Sample) -> Format:
     markup = start[PROLOGUE.match(start).end() :]  # type: ignore[union-attr]  # it matches nothing too
     if (known := _xml_format(markup)) is not None:
         return known
-    if start.lstrip().startswith("<") and (
-        _HTML.search(start[:8192]) or _META.match(markup) or _FRAGMENT.match(markup)
+    if (
+        start.lstrip().startswith("<")
+        and not _is_other_xml(start[: len(start) - len(markup)], markup)
+        and (_HTML.search(start[:8192]) or _META.match(markup) or _FRAGMENT.match(markup))
     ):
         return formats.HTML
     return formats.TEXT
@@ -237,6 +243,19 @@ def _xml_format(markup: str) -> Format | None:
         if root is not None and root[1] == name and stated in root[0]
     )
     return next(known, None)
+
+
+def _is_other_xml(prologue: str, markup: str) -> bool:
+    """Tell XML that is no page, though elements in it have names of a page's: DocBook, TEI, OPML."""
+    root = _ANY_ROOT.match(markup)
+    if root is None or root[1].lower() == "html":
+        return False
+    if (stated := _DOCTYPE.search(prologue)) is not None:
+        return stated[1].lower() != "html"
+    if (stated := _NAMESPACE.search(root[2])) is not None:
+        return "html" not in stated[1].lower()
+    is_xml = prologue.lstrip().startswith("<?xml") or "version=" in root[2]
+    return is_xml and _OF_PAGES.fullmatch(root[1]) is None
 
 
 def _is_mail(start: str) -> bool:

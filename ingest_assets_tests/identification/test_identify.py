@@ -173,6 +173,19 @@ TYPE_OF = {
         formats.by_mime_type("image/x-sgi"),
     ),
     "html": (b"<!-- x -->\n<!DOCTYPE html>\n<p>Hello", formats.HTML),
+    "opml": (b"<opml version='2.0'><head/><body><outline text='x'/></body></opml>", formats.TEXT),
+    "docbook": (b'<article xmlns="http://docbook.org/ns/docbook"><p>x</p></article>', formats.TEXT),
+    "docbook 4": (
+        b'<?xml version="1.0"?><!DOCTYPE article PUBLIC "-//OASIS//DTD DocBook XML V4.5//EN">'
+        b"<article><title>x</title></article>",
+        formats.TEXT,
+    ),
+    "tei": (b'<?xml version="1.0"?><TEI><text><body><head>x</head></body></text></TEI>', formats.TEXT),
+    "part of a page in xml": (
+        b'<?xml version="1.0"?><div xmlns="http://www.w3.org/1999/xhtml">x</div>',
+        formats.HTML,
+    ),
+    "html of office": (b'<html xmlns="http://www.w3.org/TR/REC-html40"><body>x', formats.HTML),
     "html behind its encoding": (b'<meta charset="koi8-r">Hello', formats.HTML),
     "xml": (b'<?xml version="1.0"?><note>x</note>', formats.TEXT),
     "svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', formats.SVG),
