@@ -23,15 +23,9 @@ from ingest_assets.ocr.sandbox import letters, mixed_up
 from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count, corrupt
 from ingest_assets.ocr.sandbox.pdf import drawing, files, layer, xfa
 from ingest_assets.ocr.sandbox.pdf.annotations import Annotations, annotations_of, merge
-from ingest_assets.ocr.sandbox.pdf.instructions import (
-    Instructions,
-    Survey,
-    as_drawn,
-    breaks_off,
-    mended,
-    outlined,
-    sizes_with_masks,
-)
+from ingest_assets.ocr.sandbox.pdf.copies import as_drawn, mended, outlined
+from ingest_assets.ocr.sandbox.pdf.images import breaks_off, sizes_with_masks
+from ingest_assets.ocr.sandbox.pdf.instructions import Instructions, Survey
 from ingest_assets.ocr.sandbox.pdf.judgement import (
     FEW_CHARACTERS,
     GAPS,
