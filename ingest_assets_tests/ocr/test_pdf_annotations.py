@@ -143,6 +143,48 @@ def test_choices_ticks_and_parents(engine: LocalEngine) -> None:
     assert "4711" not in lines
 
 
+def test_the_flag_that_hides_unknown_annotations_hides_no_stamp(engine: LocalEngine) -> None:
+    page = Page().text(LINES)
+    stamp = annotation("Stamp", (300, 300, 540, 340), AP=appearance(page.pdf, "RECEIVED 3 JUNE"))
+    stamp.F = 1
+    assert "RECEIVED 3 JUNE" in text_of(read(engine, annotated(stamp), page))
+
+
+@pytest.mark.parametrize("kind", ["Stamp", "FreeText", "Text", "Widget", "Link"])
+@pytest.mark.parametrize("condition", [None, "AllOn", "Not"])
+def test_what_lies_on_a_layer_that_is_off_is_not_read(
+    engine: LocalEngine, kind: str, condition: str | None
+) -> None:
+    page = Page().text(LINES)
+    words = String("Sealed by the court")
+    entry = annotation(kind, (60, 60, 300, 100), Contents=words, FT=Name.Tx, V=words)
+    entry.AP = appearance(page.pdf, str(words))
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        off, on = (pdf.make_indirect(Dictionary(Type=Name.OCG, Name=name)) for name in ("a", "b"))
+        entry.OC = off
+        if condition == "AllOn":
+            entry.OC = Dictionary(Type=Name.OCMD, OCGs=Array([off, on]), P=Name.AllOn)
+        elif condition == "Not":
+            entry.OC = Dictionary(Type=Name.OCMD, VE=Array([Name.Not, on]))
+        pdf.Root.OCProperties = Dictionary(OCGs=Array([off, on]), D=Dictionary(OFF=Array([off])))
+        annotated(entry)(pdf)
+
+    result = read(engine, change, page)
+    assert text_of(result).splitlines() == [*LINES]
+    assert {note.kind for note in result.notes} == ({"not_shown"} if kind == "Widget" else set())
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 0), (-400, 60, -100, 100)])
+def test_a_field_that_has_no_place_on_its_page_is_noted_and_not_read(
+    engine: LocalEngine, box: tuple[float, float, float, float]
+) -> None:
+    field = annotation("Widget", box, FT=Name.Tx, T=String("state"), V=String("internal-77"))
+    result = read(engine, annotated(field))
+    assert text_of(result).splitlines() == [*LINES]
+    assert [note.kind for note in result.notes] == ["not_shown"]
+
+
 def test_a_hidden_field_is_noted_and_not_read(engine: LocalEngine) -> None:
     hidden = annotation("Widget", FT=Name.Tx, T=String("state"), V=String("internal-77"))
     hidden.F = 2

@@ -782,6 +782,25 @@ def test_a_layer_that_is_off_unless_it_is_named_is_not_read(engine: LocalEngine)
     assert kinds(result) == {"not_shown"}
 
 
+@pytest.mark.parametrize("condition", ["AllOff", "AnyOff", "Not"])
+def test_what_is_shown_only_while_a_layer_is_off_is_not_read(
+    engine: LocalEngine, condition: str
+) -> None:
+    page = Page().text(LINES).draw("/OC /Draft BDC").text(["Unseen draft"], at=(60, 300)).draw("EMC")
+
+    def hide(pdf: pikepdf.Pdf) -> None:
+        group = pdf.make_indirect(Dictionary(Type=Name.OCG, Name="Final"))
+        depends = Dictionary(Type=Name.OCMD, OCGs=Array([group]), P=Name(f"/{condition}"))
+        if condition == "Not":
+            depends = Dictionary(Type=Name.OCMD, VE=Array([Name.Not, group]))
+        pdf.pages[0].resources.Properties = Dictionary(Draft=depends)
+        pdf.Root.OCProperties = Dictionary(OCGs=Array([group]), D=Dictionary())
+
+    result = read(engine, page.saved(hide))
+    assert text_of(result).splitlines() == [*LINES]
+    assert kinds(result) == {"not_shown"}
+
+
 def test_text_in_no_ink_is_not_read(engine: LocalEngine) -> None:
     page = Page().text(LINES).text(["Unseen words"], at=(60, 300), before="/Ink cs 0 scn")
 

@@ -10,7 +10,7 @@ values are not in annotations (`xfa`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import ParseError
 
@@ -21,10 +21,12 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.pdf.entries import get
+from ingest_assets.ocr.sandbox.pdf.optional_content import Layers
 from ingest_assets.text import clean_text
 
 # Bits of an annotation's flags (ISO 32000-1, 12.5.3) and of a field's (12.7.4).
-_HIDDEN, _NO_VIEW = 1 << 1, 1 << 5
+_INVISIBLE, _HIDDEN, _NO_VIEW = 1, 1 << 1, 1 << 5
 _PASSWORD, _PUSH_BUTTON = 1 << 13, 1 << 16
 
 # A tick is one letter of a font of signs.
@@ -45,7 +47,7 @@ class Annotations:
         fields: filled-in fields, a line each.
         comments: what people wrote on the page that its drawing need not show, a line each.
         boxes: text of text boxes, which the drawing should show.
-        read: the places in the page's list of what is in `fields`.
+        undrawn: the places in the page's list of what is in `fields`, or lies on a layer that is off.
         has_appearances: whether anything else is drawn.
         notes: what was left out; without the page.
     """
@@ -53,13 +55,13 @@ class Annotations:
     fields: list[str] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
     boxes: list[str] = field(default_factory=list)
-    read: list[int] = field(default_factory=list)
+    undrawn: list[int] = field(default_factory=list)
     has_appearances: bool = False
     notes: list[Note] = field(default_factory=list)
 
 
-def annotations_of(page: pikepdf.Page) -> Annotations:
-    """Read the annotations of a page."""
+def annotations_of(page: pikepdf.Page, layers: Layers) -> Annotations:
+    """Read the annotations of a page, as far as they are shown."""
     found = Annotations()
     entries = page.obj.get("/Annots")
     hidden = 0
@@ -67,15 +69,18 @@ def annotations_of(page: pikepdf.Page) -> Annotations:
         if not isinstance(entry, pikepdf.Dictionary):
             continue
         kind = str(entry.get("/Subtype", ""))
-        if _flags(entry) & (_HIDDEN | _NO_VIEW):
+        is_off = not layers.show(entry.get("/OC")) or not layers.show(get(entry, "/AP", "/N", "/OC"))
+        is_field_elsewhere = kind == "/Widget" and not _lies_on(page, entry)
+        if is_off or is_field_elsewhere or _flags(entry) & (_HIDDEN | _NO_VIEW):
             hidden += bool(kind == "/Widget" and _value(entry))
+            found.undrawn.append(index)
         elif kind == "/Widget":
             if line := _field(entry):
                 found.fields.append(line)
                 if _shows_other_words(entry):
                     found.has_appearances = True
                 else:
-                    found.read.append(index)
+                    found.undrawn.append(index)
             else:
                 found.has_appearances |= "/AP" in entry
                 if caption := _caption(entry):
@@ -92,14 +97,51 @@ def annotations_of(page: pikepdf.Page) -> Annotations:
     return found
 
 
-def merge(page: pypdfium2.PdfPage, without: list[int]) -> bool:
-    """Merge appearances into a page, but for the annotations at some places; tell whether it changed.
+def hide(page: pypdfium2.PdfPage, places: list[int]) -> None:
+    """Have PDFium leave out the annotations at some places in a page's list."""
+    for index in places:
+        _change_flags(page, index, lambda flags, _: flags | _HIDDEN)
+
+
+def merge(page: pypdfium2.PdfPage) -> bool:
+    """Merge appearances into a page; tell whether it changed.
 
     The page has to be opened anew to see them.
     """
-    for index in sorted(without, reverse=True):
-        pdfium.FPDFPage_RemoveAnnot(page, index)
+    for index in range(pdfium.FPDFPage_GetAnnotCount(page)):
+        _change_flags(page, index, _as_shown)
     return bool(pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) == pdfium.FLATTEN_SUCCESS)
+
+
+def _change_flags(page: pypdfium2.PdfPage, index: int, change: Callable[[int, int], int]) -> None:
+    entry = pdfium.FPDFPage_GetAnnot(page, index)
+    if entry:
+        flags = pdfium.FPDFAnnot_GetFlags(entry)
+        pdfium.FPDFAnnot_SetFlags(entry, change(flags, pdfium.FPDFAnnot_GetSubtype(entry)))
+        pdfium.FPDFPage_CloseAnnot(entry)
+
+
+def _as_shown(flags: int, kind: int) -> int:
+    """Return flags without the one that hides annotations of unknown kinds: PDFium heeds it on all."""
+    return flags if kind == pdfium.FPDF_ANNOT_UNKNOWN else flags & ~_INVISIBLE
+
+
+def _lies_on(page: pikepdf.Page, entry: pikepdf.Object) -> bool:
+    """Tell whether an annotation has a place on its page; so has one whose place is not known."""
+    try:
+        left, bottom, right, top = _sides(entry.get("/Rect"))
+        page_left, page_bottom, page_right, page_top = _sides(page.cropbox)
+    except (TypeError, ValueError):
+        return True
+    return max(left, page_left) < min(right, page_right) and (
+        max(bottom, page_bottom) < min(top, page_top)
+    )
+
+
+def _sides(box: pikepdf.Object | None) -> tuple[float, float, float, float]:
+    """Return left, bottom, right and top of a rectangle, which any two opposite corners may state."""
+    x, y, other_x, other_y = map(float, box or ())
+    return min(x, other_x), min(y, other_y), max(x, other_x), max(y, other_y)
 
 
 def _add_markup(found: Annotations, entry: pikepdf.Object, kind: str) -> None:

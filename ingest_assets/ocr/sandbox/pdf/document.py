@@ -22,7 +22,7 @@ from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox import letters, mixed_up
 from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count, corrupt
 from ingest_assets.ocr.sandbox.pdf import drawing, files, layer, xfa
-from ingest_assets.ocr.sandbox.pdf.annotations import Annotations, annotations_of, merge
+from ingest_assets.ocr.sandbox.pdf.annotations import Annotations, annotations_of, hide, merge
 from ingest_assets.ocr.sandbox.pdf.copies import as_drawn, mended, outlined
 from ingest_assets.ocr.sandbox.pdf.images import breaks_off, sizes_with_masks
 from ingest_assets.ocr.sandbox.pdf.instructions import Instructions, Survey
@@ -182,14 +182,15 @@ class PdfDocument:
         if self._instructions is not None:
             structure = self._instructions.pages[number - 1]
             survey = self._instructions.survey(number)
-            annotations = annotations_of(structure)
+            annotations = annotations_of(structure, self._instructions.layers)
             unit = _unit(structure)
         pdf, index, page = self._opened(number, survey)
         try:
             own_characters = None
+            hide(page, annotations.undrawn)
             if annotations.has_appearances:
                 own_characters = _count_characters(page)
-                if merge(page, annotations.read):
+                if merge(page):
                     page.close()
                     page = pdf[index]
                 else:

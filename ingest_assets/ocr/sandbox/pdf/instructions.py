@@ -33,6 +33,7 @@ from ingest_assets.ocr.sandbox.pdf.operators import (
     Operators,
     is_smaller,
 )
+from ingest_assets.ocr.sandbox.pdf.optional_content import Layers
 from ingest_assets.ocr.sandbox.pdf.streams import UnreadableError, page_content, read_stream
 
 # Forms within forms, deeper than any program nests them; PDFium draws some more.
@@ -101,6 +102,7 @@ class Instructions:
 
     Attributes:
         pages: all of them, in order.
+        layers: what the file says of them.
     """
 
     def __init__(self, pdf: pikepdf.Pdf) -> None:
@@ -110,20 +112,14 @@ class Instructions:
         self._shared: dict[tuple[int, int], Survey] = {}
         self._known: dict[bytes | tuple[int, int], bool] = {}
         self._disputed: dict[tuple[int, int], tuple[frozenset[str], bool]] = {}
-        properties = pdf.Root.get("/OCProperties")
-        self._has_layers = properties is not None and (
-            bool(get(properties, "/D", "/OFF"))
-            or bool(get(properties, "/D", "/AS"))
-            or get(properties, "/D", "/BaseState") == "/OFF"
-        )
+        self.layers = Layers(pdf)
 
     def survey(self, number: int) -> Survey:
         """Look at a page, counted from 1."""
         page = self.pages[number - 1]
         content, damaged = page_content(self._pdf, page.obj)
         survey = Survey(damaged=damaged, is_empty=not content.strip())
-        if self._has_layers:
-            survey.is_plain = False
+        survey.is_plain = not self.layers.may_be_off
         size = _extent(page.cropbox)
         self._look(content, page.resources, survey, 0, size)
         return survey
@@ -143,6 +139,7 @@ class Instructions:
         survey.is_plain = (
             survey.is_plain
             and self._are_plain(resources, "/Font", _has_letters)
+            and self._are_plain(resources, "/Properties", self.layers.show)
             and operators.counts[CURVE] < _MANY_CURVES
             and operators.counts[LINE] < _MANY_LINES
             and not operators.counts[INLINE]
@@ -168,6 +165,7 @@ class Instructions:
                     f"something that it draws ({name[1:20]}) is missing from the file"
                 )
                 continue
+            survey.is_plain &= self.layers.show(drawn.get("/OC"))
             if drawn.get("/Subtype") == "/Form":
                 form = self._form(drawn, depth)
                 is_cut = look.has_frames or is_smaller(_extent(drawn.get("/BBox")), size)
