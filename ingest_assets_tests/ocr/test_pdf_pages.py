@@ -489,6 +489,140 @@ def test_what_nobody_sees_is_left_out_and_noted(engine: LocalEngine, before: str
     assert kinds(result) == {"not_shown"}
 
 
+ROUNDED = (
+    "56 290 m 444 290 l 447 290 450 293 450 296 c 450 324 l 450 327 447 330 444 330 c "
+    "56 330 l 53 330 50 327 50 324 c 50 296 l 50 293 53 290 56 290 c h"
+)
+
+
+def shading(first: float, last: float) -> Dictionary:
+    """Grey that goes from one lightness to another across the page."""
+    return Dictionary(
+        ShadingType=2,
+        ColorSpace=Name.DeviceGray,
+        Coords=[0, 0, 600, 0],
+        Extend=[True, True],
+        Function=Dictionary(FunctionType=2, Domain=[0, 1], C0=[first], C1=[last], N=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", f"q 2 0 0 2 -50 -290 cm 0.5 0 0 0.5 25 145 cm 1 g {ROUNDED} f Q"),
+        ("", "q 400 0 0 40 50 290 cm 1 g 0 0 1 1 re f Q"),
+        ("", "0 G 30 w 50 310 m 450 310 l S"),
+        ("", "0 g 58 300 330 14 re f"),
+        ("", "q 50 290 400 40 re W n /S sh Q"),
+        ("", "q 400 0 0 40 50 290 cm BI /W 1 /H 1 /CS /G /BPC 8 /F /AHx ID FF> EI Q"),
+        ("q 0.2 0 0 0.2 0 0 cm 0 0 700 900 re W n 5 0 0 5 0 0 cm", "Q"),
+        ("1 G 1 Tr", ""),
+        ("/Table cs 0 sc", ""),
+        ("/Lab cs 100 0 0 sc", ""),
+        ("/White cs 0.6 scn", ""),
+        ("/Pattern cs /P scn", ""),
+        ("0 G 30 w 50 310 m 450 310 l S", ""),
+        ("/Screen gs 1 g 50 290 400 40 re f 0 g", ""),
+    ],
+    ids=[
+        "rounded box",
+        "enlarged square",
+        "thick line",
+        "box no higher than the line",
+        "shading",
+        "inline image",
+        "small frame in small units",
+        "white outlines",
+        "white of a table",
+        "Lab white",
+        "white ink",
+        "white shading",
+        "black on a thick black line",
+        "screen",
+    ],
+)
+def test_what_is_covered_or_has_the_colour_of_its_ground_is_left_out(
+    engine: LocalEngine, before: str, after: str
+) -> None:
+    page = Page().text([HIDDEN], at=(60, 305), before=before).draw(after).text(LINES[:6])
+
+    def with_resources(pdf: pikepdf.Pdf) -> None:
+        resources = pdf.pages[0].obj.Resources
+        resources.Shading = Dictionary(S=shading(0.5, 0.9))
+        resources.Pattern = Dictionary(P=Dictionary(PatternType=2, Shading=shading(1, 1)))
+        table = Array([Name.Indexed, Name.DeviceRGB, 1, pikepdf.String(b"\xff\xff\xff\0\0\0")])
+        ink = Dictionary(FunctionType=2, Domain=[0, 1], C0=[1], C1=[1], N=1)
+        resources.ColorSpace = Dictionary(
+            Table=table,
+            Lab=Array([Name.Lab, Dictionary(WhitePoint=[0.95, 1, 1.08])]),
+            White=Array([Name.Separation, Name.White, Name.DeviceGray, ink]),
+        )
+        resources.ExtGState = Dictionary(Screen=Dictionary(BM=Name.Screen))
+
+    result = read(engine, page.saved(with_resources))
+    assert text_of(result).splitlines() == list(LINES[:6])
+    assert kinds(result) == {"not_shown"}
+
+
+@pytest.mark.parametrize(
+    ("side", "grey", "opacity", "is_form", "is_seen"),
+    [
+        (1, 0, None, False, False),
+        (1, 255, 255, True, False),
+        (1, 255, 0, True, True),
+        (100, 0, None, True, False),
+        (100, 255, 255, False, False),
+        (100, 0, 120, False, True),
+    ],
+)
+def test_what_an_even_image_covers_is_left_out(
+    engine: LocalEngine, side: int, grey: int, opacity: int | None, is_form: bool, is_seen: bool
+) -> None:
+    page = Page().text([HIDDEN], at=(60, 305)).text(LINES[:6])
+    image = image_object(page.pdf, Image.new("L", (side, side), grey))
+    if opacity is not None:
+        image.SMask = image_object(page.pdf, Image.new("L", (side, side), opacity))
+    shown = "q 400 0 0 40 50 290 cm /X Do Q"
+    drawn = form(page.pdf, shown, Dictionary(XObject=Dictionary(X=image)))
+    page.draw(f"{page.add(drawn)} Do" if is_form else shown.replace("/X", page.add(image)))
+    result = read(engine, page.saved())
+    assert (HIDDEN in text_of(result)) == is_seen
+    assert lines_found(text_of(result)) == 6
+    assert kinds(result) == (set() if is_seen else {"not_shown"})
+
+
+def test_a_scanners_line_where_the_scan_shows_nothing_is_left_out(engine: LocalEngine) -> None:
+    page = layer(Page().image(scan(LINES[:6])), LINES[:6])
+    result = read(engine, page.text([HIDDEN], at=(60, 305), before="3 Tr").saved())
+    assert text_of(result).splitlines() == list(LINES[:6])
+    assert kinds(result) == {"not_shown"}
+
+
+def test_words_that_are_nearly_transparent_are_seen(engine: LocalEngine) -> None:
+    page = Page().text(LINES[:6]).text(["Copy of the tenant"], at=(60, 305), before="/G gs")
+
+    def with_state(pdf: pikepdf.Pdf) -> None:
+        pdf.pages[0].obj.Resources.ExtGState = Dictionary(G=Dictionary(ca=0.15))
+
+    result = read(engine, page.saved(with_state))
+    assert text_of(result).splitlines() == [*LINES[:6], "Copy of the tenant"]
+    assert result.notes == ()
+
+
+def test_text_of_a_pattern_that_strokes_is_recognised(engine: LocalEngine) -> None:
+    page = Page().text(LINES[:6])
+    words = "The lease ends in September"
+    pattern = form(page.pdf, f"BT /F 20 Tf 60 300 Td ({words}) Tj ET", page.resources)
+    pattern.Type, pattern.PatternType, pattern.PaintType, pattern.TilingType = Name.Pattern, 1, 1, 1
+    pattern.XStep, pattern.YStep = A4
+    page.draw("/Pattern CS /P SCN 60 w 0 310 m 595 310 l S")
+
+    def with_pattern(pdf: pikepdf.Pdf) -> None:
+        pdf.pages[0].obj.Resources.Pattern = Dictionary(P=pattern)
+
+    assert words in text_of(read(engine, page.saved(with_pattern)))
+
+
 def test_what_a_form_cuts_off_is_left_out(engine: LocalEngine) -> None:
     page = Page().text(LINES[:6])
     form = page.pdf.make_stream(f"BT /F 11 Tf 60 305 Td ({HIDDEN}) Tj ET".encode())

@@ -38,6 +38,9 @@ _MAX_PARENTS = 32
 _PLAYED = {"/Movie", "/Sound", "/Screen", "/RichMedia", "/3D"}
 _WITHOUT_APPEARANCE = {"/Popup"}
 
+# Of others a viewer lists the comment, wherever they lie.
+_SEEN_IN_PLACE = {"/Widget", "/Link", "/FreeText", "/Stamp", "/Watermark"}
+
 
 @dataclass
 class Annotations:
@@ -47,7 +50,7 @@ class Annotations:
         fields: filled-in fields, a line each.
         comments: what people wrote on the page that its drawing need not show, a line each.
         boxes: text of text boxes, which the drawing should show.
-        undrawn: the places in the page's list of what is in `fields`, or lies on a layer that is off.
+        undrawn: the places in the page's list of what is in `fields`, or is not shown.
         has_appearances: whether anything else is drawn.
         notes: what was left out; without the page.
     """
@@ -69,9 +72,9 @@ def annotations_of(page: pikepdf.Page, layers: Layers) -> Annotations:
         if not isinstance(entry, pikepdf.Dictionary):
             continue
         kind = str(entry.get("/Subtype", ""))
-        is_off = not layers.show(entry.get("/OC")) or not layers.show(get(entry, "/AP", "/N", "/OC"))
-        is_field_elsewhere = kind == "/Widget" and not _lies_on(page, entry)
-        if is_off or is_field_elsewhere or _flags(entry) & (_HIDDEN | _NO_VIEW):
+        is_unseen = not layers.show(entry.get("/OC")) or not layers.show(get(entry, "/AP", "/N", "/OC"))
+        is_unseen = is_unseen or (kind in _SEEN_IN_PLACE and not _lies_on(page, entry))
+        if is_unseen or _flags(entry) & (_HIDDEN | _NO_VIEW):
             hidden += bool(kind == "/Widget" and _value(entry))
             found.undrawn.append(index)
         elif kind == "/Widget":

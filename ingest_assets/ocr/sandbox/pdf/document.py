@@ -292,15 +292,20 @@ class PdfDocument:
             added = [] if own is None else layer.lines(textpage, shown.frame, own)
         finally:
             textpage.close()
-        view = View(shown.page, shown.frame, sizes_with_masks(shown.survey.images))
+        masked = sizes_with_masks(shown.survey.images)
+        may_be_pale = own is not None or shown.survey.is_half_transparent
+        view = View(shown.page, shown.frame, masked, in_colour=may_be_pale)
         words = [word for line in (*lines, *added) for word in line.words]
-        if is_plain and not view.unseen(words):
+        is_layered = any(map(view.is_over_image, words))
+        bare = None
+        if is_layered or shown.survey.may_be_hidden:
+            bare = view.without_text(shown.page)
+        unseen = view.unseen(words, bare)
+        if is_plain and not unseen:
             return as_it_is
         notes += _of_images(view, shown.survey)
         if not text.strip() and shown.survey.shows > _FEW_SHOWS and view.is_blank(shown.frame.box):
             notes.append(Note("content_unreadable", "its text can be neither read nor drawn"))
-        is_layered = any(map(view.is_over_image, words))
-        beneath = view.without_text(shown.page) if is_layered else None
 
         def draw(box: Box | None, without: Sequence[Word], *, text: bool = True) -> Picture:
             with self._shown(number) as again:
@@ -318,7 +323,8 @@ class PdfDocument:
             draw=draw,
             fonts_are_there=shown.survey.fonts_are_there,
             doubted=doubted,
-            beneath=beneath,
+            beneath=bare if is_layered else None,
+            unseen=unseen,
         ).content()
 
     def _letters_in_doubt(self, text: str, survey: Survey) -> frozenset[str]:
@@ -335,12 +341,11 @@ class PdfDocument:
         """Draw a page that has no text; what shows nothing is blank."""
         with self._shown(number) as shown:
             images = shown.survey.images
-            is_photograph = not any(map(_is_of_two_colours, images))
-            masked = sizes_with_masks(images)
-            view = View(shown.page, shown.frame, masked, is_photograph=is_photograph)
+            in_colour = not any(map(_is_of_two_colours, images)) or shown.survey.is_half_transparent
+            view = View(shown.page, shown.frame, sizes_with_masks(images), in_colour=in_colour)
             picture = Picture(Image.new("L", (1, 1), 255), 72)
             if view.unread(()):
-                picture = drawing.draw(shown.page, number, view, is_photograph=is_photograph)
+                picture = drawing.draw(shown.page, number, view)
             return replace(picture, notes=(*picture.notes, *_of_images(view, shown.survey)))
 
 

@@ -54,16 +54,13 @@ def draw(
     view: View,
     box: Box | None = None,
     without: Iterable[Word] = (),
-    *,
-    is_photograph: bool = False,
 ) -> Picture:
     """Draw a page, or a place on it, in grey.
 
     Args:
-        view: what the page looks like; decides the resolution.
+        view: what the page looks like; decides the resolution, and whether it is drawn in colour first.
         box: the place; the whole page by default.
         without: words that are painted over.
-        is_photograph: as in `view.rendered`.
 
     Raises:
         PermanentError: `page_too_large`.
@@ -95,13 +92,13 @@ def draw(
         if image.box.common(box).area >= 0.9 * box.area and image.scale >= _ILLEGIBLE * frame.unit
     ]
     if coarse and max(coarse) < _COARSE * scale:
-        image = _drawn(page, frame, max(coarse), box, without, is_photograph=is_photograph)
+        image = _drawn(page, frame, max(coarse), box, without, in_colour=view.in_colour)
         scale = min(scale, _MOST_ENLARGED * max(coarse))
         dpi = round(scale / frame.unit * 72)
         size = max(1, round(box.width * scale)), max(1, round(box.height * scale))
         image = image.resize(size, Image.Resampling.BICUBIC)
     else:
-        image = _drawn(page, frame, scale, box, without, is_photograph=is_photograph)
+        image = _drawn(page, frame, scale, box, without, in_colour=view.in_colour)
     return Picture(image, min(dpi, _SMALL_PAGE_DPI), notes)
 
 
@@ -140,10 +137,10 @@ def _drawn(
     box: Box,
     without: Iterable[Word],
     *,
-    is_photograph: bool,
+    in_colour: bool,
 ) -> Image.Image:
     crop = (box.left, frame.height - box.bottom, frame.width - box.right, box.top)
-    image = rendered(page, scale, crop=crop, is_photograph=is_photograph)
+    image = rendered(page, scale, crop=crop, in_colour=in_colour)
     for word in without:
         place = word.box.common(box)
         if place.area:

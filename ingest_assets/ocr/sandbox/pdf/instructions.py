@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import pikepdf
 
@@ -23,13 +24,14 @@ from ingest_assets.ocr.sandbox.pdf.entries import ACTUAL_TEXT, get, values
 from ingest_assets.ocr.sandbox.pdf.images import lacks_colours, may_hold_letters
 from ingest_assets.ocr.sandbox.pdf.operators import (
     CURVE,
-    FILL,
     INLINE,
     LIGHT,
     LINE,
     PAINT,
+    SHADE,
     SHOW,
     STATE,
+    Drawn,
     Operators,
     is_smaller,
 )
@@ -47,6 +49,12 @@ _MANY_CURVES, _MANY_LINES = 30, 300
 _MANY_IMAGES = 12
 
 _NUMBER_NAME = re.compile(r"/(?:[gGcCaAiIxX]|cid|glyph|index|char)\d+")
+# Colours by their numbers in a list, by inks of which some are white, and by lightness up to 100.
+_ODD_SPACES = ("/Indexed", "/Separation", "/DeviceN", "/Lab")
+
+# Ways to mix a colour with what is beneath that leave dark text dark on white paper.
+_DARKENING = ("/Normal", "/Compatible", "/Multiply", "/Darken", "/ColorBurn", "/HardLight")
+
 # Sets of characters whose numbers are known to all programs.
 _KNOWN_COLLECTIONS = ("Japan1", "GB1", "CNS1", "Korea1", "KR")
 
@@ -61,7 +69,7 @@ class Survey:
 
     Attributes:
         is_plain: whether they draw nothing that could be read beside text in plain sight.
-        may_be_hidden: whether a frame may cut off some of the text, or an area cover it.
+        may_be_hidden: whether some of the text may be drawn unseen, cut off by a frame, or covered.
         paints: whether they paint areas.
         shows: how often they show text.
         resources: what they name fonts, images and forms in; None if that is not known.
@@ -88,6 +96,31 @@ class Survey:
     disputed: set[str] = field(default_factory=set)
     lacks_colours: bool = False
     has_columns: bool = False
+
+    def add(self, form: Survey) -> None:
+        """Count in what a form on the page amounts to."""
+        self.is_plain &= form.is_plain
+        self.may_be_hidden |= form.may_be_hidden
+        self.paints |= form.paints
+        self.shows += form.shows
+        if self.resources is not None:
+            self.resources += form.resources or ()
+        self.damaged += form.damaged
+        self.replaces |= form.replaces
+        self.images += form.images
+        self.fonts |= form.fonts
+        self.disputed |= form.disputed
+        self.lacks_colours |= form.lacks_colours
+        self.has_columns |= form.has_columns
+
+    @property
+    def is_half_transparent(self) -> bool:
+        """Whether anything may be drawn so that what is beneath shows through."""
+        return self.resources is None or any(
+            any(0 < _opacity(state, key) < 1 for key in ("/ca", "/CA"))
+            for each in self.resources
+            for state in values(each, "/ExtGState")
+        )
 
     @property
     def fonts_are_there(self) -> bool:
@@ -133,28 +166,40 @@ class Instructions:
         size: tuple[float, ...],
     ) -> None:
         operators = Operators(content)
-        look = operators.look(size, has_inks=not self._are_plain(resources, "/ColorSpace", _adds_light))
         if survey.resources is not None:
             survey.resources.append(resources)
+        drawn = self._look_at_drawn(operators, resources, survey, depth, size)
+        look = operators.look(
+            size, drawn, has_odd_colours=not self._are_plain(resources, "/ColorSpace", _adds_light)
+        )
         survey.is_plain = (
             survey.is_plain
             and self._are_plain(resources, "/Font", _has_letters)
-            and self._are_plain(resources, "/Properties", self.layers.show)
+            and (not self.layers.exist or self._are_plain(resources, "/Properties", self.layers.show))
+            and self._are_plain(resources, "/Pattern", _is_shading)
             and operators.counts[CURVE] < _MANY_CURVES
             and operators.counts[LINE] < _MANY_LINES
             and not operators.counts[INLINE]
             and (not operators.counts[STATE] or self._are_plain(resources, "/ExtGState", _is_opaque))
-            and (
-                not any(operators.counts[FILL:]) or self._are_plain(resources, "/Pattern", _is_shading)
-            )
             and not look.is_unseen
         )
-        survey.may_be_hidden |= look.may_be_hidden
-        survey.paints |= bool(operators.counts[PAINT])
+        survey.may_be_hidden |= look.is_unseen or look.may_be_hidden
+        survey.paints |= bool(operators.counts[PAINT] or operators.counts[SHADE] or drawn.images)
         survey.shows += int(operators.counts[SHOW])
         if operators.counts[SHOW]:
             self._look_at_fonts(resources, survey)
         survey.replaces |= _replaces_letters(content, resources)
+
+    def _look_at_drawn(
+        self,
+        operators: Operators,
+        resources: pikepdf.Object | None,
+        survey: Survey,
+        depth: int,
+        size: tuple[float, ...],
+    ) -> Drawn:
+        """Look at the images and forms that are drawn; returns which of them matter to text."""
+        found = Drawn()
         names = list(operators.names_drawn())
         if len(names) >= _MANY_IMAGES:
             survey.is_plain = False
@@ -168,24 +213,21 @@ class Instructions:
             survey.is_plain &= self.layers.show(drawn.get("/OC"))
             if drawn.get("/Subtype") == "/Form":
                 form = self._form(drawn, depth)
-                is_cut = look.has_frames or is_smaller(_extent(drawn.get("/BBox")), size)
-                survey.is_plain &= form.is_plain
-                covers = bool(form.paints and operators.counts[SHOW])
-                survey.may_be_hidden |= form.may_be_hidden or bool(form.shows and is_cut) or covers
-                survey.shows += form.shows
-                if survey.resources is not None:
-                    survey.resources += form.resources or ()
-                survey.replaces |= form.replaces
-                survey.damaged += form.damaged
-                survey.images += form.images
-                survey.fonts |= form.fonts
-                survey.disputed |= form.disputed
-                survey.has_columns |= form.has_columns
-                survey.lacks_colours |= form.lacks_colours
+                survey.add(form)
+                survey.may_be_hidden |= bool(form.shows) and is_smaller(
+                    _extent(drawn.get("/BBox")), size
+                )
+                if form.shows:
+                    found.texts.add(name)
+                if form.paints:
+                    found.areas.add(name)
             elif may_hold_letters(drawn):
                 survey.is_plain = False
                 survey.images.append(drawn)
                 survey.lacks_colours |= lacks_colours(drawn)
+            else:
+                found.images.add(name)
+        return found
 
     def _form(self, form: pikepdf.Object, depth: int) -> Survey:
         key = form.objgen
@@ -261,15 +303,21 @@ def _is_shading(pattern: pikepdf.Object) -> bool:
 
 
 def _adds_light(space: pikepdf.Object) -> bool:
-    """Tell whether a space of colours is none of inks: 0 is dark there."""
-    return not isinstance(space, pikepdf.Array) or space[0] not in ("/Separation", "/DeviceN")
+    """Tell whether the numbers of a colour are amounts of light, or of the four usual inks."""
+    return not isinstance(space, pikepdf.Array) or space[0] not in _ODD_SPACES
 
 
 def _is_opaque(state: pikepdf.Object) -> bool:
     """Tell whether a state of graphics neither hides what is filled nor gives it another shape."""
-    opacity = get(state, "/ca")
-    is_opaque = opacity is None or float(opacity) >= 1 - LIGHT
-    return is_opaque and not isinstance(get(state, "/SMask"), pikepdf.Dictionary)
+    blending = get(state, "/BM")
+    is_opaque = _opacity(state, "/ca") >= 1 - LIGHT
+    is_dark = blending is None or blending in _DARKENING
+    return is_opaque and is_dark and not isinstance(get(state, "/SMask"), pikepdf.Dictionary)
+
+
+def _opacity(state: pikepdf.Object, key: str) -> float:
+    opacity: object = get(state, key)
+    return float(opacity) if isinstance(opacity, int | float | Decimal) else 1.0
 
 
 def _is_embedded(font: pikepdf.Object) -> bool:

@@ -80,6 +80,7 @@ class Judgement:
         beside: text that goes at its end: form fields, comments.
         notes: what is known of it already.
         view: what it looks like.
+        unseen: its words in whose places nothing is to be seen of them.
         beneath: what it looks like without the text that is drawn over its images; None where none is.
         fonts_are_there: whether all of its text can be drawn.
         doubted: the letters that its fonts may give for others.
@@ -94,13 +95,14 @@ class Judgement:
     draw: Draw
     fonts_are_there: bool
     doubted: frozenset[str] = frozenset()
+    unseen: Sequence[Word] = ()
     beneath: View | None = None
 
     def content(self) -> PageContent:
         """Return what the page holds, or the doubt that has to be settled first."""
         lines = [*self.lines, *self.added]
-        words = [word for line in lines for word in line.words]
-        unseen = {word for word in self.view.unseen(words) if self._is_hidden(word)}
+        unseen = set(filter(self._is_hidden, self.unseen))
+        unseen |= {word for line in lines if self._is_on_nothing(line) for word in line.words}
         notes = [*self.notes]
         if unseen:
             notes.append(
@@ -184,6 +186,16 @@ class Judgement:
         # Without its font it is not drawn here, but elsewhere.
         is_drawn = self.fonts_are_there or max(word.text) < "\u0250"
         return is_drawn and not self.view.is_over_image(word)
+
+    def _is_on_nothing(self, line: Line) -> bool:
+        """Tell whether a line lies on an image that shows nothing there.
+
+        Of one that begins where something is shown a scanner may have made the end too long.
+        """
+        return all(
+            word in self.unseen and self.view.is_over_image(word) and self.view.is_empty_around(word)
+            for word in line.words
+        )
 
     def _is_layered(self, line: Line) -> bool:
         """Tell whether a line lies over or under an image, as a scanner's does."""

@@ -6,9 +6,10 @@ from one to the next. Does not belong here: what the resources are that they nam
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -16,24 +17,42 @@ import numpy.typing as npt
 # An area that is less high, in units of the page, covers no line; a frame that is less wide or high
 # than this share of the page may cut one off.
 _LINE_HEIGHT, _NEARLY_WHOLE = 4, 0.9
-_CORNERS, _PATH_ENDED = (b"m", b"l"), frozenset(b"n f f* B B* S Q q cm gs".split())
-_MOST_BYTES_OF_PATH = 500
+
+# Images that are less wide and high are bullets.
+_ICON = 16
+_PATH_ENDED = frozenset(b"n f f* B B* S Q q cm gs".split())
+
+# How many numbers, two a point, these parts of a path take.
+_POINTS = {b"m": 2, b"l": 2, b"v": 4, b"y": 4, b"c": 6}
+_MOST_BYTES_OF_PATH, _MOST_WORDS_OF_PATH, _MOST_BYTES_OF_NUMBERS = 500, 70, 90
 
 # Text in a lighter colour than this, 0 black to 1 white, may be invisible on paper.
 LIGHT = 0.8
 
+# Text is hard to see on an area that differs less from it, 0 to 1.
+_ALIKE = 0.1
+
+# The ways to show text that fill it.
+_FILLED = ((0.0,), (2.0,))
+
+_ANY_SIZE = (math.inf, math.inf)
+
 _NAME_BEFORE = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]+)[\0\t\n\f\r ]+$")
 
-# The kinds of operators that matter. Those from `FILL` on set the colour of text, and take so many
-# operands at most.
+# The kinds of operators that matter. Those from `_INLINE` on are followed one by one; those from `FILL`
+# on set the colour of text, and take so many operands at most.
 (
-    CURVE, LINE, INLINE, STATE, _DO, _RECTANGLE, PAINT, _CLIP, _SAVE, _RESTORE, _MODE, SHOW, FILL
-) = range(1, 14)  # fmt: skip
-_OPERANDS = {"g": 1, "rg": 3, "k": 4, "sc": 4, "scn": 4}
+    CURVE, LINE, STATE, INLINE, _DO, _RECTANGLE, PAINT, _STROKE, SHADE, _CLIP, _SAVE, _RESTORE, _MATRIX,
+    _WIDTH, _MODE, SHOW, FILL
+) = range(1, 18)  # fmt: skip
+
+# What may be of light colours: areas, and shadings, from some of which text in one colour stands out.
+_PALE = (PAINT, SHADE)
+_OPERANDS = {"g": 1, "rg": 3, "k": 4, "cs": 0, "sc": 4, "scn": 4}
 _OPERATORS = {
-    CURVE: "c v y", LINE: "l", INLINE: "BI", STATE: "gs", _DO: "Do", _RECTANGLE: "re",
-    PAINT: "f F f* B B* b b*", _CLIP: "W W*", _SAVE: "q", _RESTORE: "Q", _MODE: "Tr",
-    SHOW: "Tj TJ ' \"",
+    CURVE: "c v y", LINE: "l", STATE: "gs", INLINE: "BI", _DO: "Do", _RECTANGLE: "re",
+    PAINT: "f F f* B B* b b*", _STROKE: "S s", SHADE: "sh", _CLIP: "W W*", _SAVE: "q", _RESTORE: "Q",
+    _MATRIX: "cm", _WIDTH: "w", _MODE: "Tr", SHOW: "Tj TJ ' \"",
     **dict(enumerate(_OPERANDS, FILL)),
 }  # fmt: skip
 
@@ -60,7 +79,7 @@ for _kind, _names in _OPERATORS.items():
     for _name in _names.split():
         if _name != "scn":
             _KINDS[int.from_bytes(_name.encode().translate(_BYTES)[:2], "little")] = _kind
-_SC, _SCN = (FILL + list(_OPERANDS).index(_name) for _name in ("sc", "scn"))
+_CS, _SC, _SCN = (FILL + list(_OPERANDS).index(_name) for _name in ("cs", "sc", "scn"))
 _N = _BYTES[ord("n")]
 _MOST_OPERANDS = dict(enumerate(_OPERANDS.values(), FILL))
 
@@ -70,14 +89,31 @@ class Look:
     """How some instructions show text.
 
     Attributes:
-        is_unseen: whether they may show some in a light colour or in a way that paints nothing.
-        has_frames: whether a frame may cut off something of what they draw.
-        may_be_hidden: whether text is shown in such a frame, or an area is painted after it.
+        is_unseen: whether they may show some in a light colour or in a way that does not fill it.
+        may_be_hidden: whether a frame may cut off text, an area cover it, or have its colour.
     """
 
     is_unseen: bool
-    has_frames: bool
     may_be_hidden: bool
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The names of what `Do` draws.
+
+    Attributes:
+        texts: forms that show text.
+        areas: forms that paint.
+        images: small images, which hold no letters.
+    """
+
+    texts: set[str] = field(default_factory=set)
+    areas: set[str] = field(default_factory=set)
+    images: set[str] = field(default_factory=set)
+
+
+# Where the last `cm` is, and the same of those before it.
+_Matrices = tuple[int, "_Matrices"] | None
 
 
 class Operators:
@@ -90,6 +126,7 @@ class Operators:
     def __init__(self, content: bytes) -> None:
         self._content = content
         self._parsed: dict[tuple[bytes, ...], tuple[float, ...]] = {}
+        self._matrices: dict[int, tuple[float, float, float, float]] = {}
         translated = b"\0" + content.translate(_BYTES) + bytes(4)
         data = np.frombuffer(translated, dtype=np.uint8)
         first = data[1:]
@@ -113,78 +150,138 @@ class Operators:
     def names_drawn(self) -> Iterator[str]:
         """Yield the name of what each `Do` draws, with its slash."""
         for start in self._starts[self._kinds == _DO].tolist():
-            if name := _NAME_BEFORE.search(self._content, max(0, start - 130), start):
-                yield "/" + name[1].decode("latin-1")
+            if name := self._name(start):
+                yield name
 
-    def look(self, size: tuple[float, ...], *, has_inks: bool) -> Look:
-        """Tell how text is shown, as far as the first that may be unseen in itself.
+    def look(self, size: tuple[float, ...], drawn: Drawn, *, has_odd_colours: bool) -> Look:
+        """Tell how text is shown.
 
         Args:
             size: width and height of the page.
-            has_inks: whether a colour may be the amount of an ink, of which little is light.
+            has_odd_colours: whether the numbers of a colour may be no amounts of light.
         """
-        (kept,) = np.nonzero(self._kinds >= _RECTANGLE)
+        (kept,) = np.nonzero(self._kinds >= INLINE)
         kinds = self._kinds[kept]
         again = kinds == SHOW
         again[1:] &= again[:-1]  # What is shown right after other text is shown in the same way.
         again[:1] = False
         kept = kept[~again]
-        is_hidden = is_light = is_cut = has_text = has_frames = may_be_hidden = False
-        saved: list[tuple[bool, bool, bool]] = []
+        is_hidden = is_cut = has_text = is_unseen = may_be_hidden = False
+        lightness, width = 0.0, 0
+        matrices: _Matrices = None
+        beginning = is_hidden, is_cut, lightness, width, matrices
+        saved: list[tuple[bool, bool, float, int, _Matrices]] = []
+        grounds: set[float] = set()
         before = rectangle = 0
         for start, kind in zip(self._starts[kept].tolist(), self._kinds[kept].tolist(), strict=True):
             if kind == _RECTANGLE:
                 rectangle = start
-            elif kind == SHOW:
+            elif kind == SHOW or (kind == _DO and self._name(start) in drawn.texts):
                 has_text = True
-                may_be_hidden |= is_cut
-                if is_hidden or is_light:
-                    return Look(True, has_frames, may_be_hidden)
+                may_be_hidden |= is_cut or bool(grounds and _has_like(grounds, lightness))
+                is_unseen |= is_hidden or lightness >= LIGHT
             elif kind == _SAVE:
-                saved.append((is_hidden, is_light, is_cut))
+                saved.append((is_hidden, is_cut, lightness, width, matrices))
             elif kind == _RESTORE:
-                is_hidden, is_light, is_cut = saved.pop() if saved else (False, False, False)
+                is_hidden, is_cut, lightness, width, matrices = saved.pop() if saved else beginning
+            elif kind == _MATRIX:
+                matrices = start, matrices
+            elif kind == _WIDTH:
+                width = start
             elif kind == _MODE:
-                is_hidden = self._operands(start, 1) in ((3.0,), (7.0,))
+                is_hidden = self._operands(start, 1) not in _FILLED
             elif kind >= FILL:
-                is_light = self._is_light(start, _MOST_OPERANDS[kind])
-                if has_inks and kind in (_SC, _SCN):
-                    is_light |= max(self._operands(start, _MOST_OPERANDS[kind]), default=1) <= 1 - LIGHT
-            elif kind == _CLIP or has_text:
-                sides = self._operands(rectangle, 2) if before == _RECTANGLE else self._spanned(start)
-                if kind == _CLIP:
-                    is_cut |= is_smaller(sides, size)
-                    has_frames |= is_cut
-                else:
-                    may_be_hidden |= min(map(abs, sides), default=0) >= _LINE_HEIGHT
+                lightness = self._lightness(start, kind, has_odd_colours=has_odd_colours)
+            elif kind == _CLIP:
+                is_cut = (
+                    is_cut
+                    or may_be_hidden
+                    or is_smaller(self._scaled(self._path(before, rectangle, start), matrices), size)
+                )
+            elif not may_be_hidden and (
+                has_text or kind not in _PALE or (kind == PAINT and lightness < LIGHT)
+            ):
+                path = self._path(before, rectangle, start) if kind == PAINT else ()
+                sides = self._scaled(path or self._unpathed(kind, start, drawn, width), matrices)
+                if min(map(abs, sides), default=0) >= _LINE_HEIGHT and (
+                    kind == PAINT or max(map(abs, sides)) >= _ICON
+                ):
+                    may_be_hidden = has_text
+                    grounds.add(lightness if kind == PAINT else math.nan)
             before = kind
-        return Look(False, has_frames, may_be_hidden)
+        return Look(is_unseen, may_be_hidden)
+
+    def _path(self, before: int, rectangle: int, start: int) -> tuple[float, ...]:
+        """Return width and height of the path that an operator ends."""
+        return self._operands(rectangle, 2) if before == _RECTANGLE else self._spanned(start)
+
+    def _unpathed(self, kind: int, start: int, drawn: Drawn, width: int) -> tuple[float, ...]:
+        """Return width and height of what an operator covers that fills no path."""
+        if kind == _STROKE:
+            return (*(self._operands(width, 1) or (1.0,)), math.inf)
+        name = self._name(start) if kind == _DO else ""
+        if kind == INLINE or name in drawn.images:
+            return (1.0, 1.0)
+        return _ANY_SIZE if kind == SHADE or name in drawn.areas else ()
+
+    def _name(self, start: int) -> str:
+        """Return the name before an operator, with its slash; nothing where there is none."""
+        name = _NAME_BEFORE.search(self._content, max(0, start - 130), start)
+        return "/" + name[1].decode("latin-1") if name else ""
+
+    def _lightness(self, start: int, kind: int, *, has_odd_colours: bool) -> float:
+        """Return how light a colour may be, 0 black to 1 white."""
+        if kind == _CS or (has_odd_colours and kind >= _CS):
+            return float(has_odd_colours)
+        values = self._operands(start, _MOST_OPERANDS[kind])
+        if len(values) == 4:
+            return 1 - max(values)
+        return min(values, default=1.0)  # A pattern has a name.
+
+    def _scaled(self, sides: tuple[float, ...], matrices: _Matrices) -> tuple[float, ...]:
+        """Return sides as long as they are on the page; nothing where they are not two."""
+        if matrices is None or len(sides) != 2:
+            return sides[:2]
+        a, b, c, d = self._matrix(matrices)
+        return sides[0] * math.hypot(a, b), sides[1] * math.hypot(c, d)
+
+    def _matrix(self, matrices: _Matrices) -> tuple[float, float, float, float]:
+        """Return what several matrices amount to, but for where they move things."""
+        if matrices is None:
+            return 1.0, 0.0, 0.0, 1.0
+        start, outer = matrices
+        if (known := self._matrices.get(start)) is None:
+            e, f, g, h = self._matrix(outer)
+            numbers = self._operands(start, 6)
+            d, c, b, a = numbers[2:] if len(numbers) == 6 else (1.0, 0.0, 0.0, 1.0)
+            known = a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h
+            self._matrices[start] = known
+        return known
 
     def _spanned(self, start: int) -> tuple[float, ...]:
-        """Return width and height of the straight lines before an operator, nothing where none are."""
-        words = self._content[max(0, start - _MOST_BYTES_OF_PATH) : start].split()
-        xs, ys = [], []
+        """Return width and height of the path before an operator, nothing where none is."""
+        words = self._content[max(0, start - _MOST_BYTES_OF_PATH) : start].rsplit(
+            None, _MOST_WORDS_OF_PATH
+        )
+        xs: list[float] = []
+        ys: list[float] = []
         for at in range(len(words) - 1, 1, -1):
             if words[at] in _PATH_ENDED:
                 break
-            if words[at] in _CORNERS:
+            if count := _POINTS.get(words[at]):
                 try:
-                    x, y = float(words[at - 2]), float(words[at - 1])
+                    numbers = list(map(float, words[max(0, at - count) : at]))
                 except ValueError:
                     break
-                xs.append(x)
-                ys.append(y)
+                xs += numbers[-2::-2]
+                ys += numbers[-1::-2]
         return (max(xs) - min(xs), max(ys) - min(ys)) if xs else ()
-
-    def _is_light(self, start: int, most: int) -> bool:
-        values = self._operands(start, most)
-        if len(values) == 4:
-            return max(values) <= 1 - LIGHT
-        return bool(values) and min(values) >= LIGHT
 
     def _operands(self, start: int, most: int) -> tuple[float, ...]:
         """Return the numbers before an operator, at most so many, the last one first."""
-        words = tuple(self._content[max(0, start - 60) : start].rsplit(None, most)[-most:])
+        words = tuple(
+            self._content[max(0, start - _MOST_BYTES_OF_NUMBERS) : start].rsplit(None, most)[-most:]
+        )
         if words not in self._parsed:
             numbers = []
             for word in reversed(words):
@@ -194,6 +291,11 @@ class Operators:
                     break
             self._parsed[words] = tuple(numbers)
         return self._parsed[words]
+
+
+def _has_like(grounds: set[float], lightness: float) -> bool:
+    """Tell whether a ground is about as light as text, or may be so: nan is not known."""
+    return any(not abs(ground - lightness) >= _ALIKE for ground in grounds)
 
 
 def is_smaller(sides: tuple[float, ...], others: tuple[float, ...]) -> bool:

@@ -20,10 +20,12 @@ class Layers:
     """The layers of one file.
 
     Attributes:
+        exist: whether there are any.
         may_be_off: whether any of them may be.
     """
 
     def __init__(self, pdf: pikepdf.Pdf) -> None:
+        self.exist = "/OCProperties" in pdf.Root
         configuration = get(pdf.Root, "/OCProperties", "/D")
         self._are_on: bool = get(configuration, "/BaseState") != "/OFF"
         self._on = {group.objgen for group in _groups(get(configuration, "/ON"))}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,9 @@ _EDGE = 20
 # What stands out less is faint print, if nothing else is seen in the place of an image: at most this
 # share of its pixels.
 _FAINT_EDGE, _HARDLY_ANY = 8, 0.001
+
+# A scanner's words stand beside what they mean by at most so much of their height.
+_BESIDE = 0.5
 
 # A straight line is at least so long, in pixels; letters are not.
 _RULE = 40
@@ -91,7 +95,7 @@ class View:
 
     Args:
         masked: for the size of an image that of its mask, which PDFium does not say.
-        is_photograph: as in `rendered`.
+        in_colour: whether it is drawn in colour, as in `rendered`.
     """
 
     def __init__(
@@ -100,23 +104,27 @@ class View:
         frame: Frame,
         masked: Mapping[tuple[int, int], tuple[int, int]] | None = None,
         *,
-        is_photograph: bool = False,
+        in_colour: bool = False,
     ) -> None:
         longest = max(frame.width, frame.height)
         self._scale = min(max(1.0, _FEWEST_PIXELS / longest), _MOST_PIXELS / longest)
-        pixels = np.asarray(rendered(page, self._scale, is_photograph=is_photograph))
+        pixels = np.asarray(rendered(page, self._scale, in_colour=in_colour))
         self._drawn: npt.NDArray[np.uint8] = pixels
         self._edges: npt.NDArray[np.bool_] = _edges_of(pixels, _EDGE)
-        self.frame = frame
+        self.frame, self.in_colour = frame, in_colour
         self._masked = masked or {}
         self.images = tuple(self._images(page))
         for image in self.images:
             self._look_closer(image.box, pixels)
 
-    def unseen(self, words: Sequence[Word]) -> list[Word]:
+    def unseen(self, words: Sequence[Word], bare: View | None = None) -> list[Word]:
         """Return the words in whose places nothing stands out from the paper.
 
         Off images, which have grain, a word that is hardly darker than the paper does stand out.
+
+        Args:
+            bare: the page without its text: where it looks the same, and shows no more than straight
+                lines, a word is not seen either, but covered.
         """
         if not words:
             return []
@@ -124,12 +132,15 @@ class View:
         # Not all of it: what covers a word has edges of its own.
         across, down = 0.1 * np.ptp(boxes[:, ::2], axis=1), 0.15 * np.ptp(boxes[:, 1::2], axis=1)
         boxes += np.stack((across, down, -across, -down), axis=1)
-        places = self._pixels(boxes).tolist()
-        return [
-            word
-            for word, place in zip(words, places, strict=True)
-            if not self._has_edges(*place) and (self.is_over_image(word) or not self._is_faint(*place))
-        ]
+        unseen = []
+        for word, place in zip(words, self._pixels(boxes).tolist(), strict=True):
+            if not self._has_edges(*place):
+                is_unseen = self.is_over_image(word) or not self._is_faint(*place)
+            else:
+                is_unseen = bare is not None and bare._is_same_without(self, *place)
+            if is_unseen:
+                unseen.append(word)
+        return unseen
 
     def without_text(self, page: pypdfium2.PdfPage) -> View | None:
         """Return what the page looks like without the text that is drawn on it, which is then hidden.
@@ -137,7 +148,9 @@ class View:
         Returns:
             None where no text is drawn, so that nothing can be beneath it.
         """
-        return View(page, self.frame, self._masked) if hide_text(page) else None
+        if not hide_text(page):
+            return None
+        return View(page, self.frame, self._masked, in_colour=self.in_colour)
 
     def shows(self, word: Word) -> bool:
         """Tell whether something stands out in the place of a word, the word itself or other."""
@@ -185,6 +198,13 @@ class View:
         height: float = np.median(heights) / self._scale
         return height
 
+    def is_empty_around(self, word: Word) -> bool:
+        """Tell whether nothing but straight lines is to be seen of an image around a word on it."""
+        box = word.box.grown(_BESIDE * word.box.height)
+        left, top, right, bottom = self._pixels(np.array([box]))[0].tolist()
+        decode = all(image.decodes for image in self.images if image.box.holds(word.box.middle))
+        return decode and not self._faint_shapes[top:bottom, left:right].any()
+
     def is_blank(self, box: Box) -> bool:
         """Tell whether nothing is to be seen in a place."""
         return not self._has_edges(*self._pixels(np.array([box]))[0].tolist())
@@ -206,6 +226,23 @@ class View:
 
     def _has_edges(self, left: int, top: int, right: int, bottom: int) -> bool:
         return bool(self._edges[top:bottom, left:right].any())
+
+    def _is_same_without(self, full: View, left: int, top: int, right: int, bottom: int) -> bool:
+        """Tell whether a place looks the same with the text, and shows straight lines at most."""
+        place = np.s_[top:bottom, left:right]
+        differences = _difference(self._drawn[place], full._drawn[place])
+        return bool(differences.max(initial=0) < _FAINT_EDGE and not self._shapes[place].any())
+
+    @cached_property
+    def _shapes(self) -> npt.NDArray[np.bool_]:
+        """Where edges are that belong to no straight line."""
+        return self._edges & ~_rules(self._edges)
+
+    @cached_property
+    def _faint_shapes(self) -> npt.NDArray[np.bool_]:
+        """The same, and faint ones."""
+        edges = _edges_of(self._drawn, _FAINT_EDGE)
+        return edges & ~_rules(edges)
 
     def _is_faint(self, left: int, top: int, right: int, bottom: int) -> bool:
         return bool(_edges_of(self._drawn[top:bottom, left:right], _FAINT_EDGE).any())
@@ -234,22 +271,23 @@ def rendered(
     scale: float,
     *,
     crop: tuple[float, float, float, float] = (0, 0, 0, 0),
-    is_photograph: bool = False,
+    in_colour: bool = False,
 ) -> Image.Image:
     """Draw a page in grey.
 
     Args:
         scale: pixels a point.
         crop: points that are left out on the left, below, on the right and above.
-        is_photograph: whether it shows images of many greys or colours, and nothing else. PDFium draws
-            these in half the time in colour; all else, images of two colours too, it draws faster in
-            grey (`bench/ocr_speed.py`).
+        in_colour: whether PDFium draws it in colour first. Pages that show images of many greys or
+            colours, and nothing else, it draws so in half the time; all else, images of two colours
+            too, it draws faster in grey (`bench/ocr_speed.py`), but there what is half transparent is
+            so twice.
     """
-    bitmap = page.render(scale=scale, crop=crop, grayscale=not is_photograph)
+    bitmap = page.render(scale=scale, crop=crop, grayscale=not in_colour)
     try:
         image: Image.Image = bitmap.to_pil()
         # A copy, because the bitmap's memory goes with it.
-        return image.convert("L") if is_photograph else image.copy()
+        return image.convert("L") if in_colour else image.copy()
     finally:
         bitmap.close()
 
