@@ -564,6 +564,42 @@ def test_what_is_covered_or_has_the_colour_of_its_ground_is_left_out(
     assert kinds(result) == {"not_shown"}
 
 
+MARKED = "The lamps were trimmed at sunset"
+
+
+@pytest.mark.parametrize(
+    ("before", "between"),
+    [("", "0 g 50 290 400 40 re f 1 g"), ("", "1 g 58 300 330 14 re f 0 g"), ("3 Tr", "")],
+    ids=["box with words", "other words", "invisible"],
+)
+def test_words_beneath_words_that_hide_them_are_left_out(
+    engine: LocalEngine, before: str, between: str
+) -> None:
+    page = Page().text([HIDDEN], at=(60, 305), before=before).text(LINES[:6])
+    result = read(engine, page.text([MARKED], at=(64, 305), before=between).saved())
+    assert sorted(text_of(result).splitlines()) == sorted([*LINES[:6], MARKED])
+    assert kinds(result) == {"not_shown"}
+
+
+@pytest.mark.parametrize("is_first_off", [True, False])
+def test_of_two_layers_in_one_place_the_one_that_is_on_is_read(
+    engine: LocalEngine, is_first_off: bool
+) -> None:
+    page = Page().text(LINES[:6])
+    page.draw("/OC /A BDC").text([HIDDEN], at=(60, 305)).draw("EMC")
+    page.draw("/OC /B BDC").text([MARKED], at=(60, 305)).draw("EMC")
+
+    def with_layers(pdf: pikepdf.Pdf) -> None:
+        both = [pdf.make_indirect(Dictionary(Type=Name.OCG, Name=name)) for name in ("a", "b")]
+        pdf.pages[0].obj.Resources.Properties = Dictionary(A=both[0], B=both[1])
+        off = both[:1] if is_first_off else both[1:]
+        pdf.Root.OCProperties = Dictionary(OCGs=Array(both), D=Dictionary(OFF=Array(off)))
+
+    result = read(engine, page.saved(with_layers))
+    assert text_of(result).splitlines() == [*LINES[:6], MARKED if is_first_off else HIDDEN]
+    assert kinds(result) == {"not_shown"}
+
+
 @pytest.mark.parametrize(
     ("side", "grey", "opacity", "is_form", "is_seen"),
     [

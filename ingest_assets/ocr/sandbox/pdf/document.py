@@ -21,7 +21,7 @@ from PIL import Image
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox import letters, mixed_up
 from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count, corrupt
-from ingest_assets.ocr.sandbox.pdf import drawing, files, layer, xfa
+from ingest_assets.ocr.sandbox.pdf import drawing, files, layer, overlaps, xfa
 from ingest_assets.ocr.sandbox.pdf.annotations import Annotations, annotations_of, hide, merge
 from ingest_assets.ocr.sandbox.pdf.copies import as_drawn, mended, outlined
 from ingest_assets.ocr.sandbox.pdf.images import breaks_off, sizes_with_masks
@@ -290,17 +290,19 @@ class PdfDocument:
             own = shown.own_characters
             lines = layer.lines(textpage, shown.frame, 0, own)
             added = [] if own is None else layer.lines(textpage, shown.frame, own)
+            words = [word for line in (*lines, *added) for word in line.words]
+            overlapping = overlaps.groups(textpage, words) if shown.survey.may_be_hidden else ()
         finally:
             textpage.close()
         masked = sizes_with_masks(shown.survey.images)
         may_be_pale = own is not None or shown.survey.is_half_transparent
         view = View(shown.page, shown.frame, masked, in_colour=may_be_pale)
-        words = [word for line in (*lines, *added) for word in line.words]
+        covered = [word for group in overlapping for word in view.same_without(shown.page, group)]
         is_layered = any(map(view.is_over_image, words))
         bare = None
         if is_layered or shown.survey.may_be_hidden:
             bare = view.without_text(shown.page)
-        unseen = view.unseen(words, bare)
+        unseen = [*view.unseen(words, bare), *covered]
         if is_plain and not unseen:
             return as_it_is
         notes += _of_images(view, shown.survey)

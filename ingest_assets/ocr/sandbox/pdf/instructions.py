@@ -153,6 +153,7 @@ class Instructions:
         content, damaged = page_content(self._pdf, page.obj)
         survey = Survey(damaged=damaged, is_empty=not content.strip())
         survey.is_plain = not self.layers.may_be_off
+        survey.may_be_hidden = self.layers.may_be_off
         size = _extent(page.cropbox)
         self._look(content, page.resources, survey, 0, size)
         return survey

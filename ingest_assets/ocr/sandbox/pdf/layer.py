@@ -97,11 +97,13 @@ class Word:
 
     Attributes:
         lost: whether the font does not say which letters these are.
+        start: the index of its first character on the page.
     """
 
     text: str
     box: Box
     lost: bool = False
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,8 @@ def lines(
             shown = _plain(_parted(textpage, match[0], begin))
             if is_reversed:
                 shown = _reading_order(textpage, begin, stop, leftwards=True)
-            words.append(Word(shown, box, stop - begin > 1 and _is_lost(textpage, begin, stop)))
+            is_lost = stop - begin > 1 and _is_lost(textpage, begin, stop)
+            words.append(Word(shown, box, is_lost, begin))
         if words:
             shown = _plain(_parted(textpage, text, first))
             if is_reversed:

@@ -24,6 +24,7 @@ from PIL import Image
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import check_decoded_size
 from ingest_assets.ocr.sandbox.pdf.layer import Word
+from ingest_assets.ocr.sandbox.pdf.overlaps import Drawer
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, around
 from ingest_assets.ocr.sandbox.squares import groups
 
@@ -151,6 +152,26 @@ class View:
         if not hide_text(page):
             return None
         return View(page, self.frame, self._masked, in_colour=self.in_colour)
+
+    def same_without(self, page: pypdfium2.PdfPage, group: Sequence[Drawer]) -> list[Word]:
+        """Return the words of a group in whose places the page looks the same without them.
+
+        What draws only such words is hidden from then on: of two that look the same one is seen.
+        """
+        for drawer in group:
+            pdfium.FPDFPageObj_SetIsActive(drawer.item, 0)
+        pixels = np.asarray(rendered(page, self._scale, in_colour=self.in_colour))
+        same = []
+        for drawer in group:
+            unseen = [word for word in drawer.words if self._is_same_in(pixels, word)]
+            same += unseen
+            pdfium.FPDFPageObj_SetIsActive(drawer.item, len(unseen) < len(drawer.words))
+        return same
+
+    def _is_same_in(self, pixels: npt.NDArray[np.uint8], word: Word) -> bool:
+        left, top, right, bottom = self._pixels(np.array([word.box]))[0].tolist()
+        place = np.s_[top:bottom, left:right]
+        return bool(_difference(pixels[place], self._drawn[place]).max(initial=0) < _FAINT_EDGE)
 
     def shows(self, word: Word) -> bool:
         """Tell whether something stands out in the place of a word, the word itself or other."""
