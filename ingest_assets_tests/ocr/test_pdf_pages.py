@@ -564,6 +564,23 @@ def test_what_is_covered_or_has_the_colour_of_its_ground_is_left_out(
     assert kinds(result) == {"not_shown"}
 
 
+@pytest.mark.parametrize("glyph", ["6 0 0 0 6 8 d1", "6 0 d0 1 g 0 0 6 8 re f"])
+def test_text_in_glyphs_that_draw_nothing_dark_is_left_out(engine: LocalEngine, glyph: str) -> None:
+    page = Page().text(LINES[:6])
+    codes = sorted(set(HIDDEN.encode()))
+    font = mapped_font(page.pdf, {code: chr(code) for code in codes})
+    font.Subtype, font.FontMatrix = Name.Type3, Array([0.1, 0, 0, 0.1, 0, 0])
+    font.FontBBox, font.FirstChar, font.LastChar = Array([0, 0, 6, 8]), 0, 127
+    font.Widths = Array([6] * 128)
+    font.CharProcs = Dictionary({f"/c{code}": page.pdf.make_stream(glyph.encode()) for code in codes})
+    named = [entry for code in codes for entry in (code, Name(f"/c{code}"))]
+    font.Encoding = Dictionary(Type=Name.Encoding, Differences=Array(named))
+    page.add_font("T", font).text([HIDDEN], at=(60, 305), font="T")
+    result = read(engine, page.saved())
+    assert text_of(result).splitlines() == [*LINES[:6]]
+    assert kinds(result) == {"not_shown"}
+
+
 MARKED = "The lamps were trimmed at sunset"
 
 

@@ -55,6 +55,9 @@ _ODD_SPACES = ("/Indexed", "/Separation", "/DeviceN", "/Lab")
 # Ways to mix a colour with what is beneath that leave dark text dark on white paper.
 _DARKENING = ("/Normal", "/Compatible", "/Multiply", "/Darken", "/ColorBurn", "/HardLight")
 
+# What a glyph that is a drawing begins with if it has colours of its own (ISO 32000-1, 9.6.5).
+_COLOURED_GLYPH = re.compile(rb"\bd0\b")
+
 # Sets of characters whose numbers are known to all programs.
 _KNOWN_COLLECTIONS = ("Japan1", "GB1", "CNS1", "Korea1", "KR")
 
@@ -175,7 +178,7 @@ class Instructions:
         )
         survey.is_plain = (
             survey.is_plain
-            and self._are_plain(resources, "/Font", _has_letters)
+            and self._are_plain(resources, "/Font", _is_plain_font)
             and (not self.layers.exist or self._are_plain(resources, "/Properties", self.layers.show))
             and self._are_plain(resources, "/Pattern", _is_shading)
             and operators.counts[CURVE] < _MANY_CURVES
@@ -330,6 +333,26 @@ def _is_embedded(font: pikepdf.Object) -> bool:
     return get(font, "/Subtype") == "/Type3" or any(
         get(font, "/FontDescriptor", file) is not None for file in files
     )
+
+
+def _is_plain_font(font: pikepdf.Object) -> bool:
+    """Tell whether a font says which letters its glyphs are, and draws them in the text's colour."""
+    return _has_letters(font) and (get(font, "/Subtype") != "/Type3" or _has_shapes(font))
+
+
+def _has_shapes(font: pikepdf.Object) -> bool:
+    """Tell whether most glyphs of a font of drawings show any, and none has colours of its own."""
+    glyphs = [glyph for glyph in values(font, "/CharProcs") if isinstance(glyph, pikepdf.Stream)]
+    drawn = 0
+    for glyph in glyphs:
+        try:
+            content = read_stream(glyph)
+        except UnreadableError:
+            return False
+        if _COLOURED_GLYPH.search(content):
+            return False
+        drawn += Operators(content).draw
+    return 2 * drawn > len(glyphs)
 
 
 def _has_letters(font: pikepdf.Object) -> bool:

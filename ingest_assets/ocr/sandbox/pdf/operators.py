@@ -35,8 +35,6 @@ _ALIKE = 0.1
 # The ways to show text that fill it.
 _FILLED = ((0.0,), (2.0,))
 
-_ANY_SIZE = (math.inf, math.inf)
-
 _NAME_BEFORE = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]+)[\0\t\n\f\r ]+$")
 
 # The kinds of operators that matter. Those from `_INLINE` on are followed one by one; those from `FILL`
@@ -153,6 +151,11 @@ class Operators:
             if name := self._name(start):
                 yield name
 
+    @property
+    def draw(self) -> bool:
+        """Whether they draw anything."""
+        return any(self.counts[kind] for kind in (PAINT, _STROKE, SHADE, INLINE, _DO, SHOW))
+
     def look(self, size: tuple[float, ...], drawn: Drawn, *, has_odd_colours: bool) -> Look:
         """Tell how text is shown.
 
@@ -196,33 +199,37 @@ class Operators:
                 is_cut = (
                     is_cut
                     or may_be_hidden
-                    or is_smaller(self._scaled(self._path(before, rectangle, start), matrices), size)
+                    or is_smaller(self._path(before, rectangle, start, matrices), size)
                 )
             elif not may_be_hidden and (
                 has_text or kind not in _PALE or (kind == PAINT and lightness < LIGHT)
             ):
-                path = self._path(before, rectangle, start) if kind == PAINT else ()
-                sides = self._scaled(path or self._unpathed(kind, start, drawn, width), matrices)
-                if min(map(abs, sides), default=0) >= _LINE_HEIGHT and (
-                    kind == PAINT or max(map(abs, sides)) >= _ICON
-                ):
+                covers = (
+                    _is_high(self._path(before, rectangle, start, matrices))
+                    if kind == PAINT
+                    else self._covers(kind, start, drawn, width, matrices)
+                )
+                if covers:
                     may_be_hidden = has_text
                     grounds.add(lightness if kind == PAINT else math.nan)
             before = kind
         return Look(is_unseen, may_be_hidden)
 
-    def _path(self, before: int, rectangle: int, start: int) -> tuple[float, ...]:
+    def _path(self, before: int, rectangle: int, start: int, matrices: _Matrices) -> tuple[float, ...]:
         """Return width and height of the path that an operator ends."""
-        return self._operands(rectangle, 2) if before == _RECTANGLE else self._spanned(start)
+        sides = self._operands(rectangle, 2) if before == _RECTANGLE else self._spanned(start)
+        return sides if matrices is None else self._scaled(sides, matrices)
 
-    def _unpathed(self, kind: int, start: int, drawn: Drawn, width: int) -> tuple[float, ...]:
-        """Return width and height of what an operator covers that fills no path."""
+    def _covers(self, kind: int, start: int, drawn: Drawn, width: int, matrices: _Matrices) -> bool:
+        """Tell whether what an operator draws that fills no path may cover a word."""
         if kind == _STROKE:
-            return (*(self._operands(width, 1) or (1.0,)), math.inf)
+            thickness = self._operands(width, 1) or (1.0,)
+            return _is_high(self._scaled(2 * thickness, matrices))
         name = self._name(start) if kind == _DO else ""
         if kind == INLINE or name in drawn.images:
-            return (1.0, 1.0)
-        return _ANY_SIZE if kind == SHADE or name in drawn.areas else ()
+            sides = self._scaled((1.0, 1.0), matrices)
+            return _is_high(sides) and max(map(abs, sides)) >= _ICON
+        return kind == SHADE or name in drawn.areas
 
     def _name(self, start: int) -> str:
         """Return the name before an operator, with its slash; nothing where there is none."""
@@ -291,6 +298,11 @@ class Operators:
                     break
             self._parsed[words] = tuple(numbers)
         return self._parsed[words]
+
+
+def _is_high(sides: tuple[float, ...]) -> bool:
+    """Tell whether an area is as high and wide as a line of text, or more."""
+    return len(sides) == 2 and abs(sides[0]) >= _LINE_HEIGHT <= abs(sides[1])
 
 
 def _has_like(grounds: set[float], lightness: float) -> bool:
