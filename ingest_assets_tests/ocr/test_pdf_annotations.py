@@ -175,6 +175,16 @@ def test_what_lies_on_a_layer_that_is_off_is_not_read(
     assert {note.kind for note in result.notes} == ({"not_shown"} if kind == "Widget" else set())
 
 
+@pytest.mark.parametrize("inner", [[], [Name.And]])
+def test_an_annotation_whose_condition_is_damaged_is_read(
+    engine: LocalEngine, inner: list[object]
+) -> None:
+    page = Page().text(LINES)
+    stamp = annotation("Stamp", (60, 60, 300, 100), AP=appearance(page.pdf, "RECEIVED 3 JUNE"))
+    stamp.OC = Dictionary(Type=Name.OCMD, VE=Array([Name.And, Array(inner)]))
+    assert "RECEIVED 3 JUNE" in text_of(read(engine, annotated(stamp), page))
+
+
 @pytest.mark.parametrize("box", [(0, 0, 0, 0), (-400, 60, -100, 100)])
 def test_a_field_that_has_no_place_on_its_page_is_noted_and_not_read(
     engine: LocalEngine, box: tuple[float, float, float, float]

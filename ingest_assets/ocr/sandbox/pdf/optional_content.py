@@ -13,7 +13,7 @@ import pikepdf
 from ingest_assets.ocr.sandbox.pdf.entries import get
 
 # Conditions within conditions, deeper than any program nests them.
-_MAX_DEPTH = 20
+_MAX_DEPTH = 8
 
 
 class Layers:
@@ -44,7 +44,7 @@ class Layers:
         if get(entry, "/Type") != "/OCMD":
             return not isinstance(entry, pikepdf.Dictionary) or self._is_on(entry)
         expression = get(entry, "/VE")
-        if isinstance(expression, pikepdf.Array):
+        if isinstance(expression, pikepdf.Array) and len(expression):
             return self._holds(expression, depth)
         states = [self._is_on(group) for group in _groups(get(entry, "/OCGs"))]
         policy = get(entry, "/P")
@@ -60,9 +60,9 @@ class Layers:
         return group.objgen not in self._off and (self._are_on or group.objgen in self._on)
 
     def _holds(self, expression: pikepdf.Array, depth: int) -> bool:
-        operator, *operands = expression
-        if depth >= _MAX_DEPTH:
+        if depth >= _MAX_DEPTH or not len(expression):
             return True
+        operator, *operands = expression
         states = [
             self._holds(operand, depth + 1)
             if isinstance(operand, pikepdf.Array)
