@@ -34,6 +34,9 @@ from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.utils import make_new_backfill_id
+from dagster._daemon import controller as daemon_controller
+from dagster._daemon.daemon import DaemonIterator
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._grpc import server_watcher
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import (
@@ -76,17 +79,20 @@ __all__ = [
     "CheckRunHealthResult",
     "ComputeIOType",
     "ConfigurableClassData",
+    "DaemonIterator",
     "DagsterLaunchFailedError",
     "InstanceRef",
     "LaunchRunContext",
     "LocalComputeLogManager",
     "PartitionBackfill",
     "QueuedRunCoordinator",
+    "QueuedRunCoordinatorDaemon",
     "RunQueueConfig",
     "SqlEventLogStorageTable",
     "SubmitRunContext",
     "WorkerStatus",
     "capture_interrupts",
+    "daemon_controller",
     "dagster_loggers",
     "deserialize_value",
     "instigation_logger",

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cached_property, lru_cache
@@ -40,6 +39,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_assets import log, wiring
+from ingest_assets.defs import run_queue
 from ingest_assets.defs._internals import (
     ASSET_CHECK_EVENTS,
     ASSET_EVENTS,
@@ -69,6 +69,7 @@ _log = get_logger(__name__)
 # connection each time: a third of what an idle stack computes. Dagit itself reloads the code at once
 # where a person asks for it; the daemon has the new code up to so many seconds later.
 server_watcher.WATCH_INTERVAL = 5
+run_queue.use()
 
 # A connection is replaced at this age, before a firewall or a pooler drops it as idle.
 _POOL_RECYCLE_SECONDS = 600
@@ -82,7 +83,7 @@ _WAITING_SECONDS = 1.0
 _CLOCK_TOLERANCE_SECONDS = 5
 # Of a run that was forked: its machine, its process, and when that began.
 PROCESS_TAG = "ingest/process"
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 5.0  # Where the system does not tell of a process's end.
 # Runs that did not start are counted over this time, among so many that failed last.
 _NOT_STARTED_SINCE = timedelta(hours=1)
 _MOST_RUNS = 1_000
@@ -450,7 +451,9 @@ class FollowingRunCoordinator(QueuedRunCoordinator):
         run = context.dagster_run
         if not run.tags.keys() & {PRIORITY_TAG, *_NOT_BY_A_PERSON}:
             self._instance.add_run_tags(run.run_id, {PRIORITY_TAG: FIRST})
-        return super().submit_run(context)
+        queued = super().submit_run(context)
+        run_queue.look_now.set()
+        return queued
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """The limits of now; the daemon asks before each look at the queue."""
@@ -483,7 +486,7 @@ def _is_daemon() -> bool:
 def await_end(instance: DagsterInstance, run_id: str, process: RunProcess) -> None:
     """Wait until a run's process has ended, and say of a run that has not ended that it failed."""
     while process.is_alive():
-        time.sleep(_LOOK_SECONDS)
+        process.wait(_LOOK_SECONDS)
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
         message = (
@@ -492,6 +495,7 @@ def await_end(instance: DagsterInstance, run_id: str, process: RunProcess) -> No
         )
         instance.report_engine_event(message, run)
         instance.report_run_failed(run)
+    run_queue.look_now.set()
 
 
 def _is_ours(run: DagsterRun) -> bool:

@@ -79,6 +79,11 @@ class RunProcess(NamedTuple):
         except psutil.NoSuchProcess:
             return False
 
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended, so long at most."""
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            psutil.Process(self.pid).wait(seconds)
+
 
 class Request(NamedTuple):
     """A run that is to be executed.

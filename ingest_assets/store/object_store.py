@@ -51,8 +51,8 @@ PART_BYTES = 16 * 1024 * 1024
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 _MOST_PARTS = 10_000
 _PARTS_IN_FLIGHT = 3
-# Threads that may have the bytes of a file, or parts of it, in memory; others wait, so that a run's memory
-# does not grow with the number of documents that it works on at a time.
+# Threads that may have the bytes of a file, or parts of it, in memory; others wait, so that a run's
+# memory does not grow with the number of documents that it works on at a time.
 _FILES_IN_MEMORY = 8
 # A larger object is copied in parts. One request may copy 5 GiB, but S3 need not answer before it has,
 # and an answer that takes too long is taken for a network that is cut.
