@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import string
 from collections.abc import Sequence
 
 import pikepdf
@@ -19,6 +20,7 @@ from ingest_assets.ocr.local import LocalEngine
 from ingest_assets_tests.support.pages import (
     A4,
     Page,
+    drawn_font,
     embedded_font_pdf,
     form,
     image_object,
@@ -325,6 +327,35 @@ def with_mapped_glyphs(given: dict[str, str | None], lines: Sequence[str] = PARA
     return embedded_font_pdf(lines, change)
 
 
+NAMES = {"0": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six"} | {
+    **{"7": "seven", "8": "eight", "9": "nine", " ": "space", ",": "comma", ".": "period"}
+}
+
+
+def with_drawn_glyphs(
+    named: dict[str, str], codes: dict[str, int], given: dict[str, str] | None = None
+) -> bytes:
+    """A page in a font whose glyphs are drawings: some are called by other letters, or mapped to them.
+
+    Args:
+        named: of what a glyph draws the letter that it is called by, where this is another.
+        codes: the codes of some letters, where these are not those of ASCII.
+        given: what its map has for what glyphs draw, where this is another; None without a map.
+    """
+    page = Page()
+    letters = {codes.get(letter, ord(letter)): letter for letter in sorted({*"".join(PARAGRAPH)})}
+    names = {
+        code: NAMES.get(shown := named.get(letter, letter), shown) for code, letter in letters.items()
+    }
+    font = drawn_font(page.pdf, letters, names)
+    if given is not None:
+        mapping = {code: given.get(letter, letter) for code, letter in letters.items()}
+        font.ToUnicode = page.pdf.make_stream(to_unicode(mapping))
+    code_of = {letter: code for code, letter in letters.items()}
+    lines = ["".join(chr(code_of[letter]) for letter in line) for line in PARAGRAPH]
+    return page.add_font("C", font).text(lines, font="C").saved()
+
+
 def words_of(text: str) -> list[str]:
     return text.split()
 
@@ -338,8 +369,19 @@ def words_of(text: str) -> list[str]:
         with_mapped_glyphs({"h": None}),
         with_mapped_glyphs({"a": " "}),
         with_mapped_glyphs({"T": None}),
+        with_mapped_glyphs({"y": None}),
+        with_mapped_glyphs({"8": None}),
+        with_mapped_glyphs({",": " "}),
+        with_letters({capital: capital.lower() for capital in string.ascii_uppercase}),
+        with_drawn_glyphs({"2": "7", "7": "2"}, {}),
+        with_drawn_glyphs({}, {"2": ord("7"), "7": ord("2")}),
+        with_drawn_glyphs({}, {}, {"2": "7", "7": "2"}),
     ],
-    ids=["two letters", "two figures by name", "two figures by number", "none", "space", "a capital"],
+    ids=[
+        *("two letters", "two figures by name", "two figures by number", "none", "space", "a capital"),
+        *("none at the end", "no figure", "space for a comma", "small for capitals"),
+        *("drawings by other names", "drawings by other codes", "drawings mapped to others"),
+    ],
 )
 def test_letters_that_a_font_mixes_up_are_recognised(engine: LocalEngine, data: bytes) -> None:
     assert words_of(text_of(read(engine, data))) == words_of(" ".join(PARAGRAPH))
@@ -432,7 +474,7 @@ def test_capitals_that_few_languages_have_are_kept(engine: LocalEngine) -> None:
     mapping = {code: chr(code) for code in range(32, 127)} | dict(enumerate(words, 161))
     page = Page()
     font = mapped_font(page.pdf, mapping)
-    coded = "".join(map(chr, range(161, 161 + len(words))))
+    coded = "".join(letter if letter == " " else chr(code) for code, letter in enumerate(words, 161))
     page.add_font("C", font).text(["The report of the harbour names", coded], font="C")
     assert words in text_of(read(engine, page.saved()))
 

@@ -218,6 +218,35 @@ def outlines(line: str, at: tuple[float, float], size: float) -> str:
     return " ".join([*parts, "Q"])
 
 
+def drawn_font(
+    pdf: pikepdf.Pdf, codes: Mapping[int, str], names: Mapping[int, str], **entries: Any
+) -> Dictionary:
+    """A font of Type 3: of each code the letter that it draws, and what its glyph is called."""
+    font = TTFont(io.BytesIO(_font_bytes()))
+    glyphs, glyph_of, size = font.getGlyphSet(), font.getBestCmap(), font["head"].unitsPerEm
+    procedures, differences, widths = {}, [], [0] * 256
+    for code, letter in codes.items():
+        glyph, pen = glyphs[glyph_of[ord(letter)]], _PathPen(glyphs, 0)
+        glyph.draw(pen)
+        filled = " ".join([f"{glyph.width} 0 d0", *pen.instructions, "f"])
+        procedures[f"/{names[code]}"] = pdf.make_stream(filled.encode())
+        differences += [code, Name(f"/{names[code]}")]
+        widths[code] = glyph.width
+    return Dictionary(
+        Type=Name.Font,
+        Subtype=Name.Type3,
+        FontBBox=Array([0, -size, size, size]),
+        FontMatrix=Array([1 / size, 0, 0, 1 / size, 0, 0]),
+        CharProcs=Dictionary(procedures),
+        Encoding=Dictionary(Type=Name.Encoding, Differences=Array(differences)),
+        FirstChar=0,
+        LastChar=255,
+        Widths=Array(widths),
+        Resources=Dictionary(),
+        **entries,
+    )
+
+
 def _font_bytes() -> bytes:
     """Pillow's own font, which is there wherever the tests run."""
     font = ImageFont.load_default(size=12)

@@ -279,7 +279,8 @@ class PdfDocument:
                 beside += self._form.lines
             doubted = self._letters_in_doubt(text, shown.survey)
             as_it_is = PageContent((clean_text(text), *beside), tuple(notes))
-            is_plain = not doubted and _is_beyond_doubt(textpage, text, shown)
+            lacks_letters = shown.survey.has_gaps and layer.lacks_letters(textpage)
+            is_plain = not (doubted or lacks_letters) and _is_beyond_doubt(textpage, text, shown)
             if textpage.count_chars() > layer.MOST_CHARACTERS or (
                 is_plain and not shown.survey.may_be_hidden
             ):
@@ -288,7 +289,7 @@ class PdfDocument:
                 # A scan: whether it shows anything is seen when it is drawn for recognition.
                 return PageContent((lambda: self._scan(number), *beside), tuple(notes))
             own = shown.own_characters
-            lines = layer.lines(textpage, shown.frame, 0, own)
+            lines = layer.lines(textpage, shown.frame, 0, own, lacks_letters=lacks_letters)
             added = [] if own is None else layer.lines(textpage, shown.frame, own)
             words = [word for line in (*lines, *added) for word in line.words]
             overlapping = overlaps.groups(textpage, words) if shown.survey.may_be_hidden else ()

@@ -3,7 +3,8 @@
 A map (`ToUnicode`) gives each code of a font its letter, and whatever wrote the file may have mixed
 them up: two letters swapped, or the figures of all amounts. The glyphs themselves have names, or
 numbers that follow the alphabet, or a table of letters in the font's own program. Where these say
-another letter than the map, a look at the page has to settle which is right.
+another letter than the map, a look at the page has to settle which is right. So it has where the map
+passes over glyphs, or takes several for white space: PDFium gives their numbers for letters.
 
 Belongs here: single fonts, without the text that they are used for. Does not belong here: what is made
 of the doubt (`judgement`), and fonts without a map (`instructions`).
@@ -15,7 +16,8 @@ import re
 import struct
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import pikepdf
 
@@ -54,22 +56,48 @@ _DAMAGED = (
     *(ValueError, TypeError, IndexError, KeyError),
 )
 
+CASE = "Aa"
+"""In doubt where capitals are given for small letters."""
+
+_BLANK = " \t\n\r\0\xa0\xad\u200b\ufeff"
+
 _UNICODE_TABLES = ((3, 1), (3, 10), *((0, version) for version in range(7)))
 
 
-def disputed(font: pikepdf.Object) -> frozenset[str]:
-    """Return letters and figures that a font's map may have mixed up, both ways of reading them."""
+class Doubts(NamedTuple):
+    """What speaks against the letters that a font gives.
+
+    Attributes:
+        disputed: letters and figures that its map may have mixed up, both ways of reading them.
+        has_gaps: whether it may show glyphs that its map gives no letter for.
+    """
+
+    disputed: frozenset[str] = frozenset()
+    has_gaps: bool = False
+
+
+def doubts(font: pikepdf.Object) -> Doubts:
+    """Compare a font's map with what else is known of its glyphs."""
     cmap = font.get("/ToUnicode")
     try:
         given = _given(read_stream(cmap)) if isinstance(cmap, pikepdf.Stream) else {}
         known = _known(font, given)
+        has_gaps = bool(given) and _has_gaps(font, known, given)
+        if not given and font.get("/Subtype") == "/Type3":
+            given = {code: chr(code) for code in known}  # So PDFium does.
+        return Doubts(_disputed(known, given), has_gaps)
     except _DAMAGED:
-        return frozenset()  # A damaged font: whether its letters are those of a language is seen later.
+        return Doubts()  # A damaged font: whether its letters are those of a language is seen later.
+
+
+def _disputed(known: Mapping[int, str], given: Mapping[int, str]) -> frozenset[str]:
     found = set()
     for code, letter in known.items():
         said = given.get(code)
         if said is not None and said != letter and _folded(said) != letter.lower():
             found |= {letter, *filter(str.isalnum, said)}
+        elif letter.isupper() and said == letter.lower():
+            found.add(CASE)
         elif not said and len(letter) > 1 and letter not in _AS_ONE_LETTER:
             found.add(letter)  # PDFium passes over such a name.
     # One of two glyphs of a letter may be a ligature that begins with it.
@@ -78,9 +106,39 @@ def disputed(font: pikepdf.Object) -> frozenset[str]:
     return frozenset(found)
 
 
+def _has_gaps(font: pikepdf.Object, known: Mapping[int, str], given: Mapping[int, str]) -> bool:
+    """Tell whether a map lacks a glyph of those that have a width, or has several as white space."""
+    # What is not there has code 0, and often a map to U+0000.
+    blank = [code for code, said in given.items() if code and not said.strip(_BLANK)]
+    return len(blank) > 1 or any(
+        code not in given and code not in known for code in _codes_with_width(font)
+    )
+
+
+def _codes_with_width(font: pikepdf.Object) -> Iterator[int]:
+    """Yield the codes of a font that have a width of their own (ISO 32000-1, 9.6.2.1 and 9.7.4.3)."""
+    if font.get("/Subtype") != "/Type0":
+        for code, width in enumerate(font.get("/Widths", ()), int(font.get("/FirstChar", 0))):
+            if width:
+                yield code
+        return
+    if font.get("/Encoding") not in ("/Identity-H", "/Identity-V"):
+        return
+    entries = list(font["/DescendantFonts"][0].get("/W", ()))
+    at = 0
+    while at + 1 < len(entries):
+        first, second = int(entries[at]), entries[at + 1]
+        if isinstance(second, pikepdf.Array):
+            yield from range(first, first + len(second))
+            at += 2
+        else:
+            yield from range(first, min(int(second), _MOST_CODES) + 1)
+            at += 3
+
+
 def _known(font: pikepdf.Object, given: Mapping[int, str]) -> dict[int, str]:
     """Return which letters and figures the glyphs of some codes are, whatever the map says."""
-    if font.get("/Subtype") in ("/Type1", "/MMType1", "/TrueType"):
+    if font.get("/Subtype") in ("/Type1", "/MMType1", "/TrueType", "/Type3"):
         return _named(font.get("/Encoding"))
     if font.get("/Encoding") != "/Identity-H":
         return {}
@@ -151,10 +209,10 @@ def _named(encoding: pikepdf.Object | None) -> dict[int, str]:
     code = 0
     for entry in differences if isinstance(differences, pikepdf.Array) else ():
         if isinstance(entry, pikepdf.Name):
-            name = str(entry)[1:].partition(".")[0]
+            name, _, variant = str(entry)[1:].partition(".")
             known.pop(code, None)
             if letter := _named_letter(name):
-                known[code] = letter
+                known[code] = letter.lower() if variant else letter  # It may be a small capital.
             code += 1
         else:
             code = int(entry)
@@ -164,8 +222,11 @@ def _named(encoding: pikepdf.Object | None) -> dict[int, str]:
 def _named_letter(name: str) -> str | None:
     """Return the letter, figure or ligature that a name stands for, if it is one of these.
 
-    A ligature may be named by its letters (`f_i`); what is but numbered has no name.
+    A ligature may be named by its letters (`f_i`); what is but numbered has no name: a glyph called `1`
+    is the first or the second of its font.
     """
+    if name.isdecimal():
+        return None
     if name in _PLAIN or name in _AS_ONE_LETTER:
         return name
     parts = name.split("_")

@@ -82,6 +82,7 @@ class Survey:
         images: what they draw that may hold letters.
         fonts: the numbers of the objects that its fonts are.
         disputed: the letters and figures that one of them may give for others.
+        has_gaps: whether one of them may show glyphs that it gives no letter for.
         lacks_colours: whether a JPEG on it does not say which colours it has.
         has_columns: whether one of them writes from top to bottom and is not in the file.
     """
@@ -97,6 +98,7 @@ class Survey:
     images: list[pikepdf.Object] = field(default_factory=list)
     fonts: set[tuple[int, int]] = field(default_factory=set)
     disputed: set[str] = field(default_factory=set)
+    has_gaps: bool = False
     lacks_colours: bool = False
     has_columns: bool = False
 
@@ -113,6 +115,7 @@ class Survey:
         self.images += form.images
         self.fonts |= form.fonts
         self.disputed |= form.disputed
+        self.has_gaps |= form.has_gaps
         self.lacks_colours |= form.lacks_colours
         self.has_columns |= form.has_columns
 
@@ -147,7 +150,7 @@ class Instructions:
         self.pages = list(pdf.pages)
         self._shared: dict[tuple[int, int], Survey] = {}
         self._known: dict[bytes | tuple[int, int], bool] = {}
-        self._disputed: dict[tuple[int, int], tuple[frozenset[str], bool]] = {}
+        self._fonts: dict[tuple[int, int], tuple[fonts.Doubts, bool]] = {}
         self.layers = Layers(pdf)
 
     def survey(self, number: int) -> Survey:
@@ -254,11 +257,12 @@ class Instructions:
     def _look_at_fonts(self, resources: pikepdf.Object | None, survey: Survey) -> None:
         for font in values(resources, "/Font"):
             key = font.objgen
-            if key not in self._disputed or key == (0, 0):
-                self._disputed[key] = fonts.disputed(font), _is_column_without_glyphs(font)
+            if key not in self._fonts or key == (0, 0):
+                self._fonts[key] = fonts.doubts(font), _is_column_without_glyphs(font)
             survey.fonts.add(key)
-            disputed, has_columns = self._disputed[key]
-            survey.disputed |= disputed
+            doubts, has_columns = self._fonts[key]
+            survey.disputed |= doubts.disputed
+            survey.has_gaps |= doubts.has_gaps
             survey.has_columns |= has_columns
 
     def _are_plain(

@@ -6,6 +6,7 @@ belong here: getting at either (`layer`, `view`).
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from typing import Literal, Protocol
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox import letters
 from ingest_assets.ocr.sandbox.document import Doubt, PageContent, Picture
+from ingest_assets.ocr.sandbox.pdf.fonts import CASE
 from ingest_assets.ocr.sandbox.pdf.layer import Line, Word
 from ingest_assets.ocr.sandbox.pdf.places import Box, around
 from ingest_assets.ocr.sandbox.pdf.view import View
@@ -45,6 +47,9 @@ _SURE = 0.7
 # are not in the layer; where it was in doubt before, one such word will do.
 _NEARLY_ALL, _LONG_WORD, _FEWEST_DOUBTED = 0.8, 4, 1
 _ALIKE = "il1o0s5"
+
+# Words without figures that are long enough to be read right.
+_WORDS = re.compile(r"\b[^\W\d_]{4,}\b")
 
 # What is in doubt where words may be in pieces.
 GAPS = " "
@@ -334,7 +339,7 @@ def _compare(
 def _has_other_letters(layer: str, recognised: str, doubted: Set[str]) -> bool:
     """Tell whether a layer lacks nearly all words that were recognised with some letter in them.
 
-    Where gaps are in doubt, words in pieces are lacking.
+    Where gaps are in doubt, words in pieces are lacking; where case is, words whose capitals are small.
 
     Figures are compared in numbers, letters in words; letters that print alike are compared only where
     they are in doubt.
@@ -345,6 +350,13 @@ def _has_other_letters(layer: str, recognised: str, doubted: Set[str]) -> bool:
         ours = {_letters_only(word) for word in layer.split()}
         lacking = sum(word not in ours for word in words if len(word) >= _LONG_WORD)
         if lacking >= max(_FEWEST_WORDS, _OTHER * len(words)):
+            return True
+    if CASE in doubted:
+        ours = set(_WORDS.findall(layer))
+        capitals = {word for word in _WORDS.findall(recognised) if not word.islower()}
+        known_small = {word for word in capitals if word.lower() in ours or word in ours}
+        lacking = len(known_small - ours)
+        if lacking and lacking >= _NEARLY_ALL * len(known_small):
             return True
     numbers = {word for word in words if word.isdecimal() and len(word) > 1}
     words = {word for word in words if word.isalpha() and len(word) >= _LONG_WORD}

@@ -74,7 +74,6 @@ _AS_LETTERS = bytes(
     else 0x2E
     for code in range(256)
 )
-_SIGNS_BEFORE = b" .aa", b" 1aa"
 _MANY_APART, _FIGURES_APART, _MANY_JOINED = b" a" * 4, b" 1" * _MANY_FIGURES, b"a" * 25
 _ALONE, _MANY_ALONE, _SHARE_ALONE = b" a ", 3, 0.15
 _PARTS_WORDS, _WIDER = 0.07, 1.5
@@ -84,6 +83,12 @@ _WIDEST_CELL, _OFF_CENTRE = 1.7, 0.12
 _NEARLY_ALL, _FEWEST_STEPS = 0.8, 2
 # PDFium ends each line with two characters; codes of fonts that have no letter come as they are.
 _HALF_END = re.compile(r"(?<!\r)\n|\r(?!\n)")
+
+# Characters without ink, and a glyph without a letter beside what is one. PDFium's box of what is not
+# drawn may be a unit of the font high.
+_LEAST_INK = 0.02
+_INVISIBLE = "\xad\u200b\ufeff"
+_NAMELESS_BESIDE_LETTER = re.compile("[^\\W_]\ufffd|\ufffd[^\\W_]")
 
 _EVERYWHERE = (-1e6, -1e6, 1e6, 1e6)
 
@@ -136,7 +141,6 @@ class Line:
 def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
     """Return all text of a page, its letters in the order in which they are read."""
     text = _with_whole_ends(_without_false_hyphens(textpage, textpage.get_text_range()))
-    text = _without_false_signs(textpage, text)
     is_rearranged = not text.isascii() and _REARRANGED.search(text) is not None
     if is_rearranged and right_to_left.is_in(text):
         leftwards = right_to_left.is_most_of(text)
@@ -173,22 +177,6 @@ def _without_false_hyphens(textpage: pypdfium2.PdfTextPage, text: str) -> str:
     return "".join(letters_of)
 
 
-def _without_false_signs(textpage: pypdfium2.PdfTextPage, text: str) -> str:
-    """Return a text in which what a word begins with, but a font does not name, is no sign.
-
-    PDFium gives the number of a glyph for a letter: "Quarterly" is ",uarterly".
-    """
-    shapes = _shapes(text)
-    has_error, index_of = pdfium.FPDFText_HasUnicodeMapError, pdfium.FPDFText_GetCharIndexFromTextIndex
-    for sign_before in _SIGNS_BEFORE:
-        at = shapes.find(sign_before)
-        while at >= 0:
-            if text[at + 1].isascii() and has_error(textpage, index_of(textpage, at + 1)) == 1:
-                text = f"{text[: at + 1]}\ufffd{text[at + 2 :]}"
-            at = shapes.find(sign_before, at + 1)
-    return text
-
-
 def _runs_backwards(textpage: pypdfium2.PdfTextPage, text: str) -> bool:
     """Tell whether lines come from the last to the first, as on some pages that lie on their side.
 
@@ -213,6 +201,16 @@ def _runs_backwards(textpage: pypdfium2.PdfTextPage, text: str) -> bool:
     return len(steps) >= _FEWEST_STEPS and sum(steps) >= _NEARLY_ALL * len(steps)
 
 
+def lacks_letters(textpage: pypdfium2.PdfTextPage) -> bool:
+    """Tell whether a glyph that its font has no letter for stands beside a letter or a figure.
+
+    PDFium gives the number of such a glyph for a letter: "Quarterly" is ",uarterly". Alone it may be a
+    bullet or a tick.
+    """
+    codes = _codes(textpage, marks_nameless=True)
+    return _NAMELESS_BESIDE_LETTER.search(codes) is not None
+
+
 def is_all_inside(textpage: pypdfium2.PdfTextPage, frame: Frame) -> bool:
     """Tell whether no character is wholly outside the page."""
     inside = _count(textpage, frame.rectangle)
@@ -226,10 +224,19 @@ def _count(textpage: pypdfium2.PdfTextPage, rectangle: Rectangle) -> int:
 
 
 def lines(
-    textpage: pypdfium2.PdfTextPage, frame: Frame, start: int = 0, end: int | None = None
+    textpage: pypdfium2.PdfTextPage,
+    frame: Frame,
+    start: int = 0,
+    end: int | None = None,
+    *,
+    lacks_letters: bool = False,
 ) -> list[Line]:
-    """Return the lines of a page from one character to another, with the places of their words."""
-    codes = _codes(textpage)
+    """Return the lines of a page from one character to another, with the places of their words.
+
+    Args:
+        lacks_letters: whether glyphs without a letter make the words that they stand in lost.
+    """
+    codes = _codes(textpage, marks_nameless=lacks_letters)
     leftwards = right_to_left.is_most_of(codes)
     box_of = _Boxes(textpage)
     found = []
@@ -247,6 +254,7 @@ def lines(
             if is_reversed:
                 shown = _reading_order(textpage, begin, stop, leftwards=True)
             is_lost = stop - begin > 1 and _is_lost(textpage, begin, stop)
+            is_lost |= lacks_letters and "\ufffd" in match[0]
             words.append(Word(shown, box, is_lost, begin))
         if words:
             shown = _plain(_parted(textpage, text, first))
@@ -279,8 +287,12 @@ class _Boxes:
         return box.left, box.bottom, box.right, box.top
 
 
-def _codes(textpage: pypdfium2.PdfTextPage) -> str:
-    """Return PDFium's characters one by one; a hyphen at the end of a line as `_LINE_HYPHEN`."""
+def _codes(textpage: pypdfium2.PdfTextPage, *, marks_nameless: bool = False) -> str:
+    """Return PDFium's characters one by one; a hyphen at the end of a line as `_LINE_HYPHEN`.
+
+    Args:
+        marks_nameless: whether a glyph without a letter is U+FFFD.
+    """
     page, unicode_of = textpage.raw, pdfium.FPDFText_GetUnicode
     codes = [unicode_of(page, index) for index in range(textpage.count_chars())]
     text = "".join(
@@ -292,9 +304,24 @@ def _codes(textpage: pypdfium2.PdfTextPage) -> str:
         for index, code in enumerate(codes)
     )
     text = _with_whole_ends(text)
+    if marks_nameless:
+        text = _with_nameless_marked(textpage, text)
     if not text.isascii():
         text = letters.in_one_script(_with_accents(textpage, text))
     return _with_letters_joined(textpage, _with_turned_words(textpage, text))
+
+
+def _with_nameless_marked(textpage: pypdfium2.PdfTextPage, codes: str) -> str:
+    """Return characters with U+FFFD for each glyph that is drawn and has no letter, or white space."""
+    box_of, has_error = _Boxes(textpage), pdfium.FPDFText_HasUnicodeMapError
+    marked = list(codes)
+    for index, code in enumerate(codes):
+        if code.isspace() or code in _INVISIBLE or has_error(textpage, index) == 1:
+            (_, bottom, _, top), (_, low, _, high) = box_of(index), box_of.full_height(index)
+            is_drawn = top - bottom > _LEAST_INK * (high - low)
+            if is_drawn and pdfium.FPDFText_IsGenerated(textpage, index) != 1:
+                marked[index] = "\ufffd"
+    return "".join(marked)
 
 
 def _with_letters_joined(textpage: pypdfium2.PdfTextPage, codes: str) -> str:
