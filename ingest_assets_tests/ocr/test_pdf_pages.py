@@ -758,12 +758,9 @@ def test_print_that_is_hardly_darker_than_the_paper_is_seen(engine: LocalEngine)
     assert "not_shown" not in kinds(result)
 
 
-@pytest.mark.parametrize("direction", ["H", "V"])
-def test_text_without_its_font_is_kept_though_it_cannot_be_drawn(
-    engine: LocalEngine, direction: str
-) -> None:
-    page = Page()
-    font = Dictionary(
+def japanese_font(direction: str) -> Dictionary:
+    """A font that is not in the file, for lines (H) or columns (V)."""
+    return Dictionary(
         Type=Name.Font,
         Subtype=Name.Type0,
         BaseFont=Name("/HeiseiMin-W3"),
@@ -777,9 +774,61 @@ def test_text_without_its_font_is_kept_though_it_cannot_be_drawn(
             )
         ],
     )
+
+
+COLUMNS = (
+    "吾輩は猫である名前は",
+    "どこで生れたかとんと",
+    "かぬ何でも薄暗い所で",
+    "だけは記憶している事",
+)
+
+
+def shown_at(x: float, y: float, words: str) -> str:
+    return f"BT /J 16 Tf 1 0 0 1 {x} {y} Tm <{words.encode('utf-16-be').hex()}> Tj ET"
+
+
+@pytest.mark.parametrize("drawn", ["from the right", "from the left"])
+def test_columns_are_read_from_right_to_left(engine: LocalEngine, drawn: str) -> None:
+    page = Page().add_font("J", japanese_font("V"))
+    heads = [(400 - 24 * number, 700, column) for number, column in enumerate(COLUMNS)]
+    for head in heads if drawn == "from the right" else reversed(heads):
+        page.draw(shown_at(*head))
+    assert text_of(read(engine, page.saved())).splitlines() == list(COLUMNS)
+
+
+@pytest.mark.parametrize("drawn", ["down the columns", "across the columns"])
+def test_columns_that_are_drawn_letter_by_letter_are_read_down(engine: LocalEngine, drawn: str) -> None:
+    page = Page()
+    codes = dict(enumerate(sorted({*"".join(COLUMNS)}), 65))
+    font = drawn_font(page.pdf, dict.fromkeys(codes, "H"), {code: f"g{code}" for code in codes})
+    font.ToUnicode = page.pdf.make_stream(to_unicode(codes))
+    code_of = {letter: chr(code) for code, letter in codes.items()}
+    places = [(x, y) for x in range(len(COLUMNS)) for y in range(len(COLUMNS[0]))]
+    if drawn == "across the columns":
+        places.sort(key=lambda place: (place[1], -place[0]))
+    for x, y in places:
+        page.text([code_of[COLUMNS[x][y]]], at=(400 - 19 * x, 700 - 16 * y), size=16, font="J")
+    text = text_of(read(engine, page.add_font("J", font).saved()))
+    assert text.splitlines() == list(COLUMNS)
+
+
+def test_rows_of_columns_are_read_from_the_top(engine: LocalEngine) -> None:
+    page = Page().add_font("J", japanese_font("V"))
+    for y, columns in ((700, COLUMNS[:2]), (500, COLUMNS[2:])):
+        for number, column in enumerate(columns):
+            page.draw(shown_at(400 - 24 * number, y, column))
+    assert text_of(read(engine, page.saved())).splitlines() == list(COLUMNS)
+
+
+@pytest.mark.parametrize("direction", ["H", "V"])
+def test_text_without_its_font_is_kept_though_it_cannot_be_drawn(
+    engine: LocalEngine, direction: str
+) -> None:
+    page = Page().add_font("J", japanese_font(direction))
     words = "甲と乙の間で締結された契約"
     shown = words.encode("utf-16-be").hex()
-    page.add_font("J", font).draw(f"1 g 0 0 9 9 re f 0 g BT /J 14 Tf 60 700 Td <{shown}> Tj ET")
+    page.draw(f"1 g 0 0 9 9 re f 0 g BT /J 14 Tf 60 700 Td <{shown}> Tj ET")
     assert words in text_of(read(engine, page.saved()))
 
 

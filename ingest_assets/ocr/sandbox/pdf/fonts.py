@@ -108,10 +108,10 @@ def _disputed(known: Mapping[int, str], given: Mapping[int, str]) -> frozenset[s
 
 def _has_gaps(font: pikepdf.Object, known: Mapping[int, str], given: Mapping[int, str]) -> bool:
     """Tell whether a map lacks a glyph of those that have a width, or has several as white space."""
-    # What is not there has code 0, and often a map to U+0000.
+    # Code 0 stands for what a font has not; its map may have U+0000.
     blank = [code for code, said in given.items() if code and not said.strip(_BLANK)]
     return len(blank) > 1 or any(
-        code not in given and code not in known for code in _codes_with_width(font)
+        code and code not in given and code not in known for code in _codes_with_width(font)
     )
 
 

@@ -20,7 +20,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from ingest_assets.ocr.sandbox import letters
-from ingest_assets.ocr.sandbox.pdf import right_to_left
+from ingest_assets.ocr.sandbox.pdf import right_to_left, vertical
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, Rectangle, around
 from ingest_assets.text import clean_text
 
@@ -90,6 +90,10 @@ _LEAST_INK = 0.02
 _INVISIBLE = "\xad\u200b\ufeff"
 _NAMELESS_BESIDE_LETTER = re.compile("[^\\W_]\ufffd|\ufffd[^\\W_]")
 
+# Letters one after the other that may stand in a column; so many pairs say whether they do.
+_PAIR = re.compile(f"{vertical.LETTER.pattern}(?:\r\n)?(?={vertical.LETTER.pattern})")
+_ENOUGH_PAIRS = 200
+
 _EVERYWHERE = (-1e6, -1e6, 1e6, 1e6)
 
 _LINE = re.compile(f"[^\r\n{_LINE_HYPHEN}]+{_LINE_HYPHEN}?|{_LINE_HYPHEN}")
@@ -151,6 +155,8 @@ def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
             else _plain(codes[first:last])
             for first, last in _spans(codes)
         )
+    if _is_vertical(textpage, text):
+        return "\n".join(column for _, column in _columns(textpage, _codes(textpage)))
     is_backwards = _runs_backwards(textpage, text)
     if is_rearranged or _has_odd_gaps(text) or _breaks_turned_words(textpage, text):
         text = _parted(textpage, _codes(textpage)).replace(_NOTHING, "")
@@ -201,6 +207,29 @@ def _runs_backwards(textpage: pypdfium2.PdfTextPage, text: str) -> bool:
     return len(steps) >= _FEWEST_STEPS and sum(steps) >= _NEARLY_ALL * len(steps)
 
 
+def _is_vertical(textpage: pypdfium2.PdfTextPage, text: str, *, is_codes: bool = False) -> bool:
+    """Tell whether most characters of a page are written from top to bottom.
+
+    Args:
+        is_codes: whether the text has every character of PDFium's in its place.
+    """
+    if text.isascii() or not vertical.LETTER.search(text):
+        return False
+    box_of, index_of = _Boxes(textpage), pdfium.FPDFText_GetCharIndexFromTextIndex
+    down = total = 0
+    for found in itertools.islice(_PAIR.finditer(text), _ENOUGH_PAIRS):
+        first, second = found.start(), found.end()
+        if not is_codes:
+            first, second = index_of(textpage, first), index_of(textpage, second)
+        if abs(math.sin(pdfium.FPDFText_GetCharAngle(textpage, first))) < 1 - _UPRIGHT:
+            total += 1
+            # One letter a line: they are drawn across the columns.
+            down += "\n" in found[0] or vertical.runs_down(
+                box_of.upright(first), box_of.upright(second)
+            )
+    return 2 * down > total
+
+
 def lacks_letters(textpage: pypdfium2.PdfTextPage) -> bool:
     """Tell whether a glyph that its font has no letter for stands beside a letter or a figure.
 
@@ -239,6 +268,12 @@ def lines(
     codes = _codes(textpage, marks_nameless=lacks_letters)
     leftwards = right_to_left.is_most_of(codes)
     box_of = _Boxes(textpage)
+    if _is_vertical(textpage, codes, is_codes=True):
+        return [
+            Line((Word(text, box, any(_is_lost(textpage, at, at + 1) for at in column)),), box, text)
+            for column, text in _columns(textpage, codes, start, end)
+            for box in [around([frame.place(*box_of.upright(index)) for index in column])]
+        ]
     found = []
     for first, last in _spans(codes, start, end):
         text = codes[first:last]
@@ -285,6 +320,12 @@ class _Boxes:
         pdfium.FPDFText_GetLooseCharBox(self._page, index, self._rectangle)
         box = self._rectangle
         return box.left, box.bottom, box.right, box.top
+
+    def upright(self, index: int) -> Rectangle:
+        """Return the place of a character as high as its font and as wide as it is drawn."""
+        left, _, right, _ = self(index)
+        _, bottom, _, top = self.full_height(index)
+        return left, bottom, right, top
 
 
 def _codes(textpage: pypdfium2.PdfTextPage, *, marks_nameless: bool = False) -> str:
@@ -449,6 +490,23 @@ def _with_turned_words(textpage: pypdfium2.PdfTextPage, codes: str) -> str:
             joined[end.start()] = " " if gap > _SPACE * width else _NOTHING
             joined[end.start() + 1] = _NOTHING
     return "".join(joined)
+
+
+def _columns(
+    textpage: pypdfium2.PdfTextPage, codes: str, start: int = 0, end: int | None = None
+) -> Iterator[tuple[list[int], str]]:
+    """Yield the characters of each column of a page, and its text, as they are read."""
+    inked = [index for index, code in enumerate(codes[:end]) if index >= start and not code.isspace()]
+    places = list(map(_Boxes(textpage).upright, inked))
+    for column in vertical.columns(places):
+        indexes = [inked[place] for place in column]
+        parts = [codes[indexes[0]]]
+        for before, after in itertools.pairwise(indexes):
+            has_gap = before < after and any(map(str.isspace, codes[before:after]))
+            if has_gap and not vertical.LETTER.search(codes[before] + codes[after]):
+                parts.append(" ")  # Between Latin words; others have none.
+            parts.append(codes[after])
+        yield indexes, _plain("".join(parts))
 
 
 def _with_accents(textpage: pypdfium2.PdfTextPage, codes: str) -> str:
