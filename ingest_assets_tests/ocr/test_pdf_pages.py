@@ -1047,6 +1047,25 @@ def test_letters_in_cells_of_a_form_are_a_word(engine: LocalEngine, letters: str
     assert text_of(read(engine, page.saved())).splitlines() == [*LINES[:6], read_as]
 
 
+ROWS = [
+    ["Lamp oil", "40 gallons", "12.50", "1,204"],
+    ["McDonald", "B12 sacks", "4.80", "87"],
+    ["rent paid", "Owed", "117.25", "3"],
+]
+
+
+@pytest.mark.parametrize(
+    "cells", [ROWS, [["12", "480", "1175"], ["1204", "34", "1"]]], ids=["both", "numbers"]
+)
+def test_cells_that_nearly_touch_are_apart(engine: LocalEngine, cells: list[list[str]]) -> None:
+    page = Page()
+    for number, row in enumerate(cells):  # A tenth of the letters' height apart.
+        shown = " -100 ".join(f"({cell})" for cell in row)
+        page.draw(f"BT /F 11 Tf 60 {700 - 16 * number} Td [{shown}] TJ ET")
+    text = text_of(read(engine, page.saved()))
+    assert text.splitlines() == [" ".join(row) for row in cells]
+
+
 def test_a_layer_that_is_off_unless_it_is_named_is_not_read(engine: LocalEngine) -> None:
     page = Page().text(LINES).draw("/OC /Draft BDC").text(["Unseen draft"], at=(60, 300)).draw("EMC")
 

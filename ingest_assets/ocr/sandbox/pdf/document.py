@@ -279,7 +279,9 @@ class PdfDocument:
                 beside += self._form.lines
             doubted = self._letters_in_doubt(text, shown.survey)
             as_it_is = PageContent((clean_text(text), *beside), tuple(notes))
-            lacks_letters = shown.survey.has_gaps and layer.lacks_letters(textpage)
+            lacks_letters = (
+                shown.survey.has_false_spaces or layer.shows_any(textpage, text, shown.survey.nameless)
+            ) and layer.lacks_letters(textpage)
             is_plain = not (doubted or lacks_letters) and _is_beyond_doubt(textpage, text, shown)
             if textpage.count_chars() > layer.MOST_CHARACTERS or (
                 is_plain and not shown.survey.may_be_hidden

@@ -16,7 +16,7 @@ import re
 import struct
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import pikepdf
@@ -50,6 +50,9 @@ _ASCII = {code: chr(code) for code in range(128) if chr(code).isalnum()}
 _PLAIN = frozenset(_ASCII.values())
 _ASCII_ENCODINGS = ("/WinAnsiEncoding", "/MacRomanEncoding", "/StandardEncoding")
 
+# So many codes without a letter are more than a font has for other purposes.
+_MANY_NAMELESS = 30
+
 # What reading a font raises that does not hold what it should.
 _DAMAGED = (
     *(UnreadableError, pikepdf.PdfError, struct.error),
@@ -69,11 +72,13 @@ class Doubts(NamedTuple):
 
     Attributes:
         disputed: letters and figures that its map may have mixed up, both ways of reading them.
-        has_gaps: whether it may show glyphs that its map gives no letter for.
+        nameless: codes that it may show, and its map gives no letter for.
+        has_false_spaces: whether its map takes several glyphs for the same space.
     """
 
     disputed: frozenset[str] = frozenset()
-    has_gaps: bool = False
+    nameless: frozenset[int] = frozenset()
+    has_false_spaces: bool = False
 
 
 def doubts(font: pikepdf.Object) -> Doubts:
@@ -82,10 +87,13 @@ def doubts(font: pikepdf.Object) -> Doubts:
     try:
         given = _given(read_stream(cmap)) if isinstance(cmap, pikepdf.Stream) else {}
         known = _known(font, given)
-        has_gaps = bool(given) and _has_gaps(font, known, given)
+        nameless = frozenset(_nameless(font, given)) if given else frozenset()
+        # Code 0 stands for what a font has not; its map may have U+0000.
+        spaces = [said for code, said in given.items() if code and not said.strip(_BLANK)]
+        has_false_spaces = len(set(spaces)) < len(spaces)
         if not given and font.get("/Subtype") == "/Type3":
             given = {code: chr(code) for code in known}  # So PDFium does.
-        return Doubts(_disputed(known, given), has_gaps)
+        return Doubts(_disputed(known, given), nameless, has_false_spaces)
     except _DAMAGED:
         return Doubts()  # A damaged font: whether its letters are those of a language is seen later.
 
@@ -106,21 +114,27 @@ def _disputed(known: Mapping[int, str], given: Mapping[int, str]) -> frozenset[s
     return frozenset(found)
 
 
-def _has_gaps(font: pikepdf.Object, known: Mapping[int, str], given: Mapping[int, str]) -> bool:
-    """Tell whether a map lacks a glyph of those that have a width, or has several as white space."""
-    # Code 0 stands for what a font has not; its map may have U+0000.
-    blank = [code for code, said in given.items() if code and not said.strip(_BLANK)]
-    return len(blank) > 1 or any(
-        code and code not in given and code not in known for code in _codes_with_width(font)
-    )
+def _nameless(font: pikepdf.Object, given: Mapping[int, str]) -> set[int]:
+    """Return the codes of a font that have a width, and neither a letter nor a name."""
+    codes = {code for code in _codes_without_name(font) if code and code not in given}
+    if len(codes) > _MANY_NAMELESS and font.get("/Subtype") == "/Type0":
+        # The widths may be those of more glyphs than there are.
+        descendant = font["/DescendantFonts"][0]
+        program = descendant.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
+        if program is not None:
+            contours = _contours(read_stream(program))
+            glyphs = _glyphs(descendant.get("/CIDToGIDMap"), codes)
+            codes = {code for code, glyph in glyphs.items() if contours(glyph)}
+    return codes
 
 
-def _codes_with_width(font: pikepdf.Object) -> Iterator[int]:
-    """Yield the codes of a font that have a width of their own (ISO 32000-1, 9.6.2.1 and 9.7.4.3)."""
+def _codes_without_name(font: pikepdf.Object) -> Iterator[int]:
+    """Yield the codes of a font that have a width, and no name (ISO 32000-1, 9.6.2.1 and 9.7.4.3)."""
     if font.get("/Subtype") != "/Type0":
-        for code, width in enumerate(font.get("/Widths", ()), int(font.get("/FirstChar", 0))):
-            if width:
-                yield code
+        if "/Encoding" not in font:
+            for code, width in enumerate(font.get("/Widths", ()), int(font.get("/FirstChar", 0))):
+                if width:
+                    yield code
         return
     if font.get("/Encoding") not in ("/Identity-H", "/Identity-V"):
         return
@@ -170,25 +184,30 @@ def _known(font: pikepdf.Object, given: Mapping[int, str]) -> dict[int, str]:
 
 def _eights(program: bytes, glyphs: Mapping[int, int], given: Mapping[int, str]) -> dict[int, str]:
     """Return which of the glyphs that a map gives for figures are an 8: no other has two holes."""
-    head, places, outlines = (_table(program, name) for name in (b"head", b"loca", b"glyf"))
-    if head is None or places is None or outlines is None:
-        return {}
-    (is_long,) = struct.unpack_from(">H", program, head + 50)
-
-    def contours(glyph: int) -> int:
-        """Return how many outlines a glyph has; -1 if others make it up."""
-        size = 4 if is_long else 2
-        start, end = struct.unpack_from(">II" if is_long else ">HH", program, places + size * glyph)
-        if start == end:
-            return 0
-        (count,) = struct.unpack_from(">h", program, outlines + start * (4 // size))
-        return int(count)
-
+    contours = _contours(program)
     return {
         code: "8"
         for code, glyph in glyphs.items()
         if given[code] in _FIGURES.values() and contours(glyph) == _CONTOURS_OF_8
     }
+
+
+def _contours(program: bytes) -> Callable[[int], int]:
+    """Return what says how many outlines a glyph of a TrueType font has; -1 if others make it up."""
+    head, places, outlines = (_table(program, name) for name in (b"head", b"loca", b"glyf"))
+    if head is None or places is None or outlines is None:
+        return lambda _: 0
+    (is_long,) = struct.unpack_from(">H", program, head + 50)
+    size, layout, unit = (4, ">II", 1) if is_long else (2, ">HH", 2)
+
+    def contours(glyph: int) -> int:
+        start, end = struct.unpack_from(layout, program, places + size * glyph)
+        if start == end:
+            return 0
+        (count,) = struct.unpack_from(">h", program, outlines + start * unit)
+        return int(count)
+
+    return contours
 
 
 def _glyphs(table: pikepdf.Object | None, codes: Iterable[int]) -> dict[int, int]:

@@ -82,7 +82,8 @@ class Survey:
         images: what they draw that may hold letters.
         fonts: the numbers of the objects that its fonts are.
         disputed: the letters and figures that one of them may give for others.
-        has_gaps: whether one of them may show glyphs that it gives no letter for.
+        nameless: the codes that one of them may show, and gives no letter for.
+        has_false_spaces: whether one of them may take letters for spaces.
         lacks_colours: whether a JPEG on it does not say which colours it has.
         has_columns: whether one of them writes from top to bottom and is not in the file.
     """
@@ -98,7 +99,8 @@ class Survey:
     images: list[pikepdf.Object] = field(default_factory=list)
     fonts: set[tuple[int, int]] = field(default_factory=set)
     disputed: set[str] = field(default_factory=set)
-    has_gaps: bool = False
+    nameless: set[int] = field(default_factory=set)
+    has_false_spaces: bool = False
     lacks_colours: bool = False
     has_columns: bool = False
 
@@ -115,7 +117,8 @@ class Survey:
         self.images += form.images
         self.fonts |= form.fonts
         self.disputed |= form.disputed
-        self.has_gaps |= form.has_gaps
+        self.nameless |= form.nameless
+        self.has_false_spaces |= form.has_false_spaces
         self.lacks_colours |= form.lacks_colours
         self.has_columns |= form.has_columns
 
@@ -262,7 +265,8 @@ class Instructions:
             survey.fonts.add(key)
             doubts, has_columns = self._fonts[key]
             survey.disputed |= doubts.disputed
-            survey.has_gaps |= doubts.has_gaps
+            survey.nameless |= doubts.nameless
+            survey.has_false_spaces |= doubts.has_false_spaces
             survey.has_columns |= has_columns
 
     def _are_plain(

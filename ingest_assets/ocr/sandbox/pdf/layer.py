@@ -12,7 +12,7 @@ import math
 import re
 import statistics
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -77,6 +77,31 @@ _AS_LETTERS = bytes(
 _MANY_APART, _FIGURES_APART, _MANY_JOINED = b" a" * 4, b" 1" * _MANY_FIGURES, b"a" * 25
 _ALONE, _MANY_ALONE, _SHARE_ALONE = b" a ", 3, 0.15
 _PARTS_WORDS, _WIDER = 0.07, 1.5
+
+# Cells of a table may touch where a small letter is followed by a capital, or letters by figures, or a
+# number is long or has two points. So many are looked at. Letters are even if so many differ by less.
+_AS_KINDS = bytes(
+    0x61
+    if chr(code).islower()
+    else 0x41
+    if chr(code).isupper()
+    else 0x31
+    if chr(code).isdecimal()
+    else 0x2E
+    if chr(code) in ".,"
+    else 0x20
+    for code in range(256)
+)
+_SEAMS = (
+    b"aA",
+    b"a1",
+    b"1a",
+    b"1A",
+    *(b"." + b"1" * figures + b"." for figures in range(2, 6)),
+    b"1" * 7,
+)
+_MOST_LOOKS = 60
+_EVEN, _MOSTLY = 0.03, 0.6
 _WIDEST_CELL, _OFF_CENTRE = 1.7, 0.12
 
 # Lines run backwards if so many of the steps from one to the next, two at least, go up.
@@ -87,6 +112,7 @@ _HALF_END = re.compile(r"(?<!\r)\n|\r(?!\n)")
 # Characters without ink, and a glyph without a letter beside what is one. PDFium's box of what is not
 # drawn may be a unit of the font high.
 _LEAST_INK = 0.02
+_ALL_BYTES, _SPACES = bytes(range(256)), b"\t\n\r "
 _INVISIBLE = "\xad\u200b\ufeff"
 _NAMELESS_BESIDE_LETTER = re.compile("[^\\W_]\ufffd|\ufffd[^\\W_]")
 
@@ -158,8 +184,9 @@ def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
     if _is_vertical(textpage, text):
         return "\n".join(column for _, column in _columns(textpage, _codes(textpage)))
     is_backwards = _runs_backwards(textpage, text)
-    if is_rearranged or _has_odd_gaps(text) or _breaks_turned_words(textpage, text):
-        text = _parted(textpage, _codes(textpage)).replace(_NOTHING, "")
+    is_tight = _has_tight_cells(textpage, text)
+    if is_rearranged or is_tight or _has_odd_gaps(text) or _breaks_turned_words(textpage, text):
+        text = _parted(textpage, _codes(textpage), tight=is_tight).replace(_NOTHING, "")
     text = letters.in_one_script(text.replace("\ufffe", "-\n"))
     return "\n".join(reversed(text.splitlines())) if is_backwards else text
 
@@ -230,6 +257,32 @@ def _is_vertical(textpage: pypdfium2.PdfTextPage, text: str, *, is_codes: bool =
     return 2 * down > total
 
 
+def shows_any(textpage: pypdfium2.PdfTextPage, text: str, codes: Set[int]) -> bool:
+    """Tell whether some characters of a page are but the codes of glyphs that its fonts do not name.
+
+    Args:
+        text: all text of the page.
+        codes: those that its fonts have no letter for.
+    """
+    if not codes:
+        return False
+    if 2 in codes and textpage.count_chars() > len(text):
+        return True  # It stands for a hyphen at the end of a line, and elsewhere for nothing.
+    others = _ALL_BYTES.translate(
+        None, bytes(code for code in codes if code < 256 and code not in _SPACES)
+    )
+    found = {*text.encode("latin-1", "ignore").translate(None, others)}
+    if not text.isascii():
+        found |= codes & {ord(letter) for letter in set(text) if letter > "\xff"}
+    given = textpage.get_text_range() if found else ""
+    has_error, index_of = pdfium.FPDFText_HasUnicodeMapError, pdfium.FPDFText_GetCharIndexFromTextIndex
+    return any(
+        has_error(textpage, index_of(textpage, place.start())) == 1
+        for code in found
+        for place in re.finditer(re.escape(chr(code)), given)
+    )
+
+
 def lacks_letters(textpage: pypdfium2.PdfTextPage) -> bool:
     """Tell whether a glyph that its font has no letter for stands beside a letter or a figure.
 
@@ -274,6 +327,7 @@ def lines(
             for column, text in _columns(textpage, codes, start, end)
             for box in [around([frame.place(*box_of.upright(index)) for index in column])]
         ]
+    is_tight = _has_tight_cells(textpage, codes, is_codes=True)
     found = []
     for first, last in _spans(codes, start, end):
         text = codes[first:last]
@@ -285,14 +339,14 @@ def lines(
             ends = range(begin, stop) if is_reversed else (begin, stop - 1)
             sides = [box_of.full_height(begin), *(box_of(index) for index in ends)]
             box = around([frame.place(*rectangle) for rectangle in sides])
-            shown = _plain(_parted(textpage, match[0], begin))
+            shown = _plain(_parted(textpage, match[0], begin, tight=is_tight))
             if is_reversed:
                 shown = _reading_order(textpage, begin, stop, leftwards=True)
             is_lost = stop - begin > 1 and _is_lost(textpage, begin, stop)
             is_lost |= lacks_letters and "\ufffd" in match[0]
             words.append(Word(shown, box, is_lost, begin))
         if words:
-            shown = _plain(_parted(textpage, text, first))
+            shown = _plain(_parted(textpage, text, first, tight=is_tight))
             if is_reversed:
                 shown = _reading_order(textpage, first, last, leftwards=leftwards)
             found.append(Line(tuple(words), around([word.box for word in words]), shown))
@@ -423,6 +477,32 @@ def _has_odd_gaps(text: str) -> bool:
     return _MANY_JOINED in shapes or _MANY_APART in shapes or _FIGURES_APART in shapes
 
 
+def _has_tight_cells(textpage: pypdfium2.PdfTextPage, text: str, *, is_codes: bool = False) -> bool:
+    """Tell whether words or numbers may touch that stand side by side in a table: "Lamp oil40 gallons".
+
+    PDFium sees no gap that is less than a sixth of a letter's height.
+
+    Args:
+        is_codes: whether the text has every character of PDFium's in its place.
+    """
+    kinds = text.encode("latin-1", "replace").translate(_AS_KINDS)
+    box_of, index_of = _Boxes(textpage), pdfium.FPDFText_GetCharIndexFromTextIndex
+    looks = 0
+    for seam in _SEAMS:
+        at = kinds.find(seam)
+        while at >= 0 and looks < _MOST_LOOKS:
+            # Of figures all, else the two that differ.
+            for before in range(at + (seam[:1] == b"."), at + len(seam) - 1 - (seam[-1:] == b".")):
+                first, second = before, before + 1
+                if not is_codes:
+                    first, second = index_of(textpage, first), index_of(textpage, second)
+                if _gap(box_of, first, second) > _PARTS_WORDS:
+                    return True
+                looks += 1
+            at = kinds.find(seam, at + 1)
+    return False
+
+
 def may_be_in_pieces(text: str) -> bool:
     """Tell whether so many letters stand alone that words may have gaps within them."""
     shapes = _shapes(text)
@@ -435,26 +515,49 @@ def _shapes(text: str) -> bytes:
     return text.encode("latin-1", "replace").translate(_AS_LETTERS)
 
 
-def _parted(textpage: pypdfium2.PdfTextPage, codes: str, first: int = 0) -> str:
+def _parted(textpage: pypdfium2.PdfTextPage, codes: str, first: int = 0, *, tight: bool = False) -> str:
     """Return characters with spaces where words have gaps, in lines that have a long one.
 
     Args:
         first: the index of the first of them on the page.
+        tight: whether cells of tables may touch: lines have spaces wherever letters are apart.
     """
     box_of = _Boxes(textpage)
     parts, begin = [], 0
     for line in _LINE.finditer(codes):
-        # Where words of a line are glued together, short ones may be too.
-        glued = _FEW_LETTERS.finditer(codes, *line.span()) if _LONG_WORD.search(line[0]) else ()
-        for word in glued:
-            places = range(word.start() + 1, word.end())
-            gaps = [_gap(box_of, first + at - 1, first + at) for at in places]
-            usual = statistics.median(gaps)
-            for at, gap in zip(places, gaps, strict=True):
-                if gap - usual > _PARTS_WORDS:
-                    parts.append(codes[begin:at])
-                    begin = at
+        seams: list[int] = []
+        if tight:
+            seams = _seams(box_of, codes, line.span(), first)
+        elif _LONG_WORD.search(line[0]):
+            # Where words of a line are glued together, short ones may be too.
+            for word in _FEW_LETTERS.finditer(codes, *line.span()):
+                places = range(word.start() + 1, word.end())
+                gaps = [_gap(box_of, first + at - 1, first + at) for at in places]
+                usual = statistics.median(gaps)
+                seams += [
+                    at for at, gap in zip(places, gaps, strict=True) if gap - usual > _PARTS_WORDS
+                ]
+        for at in seams:
+            parts.append(codes[begin:at])
+            begin = at
     return " ".join([*parts, codes[begin:]])
+
+
+def _seams(box_of: _Boxes, codes: str, span: tuple[int, int], first: int) -> list[int]:
+    """Return where the characters of a line are apart; nowhere if most are not as far as others."""
+    places = [
+        at
+        for word in _WORD.finditer(codes, *span)
+        for at in range(word.start() + 1, word.end())
+        if _NOTHING not in codes[at - 1 : at + 1]
+    ]
+    if not places:
+        return []
+    gaps = [_gap(box_of, first + at - 1, first + at) for at in places]
+    usual = statistics.median(gaps)
+    if sum(abs(gap - usual) < _EVEN for gap in gaps) < _MOSTLY * len(gaps):
+        return []
+    return [at for at, gap in zip(places, gaps, strict=True) if gap - usual > _PARTS_WORDS]
 
 
 def _gap(box_of: _Boxes, before: int, after: int) -> float:
