@@ -1066,6 +1066,13 @@ def test_cells_that_nearly_touch_are_apart(engine: LocalEngine, cells: list[list
     assert text.splitlines() == [" ".join(row) for row in cells]
 
 
+def test_lines_of_a_negative_size_are_in_order(engine: LocalEngine) -> None:
+    page = Page()
+    for number, line in enumerate(PARAGRAPH):  # Upright: the matrix turns them once more.
+        page.draw(f"BT /F -11 Tf -1 0 0 -1 60 {700 - 16 * number} Tm ({line}) Tj ET")
+    assert text_of(read(engine, page.saved())).splitlines() == list(PARAGRAPH)
+
+
 def test_a_layer_that_is_off_unless_it_is_named_is_not_read(engine: LocalEngine) -> None:
     page = Page().text(LINES).draw("/OC /Draft BDC").text(["Unseen draft"], at=(60, 300)).draw("EMC")
 

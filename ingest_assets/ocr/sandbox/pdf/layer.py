@@ -222,6 +222,8 @@ def _runs_backwards(textpage: pypdfium2.PdfTextPage, text: str) -> bool:
         """Tell whether the second of two characters is higher, as the text of the first stands."""
         first, second = index_of(textpage, first), index_of(textpage, second)
         angle = pdfium.FPDFText_GetCharAngle(textpage, first)
+        if pdfium.FPDFText_GetFontSize(textpage, first) < 0:
+            angle += math.pi  # Letters of a negative size stand on their heads in a matrix that does.
         (left, bottom, _, top), other = box_of(first), box_of(second)
         up = math.sin(angle) * (other[0] - left) + math.cos(angle) * (other[1] - bottom)
         return up > (top - bottom) / 2
