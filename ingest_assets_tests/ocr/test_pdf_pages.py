@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import re
 import string
+import textwrap
 from collections.abc import Sequence
 
 import pikepdf
@@ -1059,9 +1061,12 @@ ROWS = [
 )
 def test_cells_that_nearly_touch_are_apart(engine: LocalEngine, cells: list[list[str]]) -> None:
     page = Page()
-    for number, row in enumerate(cells):  # A tenth of the letters' height apart.
-        shown = " -100 ".join(f"({cell})" for cell in row)
-        page.draw(f"BT /F 11 Tf 60 {700 - 16 * number} Td [{shown}] TJ ET")
+    page.add_font("C", Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Courier))
+    for number, row in enumerate(cells):
+        x = 60.0
+        for cell in row:
+            page.text([cell], at=(x, 700 - 16 * number), font="C")
+            x += 6.6 * len(cell) + 1.1  # A tenth of the letters' height apart.
     text = text_of(read(engine, page.saved()))
     assert text.splitlines() == [" ".join(row) for row in cells]
 
@@ -1071,6 +1076,46 @@ def test_lines_of_a_negative_size_are_in_order(engine: LocalEngine) -> None:
     for number, line in enumerate(PARAGRAPH):  # Upright: the matrix turns them once more.
         page.draw(f"BT /F -11 Tf -1 0 0 -1 60 {700 - 16 * number} Tm ({line}) Tj ET")
     assert text_of(read(engine, page.saved())).splitlines() == list(PARAGRAPH)
+
+
+BESIDE = (
+    "Repairs to the roof are to begin in April, when the weather is better. The builder has asked for "
+    "payment in three parts, the first of which falls due when work begins. It was agreed to accept.",
+    "The treasurer explained that the fund for the harbour had grown by a tenth, mostly by gifts from "
+    "visitors, and that the board may spend it on lamps, oil and coal, but not on wages or travel.",
+    "The committee met on Monday and agreed that the accounts should be sent to all members before "
+    "the end of March. The secretary reported that four members had resigned.",
+)
+
+
+@pytest.mark.parametrize(("count", "letters", "apart"), [(2, 38, 240), (3, 26, 170)])
+def test_columns_that_are_drawn_row_by_row_are_read_one_after_the_other(
+    engine: LocalEngine, count: int, letters: int, apart: float
+) -> None:
+    columns = [textwrap.wrap(text, letters) for text in BESIDE[:count]]
+    head, foot = "The minutes of the annual meeting of all members of the board", "Page 12"
+    page = Page().text([head], at=(50, 740))
+    for y, row in enumerate(itertools.zip_longest(*columns, fillvalue="")):
+        for x, line in enumerate(row):
+            page.text([line], at=(50 + apart * x, 700 - 14 * y))
+    lines = text_of(read(engine, page.text([foot], at=(270, 40)).saved())).splitlines()
+    assert lines == [head, *itertools.chain(*columns), foot]
+
+
+def test_tables_of_words_are_read_row_by_row(engine: LocalEngine) -> None:
+    rows = [
+        ("rent for a year of use", "what the tenant has to pay to the landlord"),
+        ("Term of the whole lease", "Twelve months"),
+        ("Notice to the other side", "A letter sent to the last known address"),
+        ("Keys to the front door", "Two"),
+        ("Repairs of the old roof", "at the landlord's cost, but for broken tiles"),
+    ]
+    page = Page()
+    for y, row in enumerate(rows):
+        for x, cell in enumerate(row):
+            page.text([cell], at=(60 + 200 * x, 700 - 14 * y))
+    text = text_of(read(engine, page.saved()))
+    assert text.splitlines() == [" ".join(row) for row in rows]
 
 
 def test_a_layer_that_is_off_unless_it_is_named_is_not_read(engine: LocalEngine) -> None:

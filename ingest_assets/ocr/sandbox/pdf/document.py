@@ -265,7 +265,7 @@ class PdfDocument:
     def _content(self, number: int, shown: _Shown) -> PageContent:
         textpage = shown.page.get_textpage()
         try:
-            text = layer.whole_text(textpage)
+            text = layer.whole_text(textpage, shown.survey.shows)
             notes = [
                 *shown.annotations.notes,
                 *(Note("content_unreadable", what) for what in dict.fromkeys(shown.survey.damaged)),
@@ -419,7 +419,7 @@ def _text(pdf: pypdfium2.PdfDocument, index: int) -> str:
     page = pdf[index]
     textpage = page.get_textpage()
     try:
-        return layer.whole_text(textpage)
+        return layer.whole_text(textpage, 0)
     finally:
         textpage.close()
         page.close()

@@ -12,7 +12,7 @@ import math
 import re
 import statistics
 import unicodedata
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -20,7 +20,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from ingest_assets.ocr.sandbox import letters
-from ingest_assets.ocr.sandbox.pdf import right_to_left, vertical
+from ingest_assets.ocr.sandbox.pdf import gutters, right_to_left, vertical
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, Rectangle, around
 from ingest_assets.text import clean_text
 
@@ -120,6 +120,12 @@ _NAMELESS_BESIDE_LETTER = re.compile("[^\\W_]\ufffd|\ufffd[^\\W_]")
 _PAIR = re.compile(f"{vertical.LETTER.pattern}(?:\r\n)?(?={vertical.LETTER.pattern})")
 _ENOUGH_PAIRS = 200
 
+# Where on a page lines are looked at that may run through columns, and how many words a column's line
+# has at least.
+_SAMPLE_AT, _WORDS_OF_COLUMN = (0.35, 0.55, 0.75), 3
+_MORE_THAN_LINES, _SPACES_BETWEEN = 1.3, " " * 4
+_SPACE_BETWEEN = re.compile(" (?! )")
+
 _EVERYWHERE = (-1e6, -1e6, 1e6, 1e6)
 
 _LINE = re.compile(f"[^\r\n{_LINE_HYPHEN}]+{_LINE_HYPHEN}?|{_LINE_HYPHEN}")
@@ -168,8 +174,13 @@ class Line:
         return replace(self, words=words, text=" ".join(word.text for word in words))
 
 
-def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
-    """Return all text of a page, its letters in the order in which they are read."""
+def whole_text(textpage: pypdfium2.PdfTextPage, shows: int) -> str:
+    """Return all text of a page, its letters in the order in which they are read.
+
+    Args:
+        shows: how often the page shows text: where that is no more than once a line, neither cells of
+            tables nor columns are looked for in it.
+    """
     text = _with_whole_ends(_without_false_hyphens(textpage, textpage.get_text_range()))
     is_rearranged = not text.isascii() and _REARRANGED.search(text) is not None
     if is_rearranged and right_to_left.is_in(text):
@@ -184,8 +195,15 @@ def whole_text(textpage: pypdfium2.PdfTextPage) -> str:
     if _is_vertical(textpage, text):
         return "\n".join(column for _, column in _columns(textpage, _codes(textpage)))
     is_backwards = _runs_backwards(textpage, text)
-    is_tight = _has_tight_cells(textpage, text)
-    if is_rearranged or is_tight or _has_odd_gaps(text) or _breaks_turned_words(textpage, text):
+    has_odd_gaps = _has_odd_gaps(text)
+    has_parts = has_odd_gaps or shows > _MORE_THAN_LINES * text.count("\n") or _SPACES_BETWEEN in text
+    is_tight = has_parts and _has_tight_cells(textpage, text)
+    if has_parts and _runs_through_columns(textpage, text):
+        codes = _codes(textpage)
+        spans = _spans_by_column(textpage, codes)
+        parts = (_parted(textpage, codes[first:last], first, tight=is_tight) for first, last in spans)
+        text = "\n".join(map(_plain, parts))
+    elif is_rearranged or is_tight or has_odd_gaps or _breaks_turned_words(textpage, text):
         text = _parted(textpage, _codes(textpage), tight=is_tight).replace(_NOTHING, "")
     text = letters.in_one_script(text.replace("\ufffe", "-\n"))
     return "\n".join(reversed(text.splitlines())) if is_backwards else text
@@ -331,7 +349,10 @@ def lines(
         ]
     is_tight = _has_tight_cells(textpage, codes, is_codes=True)
     found = []
-    for first, last in _spans(codes, start, end):
+    spans: Iterable[tuple[int, int]] = _spans(codes, start, end)
+    if _runs_through_columns(textpage, codes, is_codes=True):
+        spans = _spans_by_column(textpage, codes, start, end)
+    for first, last in spans:
         text = codes[first:last]
         is_reversed = right_to_left.is_in(text)
         words = []
@@ -370,6 +391,11 @@ class _Boxes:
         pdfium.FPDFText_GetCharBox(self._page, index, *self._references)
         left, right, bottom, top = self._sides
         return left.value, bottom.value, right.value, top.value
+
+    def origin(self, index: int) -> float:
+        """Return how far to the right a character begins."""
+        pdfium.FPDFText_GetCharOrigin(self._page, index, *self._references[:2])
+        return self._sides[0].value
 
     def full_height(self, index: int) -> Rectangle:
         """Return the place of a character as high as its font's highest and lowest."""
@@ -494,11 +520,10 @@ def _has_tight_cells(textpage: pypdfium2.PdfTextPage, text: str, *, is_codes: bo
         at = kinds.find(seam)
         while at >= 0 and looks < _MOST_LOOKS:
             # Of figures all, else the two that differ.
-            for before in range(at + (seam[:1] == b"."), at + len(seam) - 1 - (seam[-1:] == b".")):
-                first, second = before, before + 1
-                if not is_codes:
-                    first, second = index_of(textpage, first), index_of(textpage, second)
-                if _gap(box_of, first, second) > _PARTS_WORDS:
+            first = at if is_codes else index_of(textpage, at)
+            # Of figures all, else the two that differ.
+            for step in range(seam[:1] == b".", len(seam) - 1 - (seam[-1:] == b".")):
+                if _gap(box_of, first + step, first + step + 1) > _PARTS_WORDS:
                     return True
                 looks += 1
             at = kinds.find(seam, at + 1)
@@ -646,6 +671,73 @@ def _spans(codes: str, start: int = 0, end: int | None = None) -> Iterator[tuple
     """Yield the first character of each line and the one after its last."""
     for match in _LINE.finditer(codes, start, len(codes) if end is None else end):
         yield match.span()
+
+
+def _runs_through_columns(
+    textpage: pypdfium2.PdfTextPage, text: str, *, is_codes: bool = False
+) -> bool:
+    """Tell whether lines may run through columns of text: two of three have a wide gap at one place.
+
+    Args:
+        is_codes: whether the text has every character of PDFium's in its place.
+    """
+    places = [int(share * len(text)) for share in _SAMPLE_AT]
+    spans = [(text.rfind("\n", 0, at) + 1, max(text.find("\r", at), at)) for at in places]
+    # The longest first: most pages have no gap there, and are not looked at further.
+    spans.sort(key=lambda span: span[0] - span[1])
+    box_of = _Boxes(textpage)
+    first = _gutter_of(textpage, box_of, text, spans[0], is_codes=is_codes)
+    return first is not None and any(
+        other is not None and min(first[1], other[1]) > max(first[0], other[0])
+        for span in spans[1:]
+        for other in [_gutter_of(textpage, box_of, text, span, is_codes=is_codes)]
+    )
+
+
+def _gutter_of(
+    textpage: pypdfium2.PdfTextPage,
+    box_of: _Boxes,
+    text: str,
+    span: tuple[int, int],
+    *,
+    is_codes: bool,
+) -> tuple[float, float] | None:
+    """Return where a line has a gap as wide as a gutter between words that may be sentences."""
+    starts = [span[0], *(space.end() for space in _SPACE_BETWEEN.finditer(text, *span))]
+    if len(starts) < 2 * _WORDS_OF_COLUMN:
+        return None
+    shift = 0 if is_codes else pdfium.FPDFText_GetCharIndexFromTextIndex(textpage, span[0]) - span[0]
+    lefts = [box_of.origin(start + shift) for start in starts]
+    average = (lefts[-1] - lefts[0]) / (starts[-1] - starts[0])
+    for word in range(_WORDS_OF_COLUMN, len(starts) - _WORDS_OF_COLUMN + 1):
+        width = average * (starts[word] - starts[word - 1])
+        if lefts[word] - lefts[word - 1] - width > average:  # It is a wide word, or before a wide gap.
+            at = starts[word] + shift
+            right, (left, _, _, _) = box_of(at - 2)[2], box_of(at)
+            _, bottom, _, top = box_of.full_height(at)
+            if left - right >= gutters.LEAST_GUTTER * (top - bottom):
+                return right, left
+    return None
+
+
+def _spans_by_column(
+    textpage: pypdfium2.PdfTextPage, codes: str, start: int = 0, end: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield what `_spans` does, lines that run through columns cut up, column after column."""
+    box_of = _Boxes(textpage)
+    rows, starts, ends = [], {}, {}  # A line that is not cut up keeps the spaces around it.
+    for first, last in _spans(codes, start, end):
+        row = []
+        for match in _WORD.finditer(codes, first, last):
+            left, bottom, _, top = box_of.full_height(match.start())
+            right = box_of(match.end() - 1)[2]
+            row.append(gutters.Word(match[0], (left, bottom, right, top), *match.span()))
+        if row:
+            rows.append(row)
+            starts[row[0].first], ends[row[-1].last] = first, last
+    for words in gutters.column_by_column(rows):
+        first, last = words[0].first, words[-1].last
+        yield starts.get(first, first), ends.get(last, last)
 
 
 def _is_lost(textpage: pypdfium2.PdfTextPage, begin: int, stop: int) -> bool:
