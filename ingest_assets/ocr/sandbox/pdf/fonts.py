@@ -16,7 +16,7 @@ import re
 import struct
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import pikepdf
@@ -49,6 +49,9 @@ _AS_ONE_LETTER = ("ff", "fi", "fl", "ffi", "ffl")
 _ASCII = {code: chr(code) for code in range(128) if chr(code).isalnum()}
 _PLAIN = frozenset(_ASCII.values())
 _ASCII_ENCODINGS = ("/WinAnsiEncoding", "/MacRomanEncoding", "/StandardEncoding")
+
+# Letters and figures of nearly all fonts have codes below this; widths are in the order of the codes.
+_ONE_BYTE = 256
 
 # So many codes without a letter are more than a font has for other purposes.
 _MANY_NAMELESS = 30
@@ -115,8 +118,8 @@ def _disputed(known: Mapping[int, str], given: Mapping[int, str]) -> frozenset[s
 
 
 def _nameless(font: pikepdf.Object, given: Mapping[int, str]) -> set[int]:
-    """Return the codes of a font that have a width, and neither a letter nor a name."""
-    codes = {code for code in _codes_without_name(font) if code and code not in given}
+    """Return the codes of a font, those of one byte, that have a width, and neither letter nor name."""
+    codes = _codes_without_name(font) - given.keys() - {0}
     if len(codes) > _MANY_NAMELESS and font.get("/Subtype") == "/Type0":
         # The widths may be those of more glyphs than there are.
         descendant = font["/DescendantFonts"][0]
@@ -128,26 +131,25 @@ def _nameless(font: pikepdf.Object, given: Mapping[int, str]) -> set[int]:
     return codes
 
 
-def _codes_without_name(font: pikepdf.Object) -> Iterator[int]:
-    """Yield the codes of a font that have a width, and no name (ISO 32000-1, 9.6.2.1 and 9.7.4.3)."""
+def _codes_without_name(font: pikepdf.Object) -> set[int]:
+    """Return the codes of a font that have a width, and no name (ISO 32000-1, 9.6.2.1 and 9.7.4.3)."""
+    codes: set[int] = set()
     if font.get("/Subtype") != "/Type0":
         if "/Encoding" not in font:
-            for code, width in enumerate(font.get("/Widths", ()), int(font.get("/FirstChar", 0))):
-                if width:
-                    yield code
-        return
-    if font.get("/Encoding") not in ("/Identity-H", "/Identity-V"):
-        return
-    entries = list(font["/DescendantFonts"][0].get("/W", ()))
-    at = 0
-    while at + 1 < len(entries):
-        first, second = int(entries[at]), entries[at + 1]
-        if isinstance(second, pikepdf.Array):
-            yield from range(first, first + len(second))
-            at += 2
-        else:
-            yield from range(first, min(int(second), _MOST_CODES) + 1)
-            at += 3
+            widths = enumerate(font.get("/Widths", ()), int(font.get("/FirstChar", 0)))
+            codes.update(code for code, width in widths if width)
+    elif font.get("/Encoding") in ("/Identity-H", "/Identity-V"):
+        entries = font["/DescendantFonts"][0].get("/W", pikepdf.Array())
+        at = 0
+        while at + 1 < len(entries) and (first := int(entries[at])) < _ONE_BYTE:
+            second = entries[at + 1]
+            if isinstance(second, pikepdf.Array):
+                codes.update(range(first, min(first + len(second), _ONE_BYTE)))
+                at += 2
+            else:
+                codes.update(range(first, min(int(second) + 1, _ONE_BYTE)))
+                at += 3
+    return codes
 
 
 def _known(font: pikepdf.Object, given: Mapping[int, str]) -> dict[int, str]:
