@@ -53,9 +53,6 @@ _ASCII_ENCODINGS = ("/WinAnsiEncoding", "/MacRomanEncoding", "/StandardEncoding"
 # Letters and figures of nearly all fonts have codes below this; widths are in the order of the codes.
 _ONE_BYTE = 256
 
-# So many codes without a letter are more than a font has for other purposes.
-_MANY_NAMELESS = 30
-
 # What reading a font raises that does not hold what it should.
 _DAMAGED = (
     *(UnreadableError, pikepdf.PdfError, struct.error),
@@ -120,8 +117,8 @@ def _disputed(known: Mapping[int, str], given: Mapping[int, str]) -> frozenset[s
 def _nameless(font: pikepdf.Object, given: Mapping[int, str]) -> set[int]:
     """Return the codes of a font, those of one byte, that have a width, and neither letter nor name."""
     codes = _codes_without_name(font) - given.keys() - {0}
-    if len(codes) > _MANY_NAMELESS and font.get("/Subtype") == "/Type0":
-        # The widths may be those of more glyphs than there are.
+    if codes and font.get("/Subtype") == "/Type0":
+        # The widths are mostly those of more glyphs than there are.
         descendant = font["/DescendantFonts"][0]
         program = descendant.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
         if program is not None:
@@ -139,12 +136,14 @@ def _codes_without_name(font: pikepdf.Object) -> set[int]:
             widths = enumerate(font.get("/Widths", ()), int(font.get("/FirstChar", 0)))
             codes.update(code for code, width in widths if width)
     elif font.get("/Encoding") in ("/Identity-H", "/Identity-V"):
-        entries = font["/DescendantFonts"][0].get("/W", pikepdf.Array())
+        entries = font["/DescendantFonts"][0].get("/W", pikepdf.Array()).as_list()
         at = 0
         while at + 1 < len(entries) and (first := int(entries[at])) < _ONE_BYTE:
             second = entries[at + 1]
             if isinstance(second, pikepdf.Array):
-                codes.update(range(first, min(first + len(second), _ONE_BYTE)))
+                # A width of 0 fills a gap between the glyphs that a part of a font has.
+                widths = enumerate(second.as_list(), first)
+                codes.update(code for code, width in widths if width and code < _ONE_BYTE)
                 at += 2
             else:
                 codes.update(range(first, min(int(second) + 1, _ONE_BYTE)))
