@@ -59,9 +59,8 @@ GROUP = "documents"
 # `other-version` also those that another version or configuration of it read.
 READ_AGAIN_TAG = "ingest/read_again"
 READ_AGAIN: Sequence[Literal["other-engine", "other-version"]] = ("other-engine", "other-version")
-# More than there are cores: a document's thread mostly waits for a service or a worker process. With
-# eight, runs left cores idle for a tenth of the time, while all their documents waited to be stored.
-DOCUMENTS_AT_A_TIME = 16
+# More than there are cores: a document's thread mostly waits for a service or a worker process.
+DOCUMENTS_AT_A_TIME = 8
 # How many documents the failure of a run names; the run may hold thousands.
 _NAMED_FAILURES = 20
 

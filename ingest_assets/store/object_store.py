@@ -18,7 +18,6 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 from uuid import uuid4
 
@@ -51,9 +50,6 @@ PART_BYTES = 16 * 1024 * 1024
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 _MOST_PARTS = 10_000
 _PARTS_IN_FLIGHT = 3
-# Threads that may have the bytes of a file, or parts of it, in memory; others wait, so that a run's
-# memory does not grow with the number of documents that it works on at a time.
-_FILES_IN_MEMORY = 8
 # A larger object is copied in parts. One request may copy 5 GiB, but S3 need not answer before it has,
 # and an answer that takes too long is taken for a network that is cut.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/copy-object.html
@@ -159,7 +155,6 @@ class ObjectStore:
         self.client = client
         self.bucket = bucket
         self._small = SmallObjects(client, bucket, credentials, PART_BYTES) if credentials else None
-        self._in_memory = BoundedSemaphore(_FILES_IN_MEMORY)
 
     def uri(self, key: str) -> str:
         """`s3://bucket/key`, the key percent-encoded."""
@@ -237,11 +232,9 @@ class ObjectStore:
 
     def download(self, key: str, target: BinaryIO) -> None:
         """Write the object's bytes to an open file; those of a large object piece by piece."""
-        if self._small:
-            with self._in_memory:
-                if (body := self._small.get(key)) is not None:
-                    target.write(body)
-                    return
+        if self._small and (body := self._small.get(key)) is not None:
+            target.write(body)
+            return
         for block in self.stream(key):
             target.write(block)
 
@@ -266,7 +259,7 @@ class ObjectStore:
 
         The key shows nothing before the bytes were compared with `sha256`: a small file is compared
         before it is sent, a large one before S3 puts its parts together. Memory: at most four parts of
-        `PART_BYTES`, for each of eight threads; others wait.
+        `PART_BYTES`.
 
         Returns:
             None if the key held an object already, which is left as it is.
@@ -274,12 +267,11 @@ class ObjectStore:
         Raises:
             PermanentError: `content_changed`, `source` does not yield those bytes.
         """
-        with self._in_memory:
-            if size_bytes <= PART_BYTES:
-                body = source.read(size_bytes + 1)
-                _compare(key, len(body), hashlib.sha256(body).hexdigest(), size_bytes, sha256)
-                return Written() if self._put(key, body, sha256, mime_type, metadata) else None
-            return self._put_parts(key, source, size_bytes, sha256, mime_type, metadata)
+        if size_bytes <= PART_BYTES:
+            body = source.read(size_bytes + 1)
+            _compare(key, len(body), hashlib.sha256(body).hexdigest(), size_bytes, sha256)
+            return Written() if self._put(key, body, sha256, mime_type, metadata) else None
+        return self._put_parts(key, source, size_bytes, sha256, mime_type, metadata)
 
     def copy_new(
         self,

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -105,31 +102,3 @@ def test_a_large_object_is_read_in_pieces(make: Callable[..., ObjectStore], call
     objects.download("derived/large", target)
     assert target.getvalue() == content
     assert calls == ["GetObject"]
-
-
-class _Slow(io.BytesIO):
-    """A file that takes a moment to read, and knows how many of its kind are being read."""
-
-    lock = threading.Lock()
-    now = most = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        cls = type(self)
-        with self.lock:
-            cls.now += 1
-            cls.most = max(cls.most, cls.now)
-        time.sleep(0.02)
-        with self.lock:
-            cls.now -= 1
-        return super().read(size)
-
-
-def test_threads_hold_the_bytes_of_eight_files_at_most(make: Callable[..., ObjectStore]) -> None:
-    objects = make()
-    with ThreadPoolExecutor(24) as pool:
-        sent = [
-            pool.submit(objects.put_new, f"documents/{number}", _Slow(CONTENT), **ANNOUNCED)
-            for number in range(24)
-        ]
-        assert all(one.result() for one in sent)
-    assert 1 < _Slow.most <= 8
