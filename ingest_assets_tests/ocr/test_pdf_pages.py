@@ -688,13 +688,6 @@ def test_what_an_even_image_covers_is_left_out(
     assert kinds(result) == (set() if is_seen else {"not_shown"})
 
 
-def test_a_scanners_line_where_the_scan_shows_nothing_is_left_out(engine: LocalEngine) -> None:
-    page = layer(Page().image(scan(LINES[:6])), LINES[:6])
-    result = read(engine, page.text([HIDDEN], at=(60, 305), before="3 Tr").saved())
-    assert text_of(result).splitlines() == list(LINES[:6])
-    assert kinds(result) == {"not_shown"}
-
-
 def test_words_that_are_nearly_transparent_are_seen(engine: LocalEngine) -> None:
     page = Page().text(LINES[:6]).text(["Copy of the tenant"], at=(60, 305), before="/G gs")
 
@@ -1161,3 +1154,10 @@ def test_text_in_no_ink_is_not_read(engine: LocalEngine) -> None:
     result = read(engine, page.saved(add_ink))
     assert text_of(result).splitlines() == [*LINES]
     assert kinds(result) == {"not_shown"}
+
+
+def test_a_scanners_line_where_the_scan_shows_nothing_stays(engine: LocalEngine) -> None:
+    page = layer(Page().image(scan(LINES[:6])), LINES[:6])
+    result = read(engine, page.text([HIDDEN], at=(60, 305), before="3 Tr").saved())
+    assert HIDDEN in text_of(result)  # A layer may stand beside its scan, by a line or more.
+    assert lines_found(text_of(result)) == 6

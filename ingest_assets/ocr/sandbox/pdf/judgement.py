@@ -106,8 +106,9 @@ class Judgement:
     def content(self) -> PageContent:
         """Return what the page holds, or the doubt that has to be settled first."""
         lines = [*self.lines, *self.added]
-        unseen = set(filter(self._is_hidden, self.unseen))
-        unseen |= {word for line in lines if self._is_on_nothing(line) for word in line.words}
+        unseen = {
+            word for word in self.unseen if self._is_hidden(word) or self.view.is_under_even_image(word)
+        }
         notes = [*self.notes]
         if unseen:
             notes.append(
@@ -191,16 +192,6 @@ class Judgement:
         # Without its font it is not drawn here, but elsewhere.
         is_drawn = self.fonts_are_there or max(word.text) < "\u0250"
         return is_drawn and not self.view.is_over_image(word)
-
-    def _is_on_nothing(self, line: Line) -> bool:
-        """Tell whether a line lies on an image that shows nothing there.
-
-        Of one that begins where something is shown a scanner may have made the end too long.
-        """
-        return all(
-            word in self.unseen and self.view.is_over_image(word) and self.view.is_empty_around(word)
-            for word in line.words
-        )
 
     def _is_layered(self, line: Line) -> bool:
         """Tell whether a line lies over or under an image, as a scanner's does."""

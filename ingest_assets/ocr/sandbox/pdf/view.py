@@ -38,8 +38,8 @@ _EDGE = 20
 # share of its pixels.
 _FAINT_EDGE, _HARDLY_ANY = 8, 0.001
 
-# A scanner's words stand beside what they mean by at most so much of their height.
-_BESIDE = 0.5
+# So near to its sides, in points, the edges of an image are its own.
+_SIDES = 2
 
 # A straight line is at least so long, in pixels; letters are not.
 _RULE = 40
@@ -219,12 +219,12 @@ class View:
         height: float = np.median(heights) / self._scale
         return height
 
-    def is_empty_around(self, word: Word) -> bool:
-        """Tell whether nothing but straight lines is to be seen of an image around a word on it."""
-        box = word.box.grown(_BESIDE * word.box.height)
-        left, top, right, bottom = self._pixels(np.array([box]))[0].tolist()
-        decode = all(image.decodes for image in self.images if image.box.holds(word.box.middle))
-        return decode and not self._faint_shapes[top:bottom, left:right].any()
+    def is_under_even_image(self, word: Word) -> bool:
+        """Tell whether a word lies where images show nothing at all; a scan shows something."""
+        images = [image for image in self.images if image.box.holds(word.box.middle)]
+        return bool(images) and all(
+            image.decodes and self.is_blank(image.box.grown(-_SIDES)) for image in images
+        )
 
     def is_blank(self, box: Box) -> bool:
         """Tell whether nothing is to be seen in a place."""
@@ -258,12 +258,6 @@ class View:
     def _shapes(self) -> npt.NDArray[np.bool_]:
         """Where edges are that belong to no straight line."""
         return self._edges & ~_rules(self._edges)
-
-    @cached_property
-    def _faint_shapes(self) -> npt.NDArray[np.bool_]:
-        """The same, and faint ones."""
-        edges = _edges_of(self._drawn, _FAINT_EDGE)
-        return edges & ~_rules(edges)
 
     def _is_faint(self, left: int, top: int, right: int, bottom: int) -> bool:
         return bool(_edges_of(self._drawn[top:bottom, left:right], _FAINT_EDGE).any())
