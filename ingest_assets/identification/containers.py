@@ -62,7 +62,13 @@ _XPS_PART = re.compile(rb"application/vnd\.(ms-package\.xps-fixeddocumentsequenc
 _OPEN_DOCUMENT = {
     format_.mime_type.encode(): format_
     for format_ in (
-        *(formats.ODT, formats.ODS, formats.ODP, formats.ODG, formats.ODC, formats.ODF, formats.EPUB),
+        formats.ODT,
+        formats.ODS,
+        formats.ODP,
+        formats.ODG,
+        formats.ODC,
+        formats.ODF,
+        formats.EPUB,
     )
 }
 # OpenOffice 1 wrote nearly the same.

@@ -508,7 +508,6 @@ def _has_tight_cells(textpage: pypdfium2.PdfTextPage, text: str, *, is_codes: bo
     for seam in _SEAMS:
         at = kinds.find(seam)
         while at >= 0 and looks < _MOST_LOOKS:
-            # Of figures all, else the two that differ.
             first = at if is_codes else index_of(textpage, at)
             # Of figures all, else the two that differ.
             for step in range(seam[:1] == b".", len(seam) - 1 - (seam[-1:] == b".")):
