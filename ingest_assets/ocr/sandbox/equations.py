@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
-# Of their own: RTF has the same equations, and is put into DOCX.
+# Not those of `docx.names`: what reads DOCX reads RTF and web pages within it, which need this module.
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 

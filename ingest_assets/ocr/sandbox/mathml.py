@@ -9,6 +9,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element, SubElement
 
 from ingest_assets.ocr.sandbox import equations
+from ingest_assets.ocr.sandbox.any_namespace import local_name
 from ingest_assets.ocr.sandbox.equations import M
 
 # Of constructs: how DOCX calls them, and their parts in MathML's order.
@@ -36,7 +37,7 @@ def linear(math: Element) -> str:
 
 def _add(outer: Element, element: Element) -> None:
     """Add what an element of MathML is in DOCX."""
-    name = _name(element)
+    name = local_name(element)
     children = list(element)
     kind, parts = _CONSTRUCTS.get(name, ("", ()))
     if name in _TOKENS:
@@ -55,7 +56,7 @@ def _add(outer: Element, element: Element) -> None:
             inner = outer if inside is None else SubElement(outer, f"{M}{inside}")
         before = ""
         for child in children:
-            at = _name(child)
+            at = local_name(child)
             if before in _WORDS and at in _WORDS:
                 _say(inner, " ")
             _add(inner, child)
@@ -64,11 +65,6 @@ def _add(outer: Element, element: Element) -> None:
 
 def _say(outer: Element, text: str) -> None:
     SubElement(SubElement(outer, f"{M}r"), f"{M}t").text = text
-
-
-def _name(element: Element) -> str:
-    """Return the name of an element; web pages leave out its namespace."""
-    return element.tag.rpartition("}")[2]
 
 
 def _add_fenced(construct: Element, element: Element) -> None:

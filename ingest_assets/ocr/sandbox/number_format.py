@@ -1,8 +1,7 @@
 """Numbers as a spreadsheet shows them: dates, percentages, currencies.
 
 Belongs here: number formats as Excel writes them (ECMA-376, part 1, 18.8.30), and what is said of
-numbers that are not in the file. Does not belong here:
-finding out which cell has which.
+numbers that are not in the file. Does not belong here: finding out which cell has which.
 """
 
 from __future__ import annotations

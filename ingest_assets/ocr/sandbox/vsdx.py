@@ -11,7 +11,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from ingest_assets.notes import Note
-from ingest_assets.ocr.sandbox.docx.names import R, local_name, named
+from ingest_assets.ocr.sandbox.any_namespace import local_name, named
+from ingest_assets.ocr.sandbox.docx.names import R
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 

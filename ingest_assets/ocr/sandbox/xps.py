@@ -14,8 +14,8 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.any_namespace import local_name, named
 from ingest_assets.ocr.sandbox.document import check_page_count, corrupt
-from ingest_assets.ocr.sandbox.docx.names import local_name, named
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text

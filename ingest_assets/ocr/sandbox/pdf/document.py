@@ -24,7 +24,7 @@ from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_
 from ingest_assets.ocr.sandbox.pdf import drawing, files, layer, overlaps, xfa
 from ingest_assets.ocr.sandbox.pdf.annotations import Annotations, annotations_of, hide, merge
 from ingest_assets.ocr.sandbox.pdf.copies import as_drawn, mended, outlined
-from ingest_assets.ocr.sandbox.pdf.images import breaks_off, sizes_with_masks
+from ingest_assets.ocr.sandbox.pdf.images import breaks_off, is_of_two_colours, sizes_with_masks
 from ingest_assets.ocr.sandbox.pdf.instructions import Instructions, Survey
 from ingest_assets.ocr.sandbox.pdf.judgement import (
     FEW_CHARACTERS,
@@ -346,7 +346,7 @@ class PdfDocument:
         """Draw a page that has no text; what shows nothing is blank."""
         with self._shown(number) as shown:
             images = shown.survey.images
-            in_colour = not any(map(_is_of_two_colours, images)) or shown.survey.is_half_transparent
+            in_colour = not any(map(is_of_two_colours, images)) or shown.survey.is_half_transparent
             view = View(shown.page, shown.frame, sizes_with_masks(images), in_colour=in_colour)
             picture = Picture(Image.new("L", (1, 1), 255), 72)
             if view.unread(()):
@@ -356,10 +356,6 @@ class PdfDocument:
 
 class _UnreadablePageError(Exception):
     """There is no way to open a page."""
-
-
-def _is_of_two_colours(image: pikepdf.Object) -> bool:
-    return image.get("/BitsPerComponent") == 1 or bool(image.get("/ImageMask"))
 
 
 def _of_images(view: View, survey: Survey) -> Iterator[Note]:

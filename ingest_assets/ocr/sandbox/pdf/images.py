@@ -36,6 +36,11 @@ def may_hold_letters(image: pikepdf.Object) -> bool:
     )
 
 
+def is_of_two_colours(image: pikepdf.Object) -> bool:
+    """Tell whether an image says that it has no greys."""
+    return image.get("/BitsPerComponent") == 1 or bool(image.get("/ImageMask"))
+
+
 def lacks_colours(drawn: pikepdf.Object) -> bool:
     """Tell whether an image is a JPEG that only says itself which colours it has: PDFium draws none."""
     filters: object = get(drawn, "/Filter")

@@ -12,7 +12,7 @@ import math
 import re
 import statistics
 import unicodedata
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -546,12 +546,7 @@ def _parted(textpage: pypdfium2.PdfTextPage, codes: str, first: int = 0, *, tigh
         elif _LONG_WORD.search(line[0]):
             # Where words of a line are glued together, short ones may be too.
             for word in _FEW_LETTERS.finditer(codes, *line.span()):
-                places = range(word.start() + 1, word.end())
-                gaps = [_gap(box_of, first + at - 1, first + at) for at in places]
-                usual = statistics.median(gaps)
-                seams += [
-                    at for at, gap in zip(places, gaps, strict=True) if gap - usual > _PARTS_WORDS
-                ]
+                seams += _wider_apart(box_of, range(word.start() + 1, word.end()), first)
         for at in seams:
             parts.append(codes[begin:at])
             begin = at
@@ -566,11 +561,19 @@ def _seams(box_of: _Boxes, codes: str, span: tuple[int, int], first: int) -> lis
         for at in range(word.start() + 1, word.end())
         if _NOTHING not in codes[at - 1 : at + 1]
     ]
-    if not places:
-        return []
+    return _wider_apart(box_of, places, first, even=_MOSTLY) if places else []
+
+
+def _wider_apart(box_of: _Boxes, places: Sequence[int], first: int, even: float = 0.0) -> list[int]:
+    """Return the places before which characters are farther apart than they usually are.
+
+    Args:
+        first: the index on the page of the characters' first.
+        even: the share of gaps that have to be as usual, else there are no such places.
+    """
     gaps = [_gap(box_of, first + at - 1, first + at) for at in places]
     usual = statistics.median(gaps)
-    if sum(abs(gap - usual) < _EVEN for gap in gaps) < _MOSTLY * len(gaps):
+    if sum(abs(gap - usual) < _EVEN for gap in gaps) < even * len(gaps):
         return []
     return [at for at, gap in zip(places, gaps, strict=True) if gap - usual > _PARTS_WORDS]
 
