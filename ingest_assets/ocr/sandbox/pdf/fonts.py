@@ -7,7 +7,7 @@ another letter than the map, a look at the page has to settle which is right. So
 passes over glyphs, or takes several for white space: PDFium gives their numbers for letters.
 
 Belongs here: single fonts, without the text that they are used for. Does not belong here: what is made
-of the doubt (`judgement`), and fonts without a map (`instructions`).
+of the doubt (`judgement`), and fonts without a map (`resources`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import struct
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 import pikepdf
@@ -67,17 +68,45 @@ _BLANK = " \t\n\r\0\xa0\xad\u200b\ufeff"
 _UNICODE_TABLES = ((3, 1), (3, 10), *((0, version) for version in range(7)))
 
 
+class Nameless:
+    """Codes of a font, those of one byte, that have a width, and neither letter nor name.
+
+    Attributes:
+        codes: all of them: the widths may be those of more glyphs than there are.
+    """
+
+    def __init__(self, font: pikepdf.Object, codes: Iterable[int]) -> None:
+        self._font = font
+        self.codes = bytes(codes)
+
+    @cached_property
+    def drawn(self) -> bytes:
+        """Those that show something, as far as the font says."""
+        if self._font.get("/Subtype") != "/Type0":
+            return self.codes
+        descendant = self._font["/DescendantFonts"][0]
+        program = descendant.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
+        if program is None:
+            return self.codes
+        try:
+            contours = _contours(read_stream(program))
+            glyphs = _glyphs(descendant.get("/CIDToGIDMap"), self.codes)
+            return bytes(code for code, glyph in glyphs.items() if contours(glyph))
+        except _DAMAGED:
+            return b""
+
+
 class Doubts(NamedTuple):
     """What speaks against the letters that a font gives.
 
     Attributes:
         disputed: letters and figures that its map may have mixed up, both ways of reading them.
-        nameless: codes that it may show, and its map gives no letter for.
+        nameless: codes that its map gives no letter for; None where there are none.
         has_false_spaces: whether its map takes several glyphs for the same space.
     """
 
     disputed: frozenset[str] = frozenset()
-    nameless: frozenset[int] = frozenset()
+    nameless: Nameless | None = None
     has_false_spaces: bool = False
 
 
@@ -87,12 +116,13 @@ def doubts(font: pikepdf.Object) -> Doubts:
     try:
         given = _given(read_stream(cmap)) if isinstance(cmap, pikepdf.Stream) else {}
         known = _known(font, given)
-        nameless = frozenset(_nameless(font, given)) if given else frozenset()
+        codes = _codes_without_name(font) - given.keys() - {0} if given else ()
         # Code 0 stands for what a font has not; its map may have U+0000.
         spaces = [said for code, said in given.items() if code and not said.strip(_BLANK)]
         has_false_spaces = len(set(spaces)) < len(spaces)
         if not given and font.get("/Subtype") == "/Type3":
             given = {code: chr(code) for code in known}  # So PDFium does.
+        nameless = Nameless(font, codes) if codes else None
         return Doubts(_disputed(known, given), nameless, has_false_spaces)
     except _DAMAGED:
         return Doubts()  # A damaged font: whether its letters are those of a language is seen later.
@@ -114,22 +144,8 @@ def _disputed(known: Mapping[int, str], given: Mapping[int, str]) -> frozenset[s
     return frozenset(found)
 
 
-def _nameless(font: pikepdf.Object, given: Mapping[int, str]) -> set[int]:
-    """Return the codes of a font, those of one byte, that have a width, and neither letter nor name."""
-    codes = _codes_without_name(font) - given.keys() - {0}
-    if codes and font.get("/Subtype") == "/Type0":
-        # The widths are mostly those of more glyphs than there are.
-        descendant = font["/DescendantFonts"][0]
-        program = descendant.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
-        if program is not None:
-            contours = _contours(read_stream(program))
-            glyphs = _glyphs(descendant.get("/CIDToGIDMap"), codes)
-            codes = {code for code, glyph in glyphs.items() if contours(glyph)}
-    return codes
-
-
 def _codes_without_name(font: pikepdf.Object) -> set[int]:
-    """Return the codes of a font that have a width, and no name (ISO 32000-1, 9.6.2.1 and 9.7.4.3)."""
+    """Return the codes of a byte that have a width, and no name (ISO 32000-1, 9.6.2.1 and 9.7.4.3)."""
     codes: set[int] = set()
     if font.get("/Subtype") != "/Type0":
         if "/Encoding" not in font:

@@ -12,7 +12,7 @@ import math
 import re
 import statistics
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -21,6 +21,7 @@ import pypdfium2.raw as pdfium
 
 from ingest_assets.ocr.sandbox import letters
 from ingest_assets.ocr.sandbox.pdf import gutters, right_to_left, vertical
+from ingest_assets.ocr.sandbox.pdf.fonts import Nameless
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, Rectangle, around
 from ingest_assets.text import clean_text
 
@@ -105,7 +106,7 @@ _HALF_END = re.compile(r"(?<!\r)\n|\r(?!\n)")
 # Characters without ink, and a glyph without a letter beside what is one. PDFium's box of what is not
 # drawn may be a unit of the font high.
 _LEAST_INK = 0.02
-_ALL_BYTES, _SPACES = bytes(range(256)), b"\t\n\r "
+_SPACES = b"\t\n\r "
 _INVISIBLE = "\xad\u200b\ufeff"
 _NAMELESS_BESIDE_LETTER = re.compile("[^\\W_]\ufffd|\ufffd[^\\W_]")
 
@@ -270,26 +271,39 @@ def _is_vertical(textpage: pypdfium2.PdfTextPage, text: str, *, is_codes: bool =
     return 2 * down > total
 
 
-def shows_any(textpage: pypdfium2.PdfTextPage, text: str, codes: Set[int]) -> bool:
+def shows_any(textpage: pypdfium2.PdfTextPage, text: str, nameless: Sequence[Nameless]) -> bool:
     """Tell whether some characters of a page are but the codes of glyphs that its fonts do not name.
 
     Args:
         text: all text of the page.
-        codes: those that its fonts have no letter for.
+        nameless: the codes of each font that it has no letter for.
     """
-    if not codes:
+    if not nameless:
         return False
-    if 2 in codes and textpage.count_chars() > len(text):
-        return True  # It stands for a hyphen at the end of a line, and elsewhere for nothing.
-    others = _ALL_BYTES.translate(None, bytes(code for code in codes if code not in _SPACES))
-    found = {*text.encode("latin-1", "ignore").translate(None, others)}
-    given = textpage.get_text_range() if found else ""
-    has_error, index_of = pdfium.FPDFText_HasUnicodeMapError, pdfium.FPDFText_GetCharIndexFromTextIndex
-    return any(
-        has_error(textpage, index_of(textpage, place.start())) == 1
-        for code in found
-        for place in re.finditer(re.escape(chr(code)), given)
+    bytes_of = text.encode("latin-1", "ignore")
+    # 2 stands for a hyphen at the end of a line, and elsewhere for nothing.
+    is_longer = textpage.count_chars() > len(text)
+    codes = b"".join(
+        font.drawn
+        for font in nameless
+        if _are_in(bytes_of, font.codes) or (is_longer and 2 in font.codes)
     )
+    if is_longer and 2 in codes:
+        return True
+    if not _are_in(bytes_of, codes):
+        return False
+    given = textpage.get_text_range().encode("latin-1", "replace")
+    are_codes = given.translate(bytes(code in codes and code not in _SPACES for code in range(256)))
+    page, has_error = textpage.raw, pdfium.FPDFText_HasUnicodeMapError
+    index_of = pdfium.FPDFText_GetCharIndexFromTextIndex
+    return any(
+        has_error(page, index_of(page, place.start())) == 1 for place in re.finditer(b"\1", are_codes)
+    )
+
+
+def _are_in(text: bytes, codes: bytes) -> bool:
+    """Tell whether any of some codes is in a text, white space aside."""
+    return len(text.translate(None, codes.translate(None, _SPACES))) < len(text)
 
 
 def lacks_letters(textpage: pypdfium2.PdfTextPage) -> bool:
