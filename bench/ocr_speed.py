@@ -126,10 +126,10 @@ def _overlaid(scan: Path, layer: Path, path: Path, header: bool, with_layer: boo
     """Write the pages of a scan under a header, or over the text that they show."""
     pdf = pypdfium2.PdfDocument(scan)
     text = pypdfium2.PdfDocument(layer)
-    pages = FPDF(unit="pt", format="letter")
+    pages = FPDF(unit="pt")
     pages.set_font("Helvetica", size=9)
     for index in range(len(pdf)):
-        pages.add_page()
+        pages.add_page(format=text[index].get_size())
         if with_layer:
             _write_as_shown(pages, text[index])
         image = pdf[index].render(scale=200 / 72, grayscale=True).to_pil()

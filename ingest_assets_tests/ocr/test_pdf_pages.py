@@ -211,6 +211,33 @@ def test_a_layer_that_stands_a_little_beside_the_scan_is_not_doubled(engine: Loc
     assert result.pages[0].origin == "text-layer"
 
 
+def layer_beside(lines: Sequence[str], step: float, beside: tuple[int, int]) -> Page:
+    """A scan under a layer whose lines stand elsewhere, by so much and with other distances."""
+    page = Page().image(scan())
+    page.add_font("T", Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name("/Times-Roman")))
+    for number, line in enumerate(lines):
+        at = 31 + beside[0], 797 + beside[1] - step * number
+        page.text([line], at=at, size=12, before="3 Tr", font="T")
+    return page
+
+
+@pytest.mark.parametrize(("step", "beside"), [(25.5, (-10, -24)), (26.3, (6, 8)), (24.2, (0, 30))])
+def test_a_layer_that_stands_lines_beside_the_scan_is_not_doubled(
+    engine: LocalEngine, step: float, beside: tuple[int, int]
+) -> None:
+    result = read(engine, layer_beside(LINES, step, beside).saved())
+    assert text_of(result).splitlines() == list(LINES)
+    assert (result.pages[0].origin, result.notes) == ("text-layer", ())
+
+
+@pytest.mark.parametrize("beside", [(0, 0), (-12, -25), (8, 26), (0, -13)])
+def test_what_the_layer_beside_a_scan_lacks_is_recognised(
+    engine: LocalEngine, beside: tuple[int, int]
+) -> None:
+    text = text_of(read(engine, layer_beside(LINES[:9], 25.5, beside).saved()))
+    assert [line for line in text.splitlines() if line] == list(LINES)
+
+
 def test_what_a_scans_layer_lacks_is_recognised(engine: LocalEngine) -> None:
     result = read(engine, layer(Page().image(scan()), LINES[:8]).saved())
     assert text_of(result).splitlines()[:8] == list(LINES[:8])

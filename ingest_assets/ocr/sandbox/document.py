@@ -72,10 +72,12 @@ class Doubt:
         picture: makes the picture of that part.
         settle: takes what was recognised on it, text and confidence (0 to 1, or None where nothing was
             found), and returns what the page holds.
+        at_a_glance: whether whole words are compared, for which one reading will do; letters need more.
     """
 
     picture: Callable[[], Picture]
     settle: Callable[[str, float | None], PageContent]
+    at_a_glance: bool = False
 
 
 class Document(Protocol):

@@ -140,8 +140,9 @@ def recognise(path: str, mime_type: str, number: int, languages: list[str]) -> d
     with _opened(path, mime_type) as document:
         content = document.page(number)
         while (doubt := content.doubt) is not None:
-            glance = tesseract.recognise(doubt.picture(), known)
-            content = doubt.settle(glance.text, glance.confidence)
+            look = tesseract.glance if doubt.at_a_glance else tesseract.recognise
+            seen = look(doubt.picture(), known)
+            content = doubt.settle(seen.text, seen.confidence)
         texts, readings = [], []
         for part in content.parts:
             if isinstance(part, str):

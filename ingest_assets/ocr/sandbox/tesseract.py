@@ -202,6 +202,17 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     return Reading(text, layout.confidence, notes)
 
 
+def glance(picture: Picture, languages: Languages) -> Reading:
+    """Read a picture once; in every way only where that leaves most of its words unsure."""
+    if ways := cleaning.ways_to_read(picture.image):
+        # The least smoothed: a cutting of close print has no bare paper, and looks like noise.
+        straight = cleaning.straighten(ways[-1], cleaning.skew_degrees(ways[-1]))
+        layout = _read(straight, picture.dpi, languages).layout
+        if layout.confidence >= belief.SURE:
+            return Reading(clean_text(layout.text()), layout.confidence)
+    return recognise(picture, languages)
+
+
 def _surest(
     ways: Sequence[Image.Image], original: Image.Image, skew: float, dpi: int, languages: Languages
 ) -> _Attempt:

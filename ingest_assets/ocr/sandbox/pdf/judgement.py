@@ -14,6 +14,8 @@ from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Literal, Protocol
 
+import numpy as np
+
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox import letters
 from ingest_assets.ocr.sandbox.document import Doubt, PageContent, Picture
@@ -36,6 +38,9 @@ _FEWEST_WORDS = 3
 
 # By so many of its heights a line of a layer may stand beside what it means.
 _BESIDE = 0.5
+
+# So many lines can be told from those beside them.
+_FEWEST_LINES = 3
 
 # Words are alike so far, 0 to 1, where letters of one are corrected in the other.
 _CORRECTED = 0.5
@@ -131,7 +136,8 @@ class Judgement:
 
         sample = _sample(printed, self.view.frame.box)
         content = self._weighed(mapped, notes)
-        return replace(content, doubt=Doubt(lambda: self.draw(sample, (), text=False), settle))
+        doubt = Doubt(lambda: self.draw(sample, (), text=False), settle, at_a_glance=True)
+        return replace(content, doubt=doubt)
 
     def _is_overprint(self, word: Word) -> bool:
         """Tell whether a word is drawn over an image in a place where that shows something."""
@@ -165,7 +171,8 @@ class Judgement:
             return self._content(mapped, [*notes, Note("doubtful_text", doubt)])
 
         sample = _sample(suspects, self.view.frame.box)
-        return PageContent(trusted.parts, trusted.notes, Doubt(lambda: self.draw(sample, ()), settle))
+        look = Doubt(lambda: self.draw(sample, ()), settle, at_a_glance=True)
+        return replace(trusted, doubt=look)
 
     def _compared(
         self, lines: Sequence[Line], notes: Sequence[Note], trusted: PageContent
@@ -223,24 +230,44 @@ class Judgement:
             proven: those that are surely what an image shows about where they stand: scanners' words
                 stand beside what they mean by up to half a line.
         """
-        words = [word for line in lines for word in line.words]
-        words = [word for word in words if not self._is_drawn_over(word)]
-        words += [Word(line.text, line.box.grown(_BESIDE * line.box.height)) for line in proven]
-        places = (self.beneath or self.view).unread(words)
+        view, places_of = self.beneath or self.view, {line: line for line in lines}
+        words, places = self._unread(view, lines, proven)
+        if places and len(proven) >= _FEWEST_LINES:
+            # By more: all of them do so together.
+            places_of |= zip(proven, registered := self._registered(view, proven), strict=True)
+            words, places = self._unread(view, list(places_of.values()), registered)
         if not lines:
             whole = (lambda: self.draw(None, ()),) if places else ()
             return PageContent((*whole, *self.beside), tuple(notes))
         if not places and not self.added and list(lines) == list(self.lines):
             return PageContent((self.text, *self.beside), tuple(notes))
         items: list[tuple[Box, _Part]] = []
-        for line in lines:
+        for line, placed in places_of.items():
             if line in self.added:
-                _insert(items, line.box, line.text)
+                _insert(items, placed.box, line.text)
             else:
-                items.append((line.box, line.text))
+                items.append((placed.box, line.text))
         for place in places:
             _insert(items, place, self._drawing(place.grown(_MARGIN), words))
         return PageContent((*_joined(part for _, part in items), *self.beside), tuple(notes))
+
+    def _unread(
+        self, view: View, lines: Sequence[Line], proven: Sequence[Line]
+    ) -> tuple[list[Word], list[Box]]:
+        """Return the words that account for what is seen, and the places where something else is."""
+        words = [word for line in lines for word in line.words if not self._is_drawn_over(word)]
+        words += [Word(line.text, line.box.grown(_BESIDE * line.box.height)) for line in proven]
+        return words, view.unread(words)
+
+    def _registered(self, view: View, lines: Sequence[Line]) -> list[Line]:
+        """Return lines that an image surely shows where they stand on it."""
+        ordered = sorted(lines, key=lambda line: line.box.top)
+        sample = _sample(ordered, view.frame.box)
+        (indexes,) = np.nonzero([sample.holds(line.box.middle) for line in ordered])
+        words = [[word.box for word in line.words] for line in ordered]
+        shifts = view.registered(words, int(indexes[0]), int(indexes[-1]) + 1)
+        moved = {line: line.moved(*shift) for line, shift in zip(ordered, shifts, strict=True)}
+        return [moved[line] for line in lines]
 
     def _drawing(self, place: Box, words: Sequence[Word]) -> Callable[[], Picture]:
         return lambda: self.draw(place, words, text=self.beneath is None)

@@ -158,6 +158,11 @@ class Line:
             or not clean_text(self.text).strip()
         )
 
+    def moved(self, right: float, down: float) -> Line:
+        """Return the line so much farther to the right and down."""
+        words = tuple(replace(word, box=word.box.moved(right, down)) for word in self.words)
+        return replace(self, words=words, box=self.box.moved(right, down))
+
     def without(self, left_out: set[Word]) -> Line | None:
         """Return the line without some words, None where nothing is left."""
         words = tuple(word for word in self.words if word not in left_out)

@@ -62,6 +62,10 @@ class Box(NamedTuple):
         """Return the box with so much more on each side."""
         return Box(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
 
+    def moved(self, right: float, down: float) -> Box:
+        """Return the box so much farther to the right and down."""
+        return Box(self.left + right, self.top + down, self.right + right, self.bottom + down)
+
 
 def around(boxes: list[Box]) -> Box:
     """Return the smallest box around some boxes, at least one."""

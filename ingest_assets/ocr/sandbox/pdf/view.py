@@ -23,6 +23,7 @@ from PIL import Image
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.ocr.sandbox.document import check_decoded_size
+from ingest_assets.ocr.sandbox.pdf import registration
 from ingest_assets.ocr.sandbox.pdf.layer import Word
 from ingest_assets.ocr.sandbox.pdf.overlaps import Drawer
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, around
@@ -206,6 +207,19 @@ class View:
         if len(boxes) > _MOST_PLACES:
             boxes = [around(boxes)]
         return sorted(_joined(boxes), key=lambda box: box.top)
+
+    def registered(
+        self, lines: Sequence[Sequence[Box]], first: int, last: int
+    ) -> list[tuple[float, float]]:
+        """Return how far to the right and down lines have to be moved to lie on what they mean.
+
+        Args:
+            lines: the words of each, from top to bottom.
+            first, last: the lines from the first of these to before the last are looked for together.
+        """
+        places = [self._pixels(np.array(words)) for words in lines]
+        shifts = registration.shifts(self._shapes, places, first, last)
+        return [(across / self._scale, down / self._scale) for across, down in shifts]
 
     def line_height(self, box: Box) -> float | None:
         """Return the usual height of the lines in a place, in points; None where no lines stand out."""
