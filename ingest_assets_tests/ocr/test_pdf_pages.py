@@ -1188,3 +1188,34 @@ def test_a_scanners_line_where_the_scan_shows_nothing_stays(engine: LocalEngine)
     result = read(engine, page.text([HIDDEN], at=(60, 305), before="3 Tr").saved())
     assert HIDDEN in text_of(result)  # A layer may stand beside its scan, by a line or more.
     assert lines_found(text_of(result)) == 6
+
+
+LABELS = ("Name:", "Date of birth: ________________", "Place:", "Occupation:")
+ANSWERS = ("Jane Keeper", "4 May 1980", "Vienna", "Lighthouse keeper")
+
+
+def test_answers_that_a_form_was_filled_with_later_follow_their_labels(engine: LocalEngine) -> None:
+    page = Page().text(["Application to the harbour office"]).text(LABELS, at=(60, 700))
+    page.text(["Return this form to the office before the end of the month."], at=(60, 200))
+    for number, answer in enumerate(ANSWERS):
+        page.text([answer], at=(180, 701 - 17.6 * number))
+    result = read(engine, page.saved())
+    answered = [line for pair in zip(LABELS, ANSWERS, strict=True) for line in pair]
+    assert text_of(result).splitlines()[1:9] == answered
+
+
+RUNNING = ("the keeper notes two things:", "the weather, and of the lamps:", "their oil. He counts:")
+
+
+@pytest.mark.parametrize("column", [LABELS, (*RUNNING, "the birds, and", "the boats that", "pass by.")])
+def test_columns_whose_lines_end_with_colons_stay_columns(
+    engine: LocalEngine, column: Sequence[str]
+) -> None:
+    page = Page().text(column).text(column, at=(300, 780))
+    assert text_of(read(engine, page.saved())).splitlines() == [*column, *column]
+
+
+def test_text_that_is_very_far_from_its_page_is_left_out(engine: LocalEngine) -> None:
+    result = read(engine, Page().text(LINES[:3]).text([HIDDEN], at=(10_000_000, 500)).saved())
+    assert HIDDEN not in text_of(result)
+    assert kinds(result) == {"not_shown"}

@@ -20,7 +20,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from ingest_assets.ocr.sandbox import letters
-from ingest_assets.ocr.sandbox.pdf import gutters, right_to_left, vertical
+from ingest_assets.ocr.sandbox.pdf import answers, gutters, right_to_left, vertical
 from ingest_assets.ocr.sandbox.pdf.fonts import Nameless
 from ingest_assets.ocr.sandbox.pdf.places import Box, Frame, Rectangle, around
 from ingest_assets.text import clean_text
@@ -120,7 +120,7 @@ _SAMPLE_AT, _WORDS_OF_COLUMN = (0.35, 0.55, 0.75), 3
 _MORE_THAN_LINES = 1.3
 _SPACE_BETWEEN = re.compile(" (?! )")
 
-_EVERYWHERE = (-1e6, -1e6, 1e6, 1e6)
+_EVERYWHERE = (-1e9, -1e9, 1e9, 1e9)
 
 _LINE = re.compile(f"[^\r\n{_LINE_HYPHEN}]+{_LINE_HYPHEN}?|{_LINE_HYPHEN}")
 _WORD = re.compile(r"\S+")
@@ -204,6 +204,9 @@ def whole_text(textpage: pypdfium2.PdfTextPage, shows: int) -> str:
         text = "\n".join(map(_plain, parts))
     elif is_rearranged or is_tight or has_odd_gaps or _breaks_turned_words(textpage, text):
         text = _parted(textpage, _codes(textpage), tight=is_tight).replace(_NOTHING, "")
+    elif answers.LABELS.search(text) and _has_answers_behind(textpage, text):
+        codes = _codes(textpage)
+        text = "\n".join(_plain(codes[first:last]) for first, last in _with_answers(textpage, codes))
     text = letters.in_one_script(text.replace("\ufffe", "-\n"))
     return "\n".join(reversed(text.splitlines())) if is_backwards else text
 
@@ -360,6 +363,8 @@ def lines(
     spans: Iterable[tuple[int, int]] = _spans(codes, start, end)
     if _runs_through_columns(textpage, codes, is_codes=True):
         spans = _spans_by_column(textpage, codes, start, end)
+    elif answers.LABELS.search(codes):
+        spans = _with_answers(textpage, codes, start, end)
     for first, last in spans:
         text = codes[first:last]
         is_reversed = right_to_left.is_in(text)
@@ -748,6 +753,39 @@ def _spans_by_column(
     for words in gutters.column_by_column(rows):
         first, last = words[0].first, words[-1].last
         yield starts.get(first, first), ends.get(last, last)
+
+
+def _has_answers_behind(textpage: pypdfium2.PdfTextPage, text: str) -> bool:
+    """Tell whether lines have to be put behind labels that came before.
+
+    Args:
+        text: as PDFium gives it.
+    """
+    index_of = pdfium.FPDFText_GetCharIndexFromTextIndex
+    spans = [line.span() for line in _LINE.finditer(text)]
+    ends = [(index_of(textpage, first), index_of(textpage, last - 1) + 1) for first, last in spans]
+    placed = [_placed(textpage, text[slice(*span)], *at) for span, at in zip(spans, ends, strict=True)]
+    return answers.behind_labels(placed) is not None
+
+
+def _with_answers(
+    textpage: pypdfium2.PdfTextPage, codes: str, start: int = 0, end: int | None = None
+) -> list[tuple[int, int]]:
+    """Return what `_spans` yields, lines that are answers behind their labels."""
+    spans = list(_spans(codes, start, end))
+    placed = [_placed(textpage, codes[first:last], first, last) for first, last in spans]
+    order = answers.behind_labels(placed)
+    return spans if order is None else [spans[number] for number in order]
+
+
+def _placed(textpage: pypdfium2.PdfTextPage, text: str, first: int, last: int) -> answers.Line:
+    box_of = _Boxes(textpage)
+    left, bottom, _, top = box_of.full_height(first)
+    right = box_of(last - 1)[2]
+    colon = text.rfind(":")
+    return answers.Line(
+        text.rstrip(), (left, bottom, right, top), box_of(first + colon)[2] if colon >= 0 else right
+    )
 
 
 def _is_lost(textpage: pypdfium2.PdfTextPage, begin: int, stop: int) -> bool:
