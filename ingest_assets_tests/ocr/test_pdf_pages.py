@@ -211,6 +211,13 @@ def test_a_layer_that_stands_a_little_beside_the_scan_is_not_doubled(engine: Loc
     assert result.pages[0].origin == "text-layer"
 
 
+def test_a_layer_that_a_scanner_misread_is_recognised_anew(engine: LocalEngine) -> None:
+    misread = [line.replace("th", "tli").replace("or", "0r").replace("ri", "n") for line in LINES]
+    result = read(engine, layer(Page().image(scan()), misread).saved())
+    assert lines_found(text_of(result)) == len(LINES)
+    assert "tli" not in text_of(result)
+
+
 def layer_beside(lines: Sequence[str], step: float, beside: tuple[int, int]) -> Page:
     """A scan under a layer whose lines stand elsewhere, by so much and with other distances."""
     page = Page().image(scan())
