@@ -48,9 +48,9 @@ _CORRECTED = 0.5
 # What is less sure proves nothing about the layer.
 _SURE = 0.7
 
-# Of the pairs of words that are recognised so surely, at least so many, a scanner misread about one word
-# in ten if its layer has less than this share; of pages that it read well a layer has 0.88 or more. German,
-# read as English, is less sure, and has this share of its letters with accents.
+# Of pairs of words that are recognised so surely, at least so many, a scanner's layer has 0.88 or more
+# where it was read well, and less than this share where about one word in ten was misread. German, read
+# as English, is less sure, and has this share of its letters with accents.
 _VERY_SURE, _READ_RIGHT, _FEWEST_PAIRS, _ACCENTED = 0.91, 0.8, 20, 0.01
 
 # A letter is another than the layer has if this share of the words with it, of so many letters or more,
