@@ -14,6 +14,7 @@ import pikepdf
 import pytest
 from fontTools.ttLib import TTFont
 from fontTools.ttLib.reorderGlyphs import reorderGlyphs
+from fontTools.ttLib.tables._g_l_y_f import Glyph
 from pikepdf import Array, Dictionary, Name
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -212,7 +213,7 @@ def test_a_layer_that_stands_a_little_beside_the_scan_is_not_doubled(engine: Loc
 
 
 def test_a_layer_that_a_scanner_misread_is_recognised_anew(engine: LocalEngine) -> None:
-    misread = [line.replace("th", "tli").replace("or", "0r").replace("ri", "n") for line in LINES]
+    misread = tuple(line.replace("th", "tli").replace("or", "0r").replace("ri", "n") for line in LINES)
     result = read(engine, layer(Page().image(scan()), misread).saved())
     assert lines_found(text_of(result)) == len(LINES)
     assert "tli" not in text_of(result)
@@ -1226,3 +1227,17 @@ def test_text_that_is_very_far_from_its_page_is_left_out(engine: LocalEngine) ->
     result = read(engine, Page().text(LINES[:3]).text([HIDDEN], at=(10_000_000, 500)).saved())
     assert HIDDEN not in text_of(result)
     assert kinds(result) == {"not_shown"}
+
+
+def test_text_in_a_font_of_empty_glyphs_is_left_out(engine: LocalEngine) -> None:
+    def change(pdf: pikepdf.Pdf, font: pikepdf.Object) -> None:
+        program = font.DescendantFonts[0].FontDescriptor.FontFile2
+        outlines = TTFont(io.BytesIO(program.read_bytes()))
+        for name in outlines.getGlyphOrder():
+            outlines["glyf"][name] = Glyph()
+        empty = io.BytesIO()
+        outlines.save(empty)
+        program.write(empty.getvalue())
+
+    result = read(engine, embedded_font_pdf(LINES[:3], change))
+    assert (text_of(result), kinds(result)) == ("", {"not_shown"})

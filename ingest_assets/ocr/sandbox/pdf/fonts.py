@@ -37,6 +37,9 @@ _HEX = re.compile(rb"<([0-9A-Fa-f\s]*)>")
 _MOST_BYTES = 1_000_000
 _MOST_CODES = 1 << 16
 
+# Bytes of a compressed font, below which it may be without outlines.
+_SMALL_PROGRAM = 8_000
+
 # Glyphs are in the order of the alphabet if at least so many letters and figures, and this share of
 # them, are as far from each other as in ASCII.
 _FEWEST_IN_ORDER, _SHARE_IN_ORDER = 10, 0.6
@@ -103,11 +106,13 @@ class Doubts(NamedTuple):
         disputed: letters and figures that its map may have mixed up, both ways of reading them.
         nameless: codes that its map gives no letter for; None where there are none.
         has_false_spaces: whether its map takes several glyphs for the same space.
+        is_blank: whether all of its glyphs are empty.
     """
 
     disputed: frozenset[str] = frozenset()
     nameless: Nameless | None = None
     has_false_spaces: bool = False
+    is_blank: bool = False
 
 
 def doubts(font: pikepdf.Object) -> Doubts:
@@ -123,7 +128,7 @@ def doubts(font: pikepdf.Object) -> Doubts:
         if not given and font.get("/Subtype") == "/Type3":
             given = {code: chr(code) for code in known}  # So PDFium does.
         nameless = Nameless(font, codes) if codes else None
-        return Doubts(_disputed(known, given), nameless, has_false_spaces)
+        return Doubts(_disputed(known, given), nameless, has_false_spaces, _is_blank(font))
     except _DAMAGED:
         return Doubts()  # A damaged font: whether its letters are those of a language is seen later.
 
@@ -142,6 +147,22 @@ def _disputed(known: Mapping[int, str], given: Mapping[int, str]) -> frozenset[s
     sure = {letter for code, letter in known.items() if given.get(code) == letter}
     found |= {said for code, said in given.items() if said in sure and code not in known}
     return frozenset(found)
+
+
+def _is_blank(font: pikepdf.Object) -> bool:
+    """Tell whether a small TrueType font has no glyph with an outline; one with outlines is larger."""
+    if font.get("/Subtype") == "/Type0":
+        font = font["/DescendantFonts"][0]
+    program = font.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
+    if program is None or int(program.get("/Length", 0)) > _SMALL_PROGRAM:
+        return False
+    data = read_stream(program)
+    profile = _table(data, b"maxp")
+    if profile is None or _table(data, b"glyf") is None:
+        return False
+    (count,) = struct.unpack_from(">H", data, profile + 4)
+    contours = _contours(data)
+    return not any(map(contours, range(count)))
 
 
 def _codes_without_name(font: pikepdf.Object) -> set[int]:

@@ -116,6 +116,7 @@ class Survey:
             self.disputed |= font.doubts.disputed
             self.has_false_spaces |= font.doubts.has_false_spaces
             self.has_columns |= font.has_columns
+            self.may_be_hidden |= font.doubts.is_blank
             if font.doubts.nameless is not None:
                 self.nameless.append(font.doubts.nameless)
 
