@@ -204,8 +204,10 @@ class Operators:
             elif not may_be_hidden and (
                 has_text or kind not in _PALE or (kind == PAINT and lightness < LIGHT)
             ):
+                # Light areas after text may be strips that cover it together; tables have dark ones.
                 covers = (
-                    _is_high(self._path(before, rectangle, start, matrices))
+                    (has_text and lightness >= LIGHT)
+                    or _is_high(self._path(before, rectangle, start, matrices))
                     if kind == PAINT
                     else self._covers(kind, start, drawn, width, matrices)
                 )
