@@ -429,6 +429,8 @@ def test_notes_and_comments(engine: LocalEngine) -> None:
     assert read(engine, data)[0] == ["hdr", "body", "footnote", "endnote", "[Ann] comment"]
 
 
+# The head of a PNG of 50,000 x 50,000 pixels.
+BOMB = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xc3\x50\0\0\xc3\x50\x08\2\0\0\0\xc4\xcd\xaa\x9d"
 BLIP = '<w:p><w:r><w:drawing><a:blip r:embed="{}"/></w:drawing></w:r></w:p>'
 
 
@@ -441,6 +443,14 @@ def test_pictures_are_recognised_once(engine: LocalEngine) -> None:
     assert "LIGHTHOUSE 1881" in result.pages[1].text
     alone = engine.recognise(stored(package(BLIP.format("s"), {"s": ("image", scan)}), DOCX))
     assert [page.origin for page in alone.pages] == ["ocr"]
+
+
+@pytest.mark.parametrize("scan", [b"\x89PNG\r\n\x1a\n", picture("LEDGER")[:60], BOMB])
+def test_a_picture_that_cannot_be_decoded_does_not_keep_the_text_from_being_read(
+    engine: LocalEngine, scan: bytes
+) -> None:
+    data = package(paragraph("Text.") + BLIP.format("scan.png"), {"scan.png": ("image", scan)})
+    assert read(engine, data) == (["Text."], ["image_unreadable"])
 
 
 def _rule() -> bytes:

@@ -112,7 +112,20 @@ def test_a_whole_tiff_with_pixels_of_a_kind_that_is_not_read_is_not_called_damag
     data = whole[:place] + struct.pack("<H", value) + whole[place + 2 :]
     with pytest.raises(PermanentError, match=said) as caught:
         _picture(data)
-    assert "damaged:" not in str(caught.value)
+    assert caught.value.code == "unsupported_type"
+
+
+def test_a_page_of_a_kind_that_is_not_read_is_noted_among_others(engine: LocalEngine) -> None:
+    one, two = page_image(LINES[:4]), page_image(LINES[4:8])
+    data = bytearray(_frames((one, {}), (two, {}), (two, {})))
+    packed = struct.pack("<HHI", 259, 3, 1)
+    place = data.index(packed, data.index(packed) + 1) + len(packed)
+    data[place : place + 2] = struct.pack("<H", 50001)
+    result = engine.recognise(stored(bytes(data), TIFF))
+    assert [lines_found(page.text, LINES[:8]) for page in result.pages] == [4, 0, 4]
+    [note] = result.notes
+    assert (note.kind, note.page) == ("page_unreadable", 2)
+    assert "packed as WebP" in note.sentence
 
 
 def test_letters_on_nothing_are_read(engine: LocalEngine) -> None:

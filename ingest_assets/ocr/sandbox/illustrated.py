@@ -12,11 +12,12 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from PIL import Image
 
+from ingest_assets.errors import PermanentError
 from ingest_assets.formats import PICTURES
 from ingest_assets.identification import identify
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count, corrupt
-from ingest_assets.ocr.sandbox.images import ImageDocument, size_of
+from ingest_assets.ocr.sandbox.images import ImageDocument, nothing_shown, size_of
 from ingest_assets.text import clean_text
 
 # Pictures that are recognised: so many, of at least so many pixels on either side. Smaller ones are
@@ -67,7 +68,10 @@ class IllustratedDocument:
         raise NotImplementedError
 
     def _picture(self, name: str) -> Picture:
-        return ImageDocument(io.BytesIO(self._read(name) or b"")).picture(1)
+        try:
+            return ImageDocument(io.BytesIO(self._read(name) or b"")).picture(1)
+        except PermanentError as error:  # The text around it is whole.
+            return nothing_shown(Note("image_unreadable", f"a picture was not read: {error.message}"))
 
 
 class Shown(NamedTuple):

@@ -143,10 +143,9 @@ class ImageDocument:
         try:
             return self._picture(self._frames[number - 1])
         except PermanentError as error:
-            if self.page_count == 1 or error.code != "corrupt_document":
+            if self.page_count == 1:
                 raise
-            note = Note("page_unreadable", "its picture is damaged and could not be decoded")
-            return Picture(Image.new("L", (1, 1), 255), _ASSUMED_DPI, (note,))
+            return nothing_shown(Note("page_unreadable", f"its picture was not read: {error.message}"))
 
     def thumbnail(self, longest_side: int) -> Image.Image:
         """Return the first page, small, in colour."""
@@ -251,6 +250,8 @@ class ImageDocument:
     def _picture(self, index: int) -> Picture:
         with _decoding():
             self._image.seek(index)
+            if isinstance(self._image, TiffImageFile):
+                _check_pixels(self._image.tag_v2)
             scale, dpi = _scale(self._image)
             width, height = (max(1, round(side * scale)) for side in self._image.size)
             # A JPEG is decoded to grey, and smaller, at once.
@@ -300,6 +301,11 @@ class ImageDocument:
             if self._image.tile or not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise
         return _widened(self._image) if in_16_bits else self._image
+
+
+def nothing_shown(note: Note) -> Picture:
+    """Return the picture of a page, or of part of one, that a note says could not be read."""
+    return Picture(Image.new("L", (1, 1), 255), _ASSUMED_DPI, (note,))
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
@@ -468,25 +474,29 @@ def _check_size(image: Image.Image) -> None:
 
 
 def _check_tiff(file: BinaryIO) -> None:
-    """Refuse a TIFF whose pixels are whole, but of a kind that is not read."""
+    """Check the first frame of a TIFF before Pillow sees it, which would call the file none of its."""
     head = file.read(8)
     if head.startswith((b"II*\0", b"MM\0*")):
         stated = ImageFileDirectory_v2(head)
         file.seek(stated.next)
         with suppress(*_DAMAGED):  # Pillow reads damaged ones as far as they go.
             stated.load(file)
-        samples, bits = (set(stated.get(tag, ())) for tag in (_SAMPLES, _BITS))
-        packed, kind = _PACKED.get(stated.get(_COMPRESSION, 1)), ""
-        if packed is not None:
-            kind = f"packed as {packed}"
-        elif samples & _COMPLEX or (_FLOATS in samples and bits != {32}):
-            kind = f"floating-point numbers of {max(bits, default=0)} bits"
-        if kind:
-            raise PermanentError(
-                "corrupt_document",
-                f"The pixels of the TIFF are {kind}, which is not read. Save it as PNG or PDF.",
-            )
+        _check_pixels(stated)
     file.seek(0)
+
+
+def _check_pixels(stated: ImageFileDirectory_v2) -> None:
+    """Refuse a frame of a TIFF whose pixels are whole, but of a kind that is not read."""
+    samples, bits = (set(stated.get(tag, ())) for tag in (_SAMPLES, _BITS))
+    packed, kind = _PACKED.get(stated.get(_COMPRESSION, 1)), ""
+    if packed is not None:
+        kind = f"packed as {packed}"
+    elif samples & _COMPLEX or (_FLOATS in samples and bits != {32}):
+        kind = f"floating-point numbers of {max(bits, default=0)} bits"
+    if kind:
+        raise PermanentError(
+            "unsupported_type", f"The pixels of the TIFF are {kind}, which is not read."
+        )
 
 
 @contextmanager
