@@ -171,6 +171,15 @@ def test_characters_that_xml_may_not_have_lose_no_text(engine: LocalEngine, ille
     assert notes == []
 
 
+def test_pictures_that_fill_a_shape_are_read(engine: LocalEngine) -> None:
+    fills = '<v:fill color2="red"/><v:fill r:id="x"/>'
+    body = f"<w:p><w:r><w:pict><v:shape>{fills}</v:shape></w:pict></w:r></w:p>"
+    result = engine.recognise(
+        stored(package(body, {"x": ("image", picture("LEDGER OF THE LIGHTHOUSE 1881"))}), DOCX)
+    )
+    assert "LIGHTHOUSE 1881" in "".join(page.text for page in result.pages)
+
+
 def test_4000_pictures(engine: LocalEngine) -> None:
     pictures = {f"{number}.png": ("image", b"") for number in range(4000)}
     assert read(engine, package(paragraph("Text."), pictures)) == (["Text."], [])
@@ -246,6 +255,13 @@ SHOWN = {
         f"<w:p>{BEGIN}<w:r><w:instrText> MACROBUTTON NoMacro Click </w:instrText></w:r>"
         f"<w:r><w:instrText>here </w:instrText></w:r>{END}</w:p>",
         ["Click here"],
+    ),
+    "symbols": (
+        f"<w:p>{BEGIN}<w:r><w:instrText> SYMBOL 128 \\* MERGEFORMAT</w:instrText></w:r>{END}"
+        f"{BEGIN}<w:r><w:instrText> SYMBOL 8470 \\u </w:instrText></w:r>{END}"
+        f"{BEGIN}<w:r><w:instrText> SYMBOL 97 \\f Symbol \\s 12 </w:instrText></w:r>{END}"
+        f"{BEGIN}<w:r><w:instrText> SYMBOL 169 \\f &quot;Arial&quot; </w:instrText></w:r>{END}</w:p>",
+        ["€№α©"],
     ),
     "field in the code of a field": (
         f"<w:p>{BEGIN}<w:r><w:instrText> IF </w:instrText></w:r>{BEGIN}<w:r><w:instrText>MERGEFIELD City"

@@ -9,6 +9,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -348,9 +349,9 @@ def test_the_parts_of_a_book_are_pages_in_reading_order() -> None:
 def changed(book: bytes, member: str, old: str, new: str) -> bytes:
     """A book with something else in one of its members."""
     with zipfile.ZipFile(io.BytesIO(book)) as archive:
-        members = {name: archive.read(name).decode() for name in archive.namelist()}
-    assert old in members[member]
-    return zipped({**members, member: members[member].replace(old, new)})
+        members = {name: archive.read(name) for name in archive.namelist()}
+    assert old.encode() in members[member]
+    return zipped({**members, member: members[member].replace(old.encode(), new.encode())})
 
 
 def test_a_book_without_an_order_of_reading_is_read_and_one_with_a_lost_part_says_so() -> None:
@@ -359,6 +360,17 @@ def test_a_book_without_an_order_of_reading_is_read_and_one_with_a_lost_part_say
     assert (found.pages, found.notes) == (["One", "Two"], ())
     found = read(changed(book, "OEBPS/book.opf", 'href="b.xhtml"', 'href="c.xhtml"'))
     assert (found.pages, found.kinds) == (["One"], {"page_unreadable"})
+
+
+def test_a_book_may_state_the_type_of_its_xml_and_have_pictures_in_its_order() -> None:
+    book = epub({"a.xhtml": "<p>One</p>"}, {"cover.png": PICTURE})
+    stated = (
+        '<!DOCTYPE package PUBLIC "+//ISBN 0-9673008-1-9//DTD OEB 1.2 Package//EN" "oeb.dtd"><package'
+    )
+    book = changed(book, "OEBPS/book.opf", '<package xmlns="http://www.idpf.org/2007/opf"', stated)
+    book = changed(book, "OEBPS/book.opf", "<spine>", '<spine><itemref idref="coverpng"/>')
+    found = read(book)
+    assert (found.pages, found.notes) == (["One", None], ())
 
 
 def test_soft_hyphens_are_no_part_of_words() -> None:
@@ -410,6 +422,37 @@ def test_pictures_and_drawings_within_a_web_page_are_read() -> None:
     packed = base64.b64encode(PICTURE).decode()
     page = f"<html><p>Tides</p><svg><text>Low</text></svg><img src='data:image/png;base64,{packed}'></html>"
     assert read(page.encode()).pages == ["Tides\nLow", None]
+
+
+@pytest.mark.parametrize(
+    ("element", "page"),
+    [
+        ("<img srcset='data:image/png;base64,{picture} 2x'>", None),
+        ("<p style='background: url(data:image/png;base64,{picture})'></p>", None),
+        ('<img src="data:image/svg+xml,{escaped}">', "Low tide"),
+        ('<img src="data:image/svg+xml;base64,{packed}">', "Low tide"),
+        ("<style>p {{background: url('data:image/svg+xml;utf8,{escaped}')}}</style>", "Low tide"),
+    ],
+)
+def test_pictures_in_the_markup_of_a_web_page_are_read(element: str, page: str | None) -> None:
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg"><text>Low tide</text></svg>'
+    packed, escaped = base64.b64encode(drawing.encode()).decode(), quote(drawing)
+    element = element.format(picture=base64.b64encode(PICTURE).decode(), packed=packed, escaped=escaped)
+    found = read(f"<html><p>Tides</p>{element}</html>".encode())
+    assert (found.pages, found.notes) == (["Tides", page], ())
+
+
+def test_drawings_within_documents_are_their_words_or_noted() -> None:
+    words, shapes = "<svg><text>Low tide</text></svg>", "<svg><path d='M0 0h9'/></svg>"
+    pictures = '<draw:frame><draw:image xlink:href="{}.svg"/></draw:frame>'
+    body = f"<text:p>Tides{pictures.format('a')}{pictures.format('b')}</text:p>"
+    found = read(open_document("text", body, parts={"a.svg": words, "b.svg": shapes}))
+    assert (found.pages, found.kinds) == (["Tides", "Low tide"], {"image_unreadable"})
+
+
+def test_a_document_within_the_markup_of_a_web_page_is_noted() -> None:
+    page = b"<html><p>Tides</p><embed src='data:application/pdf;base64,JVBERi0='></html>"
+    assert (read(page).pages, read(page).kinds) == (["Tides"], {"attachment_unread"})
 
 
 def test_part_of_a_web_page_is_one() -> None:

@@ -222,6 +222,55 @@ def sheet_of(cells: str, *, namespace: str = _SHEETS, anew: str = "") -> bytes:
     )
 
 
+_RICH = {
+    "xl/metadata.xml": (
+        '<metadata><futureMetadata><rvb i="1"/><rvb i="0"/><rvb i="2"/></futureMetadata><valueMetadata>'
+        '<rc t="1" v="0"/><rc t="1" v="1"/><rc t="1" v="2"/></valueMetadata></metadata>'
+    ),
+    "xl/rv.xml": (
+        '<rvData><rv s="0"><v>0</v></rv><rv s="1"><v>en</v><v>Leith</v></rv>'
+        '<rv s="2"><v>8</v></rv></rvData>'
+    ),
+    "xl/kinds.xml": (
+        '<rvStructures><s t="_localImage"><k n="_rvRel:LocalImageIdentifier"/></s><s t="_linkedentity">'
+        '<k n="%EntityCulture"/><k n="_DisplayString"/></s>'
+        '<s t="_error"><k n="errorType"/></s></rvStructures>'
+    ),
+}
+
+
+def test_cells_with_values_of_data_types_show_them_and_pictures_are_found_wherever_they_are() -> None:
+    names = f'xmlns="{_SHEETS}" xmlns:r="{RELATIONS}"'
+    cells = "".join(f'<c t="e" vm="{number}"><v>#VALUE!</v></c>' for number in (1, 2, 3, 9))
+    pictures = {
+        f"{name}.png": encoded(page_image(["PILOT"]), "PNG") for name in ("cell", "margin", "back")
+    }
+    parts: dict[str, str | bytes] = {
+        "xl/workbook.xml": f'<workbook {names}><sheet name="Ports" r:id="s"/></workbook>',
+        "xl/_rels/workbook.xml.rels": related(
+            s="worksheet sheet.xml",
+            m="sheetMetadata metadata.xml",
+            v="rdRichValue rv.xml",
+            k="rdRichValueStructure kinds.xml",
+            p="richValueRel pictures.xml",
+        ),
+        "xl/sheet.xml": f"<worksheet {names}><sheetData><row>{cells}</row></sheetData></worksheet>",
+        "xl/_rels/sheet.xml.rels": related(
+            v="vmlDrawing margin.vml", p="image back.png", b="slicer slicer.xml"
+        ),
+        "xl/margin.vml": "<xml/>",
+        "xl/slicer.xml": "<slicers/>",
+        "xl/_rels/margin.vml.rels": related(p="image margin.png"),
+        "xl/pictures.xml": "<richValueRels/>",
+        "xl/_rels/pictures.xml.rels": related(p="image cell.png"),
+        **_RICH,
+        **{f"xl/{name}": data for name, data in pictures.items()},
+    }
+    found = read(package("xl/workbook.xml", "spreadsheetml.sheet", parts))
+    assert found.pages == ["Ports\nLeith\t\t#VALUE!\t#VALUE!", None, None, None]
+    assert found.kinds == {"object_unread"}
+
+
 @pytest.mark.parametrize("zone", ["", "Z", "+02:00"])
 def test_a_workbook_in_the_strict_form_shows_its_cells(zone: str) -> None:
     date = f'<c t="d" s="1"><v>2024-05-03T00:00:00{zone}</v></c>'

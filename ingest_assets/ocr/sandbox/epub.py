@@ -6,6 +6,7 @@ Belongs here: the order of a book's parts (EPUB 3, OPF). Does not belong here: w
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
 from collections.abc import Iterator
@@ -13,7 +14,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ingest_assets.errors import PermanentError
+from ingest_assets.formats import PDF, PICTURES
+from ingest_assets.identification import identify
 from ingest_assets.notes import Note
+from ingest_assets.ocr.sandbox.any_namespace import named
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.encodings import decode
@@ -54,6 +58,8 @@ def _contents_of(package: Package) -> Shown:
         data = package.read(part, MAX_TEXT_BYTES) or b""
         if len(data) > MAX_TEXT_BYTES:
             raise too_much_text()
+        if identify(io.BytesIO(data)) in (PDF, *PICTURES):
+            continue  # The order of reading may have pictures, and files of other types.
         page = decode_html(data).text
         texts.append(html_text(as_html(page), _sheets(package, part, page)))
         if sum(map(len, texts)) > MAX_TEXT_BYTES:
@@ -79,7 +85,7 @@ def _contents(package: Package) -> tuple[list[str], list[str]]:
     book = package.xml(place) if place else None
     if book is None:
         raise corrupt("the EPUB has no list of its parts")
-    items = {item.get("id"): item for item in book.iter() if item.tag.endswith("}item")}
+    items = {item.get("id"): item for item in named(book, "item")}
     folder = posixpath.dirname(place)
 
     def name(identifier: str | None) -> str:
@@ -87,7 +93,7 @@ def _contents(package: Package) -> tuple[list[str], list[str]]:
         href = "" if item is None else unquote(item.get("href", ""))
         return posixpath.normpath(posixpath.join(folder, href.partition("#")[0]))
 
-    parts = [name(ref.get("idref")) for ref in book.iter() if ref.tag.endswith("}itemref")]
+    parts = [name(ref.get("idref")) for ref in named(book, "itemref")]
     locked = package.xml(_ENCRYPTED)
     references = [] if locked is None else [unquote(one.get("URI", "")) for one in locked.iter()]
     if set(references) & set(parts):

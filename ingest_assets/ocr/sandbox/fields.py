@@ -22,9 +22,9 @@ _READING = re.compile(r"\\o *\\a[a-z] *\( *\\s *\\up *\d+ *\(([^()]*)\) *, *([^(
 _SWITCH = re.compile(r"\\\* *(\"[^\"]*\"|\w+) ?|\\[a-z*#@!]*", re.IGNORECASE)
 
 # A character by its number in a font; words that a field says itself.
-_SYMBOL = re.compile(
-    r"\s*SYMBOL\s+(0x[0-9a-f]{1,6}|\d{1,7})\b[^\"]*?\\f\s+\"?([\w ]+?)\"?\s*(?:\\|$)", re.IGNORECASE
-)
+_SYMBOL = re.compile(r"\s*SYMBOL\s+(0x[0-9a-f]{1,6}|\d{1,7})\b(.*)", re.IGNORECASE | re.DOTALL)
+_ITS_FONT = re.compile(r"\\f\s+(?:\"([^\"]*)\"|(\S+))", re.IGNORECASE)
+_IN_UNICODE = re.compile(r"\\u\b", re.IGNORECASE)
 _QUOTE = re.compile(r"\s*QUOTE\s+\"([^\"]*)\"", re.IGNORECASE)
 _LAST_CHARACTER = 0x10FFFF
 
@@ -96,10 +96,21 @@ def without_result(code: str) -> str:
     """Return what a field shows for which Word stores no result."""
     name, _, rest = code.strip().partition(" ")
     if (symbol := _SYMBOL.match(code)) is not None:
-        number = int(symbol[1], 0) if symbol[1][:2].lower() == "0x" else int(symbol[1])
-        return symbols.sign(symbol[2], number) if number <= _LAST_CHARACTER else ""
+        return _sign(symbol[1], symbol[2])
     if (quoted := _QUOTE.match(code)) is not None:
         return quoted[1]
     if name.upper() in _BUTTONS:
         return rest.strip().partition(" ")[2]
     return _SWITCH.sub("", _READING.sub(r"\2(\1)", rest)).strip() if name.upper() == "EQ" else ""
+
+
+def _sign(stated: str, switches: str) -> str:
+    """Return the character that a field names by its number: of Unicode, of its font, or of cp1252."""
+    number = int(stated, 0) if stated[:2].lower() == "0x" else int(stated)
+    if number > _LAST_CHARACTER:
+        return ""
+    font = _ITS_FONT.search(switches)
+    name = "" if font is None else font[1] or font[2] or ""
+    if number < 256 and not symbols.is_of_signs(name) and not _IN_UNICODE.search(switches):
+        return bytes((number,)).decode("cp1252", "replace")
+    return symbols.sign(name, number)

@@ -89,19 +89,20 @@ READERS = (
     ),
     Reader(
         (formats.HTML,),
-        "web_page.read_web_page",
+        "web_documents.read_web_page",
         "text that begins with HTML, or with part of a page",
         "what a browser shows without scripts; pictures within the file are recognised",
         {
             **_PICTURES,
             "content_unreadable": "what a script makes, where there are no words",
+            "attachment_unread": "files of other types within the markup",
             "": "scripts, styles, hidden parts, and what is not within the file, where there are words",
         },
         "lexbor (selectolax), Tesseract",
     ),
     Reader(
         (formats.SVG,),
-        "web_page.read_svg",
+        "web_documents.read_svg",
         "text that begins with an `svg` element",
         "words; pictures within the file are recognised",
         {**_PICTURES, "unread_ink": "shapes, where there are no words"},
@@ -191,7 +192,11 @@ READERS = (
         "xlsx.read_xlsx",
         f"{_OOXML}; XLSM too",
         f"{_SHEETS}, headers, footers, boxes, charts, diagrams; pictures are recognised",
-        {**_SHEETS_LEAVE, "page_unreadable": "a damaged sheet from the damage on"},
+        {
+            **_SHEETS_LEAVE,
+            "object_unread": "slicers and timelines",
+            "page_unreadable": "a damaged sheet from the damage on",
+        },
         "defusedxml, Tesseract",
     ),
     Reader(
@@ -199,7 +204,11 @@ READERS = (
         "xlsb.read_xlsb",
         _OOXML,
         f"{_SHEETS}, headers, footers, boxes, charts, diagrams; pictures are recognised",
-        {**_SHEETS_LEAVE, "page_unreadable": "a damaged sheet from the damage on"},
+        {
+            **_SHEETS_LEAVE,
+            "object_unread": "slicers and timelines",
+            "page_unreadable": "a damaged sheet from the damage on",
+        },
         "defusedxml, Tesseract",
     ),
     Reader(

@@ -13,11 +13,13 @@ from typing import NamedTuple, Protocol, TypeVar
 from PIL import Image
 
 from ingest_assets.errors import PermanentError
-from ingest_assets.formats import PICTURES
+from ingest_assets.formats import PICTURES, SVG
 from ingest_assets.identification import identify
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import PageContent, Picture, check_page_count, corrupt
+from ingest_assets.ocr.sandbox.encodings import decode
 from ingest_assets.ocr.sandbox.images import ImageDocument, nothing_shown, size_of
+from ingest_assets.ocr.sandbox.web_page import svg_text
 from ingest_assets.text import clean_text
 
 # Pictures that are recognised: so many, of at least so many pixels on either side. Smaller ones are
@@ -50,7 +52,7 @@ class IllustratedDocument:
         self._texts = [clean_text(text) for text in texts]
         self._read = read
         self.close = close
-        self._pictures, left_out = _to_recognise(pictures, read)
+        self._pictures, left_out = _to_look_at(pictures, read)
         if self._pictures and not any(self._texts):
             self._texts = []
         self.page_count = check_page_count(len(self._texts) + len(self._pictures))
@@ -60,8 +62,8 @@ class IllustratedDocument:
         """Return a page of text, or a picture."""
         if number <= len(self._texts):
             return PageContent((self._texts[number - 1],))
-        name = self._pictures[number - 1 - len(self._texts)]
-        return PageContent((lambda: self._picture(name),))
+        name, words = self._pictures[number - 1 - len(self._texts)]
+        return PageContent((words or (lambda: self._picture(name)),))
 
     def thumbnail(self, longest_side: int) -> Image.Image:
         """Refuse: page 1 is text."""
@@ -124,29 +126,32 @@ def read_package(package: _AnyPackage, read: Callable[[_AnyPackage], Shown]) -> 
     )
 
 
-def _to_recognise(
+def _to_look_at(
     names: Iterable[str], read: Callable[[str], bytes | None]
-) -> tuple[list[str], list[Note]]:
-    """Return the pictures that may show text, and a note of those that cannot be looked at."""
-    found: list[str] = []
+) -> tuple[list[tuple[str, str]], list[Note]]:
+    """Return the pictures that may show text, with the words of drawings; and a note of the others."""
+    found: list[tuple[str, str]] = []
     unread: dict[str, int] = {}
-    too_many = 0
+    pictures = 0
     for name in names:
         data = read(name)
         if not data:
             continue
         kind = identify(io.BytesIO(data))
-        if kind not in PICTURES:
+        if kind == SVG and (words := svg_text(decode(data).text)):
+            found.append((name, words))
+        elif kind not in PICTURES:
             unread[kind.name] = unread.get(kind.name, 0) + 1
         elif not _is_small(data):
-            too_many += len(found) >= _MOST_PICTURES
-            found += [name] if len(found) < _MOST_PICTURES else []
+            pictures += 1
+            found += [(name, "")] if pictures <= _MOST_PICTURES else []
     notes = [
         Note("image_unreadable", f"{count} of its pictures: {name} is not looked at")
         for name, count in unread.items()
     ]
-    if too_many:
-        notes.append(Note("image_unreadable", f"{too_many} pictures after the first {_MOST_PICTURES}"))
+    if pictures > _MOST_PICTURES:
+        left_out = pictures - _MOST_PICTURES
+        notes.append(Note("image_unreadable", f"{left_out} pictures after the first {_MOST_PICTURES}"))
     return found, notes
 
 

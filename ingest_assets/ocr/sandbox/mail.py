@@ -28,7 +28,8 @@ from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
 from ingest_assets.ocr.sandbox.flowing import FlowingDocument
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.rtf import parse_rtf
-from ingest_assets.ocr.sandbox.web_page import decode_html, html_text, pictures_within
+from ingest_assets.ocr.sandbox.web_documents import pictures_within
+from ingest_assets.ocr.sandbox.web_page import decode_html, html_text
 from ingest_assets.text import clean_text
 
 HEADERS = ("From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Date", "Subject")

@@ -1,7 +1,7 @@
 """Web pages: the text that a browser shows.
 
 Belongs here: which elements show, and where lines end. Does not belong here: what style sheets say
-(`web_styles`), and fetching anything; a page is read as it is in its file.
+(`web_styles`), and pictures (`web_documents`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
-from pathlib import Path
 from urllib.parse import unquote_to_bytes
 from xml.etree.ElementTree import ParseError
 
@@ -20,13 +19,11 @@ from defusedxml.ElementTree import fromstring
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from ingest_assets.identification.characters import PROLOGUE
-from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox import mathml
 from ingest_assets.ocr.sandbox.encodings import Decoded, decode, decode_stated
-from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
 from ingest_assets.ocr.sandbox.numerals import written
 from ingest_assets.ocr.sandbox.web_styles import Style, content_of, stated_styles, style_of
-from ingest_assets.text import MAX_TEXT_BYTES, SOFT_HYPHEN, clean_text, too_much_text
+from ingest_assets.text import SOFT_HYPHEN, clean_text
 
 _NOT_SHOWN = frozenset(
     (
@@ -50,17 +47,10 @@ _BUTTONS = frozenset(("hidden", "password", "checkbox", "radio", "file", "image"
 # Elements in a line that do not touch what is beside them: buttons, and the tokens of formulas.
 _APART = frozenset(("button", "mi", "mn", "mo", "ms", "mtext"))
 _AS_BLOCKS = frozenset(("block", "flex", "grid", "list-item", "table", "table-row", "flow-root"))
-_SCRIPT, _IMAGE = (re.compile(rf"<{tag}\b", re.IGNORECASE) for tag in ("script", "img"))
 _SCRIPTLESS = re.compile(r"<noscript\b.*?</noscript\s*>", re.IGNORECASE | re.DOTALL)
-_FRAME_SET = re.compile(r"</?(?:frameset|noframes)\b[^>]*>|<frame\b[^>]*>", re.IGNORECASE)
 _SPACES = re.compile(r"[ \t\n\r\f]+")
-_PICTURE = re.compile(
-    r"""(?:src|href)\s*=\s*["']data:image/[^,"']{1,60};base64,([^"']+)""", re.IGNORECASE
-)
 # XML's short form of an element that is empty, which in HTML opens one.
 _SHORT = re.compile(r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|wbr)\b)(\w+)([^<>]*?)/>")
-_XHTML = re.compile(r"\s*<\?xml\b|<!DOCTYPE[^>]*\bXHTML\b|<html[^>]*\bxmlns\s*=", re.IGNORECASE)
-_XHTML_WITHIN = 2000
 _NUMBERS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _STYLED_NUMBERS: Mapping[str, str | None] = {
     **dict.fromkeys(("none", "disc", "circle", "square")),
@@ -76,58 +66,10 @@ _PREFIX = re.compile(r"(</?)svg:")
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
 
 
-def read_web_page(path: Path) -> IllustratedDocument:
-    """Read a web page as one page of text, and a page for each picture that is within it."""
-    if path.stat().st_size > 2 * MAX_TEXT_BYTES:
-        raise too_much_text()
-    decoded = decode_html(path.read_bytes())
-    pictures = pictures_within(decoded.text)
-    is_xml = _XHTML.search(decoded.text[:_XHTML_WITHIN]) is not None
-    html = as_html(decoded.text) if is_xml else decoded.text
-    text, notes = html_text(html), list(decoded.notes)
-    if not text and _FRAME_SET.search(html):
-        text = html_text(_FRAME_SET.sub("", html))
-        notes.append(Note("not_shown", "its frames are pages of their own, which are not within it"))
-    if not text and (text := html_text(html, is_styled=False)):
-        notes.append(
-            Note("not_shown", "styles hide all of it until a script shows it: it was read without them")
-        )
-    if not text:
-        notes += _not_within(html, len(pictures))
-    return IllustratedDocument([text], pictures, pictures.__getitem__, lambda: notes)
-
-
-def _not_within(html: str, pictures: int) -> Iterator[Note]:
-    """Yield what a page without words may show for all that."""
-    if _SCRIPT.search(html):
-        yield Note("content_unreadable", "what it shows is made by a script, which was not run")
-    if len(_IMAGE.findall(html)) > pictures:
-        yield Note("image_unreadable", "pictures that are not within the file")
-
-
-def read_svg(path: Path) -> IllustratedDocument:
-    """Read a drawing's words; a note says where it has none, for letters may be drawn as shapes."""
-    if path.stat().st_size > 2 * MAX_TEXT_BYTES:
-        raise too_much_text()
-    decoded = decode(path.read_bytes())
-    markup = PROLOGUE.sub("", decoded.text, count=1)
-    text = html_text(_PREFIX.sub(r"\1", markup) if _PREFIX.match(markup) else markup)
-    pictures = pictures_within(markup)
-    notes = list(decoded.notes)
-    if not text and not pictures:
-        notes.append(Note("unread_ink", "a drawing without words; its shapes were not looked at"))
-    elif markup.count("<image") > len(pictures):
-        notes.append(Note("image_unreadable", "a picture that is not within the file"))
-    return IllustratedDocument([text], pictures, pictures.__getitem__, lambda: notes)
-
-
-def pictures_within(markup: str) -> dict[str, bytes]:
-    """Return the pictures that stand in a page's own markup, in Base64 (RFC 2397)."""
-    found: dict[str, bytes] = {}
-    for packed in _PICTURE.finditer(markup):
-        with contextlib.suppress(ValueError):
-            found[str(len(found))] = base64.b64decode(unquote_to_bytes(packed[1]))
-    return found
+def svg_text(markup: str) -> str:
+    """Return the words of a drawing."""
+    markup = PROLOGUE.sub("", markup, count=1)
+    return html_text(_PREFIX.sub(r"\1", markup) if _PREFIX.match(markup) else markup)
 
 
 def decode_html(data: bytes) -> Decoded:

@@ -25,6 +25,7 @@ from ingest_assets.ocr.sandbox.docx.names import R
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
 from ingest_assets.ocr.sandbox.number_format import BUILT_IN, NOT_WORKED_OUT, shown
+from ingest_assets.ocr.sandbox.rich_values import PICTURES_IN_CELLS, shown_by_data_types
 from ingest_assets.ocr.sandbox.web_page import html_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
@@ -32,6 +33,17 @@ S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/spreadsheetml/main}"  # The same in the standard's strict form.
 _THREADED = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
 _COLUMN = re.compile(r"[A-Z]{1,3}")
+# Parts of a sheet, and of drawings and charts on it, that show something.
+_BESIDE = (
+    "comments",
+    "threadedComment",
+    "drawing",
+    "diagramData",
+    "chart",
+    "chartEx",
+    "chartUserShapes",
+)
+_BUTTONS = ("slicer", "timeline")
 _MOST_COLUMNS = 16_384
 # What stands on a button or in a box of the old kind.
 _CAPTION = re.compile(r"<v:textbox[^>]*>(.*?)</v:textbox>", re.DOTALL)
@@ -71,6 +83,7 @@ class Workbook:
         sheets = self._sheets()
         self._strings = self._shared_strings()
         self._formats = self._styles()
+        self._rich = shown_by_data_types(package, main)
         relations = package.relations(main)
         for name, identifier in sheets:
             relation = relations.get(identifier)
@@ -79,6 +92,9 @@ class Workbook:
                 continue
             lines = [name, *self._sheet(relation.target)]
             self.pages.append("\n".join(lines))
+        for kind in PICTURES_IN_CELLS:
+            for part in package.related(main, kind):
+                self._find_pictures(part)
         if not self._are_worked_out:
             self.notes.append(NOT_WORKED_OUT)
         if any(package.related(main, "vbaProject")):
@@ -148,7 +164,7 @@ class Workbook:
             PermanentError: `too_much_text`.
         """
         rows: Element | None = None
-        for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+        for event, element in iterparse(file, events=("start", "end")):
             if event == "start":
                 if element.tag.startswith(_STRICT):
                     element.tag = S + element.tag[len(_STRICT) :]
@@ -185,9 +201,17 @@ class Workbook:
                 return ""
             self._are_worked_out = False
             return f"={formula.text}" if formula.text else ""
+        if kind == "e" and (rich := self._of_data_type(cell.get("vm", ""))) is not None:
+            return rich
         if self._is_worked_out_anew and cell.find(f"{S}f") is not None:
             self._are_worked_out = False
         return self._stored(kind, value, int(cell.get("s", "0")))
+
+    def _of_data_type(self, number: str) -> str | None:
+        """Return what a cell shows that has a value of a data type; None where it has no such value."""
+        if not number.isdecimal() or not 0 < int(number) <= len(self._rich):
+            return None
+        return self._rich[int(number) - 1]
 
     def _stored(self, kind: str, value: str, style: int) -> str:
         """Return a stored value of some type (`ST_CellType`) as its style shows it."""
@@ -224,7 +248,8 @@ class Workbook:
 
     def _beside(self, name: str) -> Iterator[str]:
         """Yield comments, shapes, charts and diagrams of a sheet, and find its pictures."""
-        for kind in ("comments", "threadedComment", "drawing", "diagramData", "chart", "chartEx"):
+        self._find_pictures(name)
+        for kind in _BESIDE:
             for part in self._package.related(name, kind):
                 if kind == "comments":
                     yield from self._comments(part)
@@ -234,22 +259,31 @@ class Workbook:
                     continue
                 if kind == "threadedComment":
                     yield from (text.text or "" for text in root.iter(f"{_THREADED}text"))
-                elif kind == "drawing":
-                    yield from drawings.paragraphs(root)
-                    yield from self._beside(part)
-                    for picture in self._package.related(part, "image"):
-                        self.pictures[picture] = None
                 elif kind == "diagramData":
                     yield from drawings.diagram(root)
                 else:
-                    yield from drawings.chart(root)
+                    is_chart = kind in ("chart", "chartEx")
+                    yield from drawings.chart(root) if is_chart else drawings.paragraphs(root)
+                    yield from self._beside(part)
         yield from drawings.drawn_diagrams(self._package, name)
         for drawing in self._package.related(name, "vmlDrawing"):
             # Programs write it as HTML more than as XML.
             markup = (self._package.read(drawing, MAX_TEXT_BYTES) or b"").decode("utf-8", "replace")
             yield from (html_text(box[1]) for box in _CAPTION.finditer(markup))
+            self._find_pictures(drawing)  # Of margins, too.
         if any(self._package.related(name, "oleObject")) or any(self._package.related(name, "package")):
             self.notes.append(Note("attachment_unread", "a file of another program is embedded in it"))
+        if any(part for kind in _BUTTONS for part in self._package.related(name, kind)):
+            self.notes.append(
+                Note("object_unread", "a slicer or timeline, whose buttons were not read")
+            )
+
+    def _find_pictures(self, part: str) -> None:
+        for relation in self._package.relations(part).values():
+            if relation.kind == "image" and not relation.is_external:
+                self.pictures[relation.target] = None
+            elif relation.kind == "image":
+                self.notes.append(Note("image_unreadable", "a picture that is not within the file"))
 
     def _comments(self, part: str) -> Iterator[str]:
         return (_string(text) for text in self._all(part, "text"))

@@ -47,7 +47,6 @@ _DAMAGED = (
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 # How OpenDocument's names and its documents began before it was a standard.
 _OPEN_OFFICE_1 = re.compile(rb"http://openoffice\.org/2000/(\w+)")
-_ITS_TYPE = re.compile(rb"<!DOCTYPE (?:office|manifest):[^>\[]*>")
 _DECLARATION = re.compile(r"<\?xml[^>]*\?>")
 # Control characters, as themselves or by number, which no XML may have and some programs write, and an
 # ampersand that begins nothing: no text is lost with the first, nor with the second written as text.
@@ -173,7 +172,6 @@ class Package:
             data = _DECLARATION.sub("", text, count=1).encode()
         if _OPEN_OFFICE_1.search(data):
             data = _OPEN_OFFICE_1.sub(rb"urn:oasis:names:tc:opendocument:xmlns:\1:1.0", data)
-            data = _ITS_TYPE.sub(b"", data, count=1)
         # The strict form of the standard says the same in other namespaces.
         data = _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", data)
         try:
@@ -308,7 +306,7 @@ def xml_root(data: bytes) -> Element:
 
 
 def _tree(data: bytes) -> Element:
-    root: Element = fromstring(data, forbid_dtd=True)
+    root: Element = fromstring(data)
     return root
 
 
@@ -328,7 +326,7 @@ class _Beginning(TreeBuilder):
 def _begun(data: bytes) -> Element | None:
     """Return the tree of XML that is not well-formed, up to the fault."""
     builder = _Beginning()
-    parser = DefusedXMLParser(target=builder, forbid_dtd=True)
+    parser = DefusedXMLParser(target=builder)
     with contextlib.suppress(ParseError, ValueError, LookupError):
         for place in range(0, len(data), 1024):
             parser.feed(data[place : place + 1024])

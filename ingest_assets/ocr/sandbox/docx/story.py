@@ -141,6 +141,7 @@ class _Story:
             f"{M}oMath": lambda element, boxes: (equations.linear(element),),
             f"{A}blip": self._picture,
             f"{V}imagedata": self._picture,
+            f"{V}fill": self._picture,
             f"{V}textpath": self._word_art,
             f"{A}txBody": lambda element, boxes: self._boxed(drawings.paragraphs(element), boxes),
             f"{C}chart": self._chart,
