@@ -67,9 +67,17 @@ HEIC = Format("image/heic", "a HEIC image", ".heic", read=True, local=True)
 AVIF = Format("image/avif", "an AVIF image", ".avif", read=True, local=True)
 JP2 = Format("image/jp2", "a JPEG 2000 image", ".jp2", read=True, local=True)
 J2K = Format("image/x-jp2-codestream", "a JPEG 2000 image", ".j2k", read=True, local=True)
+PCX = Format("image/vnd.zbrush.pcx", "a PCX image", ".pcx", read=True, local=True)
+DCX = Format("image/x-dcx", "a PCX image of several pages (DCX)", ".dcx", read=True, local=True)
+PSD = Format("image/vnd.adobe.photoshop", "a Photoshop image", ".psd", read=True, local=True)
+SGI = Format("image/x-sgi", "an SGI image", ".sgi", read=True, local=True)
+XBM = Format("image/x-xbitmap", "an X bitmap", ".xbm", read=True, local=True)
 
 CANON_RAW = Format("image/x-canon-cr2", "a raw photograph of a Canon camera", ".cr2")
-PICTURES = (PNG, JPEG, TIFF, GIF, BMP, WEBP, HEIC, AVIF, JP2, J2K, NETPBM)
+PICTURES = (
+    *(PNG, JPEG, TIFF, GIF, BMP, WEBP, HEIC, AVIF, JP2, J2K, NETPBM),
+    *(PCX, DCX, PSD, SGI, XBM),
+)
 WEB_ARCHIVE = Format(
     "application/x-mimearchive",
     "a web page saved with its parts (MHTML)",
@@ -295,14 +303,11 @@ FORMATS: Mapping[str, Format] = {
         *(SIGNED, SIGNATURE, SEALED),
         *(DOC, XLS, PPT, MSG, TNEF, PST, VSD, PUB, MPP, MSI, HWP, ENCRYPTED_OFFICE, OLE),
         Format("image/jxl", "a JPEG XL image", ".jxl"),
-        Format("image/vnd.adobe.photoshop", "a Photoshop image", ".psd"),
         Format("image/vnd.microsoft.icon", "a Windows icon", ".ico"),
         Format("image/vnd.djvu", "a DjVu document", ".djvu"),
         Format("image/vnd.dwg", "an AutoCAD drawing (DWG)", ".dwg"),
         Format("image/emf", "a Windows metafile (EMF)", ".emf"),
         Format("image/wmf", "a Windows metafile (WMF)", ".wmf"),
-        Format("image/vnd.zbrush.pcx", "a PCX image", ".pcx"),
-        Format("image/x-sgi", "an SGI image", ".sgi"),
         Format("application/vnd.corel-draw", "a CorelDRAW drawing", ".cdr"),
         Format("audio/x-aiff", "an AIFF sound", ".aiff"),
         Format("image/x-exr", "an OpenEXR image", ".exr"),

@@ -62,6 +62,10 @@ _RTF = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\\rtf")
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*){0,20}\d+\s+\d+\s")
 _FLASH, _QUARK = re.compile(rb"[FCZ]WS[\x01-\x32]"), re.compile(rb"..(?:MM|II)XPR", re.DOTALL)
 # Source text in C, of which nothing but the pixels is to be read.
+_XBM = re.compile(
+    rb"\s*#define[ \t]+\S*_width[ \t]+\d+\s+#define[ \t]+\S*_height[ \t]+\d+\s+"
+    rb"(?:#define[^\n]*_hot[^\n]*\s+)*static\s[\w\s]{4,40}_bits\[\]"
+)
 _XPM = re.compile(rb"\s*(?:/\* XPM \*/|! XPM2)\s")
 _PDF_OBJECT = re.compile(rb"\d\s+\d+\s+obj\b")
 # A file that begins so is one even if nothing else of a PDF is left in it: better a document that fails
@@ -75,6 +79,7 @@ _PATTERNS = (
     (_TAR, formats.TAR),
     (_FLASH, formats.FLASH),
     (_XPM, formats.XPM),
+    (_XBM, formats.XBM),
     (_QUARK, formats.QUARK),
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .()/+-]{2,59}")

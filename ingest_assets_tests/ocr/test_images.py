@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
+from ingest_assets import formats
 from ingest_assets.errors import PermanentError
 from ingest_assets.identification import identify
 from ingest_assets.ocr.languages import find_languages
@@ -510,6 +511,8 @@ def test_bomb_is_too_large(engine: LocalEngine) -> None:
         ("AVIF", "image/avif"),
         ("JPEG2000", "image/jp2"),
         ("PPM", "image/x-portable-anymap"),
+        ("PCX", "image/vnd.zbrush.pcx"),
+        ("SGI", "image/x-sgi"),
     ],
 )
 def test_images_of_other_kinds_come_to_the_same_picture(kind: str, mime_type: str) -> None:
@@ -517,6 +520,34 @@ def test_images_of_other_kinds_come_to_the_same_picture(kind: str, mime_type: st
     data = encoded(page, kind)
     assert identify(io.BytesIO(data)).mime_type == mime_type
     assert _differs(data, page) < 3
+
+
+def test_an_x_bitmap_is_a_picture_and_not_the_source_text_that_it_is_written_in() -> None:
+    page = _some_lines().convert("1", dither=Image.Dither.NONE)
+    data = encoded(page, "XBM")
+    assert identify(io.BytesIO(data)) == formats.XBM
+    assert _differs(data, page.convert("L")) < 3
+    source = b"#define page_width 900\n#define page_height 300\nint main() { return page_width; }\n"
+    assert identify(io.BytesIO(source)) == formats.TEXT
+
+
+def test_of_a_photoshop_image_its_layers_together_are_the_picture() -> None:
+    page = _some_lines()
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 1, page.height, page.width, 8, 1)
+    data = header + bytes(12) + bytes(2) + page.tobytes()
+    assert identify(io.BytesIO(data)) == formats.PSD
+    assert _differs(data, page) < 3
+
+
+def test_each_picture_of_a_dcx_is_a_page() -> None:
+    pages = [encoded(page_image([line]).crop((0, 0, 1650, 300)), "PCX") for line in LINES[:2]]
+    places = struct.pack("<IIII", 987654321, 16, 16 + len(pages[0]), 0)
+    data = places + b"".join(pages)
+    assert identify(io.BytesIO(data)) == formats.DCX
+    document = ImageDocument(io.BytesIO(data))
+    assert document.page_count == 2
+    assert document.picture(2).image.size == (1650, 300)
+    document.close()
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])
@@ -543,7 +574,7 @@ def test_of_a_long_animation_it_is_said_how_much_was_looked_at() -> None:
 
 
 def test_bytes_under_each_kind_of_image_end_with_an_error_or_a_picture() -> None:
-    for kind in ("GIF", "BMP", "WEBP", "AVIF", "JPEG2000", "PPM"):
+    for kind in ("GIF", "BMP", "WEBP", "AVIF", "JPEG2000", "PPM", "PCX", "SGI"):
         data = encoded(_some_lines(), kind)
         for length in (10, 40, len(data) // 2, len(data) - 3):
             with suppress(PermanentError):

@@ -886,10 +886,6 @@ def refused() -> Iterator[Made]:
         "base.mdb": ("Access database", b"\0\1\0\0Standard Jet DB\0\1\0\0\0" + bytes(60)),
         "base.accdb": ("Access database", b"\0\1\0\0Standard ACE DB\0\2\0\0\0" + bytes(60)),
         "plan.dwg": ("AutoCAD drawing", b"AC1027\0\0\0\0\0\0" + bytes(60)),
-        "photo.psd": (
-            "Photoshop image",
-            b"8BPS\0\1" + bytes(6) + b"\0\3\0\0\1\0\0\0\1\0\0\x08\0\3" + bytes(60),
-        ),
         "shot.cr2": ("Canon", b"II*\0\x10\0\0\0CR\2\0" + bytes(60)),
         "icon.ico": (
             "Windows icon",

@@ -20,16 +20,21 @@ import numpy.typing as npt
 import pi_heif
 from PIL import (
     AvifImagePlugin,  # noqa: F401  # Importing it makes the format known, as with those below.
+    DcxImagePlugin,  # noqa: F401
     Image,
     ImageFile,
     ImageFilter,
     ImageOps,
     ImageStat,
     Jpeg2KImagePlugin,  # noqa: F401
+    PcxImagePlugin,  # noqa: F401
+    SgiImagePlugin,  # noqa: F401
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
+    XbmImagePlugin,  # noqa: F401
 )
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PsdImagePlugin import PsdImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from ingest_assets.errors import IngestError, PermanentError
@@ -91,7 +96,10 @@ _BYTES_A_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 _WIDER_THAN_8_BITS = ("I", "I;16", "I;16B", "I;16L", "F")
 
 # Nothing but these: Pillow knows dozens of formats, each one more way to be attacked.
-_FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "JPEG2000", "PPM", "AVIF", "HEIF")
+_FORMATS = (
+    *("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "JPEG2000", "PPM", "AVIF", "HEIF"),
+    *("PCX", "DCX", "PSD", "SGI", "XBM"),
+)
 
 # Pictures of an animation that are read: so many that differ, in so many frames. A frame is another
 # picture where a pixel's grey differs by more than what compression does to it.
@@ -166,9 +174,12 @@ class ImageDocument:
 
     @cached_property
     def _frames(self) -> list[int]:
-        """The frames that are pages. (Behind a JPEG, cameras store the same picture again.)"""
-        if isinstance(self._image, JpegImageFile):
-            return [0]
+        """The frames that are pages.
+
+        Behind a JPEG, cameras store the same picture again; those of a PSD are its layers.
+        """
+        if isinstance(self._image, (JpegImageFile, PsdImageFile)):
+            return [self._image.tell()]
         if not isinstance(self._image, TiffImageFile):
             with _decoding():
                 count = getattr(self._image, "n_frames", 1)
