@@ -81,6 +81,14 @@ def test_a_visio_page_without_words_is_noted() -> None:
     assert "unread_ink" in read(vsdx('<Shape ID="1"/>')).kinds
 
 
+def test_the_pictures_of_a_visio_master_are_read() -> None:
+    parts = {
+        "visio/masters/_rels/master1.xml.rels": relations(i="image ../media/a.png"),
+        "visio/media/a.png": encoded(page_image(["PILOT"]), "PNG"),
+    }
+    assert read(vsdx('<Shape ID="1"><Text>Pier</Text></Shape>', parts=parts)).pages[-1] is None
+
+
 def glyphs(text: str, x: float, y: float = 100, more: str = "") -> str:
     return (
         f'<Glyphs UnicodeString="{text}" OriginX="{x}" OriginY="{y}" FontRenderingEmSize="10" {more}/>'
@@ -135,5 +143,10 @@ def test_what_an_xps_shows_without_characters_is_recognised_or_noted() -> None:
     assert read(xps(scan, parts=picture)).pages == [None]
     assert read(xps(glyphs("", 5, more='Indices="7;8"'))).kinds == {"content_unreadable"}
     assert read(xps('<Path Data="M 0,0 L 9,9"/>')).kinds == {"unread_ink"}
+    ruled = glyphs("Tides", 9) + '<Path Data="M 0,0 L 9,9"/>'
+    assert read(xps(ruled)).notes == ()
+    assert read(xps(ruled + '<Path Data="F1 M 0,0 C 1,2 3,4 5,6 Z"/>')).kinds == {"unread_ink"}
+    letters = "<Path.Data><PathGeometry><ArcSegment/></PathGeometry></Path.Data>"
+    assert read(xps(f"{ruled}<Path>{letters}</Path>")).kinds == {"unread_ink"}
     with pytest.raises(PermanentError, match="no list of its pages"):
         read(xps())

@@ -248,7 +248,7 @@ READERS = (
         {
             **_PICTURES,
             "content_unreadable": "damaged parts; glyphs for which the file has no characters",
-            "unread_ink": "shapes, where a page has no words",
+            "unread_ink": "shapes with curves; all shapes, where a page has no words",
             "page_unreadable": "lost and damaged pages",
         },
         "defusedxml, Tesseract",

@@ -52,8 +52,8 @@ class _Drawing:
             root = package.xml(part)
             lines = [] if root is None else [*self._lines(root, "")]
             self.pages.append("\n".join([page.get("Name", ""), *lines]))
-            self._find_objects(part)
-            if not lines and not self.pictures:
+            has_pictures = self._find_objects(part)
+            if not lines and not has_pictures:
                 self.notes.append(Note("unread_ink", "a page without words; its shapes were not read"))
         comments = [
             "".join(entry.itertext())
@@ -82,6 +82,7 @@ class _Drawing:
             text = _text(shape) or ""
             self._texts.setdefault((master, ""), text)
             self._texts[master, shape.get("ID", "")] = text
+        self._find_objects(part)
 
     def _lines(self, element: Element, master: str) -> Iterator[str]:
         """Yield the texts of shapes; one without a text of its own shows that of its master."""
@@ -97,10 +98,13 @@ class _Drawing:
                 yield text
             yield from self._lines(child, of_shape)
 
-    def _find_objects(self, part: str) -> None:
-        self.pictures |= dict.fromkeys(self._package.related(part, "image"))
+    def _find_objects(self, part: str) -> bool:
+        """Find the pictures of a page or a master; tell whether it has any."""
+        pictures = dict.fromkeys(self._package.related(part, "image"))
+        self.pictures |= pictures
         if any(relation.kind in _OF_PROGRAMS for relation in self._package.relations(part).values()):
             self.notes.append(Note("attachment_unread", "a file of another program is embedded in it"))
+        return bool(pictures)
 
 
 def _text(shape: Element) -> str | None:

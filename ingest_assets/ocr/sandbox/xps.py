@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import posixpath
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,10 @@ _UPRIGHT = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 # In sizes of the font: how wide a character is that does not say it, how far two runs of a line may
 # stand off it, and which gaps between them are a space and a tab.
 _USUAL_WIDTH, _OFF_LINE, _SPACE, _TAB = 0.5, 0.4, 0.2, 1.5
+# What is drawn with curves, in the short form of a path or as elements, may be letters.
+_CURVES = re.compile("[ACQS]", re.IGNORECASE)
+_CURVED = ("ArcSegment", "PolyBezierSegment", "PolyQuadraticBezierSegment")
+_SHAPES = Note("unread_ink", "shapes with curves beside its words, which may be letters, were not read")
 _UNNAMED = Note("content_unreadable", "glyphs for which the file has no characters")
 
 
@@ -64,6 +69,8 @@ def _contents_of(package: Package) -> Shown:
             notes.append(_UNNAMED)
         if not glyphs and not found and next(named(root, "Path"), None) is not None:
             notes.append(Note("unread_ink", "a page without words; its shapes were not read"))
+        elif glyphs and any(map(_has_curves, named(root, "Path"))):
+            notes.append(_SHAPES)
     if not pages and not notes:
         raise corrupt("the XPS has no list of its pages")
     return Shown(pages or [""], pictures, dict.fromkeys(notes))
@@ -81,6 +88,16 @@ def _pages(package: Package) -> list[str]:
             )
     check_page_count(max(1, len(pages)))
     return pages
+
+
+def _has_curves(path: Element) -> bool:
+    geometries = [
+        path.get("Data", ""),
+        *(one.get("Figures", "") for one in named(path, "PathGeometry")),
+    ]
+    return any(map(_CURVES.search, geometries)) or any(
+        local_name(one) in _CURVED for one in path.iter()
+    )
 
 
 def _glyphs(element: Element, around: tuple[float, ...]) -> Iterator[_Run | None]:
