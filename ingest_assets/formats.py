@@ -185,7 +185,14 @@ EXCEL_2003 = Format(
     "application/vnd.ms-spreadsheetml", "an Excel 2003 workbook in XML", ".xml", read=True, local=True
 )
 EPUB = Format("application/epub+zip", "an EPUB book", ".epub", read=True, local=True, holds="perhaps")
-IWORK = Format("application/vnd.apple.iwork", "a Pages, Numbers or Keynote document", ".pages")
+IWORK = Format(
+    "application/vnd.apple.iwork",
+    "a Pages, Numbers or Keynote document",
+    ".pages",
+    read=True,
+    local=True,
+    holds="perhaps",
+)
 JAR = Format("application/java-archive", "a Java archive", ".jar")
 APK = Format("application/vnd.android.package-archive", "an Android package", ".apk")
 

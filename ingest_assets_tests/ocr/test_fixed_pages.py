@@ -82,7 +82,7 @@ def test_a_visio_page_without_words_is_noted() -> None:
 
 
 def test_the_pictures_of_a_visio_master_are_read() -> None:
-    parts = {
+    parts: dict[str, str | bytes] = {
         "visio/masters/_rels/master1.xml.rels": relations(i="image ../media/a.png"),
         "visio/media/a.png": encoded(page_image(["PILOT"]), "PNG"),
     }

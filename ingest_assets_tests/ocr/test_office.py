@@ -27,7 +27,7 @@ from ingest_assets_tests.support.office import (
     shape,
     slide,
 )
-from ingest_assets_tests.support.reading import read
+from ingest_assets_tests.support.reading import read, unpacked
 from ingest_assets_tests.support.scans import encoded, page_image
 
 PICTURE = encoded(page_image(), "PNG")
@@ -401,6 +401,20 @@ def test_a_book_that_is_protected_says_so() -> None:
     with pytest.raises(PermanentError) as caught:
         read(epub({"a.xhtml": "x"}, {"../META-INF/encryption.xml": locked}))
     assert caught.value.code == "encrypted"
+
+
+@pytest.mark.parametrize("sign", ["index.apxl", "buildVersionHistory.plist", "Index/Document.iwa"])
+def test_of_a_document_of_apple_the_preview_is_read_and_noted(sign: str) -> None:
+    first = {"preview.jpg": encoded(page_image(["PILOT"]), "JPEG"), "preview-web.jpg": b""}
+    found = read(zipped({sign: b"x", **first}))
+    assert (found.mime_type, found.pages) == (formats.IWORK.mime_type, [None])
+    assert found.kinds == {"content_unreadable"}
+    whole = zipped({sign: b"x", "QuickLook/Preview.pdf": b"%PDF-1.4 "})
+    assert read(whole).kinds == {"content_unreadable", "attachment_unread"}
+    assert list(unpacked(whole).parts) == ["Preview.pdf"]
+    with pytest.raises(PermanentError, match="without a preview") as caught:
+        read(zipped({sign: b"x"}))
+    assert (caught.value.code, "Export it to PDF" in caught.value.remedy) == ("unsupported_type", True)
 
 
 def test_the_words_and_pictures_of_a_drawing_are_read() -> None:

@@ -872,8 +872,6 @@ def refused() -> Iterator[Made]:
         "sheet.wks": ("Microsoft Works", b"\xff\0\2\0\4\4\5\0" + bytes(60)),
         "sheet.123": ("Lotus 1-2-3", b"\0\0\x1a\0\3\x10\4\0" + bytes(60)),
         "notes.onetoc2": ("OneNote", bytes.fromhex("a12ff743d9ef764c9ee210ea5722765f") + bytes(60)),
-        "slides.key": ("Pages, Numbers or Keynote", zipped({"index.apxl": "<key/>"})),
-        "page.pages": ("Pages, Numbers or Keynote", zipped({"buildVersionHistory.plist": ""})),
         "text.hwpx": ("Hangul", zipped({"mimetype": "application/hwp+zip"})),
         "plan.dwf": ("DWF", b"(DWF V06.00)PK\3\4" + bytes(60)),
         "drawing.eps": ("EPS drawing", b"\xc5\xd0\xd3\xc6" + bytes(60)),
@@ -914,10 +912,6 @@ def refused() -> Iterator[Made]:
         ),
         "page.ps": ("PostScript", b"%!PS-Adobe-3.0\n/Helvetica findfont\nshowpage\n"),
         "book.mobi": ("Mobipocket book", b"A book".ljust(60, b"\0") + b"BOOKMOBI" + bytes(60)),
-        "pages.pages": (
-            "Pages, Numbers or Keynote",
-            zipped({"Index/Document.iwa": b"x", "Metadata/a.plist": b""}),
-        ),
         "capture.pcap": (
             "network traffic",
             bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"),

@@ -289,6 +289,17 @@ READERS = (
         "defusedxml",
     ),
     Reader(
+        (formats.IWORK,),
+        "iwork.read_iwork",
+        "ZIP archive; the names of its members",
+        "the preview that the program stored: a picture of the first page, recognised",
+        {
+            "content_unreadable": "all that the preview does not show",
+            "attachment_unread": "a preview in PDF",
+        },
+        "Tesseract",
+    ),
+    Reader(
         (formats.EPUB,),
         "epub.read_epub",
         "ZIP archive; its member `mimetype`",

@@ -44,6 +44,7 @@ _UNPACKERS = {
     formats.FODP: ("embedded", "unpack_flat"),
     formats.FODG: ("embedded", "unpack_flat"),
     formats.FLAT_OFFICE: ("embedded", "unpack_flat"),
+    formats.IWORK: ("embedded", "unpack_iwork"),
     formats.EPUB: ("embedded", "unpack_epub"),
     formats.DOC: ("old_office", "unpack_storages"),
     formats.XLS: ("old_office", "unpack_storages"),

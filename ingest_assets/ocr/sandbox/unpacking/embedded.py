@@ -21,6 +21,7 @@ from ingest_assets.identification import identify
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.epub import is_file_of_its_own
 from ingest_assets.ocr.sandbox.flat import package_of
+from ingest_assets.ocr.sandbox.iwork import is_whole_preview
 from ingest_assets.ocr.sandbox.unpacking.archives import open_zip, zip_blocks
 from ingest_assets.ocr.sandbox.unpacking.contents import Contents, TooManyPartsError
 from ingest_assets.ocr.sandbox.unpacking.objects import add_object
@@ -111,6 +112,11 @@ def unpack_flat(path: Path, contents: Contents, name: str) -> None:
     package = io.BytesIO(package_of(path))
     is_open = identify(package).mime_type.startswith(OPEN_DOCUMENT)
     (unpack_open_document if is_open else unpack_office)(package, contents, name)
+
+
+def unpack_iwork(path: Path, contents: Contents, name: str) -> None:
+    """Take out the preview of all pages of a Pages, Numbers or Keynote document."""
+    _unpack_package(path, contents, is_whole_preview)
 
 
 def unpack_epub(path: Path, contents: Contents, name: str) -> None:
