@@ -86,6 +86,9 @@ WEB_ARCHIVE = Format(
     local=True,
     holds="perhaps",
 )
+SAFARI = Format(
+    "application/x-webarchive", "a web page saved by Safari", ".webarchive", read=True, local=True
+)
 PGP_MESSAGE = Format("application/pgp-encrypted", "a message encrypted with PGP", ".asc")
 
 XLSX = Format(
@@ -303,7 +306,7 @@ FORMATS: Mapping[str, Format] = {
         *(PDF, TEXT, HTML, MAIL, MBOX, DOCX),
         *PICTURES,
         CANON_RAW,
-        *(RTF, CALENDAR, CONTACTS, POSTSCRIPT, SVG, WEB_ARCHIVE, PGP_MESSAGE),
+        *(RTF, CALENDAR, CONTACTS, POSTSCRIPT, SVG, WEB_ARCHIVE, SAFARI, PGP_MESSAGE),
         *(XLSX, XLSB, PPTX, VSDX, XPS, ODT, ODS, ODP, ODG, ODC, ODF, EPUB, IWORK, JAR, APK),
         *(FODT, FODS, FODP, FODG, FLAT_OFFICE, WORD_2003, EXCEL_2003),
         *(ZIP, SEVEN_ZIP, TAR, GZIP, BZIP2, XZ, ZSTANDARD, LZMA),

@@ -42,6 +42,10 @@ _SIGNATURES = {
     b"\xc5\xd0\xd3\xc6": formats.EPS,
     b"\x06\x06\xed\xf5\xd8\x1d\x46\xe5": formats.INDESIGN,
 }
+# Apple's property lists, in their two forms, with the page of a saved one.
+_SAFARI = re.compile(
+    rb"(?:bplist00|<\?xml\b[^>]*>\s*<!DOCTYPE plist\b).{0,5000}?\bWebMainResource\b", re.DOTALL
+)
 # Behind "BZh" and the level stands the mark of the first block, or that of the end.
 _BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 _TAR = re.compile(rb".{257}ustar", re.DOTALL)
@@ -80,6 +84,7 @@ _PATTERNS = (
     (_FLASH, formats.FLASH),
     (_XPM, formats.XPM),
     (_XBM, formats.XBM),
+    (_SAFARI, formats.SAFARI),
     (_QUARK, formats.QUARK),
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .()/+-]{2,59}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import io
+import plistlib
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -469,6 +470,24 @@ def test_a_document_within_the_markup_of_a_web_page_is_noted() -> None:
     assert (read(page).pages, read(page).kinds) == (["Tides"], {"attachment_unread"})
 
 
+@pytest.mark.parametrize("form", [plistlib.FMT_BINARY, plistlib.FMT_XML])
+def test_a_page_that_safari_saved_shows_its_frames_and_pictures(form: plistlib.PlistFormat) -> None:
+    def saved(html: bytes, kind: str = "text/html") -> dict[str, object]:
+        return {"WebResourceData": html, "WebResourceMIMEType": kind, "WebResourceURL": kind}
+
+    page = saved("<p>Tides für Leith <b>Lost</b></p>".encode("cp1252"))
+    archive = {
+        "WebMainResource": {**page, "WebResourceTextEncodingName": "windows-1252"},
+        "WebSubresources": [saved(PICTURE, "image/png"), saved(b"b {display: none}", "text/css")],
+        "WebSubframeArchives": [{"WebMainResource": saved(b"<p>Low tide</p>")}, {}, "x"],
+    }
+    found = read(plistlib.dumps(archive, fmt=form))
+    assert (found.mime_type, found.pages) == (
+        formats.SAFARI.mime_type,
+        ["Tides für Leith", "Low tide", None],
+    )
+
+
 def test_part_of_a_web_page_is_one() -> None:
     assert read(b'<h3 class="t">Accounts of <b>2020</b></h3>\n<p>All.').pages == [
         "Accounts of 2020\nAll."
@@ -480,6 +499,9 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     formats.ODT.mime_type: lambda: open_document("text", paragraph("One")),
     formats.EPUB.mime_type: lambda: epub({"a.xhtml": "<p>One</p>"}),
     formats.SVG.mime_type: lambda: b"<svg><text>One</text></svg>",
+    formats.SAFARI.mime_type: lambda: plistlib.dumps(
+        {"WebMainResource": {"WebResourceData": b"<p>One"}}, fmt=plistlib.FMT_BINARY
+    ),
     formats.MAIL.mime_type: lambda: b"From: a\nTo: b\nSubject: c\n\nOne",
 }
 

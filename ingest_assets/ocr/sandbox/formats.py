@@ -149,6 +149,14 @@ READERS = (
         "lexbor (selectolax), Tesseract",
     ),
     Reader(
+        (formats.SAFARI,),
+        "safari.read_safari_archive",
+        "a property list of Apple's; its first entries",
+        "the page, its frames; its pictures are recognised",
+        _PICTURES,
+        "lexbor (selectolax), Tesseract",
+    ),
+    Reader(
         (formats.DOCX,),
         "docx.read_docx",
         f"{_OOXML}; DOCM and DOTX too",
