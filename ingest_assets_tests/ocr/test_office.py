@@ -212,12 +212,12 @@ def test_the_margins_of_sheets_are_shown_but_not_fields_alone() -> None:
         '<office:master-styles><style:master-page><style:header><text:p><text:span text:style-name="a">'
         "Port office</text:span></text:p></style:header><style:footer><style:region-left><text:p>"
         "<text:span>Page <text:page-number>1</text:page-number></text:span></text:p></style:region-left>"
-        "<style:region-right><text:p>Dues of Leith, page <text:page-number>1</text:page-number></text:p>"
+        "<style:region-right><text:p>Secret <text:page-number>1</text:page-number></text:p>"
         "</style:region-right></style:footer></style:master-page></office:master-styles>"
     )
     body = '<table:table table:name="May"/>'
     found = read(open_document("spreadsheet", body, styles=styles))
-    assert found.pages == ["May\nPort office\nDues of Leith, page 1"]
+    assert found.pages == ["May\nPort office\nSecret 1"]
 
 
 def test_what_stands_on_the_buttons_of_a_sheet_is_shown() -> None:

@@ -45,8 +45,41 @@ _NOT_SHOWN = {
 }
 # What a line may consist of that is no field.
 _NO_FIELDS = frozenset(f"{TEXT}{name}" for name in ("p", "span", "a", "s", "tab", "line-break"))
-# "Page 1 of 9" has two.
-_FEWEST_WORDS_BESIDE_FIELDS, _WORD = 3, re.compile(r"\w+")
+_WORD = re.compile(r"\w+")
+# Words of "Page 1 of 9", as LibreOffice writes it in the languages that it speaks most.
+_OF_PAGE_NUMBERS = frozenset(
+    (
+        *("page", "of", "seite", "von", "página", "de", "pagina", "di", "van", "sur", "sida", "av"),
+        *(
+            "side",
+            "af",
+            "sivu",
+            "oldal",
+            "strona",
+            "z",
+            "ze",
+            "strana",
+            "страница",
+            "сторінка",
+            "из",
+            "з",
+        ),
+        *(
+            "σελίδα",
+            "από",
+            "sayfa",
+            "trang",
+            "halaman",
+            "dari",
+            "页",
+            "第",
+            "共",
+            "頁",
+            "ページ",
+            "페이지",
+        ),
+    )
+)
 # Of presentations: what stands in the margins of the slides that name it.
 _DECLARED = ("header", "footer", "date-time")
 _DECLARATIONS = {f"{PRESENTATION}{kind}-decl": kind for kind in _DECLARED}
@@ -156,7 +189,7 @@ class _Story:
             elif part.tag.startswith(STYLE):
                 # LibreOffice writes fields into the margins of every sheet, which only a printer shows.
                 for line in part.iter(f"{TEXT}p"):
-                    if len(_words_beside_fields(line)) >= _FEWEST_WORDS_BESIDE_FIELDS or not any(
+                    if not _words_beside_fields(line) <= _OF_PAGE_NUMBERS or not any(
                         map(_is_field, line.iter())
                     ):
                         self._element(line)
@@ -375,12 +408,12 @@ def _is_field(piece: Element) -> bool:
     return piece.tag.startswith(TEXT) and piece.tag not in _NO_FIELDS
 
 
-def _words_beside_fields(line: Element) -> list[str]:
-    """Return the words of a line that no field says."""
+def _words_beside_fields(line: Element) -> set[str]:
+    """Return the words of a line that no field says, in small letters."""
     said = (
         (piece.text or "" if not _is_field(piece) else "") + (piece.tail or "") for piece in line.iter()
     )
-    return _WORD.findall("".join(said))
+    return set(_WORD.findall("".join(said).casefold()))
 
 
 def _hidden_styles(roots: Iterable[Element | None]) -> Iterator[str]:
