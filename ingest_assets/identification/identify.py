@@ -34,6 +34,9 @@ _SIGNATURES = {
     b"\x28\xb5\x2f\xfd": formats.ZSTANDARD,
     b"!BDN": formats.PST,
     b"\x78\x9f\x3e\x22": formats.TNEF,
+    b"\x09\x00\x04\x00": formats.XLS,  # Of Excel 2, 3 and 4, which are no OLE files.
+    b"\x09\x02\x06\x00": formats.XLS,
+    b"\x09\x04\x06\x00": formats.XLS,
     b"\xff\x00\x02\x00\x04\x04": formats.WORKS,
     b"\x00\x00\x1a\x00": formats.LOTUS_123,
     b"(This file must be converted with BinHex": formats.BINHEX,

@@ -100,6 +100,24 @@ def paragraph(text: str) -> str:
     return f"<text:p>{text}</text:p>"
 
 
+def test_a_chart_on_a_slide_shows_what_is_drawn_on_it_and_an_empty_one_is_noted() -> None:
+    names = (
+        'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart" '
+        'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+    )
+    parts: dict[str, str | bytes] = {
+        "ppt/slides/_rels/slide1.xml.rels": related(c="chart ../c.xml", d="chart ../d.xml"),
+        "ppt/c.xml": f"<c:chart {names}><c:ser><c:val><c:v>42</c:v></c:val></c:ser></c:chart>",
+        "ppt/_rels/c.xml.rels": related(u="chartUserShapes u.xml", i="image i.png"),
+        "ppt/u.xml": f"<c:userShapes {names}><a:p><a:r><a:t>Record year</a:t></a:r></a:p></c:userShapes>",
+        "ppt/i.png": PICTURE,
+        "ppt/d.xml": f"<c:chart {names}/>",
+    }
+    found = read(pptx(slide(shape("Catch")), parts=parts))
+    assert found.pages == ["Catch\n42\nRecord year", None]
+    assert found.kinds == {"object_unread"}
+
+
 def test_an_open_document_text_shows_its_margins_notes_tables_and_pictures() -> None:
     body = (
         "<text:tracked-changes><text:p>Deleted</text:p></text:tracked-changes>"

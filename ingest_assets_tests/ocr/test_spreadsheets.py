@@ -222,6 +222,19 @@ def sheet_of(cells: str, *, namespace: str = _SHEETS, anew: str = "") -> bytes:
     )
 
 
+@pytest.mark.parametrize(
+    ("begin", "label"),
+    [
+        (struct.pack("<HHHH", 9, 4, 2, 16), struct.pack("<HHHH3sB", 4, 15, 0, 0, b"", 7)),
+        (struct.pack("<HHHHH", 0x209, 6, 0, 16, 0), struct.pack("<HHHHHH", 0x204, 15, 0, 0, 0, 7)),
+        (struct.pack("<HHHHH", 0x409, 6, 0, 16, 0), struct.pack("<HHHHHH", 0x204, 15, 0, 0, 0, 7)),
+    ],
+)
+def test_workbooks_of_excel_2_to_4_are_read(begin: bytes, label: bytes) -> None:
+    found = read(begin + label + b"Herring" + struct.pack("<HH", 10, 0))
+    assert (found.mime_type, found.text) == (formats.XLS.mime_type, "Sheet 1\nHerring")
+
+
 _RICH = {
     "xl/metadata.xml": (
         '<metadata><futureMetadata><rvb i="1"/><rvb i="0"/><rvb i="2"/></futureMetadata><valueMetadata>'

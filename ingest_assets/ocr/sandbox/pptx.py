@@ -20,7 +20,7 @@ from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
 
 P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _SHAPES = {f"{P}sp", f"{P}cxnSp"}
-_PARTS_IN_FRAMES = {"chart": drawings.chart, "chartEx": drawings.chart, "diagramData": drawings.diagram}
+_CHARTS = ("chart", "chartEx")
 _OTHERS = {
     "oleObject": Note("attachment_unread", "a file of another program is embedded in it"),
     "package": Note("attachment_unread", "a file of another program is embedded in it"),
@@ -114,17 +114,31 @@ class _Story:
                     for row in element.iter(f"{A}tr")
                 )
         lines += drawings.drawn_diagrams(self._package, name)
+        self._find_pictures(name)
+        for relation in self._package.relations(name).values():
+            if relation.target not in self._package:
+                continue
+            if relation.kind in _CHARTS:
+                of_chart = drawings.chart_of(self._package, relation.target)
+                lines += of_chart
+                self._find_pictures(relation.target)
+                self.notes += [] if of_chart else [Note(*drawings.EMPTY_CHART)]
+            elif relation.kind == "diagramData":
+                diagram = self._package.xml(relation.target)
+                lines += [] if diagram is None else drawings.diagram(diagram)
+        self.notes += (
+            _OTHERS[relation.kind]
+            for relation in self._package.relations(name).values()
+            if relation.kind in _OTHERS
+        )
+        return lines
+
+    def _find_pictures(self, name: str) -> None:
         for relation in self._package.relations(name).values():
             if relation.kind == "image" and not relation.is_external:
                 self.pictures[relation.target] = None
             elif relation.kind == "image":
                 self.notes.append(Note("image_unreadable", "a picture that is not within the file"))
-            elif relation.kind in _PARTS_IN_FRAMES and relation.target in self._package:
-                inner = self._package.xml(relation.target)
-                lines += [] if inner is None else _PARTS_IN_FRAMES[relation.kind](inner)
-            elif relation.kind in _OTHERS:
-                self.notes.append(_OTHERS[relation.kind])
-        return lines
 
 
 def _shown(element: Element) -> Iterator[Element]:

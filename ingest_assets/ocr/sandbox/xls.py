@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import xlrd
+from olefile import isOleFile
 from xlrd.biffh import error_text_from_code
 from xlrd.book import Book
 from xlrd.sheet import Sheet
@@ -56,7 +57,8 @@ def read_xls(path: Path) -> IllustratedDocument:
                 raise too_much_text()
             lines.append(line)
         pages.append("\n".join(lines))
-    texts, pictures, notes = _beside(path)
+    # Before Excel 5 the file was the stream, with neither boxes nor pictures in it.
+    texts, pictures, notes = _beside(path) if isOleFile(path) else ([], {}, [])
     if texts:  # Which sheet they stand on, they do not say.
         pages.append("\n".join(texts))
     return IllustratedDocument(pages or [""], pictures, pictures.__getitem__, lambda: notes)

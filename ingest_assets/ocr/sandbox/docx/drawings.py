@@ -24,6 +24,7 @@ _FORMS = {
     **{"romanLc": "lowerRoman", "romanUc": "upperRoman"},
 }
 _BULLETS = (f"{A}buNone", f"{A}buChar", f"{A}buBlip")
+EMPTY_CHART = ("object_unread", "a chart does not hold its numbers")
 _ENDS = {"ParenBoth": ("(", ")"), "ParenR": ("", ")"), "Period": ("", "."), "Minus": ("", "-")}
 
 
@@ -101,6 +102,16 @@ def chart(root: Element) -> list[str]:
     )
     lines += (name.text or "" for name in root.iter(f"{CX}v"))
     return [line for line in lines if line.strip()]
+
+
+def chart_of(package: Package, name: str) -> list[str]:
+    """Return what a chart shows, with what was drawn on it; nothing where it is empty."""
+    root = package.xml(name)
+    lines = chart(root) if root is not None else []
+    for drawing in package.related(name, "chartUserShapes"):
+        shapes = package.xml(drawing)
+        lines += paragraphs(shapes) if shapes is not None else ()
+    return lines
 
 
 def _points(element: Element | None) -> list[str]:

@@ -343,15 +343,13 @@ class _Story:
 
     def _chart(self, element: Element, boxes: list[str]) -> Iterable[str]:
         name = self._target(element, "id")
-        root = self._package.xml(name) if name is not None else None
-        if name is None or root is None:
+        if name is None:
             return ()
-        lines = drawings.chart(root)
-        for drawing in self._package.related(name, "chartUserShapes"):
-            shapes = self._package.xml(drawing)
-            lines += drawings.paragraphs(shapes) if shapes is not None else ()
+        lines = drawings.chart_of(self._package, name)
         if not lines:
-            self.shown.add("object_unread", "a chart does not hold its numbers")
+            self.shown.add(*drawings.EMPTY_CHART)
+        for picture in self._package.related(name, "image"):
+            self.shown.pictures.setdefault(picture)
         return self._boxed(lines, boxes)
 
     def _diagram(self, element: Element, boxes: list[str]) -> Iterable[str]:
