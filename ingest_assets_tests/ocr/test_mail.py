@@ -81,6 +81,12 @@ def test_transfer_encodings_are_undone_and_characters_are_right(charset: str, en
     assert "Die Kündigung gilt für die Straße.\nMit freundlichen Grüßen" in found.text
 
 
+def test_a_mail_of_pictures_that_are_elsewhere_says_so() -> None:
+    picture = '<a href="x"><img width="600" src="https://example.org/sale.png"></a>'
+    assert read(mail(html=picture, text=" ").as_bytes()).kinds == {"image_unreadable"}
+    assert read(mail(html=f"<p>Sale!</p>{picture}", text=" ").as_bytes()).notes == ()
+
+
 def test_raw_bytes_and_broken_words_in_headers_are_read() -> None:
     subject = "Subject: Kündigung =?utf-8?b?R3LDvMOfZQ==?= =?x-none?q?a=FCb?=\r\n\r\nText.".encode(
         "latin-1"

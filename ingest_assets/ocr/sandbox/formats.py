@@ -116,6 +116,7 @@ READERS = (
         "says more; reports of servers",
         {
             "attachment_unread": "attachments",
+            "image_unreadable": "pictures elsewhere, where the HTML has no words",
             "content_unreadable": "encrypted or damaged parts; headers after 100,000 characters",
         },
         "lexbor (selectolax), chardet",

@@ -35,6 +35,7 @@ from ingest_assets.text import clean_text
 HEADERS = ("From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Date", "Subject")
 
 # Apple's EMLX: the mail's length before it, a property list behind it.
+_ELSEWHERE = re.compile(r"""<img\b[^<>]*?\bsrc\s*=\s*["']?https?:""", re.IGNORECASE)
 _EMLX_LENGTH = re.compile(rb"\s*(\d{1,10})\s*\r?\n")
 _SEPARATOR = re.compile(rb"From \S+.*\d\d:\d\d.*")
 _HEADER_LINE = re.compile(rb"[A-Za-z][!-9;-~]*:")
@@ -365,6 +366,8 @@ def _read_text(part: Message, mail: Mail) -> None:
     if kind in _HTML:
         decoded = _characters(part, data, is_html=True)
         mail.texts.append(html_text(decoded.text))
+        if not mail.texts[-1] and _ELSEWHERE.search(decoded.text):
+            mail.notes.append(Note("image_unreadable", "pictures that are not within the file"))
         mail.attachments += _as_attached(pictures_within(decoded.text).values())
     elif kind in ("text/rtf", "text/richtext") and data.lstrip().startswith(b"{\\rtf"):
         found = parse_rtf(data)
@@ -441,7 +444,7 @@ def _read_alternatives(parts: list[Message], mail: Mail) -> None:
     for part in parts:
         form = Mail()
         _read_part(part, form)
-        if form.text or form.attachments:
+        if form.text or form.attachments or form.notes:
             forms.append((part, form))
     invitations = [form for part, form in forms if part.get_content_type() == "text/calendar"]
     shown: list[Mail] = []
@@ -451,7 +454,8 @@ def _read_alternatives(parts: list[Message], mail: Mail) -> None:
         if all(says_more(form.text, other.text) for other in shown):
             shown = [other for other in shown if says_more(other.text, form.text)]
             shown.append(form)
-    for form in (*shown, *invitations):
+    said = [*shown, *invitations] or [form for _, form in forms]
+    for form in said:
         mail.texts += form.texts
         mail.notes += form.notes
     for _, form in forms:
