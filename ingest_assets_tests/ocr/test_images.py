@@ -116,6 +116,16 @@ def test_a_whole_tiff_with_pixels_of_a_kind_that_is_not_read_is_not_called_damag
     assert caught.value.code == "unsupported_type"
 
 
+@pytest.mark.parametrize("bits", [10, 64])
+def test_a_whole_tiff_with_numbers_of_other_bits_is_not_called_damaged(bits: int) -> None:
+    whole = encoded(page_image().convert("L"), "TIFF")
+    place = whole.rindex(struct.pack("<HHI", 258, 3, 1)) + 8
+    data = whole[:place] + struct.pack("<H", bits) + whole[place + 2 :]
+    with pytest.raises(PermanentError, match=f"numbers of {bits} bits") as caught:
+        _picture(data)
+    assert caught.value.code == "unsupported_type"
+
+
 def test_a_page_of_a_kind_that_is_not_read_is_noted_among_others(engine: LocalEngine) -> None:
     one, two = page_image(LINES[:4]), page_image(LINES[4:8])
     data = bytearray(_frames((one, {}), (two, {}), (two, {})))

@@ -83,7 +83,9 @@ _NEW_SUBFILE_TYPE, _REDUCED_OR_MASK = 254, 1 | 4
 _SUBFILE_TYPE, _REDUCED = 255, 2
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 # How its pixels are packed and what they are, where no decoder is at hand that takes them.
-_COMPRESSION, _SAMPLES, _BITS, _FLOATS, _COMPLEX = 259, 339, 258, 3, {5, 6}
+_COMPRESSION, _SAMPLES, _BITS, _SIGNED, _FLOATS, _COMPLEX = 259, 339, 258, 2, 3, {5, 6}
+# Where its pixels lie, in strips or in tiles.
+_PLACES = 273, 324
 _PACKED = {
     **{33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34661: "JBIG", 34887: "LERC"},
     **{34933: "PNG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"},
@@ -124,8 +126,16 @@ class ImageDocument:
         # Of a path, Pillow maps the file into memory, and mixes up turned TIFFs that way.
         self._file = file.open("rb") if isinstance(file, Path) else file
         with _decoding():
-            _check_tiff(self._file)
-            self._image = self._open()
+            tags = _tags_of(self._file)
+            if tags is not None:
+                _check_pixels(tags)
+            try:
+                self._image = self._open()
+            except UnidentifiedImageError:
+                if tags is not None and any(place in tags for place in _PLACES):
+                    bits = "+".join(map(str, tags.get(_BITS, (1,))))
+                    raise _unread_pixels(f"numbers of {bits} bits") from None
+                raise
         self._notes: list[Note] = []
 
     @property
@@ -484,16 +494,17 @@ def _check_size(image: Image.Image) -> None:
     check_decoded_size(*image.size, _BYTES_A_PIXEL.get(image.mode, 4))
 
 
-def _check_tiff(file: BinaryIO) -> None:
-    """Check the first frame of a TIFF before Pillow sees it, which would call the file none of its."""
+def _tags_of(file: BinaryIO) -> ImageFileDirectory_v2 | None:
+    """Return what a TIFF states of its first frame; Pillow says no more than that it is no TIFF."""
     head = file.read(8)
+    tags = None
     if head.startswith((b"II*\0", b"MM\0*")):
-        stated = ImageFileDirectory_v2(head)
-        file.seek(stated.next)
+        tags = ImageFileDirectory_v2(head)
+        file.seek(tags.next)
         with suppress(*_DAMAGED):  # Pillow reads damaged ones as far as they go.
-            stated.load(file)
-        _check_pixels(stated)
+            tags.load(file)
     file.seek(0)
+    return tags
 
 
 def _check_pixels(stated: ImageFileDirectory_v2) -> None:
@@ -504,10 +515,14 @@ def _check_pixels(stated: ImageFileDirectory_v2) -> None:
         kind = f"packed as {packed}"
     elif samples & _COMPLEX or (_FLOATS in samples and bits != {32}):
         kind = f"floating-point numbers of {max(bits, default=0)} bits"
+    elif samples == {_SIGNED} and bits == {8}:
+        kind = "signed numbers of 8 bits"
     if kind:
-        raise PermanentError(
-            "unsupported_type", f"The pixels of the TIFF are {kind}, which is not read."
-        )
+        raise _unread_pixels(kind)
+
+
+def _unread_pixels(kind: str) -> PermanentError:
+    return PermanentError("unsupported_type", f"The pixels of the TIFF are {kind}, which is not read.")
 
 
 @contextmanager
