@@ -91,6 +91,25 @@ def test_numbers_show_as_their_format_says(value: float, code: str, expected: st
     assert shown(value, code) == expected
 
 
+@pytest.mark.parametrize(
+    ("code", "is_noted"),
+    [
+        ("[$-407]d. mmmm yyyy", True),
+        ("[$-fr-FR]dddd d", True),
+        ("[$-409]d mmm yyyy", False),
+        ("[$-F800]dddd, d mmmm yyyy", False),
+        ("[$-407]dd.mm.yyyy", False),
+        ('[$-407]dd.mm."mmm"', False),
+    ],
+)
+def test_months_that_show_in_another_language_are_noted(code: str, is_noted: bool) -> None:
+    new, old = openpyxl.Workbook(), xlwt.Workbook()
+    new.active["A1"], new.active["A1"].number_format = 45415, code
+    old.add_sheet("May").write(0, 0, 45415, xlwt.easyxf(num_format_str=code))
+    for data in (xlsx(new), xls(old)):
+        assert read(data).kinds == ({"content_unreadable"} if is_noted else set())
+
+
 def test_days_may_be_counted_from_1904() -> None:
     assert shown(43953, "yyyy-mm-dd", since_1904=True) == "2024-05-03"
 

@@ -47,6 +47,7 @@ _OLE = "OLE file; the names of its streams"
 _OFFICE = {**_PICTURES, **_FILES, "content_unreadable": "damaged parts"}
 
 _NO_RESULTS = "results of formulas that are not in the file"
+_NAMES = "names of months and days in languages other than English"
 _SHEETS_LEAVE = {**_OFFICE, "content_unreadable": f"damaged parts; {_NO_RESULTS}"}
 
 READERS = (
@@ -203,6 +204,7 @@ READERS = (
         f"{_SHEETS}, headers, footers, boxes, charts, diagrams; pictures are recognised",
         {
             **_SHEETS_LEAVE,
+            "content_unreadable": f"damaged parts; {_NO_RESULTS}; {_NAMES}",
             "object_unread": "slicers and timelines",
             "page_unreadable": "a damaged sheet from the damage on",
         },
@@ -215,6 +217,7 @@ READERS = (
         f"{_SHEETS}, headers, footers, boxes, charts, diagrams; pictures are recognised",
         {
             **_SHEETS_LEAVE,
+            "content_unreadable": f"damaged parts; {_NO_RESULTS}; {_NAMES}",
             "object_unread": "slicers and timelines",
             "page_unreadable": "a damaged sheet from the damage on",
         },
@@ -225,7 +228,12 @@ READERS = (
         "xls.read_xls",
         _OLE,
         f"{_SHEETS}; headers, footers and boxes on a page of their own; pictures are recognised",
-        {"object_unread": "charts", "content_unreadable": _NO_RESULTS, **_PICTURES, **_FILES},
+        {
+            "object_unread": "charts",
+            "content_unreadable": f"{_NO_RESULTS}; {_NAMES}",
+            **_PICTURES,
+            **_FILES,
+        },
         "xlrd, olefile, Tesseract",
     ),
     Reader(

@@ -24,6 +24,11 @@ NOT_WORKED_OUT = Note(
     "was read, the formulas or other numbers",
 )
 
+IN_ENGLISH = Note(
+    "content_unreadable",
+    "names of months and days that show in another language are English here",
+)
+
 # Formats that files name by number only. Those of dates differ by country: here as ISO 8601 has them.
 BUILT_IN = {
     **{1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 9: "0%", 10: "0.00%", 11: "0.00E+00"},
@@ -36,6 +41,10 @@ BUILT_IN = {
     # Of Excel in Chinese, Japanese and Korean: some are times in one language and dates in another.
     **dict.fromkeys((*range(27, 37), *range(50, 59)), "[<1]h:mm:ss;yyyy-mm-dd"),
 }
+# The language of a date, by Windows' number or by its name, and what it shows of months and days.
+_LANGUAGE = re.compile(r"\[\$[^\]-]*-(?:([0-9A-F]{3,8})|([A-Z]{2,3})-[A-Z-]+)[^\]]*\]", re.IGNORECASE)
+_NAMES = re.compile("mmm|ddd|aaa", re.IGNORECASE)
+_ENGLISH, _OF_SYSTEM = 0x09, 0xF000
 _QUOTED = re.compile(
     r'"([^"]*)"|\\(.)|_.|\*.|\[\$([^\]-]*)[^\]]*\]|\[(?![hms]+\])[^\]]*\]|[\ue000-\uf8ff]',
     re.IGNORECASE,
@@ -89,6 +98,18 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
         if value < 0:
             text = f"-{text}"
     return _LITERALS.sub(lambda found: literals[ord(found[0]) - _FIRST_LITERAL], text).strip()
+
+
+@lru_cache(maxsize=512)
+def is_in_another_language(code: str) -> bool:
+    """Tell whether a format shows names of months or days that are not English, as `shown` has them."""
+    language = _LANGUAGE.search(code)
+    if language is None or not _NAMES.search(_without_literals(code)[0]):
+        return False
+    if language[2]:
+        return language[2].lower() != "en"
+    number = int(language[1], 16) & 0xFFFF
+    return number < _OF_SYSTEM and number & 0xFF != _ENGLISH
 
 
 def _section(value: float, sections: Sequence[str]) -> tuple[str, float]:

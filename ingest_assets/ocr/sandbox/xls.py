@@ -15,13 +15,19 @@ import xlrd
 from olefile import isOleFile
 from xlrd.biffh import error_text_from_code
 from xlrd.book import Book
-from xlrd.sheet import Sheet
+from xlrd.sheet import Cell, Sheet
 
 from ingest_assets.errors import PermanentError
 from ingest_assets.notes import Note
 from ingest_assets.ocr.sandbox.document import corrupt
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument
-from ingest_assets.ocr.sandbox.number_format import BUILT_IN, NOT_WORKED_OUT, shown
+from ingest_assets.ocr.sandbox.number_format import (
+    BUILT_IN,
+    IN_ENGLISH,
+    NOT_WORKED_OUT,
+    is_in_another_language,
+    shown,
+)
 from ingest_assets.ocr.sandbox.ole import OleFile, pictures_in
 from ingest_assets.ocr.sandbox.xlsx import margin_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
@@ -59,6 +65,11 @@ def read_xls(path: Path) -> IllustratedDocument:
         pages.append("\n".join(lines))
     # Before Excel 5 the file was the stream, with neither boxes nor pictures in it.
     texts, pictures, notes = _beside(path) if isOleFile(path) else ([], {}, [])
+    dates = (cell for sheet in book.sheets() for row in sheet.get_rows() for cell in row)
+    if any(
+        cell.ctype == xlrd.XL_CELL_DATE and is_in_another_language(_code(book, cell)) for cell in dates
+    ):
+        notes.append(IN_ENGLISH)
     if texts:  # Which sheet they stand on, they do not say.
         pages.append("\n".join(texts))
     return IllustratedDocument(pages or [""], pictures, pictures.__getitem__, lambda: notes)
@@ -75,6 +86,13 @@ def _lines(book: Book, sheet: Sheet) -> Iterator[str]:
         yield note.text
 
 
+def _code(book: Book, cell: Cell) -> str:
+    """Return the format of a number; of those that differ by country the library knows none."""
+    style = book.xf_list[cell.xf_index] if cell.xf_index is not None else None
+    known = book.format_map.get(style.format_key) if style is not None else None
+    return known.format_str or BUILT_IN.get(known.format_key, "") if known is not None else ""
+
+
 def _cell(book: Book, sheet: Sheet, row: int, column: int) -> str:
     cell = sheet.cell(row, column)
     if cell.ctype in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK):
@@ -85,11 +103,7 @@ def _cell(book: Book, sheet: Sheet, row: int, column: int) -> str:
         return str(error_text_from_code.get(cell.value, "#ERROR"))
     if cell.ctype == xlrd.XL_CELL_TEXT:
         return str(cell.value).replace("\n", " ")
-    style = book.xf_list[cell.xf_index] if cell.xf_index is not None else None
-    known = book.format_map.get(style.format_key) if style is not None else None
-    # Of formats that differ by country the library knows no more than the number.
-    code = known.format_str or BUILT_IN.get(known.format_key, "") if known is not None else ""
-    return shown(cell.value, code, since_1904=bool(book.datemode))
+    return shown(cell.value, _code(book, cell), since_1904=bool(book.datemode))
 
 
 def _string(data: bytes) -> str:

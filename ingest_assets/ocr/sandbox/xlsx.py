@@ -24,7 +24,13 @@ from ingest_assets.ocr.sandbox.docx import drawings
 from ingest_assets.ocr.sandbox.docx.names import R
 from ingest_assets.ocr.sandbox.docx.package import Package
 from ingest_assets.ocr.sandbox.illustrated import IllustratedDocument, Shown, read_package
-from ingest_assets.ocr.sandbox.number_format import BUILT_IN, NOT_WORKED_OUT, shown
+from ingest_assets.ocr.sandbox.number_format import (
+    BUILT_IN,
+    IN_ENGLISH,
+    NOT_WORKED_OUT,
+    is_in_another_language,
+    shown,
+)
 from ingest_assets.ocr.sandbox.rich_values import PICTURES_IN_CELLS, shown_by_data_types
 from ingest_assets.ocr.sandbox.web_page import html_text
 from ingest_assets.text import MAX_TEXT_BYTES, too_much_text
@@ -76,6 +82,7 @@ class Workbook:
         # Of formulas: whether a program works them out when it opens the file, and whether all results
         # are known.
         self._is_worked_out_anew, self._are_worked_out = False, True
+        self._is_in_english = False
 
     def read(self) -> Shown:
         """Read all sheets, in their order."""
@@ -97,6 +104,8 @@ class Workbook:
                 self._find_pictures(part)
         if not self._are_worked_out:
             self.notes.append(NOT_WORKED_OUT)
+        if self._is_in_english:
+            self.notes.append(IN_ENGLISH)
         if any(package.related(main, "vbaProject")):
             self.notes.append(Note("not_shown", "macros, which were not read"))
         return Shown(self.pages or [""], self.pictures, dict.fromkeys(self.notes))
@@ -228,8 +237,10 @@ class Workbook:
 
     def _number(self, value: str | float, style: int) -> str:
         """Return a number as its style shows it."""
+        code = self._code(style)
+        self._is_in_english |= is_in_another_language(code)
         try:
-            return shown(float(value), self._code(style), since_1904=self._since_1904)
+            return shown(float(value), code, since_1904=self._since_1904)
         except ValueError:
             return str(value)
 
