@@ -15,6 +15,7 @@ from ingest_assets.ocr.languages import find_languages
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Picture
+from ingest_assets.ocr.sandbox.grounds import levelled
 from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, correct, doubtful_lines, merge
 from ingest_assets.ocr.sandbox.shades import has_dots, on_white
 from ingest_assets_tests.support.scans import (
@@ -303,6 +304,34 @@ def test_light_print_on_a_shade_stays_light() -> None:
     assert on_white(page) is page
 
 
+@pytest.mark.parametrize("darkest", [30, 110])
+def test_numbers_on_a_heat_map_are_read(darkest: int) -> None:
+    page = Image.new("L", (900, 620), 255)
+    draw, numbers = ImageDraw.Draw(page), [f"{100 + 371 * number % 900}" for number in range(48)]
+    for index, number in enumerate(numbers):
+        left, top = 50 + index % 6 * 132, 50 + index // 6 * 64
+        ground = darkest + (251 - darkest) * (index * 31 % 48) // 47
+        draw.rectangle((left, top, left + 131, top + 63), fill=ground)
+        font = ImageFont.load_default(27)
+        draw.text((left + 30, top + 16), number, fill=255 if ground < 140 else 0, font=font)
+    reading = tesseract.recognise(Picture(page, 200), find_languages("eng", None))
+    assert sorted(reading.text.split()) == sorted(numbers)
+
+
+def test_light_and_dark_print_on_tiles_beside_each_other_is_read() -> None:
+    page = Image.new("L", (1300, 560), 255)
+    words = ["Orders", "Returns", "Payments", "Customers", "Delivery", "Storage"]
+    figures = [f"{4271 * (index + 2)}" for index in range(6)]
+    draw, small, large = ImageDraw.Draw(page), ImageFont.load_default(26), ImageFont.load_default(70)
+    for index, (word, ground) in enumerate(zip(words, (25, 120, 215, 90, 45, 150), strict=True)):
+        left, top, fill = 50 + index % 3 * 400, 40 + index // 3 * 240, 255 if ground < 140 else 0
+        draw.rectangle((left, top, left + 399, top + 239), fill=ground)
+        draw.text((left + 20, top + 20), figures[index], fill=fill, font=large)
+        draw.text((left + 20, top + 160), word, fill=fill, font=small)
+    reading = tesseract.recognise(Picture(page, 200), find_languages("eng", None))
+    assert set(words + figures) <= set(reading.text.split())
+
+
 def test_a_page_in_a_shadow_has_no_shades() -> None:
     page = np.asarray(page_image(), dtype=np.float64)
     shadow = np.linspace(1, 0.5, page.shape[1])
@@ -319,6 +348,7 @@ def test_small_pictures_have_no_shades(size: tuple[int, int]) -> None:
     image = Image.new("L", size, 160)
     assert on_white(image) is image
     assert not has_dots(image)
+    assert levelled(image, 200) is None
 
 
 def test_columns_of_lone_figures_stand_in_their_lines(engine: LocalEngine) -> None:

@@ -25,6 +25,7 @@ from ingest_assets.notes import Note
 from ingest_assets.ocr.languages import Languages
 from ingest_assets.ocr.sandbox import belief, blocks, cleaning
 from ingest_assets.ocr.sandbox.document import MAX_PIXELS, Picture, is_blank
+from ingest_assets.ocr.sandbox.grounds import levelled
 from ingest_assets.ocr.sandbox.left_over import (
     Cutting,
     Layout,
@@ -159,9 +160,12 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
     if not (ways := cleaning.ways_to_read(original)):
         note = Note("unread_ink", "shows noise, in which nothing could be made out")
         return Reading("", None, (*picture.notes, note))
+    level = levelled(picture.image, picture.dpi)
     picture = _Page(ways[0], picture.dpi, picture.notes)
-    skew = cleaning.skew_degrees(picture.image)
+    # Lines stand apart most sharply where edges of grounds do not.
+    skew = cleaning.skew_degrees(picture.image if level is None else level)
     best = _surest(ways, original, skew, picture.dpi, languages)
+    best = _levelled(best, level, skew, picture.dpi, languages)
     if not best.layout.lines and picture.image.width * picture.image.height > _LARGE:
         picture = _made_smaller(picture)
         best = replace(best, image=cleaning.straighten(picture.image, skew))
@@ -227,6 +231,18 @@ def _surest(
             attempt = _read(cleaning.straighten(image, skew), dpi, languages)
             best = max(best, attempt, key=lambda attempt: attempt.confidence)
     return best
+
+
+def _levelled(
+    best: _Attempt, level: Image.Image | None, skew: float, dpi: int, languages: Languages
+) -> _Attempt:
+    """Return a reading of a page together with that of the page on level grounds, if it has others."""
+    if level is None:
+        return best
+    both = best, _read(cleaning.straighten(level, skew), dpi, languages)
+    other, surer = sorted(both, key=lambda attempt: attempt.layout.sureness)
+    merge(surer.layout, [other.layout])
+    return surer
 
 
 def _without_dots(best: _Attempt, dpi: int, languages: Languages) -> _Attempt:
