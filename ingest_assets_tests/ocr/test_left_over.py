@@ -11,6 +11,7 @@ import pytest
 from fpdf import FPDF
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from ingest_assets.ocr.engine import Recognition
 from ingest_assets.ocr.languages import find_languages
 from ingest_assets.ocr.local import LocalEngine
 from ingest_assets.ocr.sandbox import tesseract
@@ -261,6 +262,10 @@ def test_a_doubtful_word_gives_way_to_one_of_the_dictionary() -> None:
     assert layout.text() == "letter Okonkwo"
 
 
+def _recognised(engine: LocalEngine, image: Image.Image) -> Recognition:
+    return engine.recognise(stored(encoded(image, "PNG"), PNG))
+
+
 def _table(grounds: list[int], ink: int) -> Image.Image:
     """A page of rows, the first with the first line printed on the first ground, and so on."""
     pdf = _page()
@@ -269,6 +274,42 @@ def _table(grounds: list[int], ink: int) -> Image.Image:
         pdf.set_fill_color(grounds[index % len(grounds)])
         pdf.cell(0, 8, line, fill=True, new_x="LMARGIN", new_y="NEXT")
     return _rendered(pdf)
+
+
+def test_lines_that_fade_away_are_read(engine: LocalEngine) -> None:
+    page = page_image(LINES[:10]).crop((0, 0, 1650, 1300))
+    fading = 255 - np.linspace(1, 0.25, page.height)[:, None] * (255.0 - np.asarray(page))
+    result = _recognised(engine, Image.fromarray(fading.astype(np.uint8)))
+    assert lines_found(result.pages[0].text, LINES[:10]) == 10
+    assert result.notes == ()
+
+
+@pytest.mark.parametrize("height", [90, 150])
+def test_a_pale_headline_over_small_print_is_read(engine: LocalEngine, height: int) -> None:
+    page = page_image(LINES[:6]).crop((0, 0, 1650, 1000))
+    font = ImageFont.load_default(height)
+    ImageDraw.Draw(page).text((100, 740), "Annual Report", font=font, fill=215)
+    text = _recognised(engine, page).pages[0].text
+    assert lines_found(text, LINES[:6]) == 6
+    assert "Annual Report" in text
+
+
+def test_rules_are_not_noted_as_print(engine: LocalEngine) -> None:
+    page = page_image(LINES[:6]).crop((0, 0, 1650, 1000))
+    for top, thickness, grey in ((760, 3, 0), (800, 6, 120), (860, 12, 60)):
+        ImageDraw.Draw(page).rectangle((60, top, 1600, top + thickness), fill=grey)
+    assert _recognised(engine, page).notes == ()
+
+
+def test_what_looks_like_print_and_cannot_be_read_is_noted(engine: LocalEngine) -> None:
+    page = page_image(LINES[:6]).crop((0, 0, 1650, 1000))
+    marks = np.random.default_rng(3).choice(np.array([195, 255], dtype=np.uint8), (6, 90))
+    page.paste(Image.fromarray(marks).resize((630, 36), Image.Resampling.NEAREST), (900, 800))
+    result = _recognised(engine, page)
+    assert lines_found(result.pages[0].text, LINES[:6]) == 6
+    (note,) = result.notes
+    assert note.kind == "unread_ink"
+    assert "bottom right" in note.sentence
 
 
 @pytest.mark.parametrize("grey", [140, 205])

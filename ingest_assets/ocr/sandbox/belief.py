@@ -77,6 +77,11 @@ def unsure_share(layout: Layout) -> float:
     return unsure / max(1, sum(word.letters for word in words))
 
 
+def sure_letters(layout: Layout) -> int:
+    """Return how many letters are in sure words."""
+    return sum(word.letters for word in layout.words() if is_sure(word))
+
+
 def is_text(layout: Layout) -> bool:
     """Tell whether what was read is sure enough to be text at all."""
     words = list(layout.words())

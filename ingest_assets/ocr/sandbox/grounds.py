@@ -35,8 +35,9 @@ _PAPER = 95
 # Print differs from its ground by so much, of 255, and is this share of a cell that it is on.
 _PRINT, _PRINTED = 40, 0.03
 
-# A page has such grounds if on so many cells something is printed lighter than their ground.
-_FEWEST_PRINTED = 4
+# A page has such grounds if something is printed lighter on so many of their cells, and this share; in
+# a shadow there are some at its edge.
+_FEWEST_PRINTED, _LEAST_PRINTED = 4, 0.01
 
 # However dark or light a ground is, less contrast than this is not stretched.
 _LEAST_CONTRAST = 64
@@ -116,7 +117,7 @@ def _is_printed_light(cells: npt.NDArray[np.uint8], grounds: npt.NDArray[np.uint
     above = within - grounds[is_within][:, None].astype(np.int16)
     is_even = (np.abs(above) <= _EVEN).mean(axis=1) >= _GROUND
     printed = is_even & ((above >= _PRINT).mean(axis=1) >= _PRINTED)
-    return int(np.count_nonzero(printed)) >= _FEWEST_PRINTED
+    return int(np.count_nonzero(printed)) >= max(_FEWEST_PRINTED, _LEAST_PRINTED * len(within))
 
 
 def _up_to_edges(

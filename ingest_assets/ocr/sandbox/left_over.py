@@ -423,8 +423,11 @@ def bounds(lines: Iterable[Line], size: tuple[int, int]) -> tuple[int, int, int,
     )
 
 
-def add_missing(layout: Layout, found: Iterable[Word]) -> bool:
+def add_missing(layout: Layout, found: Iterable[Word], highest: float = _MAX_HEIGHT) -> bool:
     """Put those of the found words into a layout that it lacks, the surest of each place.
+
+    Args:
+        highest: what is higher, in heights of a word, is none.
 
     Returns:
         Whether there were any.
@@ -437,7 +440,7 @@ def add_missing(layout: Layout, found: Iterable[Word]) -> bool:
     missing: list[Word] = []
     for word in sorted(likely, key=lambda word: -word.confidence):
         if (
-            _MIN_HEIGHT * height <= word.height <= _MAX_HEIGHT * height
+            _MIN_HEIGHT * height <= word.height <= highest * height
             and not is_covered(word, words, margin=round(_MISPLACED * height))
             and not is_covered(word, missing, margin=0)
         ):

@@ -46,6 +46,7 @@ from ingest_assets.ocr.sandbox.left_over import (
     unread,
     without_leaders,
 )
+from ingest_assets.ocr.sandbox.missed import alone, missed, where
 from ingest_assets.ocr.sandbox.shades import has_dots, on_white
 from ingest_assets.ocr.sandbox.squares import Box
 from ingest_assets.text import clean_text
@@ -122,6 +123,10 @@ _DPI_OF_DOTS = 200
 # Print differs from its paper by at least so much, of 255; less is what shows through from behind.
 _PALEST = 32.0
 
+# A headline is at most so many times as high as the words of a page; a place that is narrower than the
+# second, in heights of a word, may be a sign. Around a place are so many pixels to spare.
+_HIGHEST, _WORD, _SPARE = 10.0, 3, 4
+
 _EVENED = Note("turned", "uneven light evened out before reading")
 
 _TRANSPOSITIONS = {
@@ -184,6 +189,7 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
         else _without_other_script(best, _runs_of_all(best.layout), picture, languages)
     )
     if not notes:
+        missing: tuple[Note, ...] = ()
         if best.confidence < _UNSURE_CONFIDENCE:
             best = _enlarged(best, picture.dpi, languages)
             _read_with_more_contrast(best, picture.dpi, languages)
@@ -197,7 +203,9 @@ def recognise(picture: Picture, languages: Languages) -> Reading:
                 left = ink_left(best.image, best.layout, best.threshold)
             _read_pale(best, left, picture.dpi, languages)
             _read_turned(best, picture.dpi, languages)
+            missing = _read_missed(best, picture.dpi, languages)
         layout, notes = _believed(best, picture, languages)
+        notes = notes or missing
     notes = (*picture.notes, *best.notes, *notes)
     text = clean_text(layout.text())
     if not any(map(str.isalnum, text)):
@@ -236,12 +244,12 @@ def _surest(
 def _levelled(
     best: _Attempt, level: Image.Image | None, skew: float, dpi: int, languages: Languages
 ) -> _Attempt:
-    """Return a reading of a page together with that of the page on level grounds, if it has others."""
+    """Return the reading that says more, of a page or it on level grounds, and what the other adds."""
     if level is None:
         return best
-    both = best, _read(cleaning.straighten(level, skew), dpi, languages)
-    other, surer = sorted(both, key=lambda attempt: attempt.layout.sureness)
-    merge(surer.layout, [other.layout])
+    attempt = _read(cleaning.straighten(level, skew), dpi, languages)
+    other, surer = sorted((best, attempt), key=lambda one: belief.sure_letters(one.layout))
+    add_missing(surer.layout, [word for word in other.layout.words() if belief.is_sure(word)])
     return surer
 
 
@@ -504,6 +512,29 @@ def _read_watermark(attempt: _Attempt, threshold: int, dpi: int, languages: Lang
     for line in lines:
         line.words = [word.smaller(0.5) for word in line.words]
     blocks.put_slanted(attempt.layout, lines)
+
+
+def _read_missed(attempt: _Attempt, dpi: int, languages: Languages) -> tuple[Note, ...]:
+    """Take into a reading what differs from the paper around it and has the shape of print.
+
+    Returns:
+        A note of the places of which nothing could be read, if there are any.
+    """
+    image, layout = attempt.image, attempt.layout
+    if places := missed(image, layout):
+        cutting = cut(np.asarray(alone(image, places, _SPARE)), places, round(layout.usual_height))
+        found = _read(cutting.image, dpi, languages, tesserocr.PSM.SPARSE_TEXT).layout
+        words = [word for word in found.words() if word.confidence >= belief.SURE and word.letters > 1]
+        add_missing(layout, cutting.on_page(words), _HIGHEST)
+        places = missed(image, layout)
+    least = _WORD * layout.usual_height
+    regions = dict.fromkeys(
+        where(place, image.size) for place in places if place[2] - place[0] >= least
+    )
+    if not regions:
+        return ()
+    what = f"shows what may be print or handwriting, of which nothing was read: {', '.join(regions)}"
+    return (Note("unread_ink", what),)
 
 
 def _read_turned(attempt: _Attempt, dpi: int, languages: Languages) -> None:
