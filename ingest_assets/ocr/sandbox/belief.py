@@ -94,6 +94,18 @@ def has_words(layout: Layout) -> bool:
     return any(word.letters > 1 or word.text.isdigit() for word in layout.words())
 
 
+def has_long_word(layout: Layout, least: float = 0.0) -> bool:
+    """Tell whether a word of the dictionary was read that is too long to be there by chance.
+
+    Args:
+        least: how sure it has to be.
+    """
+    return any(
+        word.is_known and word.letters > _LONG_WORD and word.confidence >= least
+        for word in layout.words()
+    )
+
+
 def is_surely_text(layout: Layout, before: Iterable[Word], *, upside_down: bool) -> bool:
     """Tell whether what was read in a part of a page, turned, is text, and surer than before.
 
@@ -101,7 +113,7 @@ def is_surely_text(layout: Layout, before: Iterable[Word], *, upside_down: bool)
     """
     words = list(layout.words())
     letters = sum(word.letters for word in words)
-    if upside_down and not any(word.is_known and word.letters > _LONG_WORD for word in words):
+    if upside_down and not has_long_word(layout):
         return False
     least = max(SURE, confidence(before) + _CLEARLY_SURER)
     is_sure_enough = confidence(words) >= least and _sure_share(words) >= _SURE_SHARE

@@ -95,6 +95,10 @@ _MANY_UNSURE = 0.15
 _SCRIPT_FOUND, _SCRIPT_SURE = 0.2, 1.0
 _SCRIPT_FOUND_OF_LINES, _SCRIPT_SURE_OF_LINES = 2.0, 4.0
 
+# Tesseract's confidence in the orientation of what is text, in any script, is at least so large; that
+# of charts, whose marks it takes for letters, is seldom.
+_LETTERS_FOUND = 1.5
+
 # So sure, in the mean, are the words that are not strange on clean pages (0.93 to 0.97), and on one
 # receipt in forty.
 _WELL_PRINTED = 0.925
@@ -674,6 +678,8 @@ def _without_other_script(
         least, sure = _least_of_words(doubted, rest, are_many), _SCRIPT_SURE_OF_LINES
     else:
         found, least, sure = picture.orientation, _SCRIPT_FOUND, _SCRIPT_SURE
+        if found is not None and found["orient_conf"] < _LETTERS_FOUND:
+            found = None  # A drawing, whose marks look like letters of any script.
     if found is None or found["script_conf"] < least or languages.can_read(found["script_name"]):
         return layout, ()
     name = found["script_name"] if found["script_conf"] >= sure else f"perhaps {found['script_name']}"
@@ -698,17 +704,30 @@ def _least_of_words(doubted: Sequence[Word], rest: Layout, are_many: bool) -> fl
 
 def _in_another_way(best: _Attempt, picture: _Page, skew: float, languages: Languages) -> _Attempt:
     """Return the reading of a page in the first way that makes it sure, else the surest."""
-    for image, notes in _other_ways(picture, skew):
+    for image, turn, notes in _other_ways(picture, skew):
         attempt = replace(_read(image, picture.dpi, languages), notes=notes)
-        if attempt.confidence >= best.confidence + _CLEARLY_BETTER:
+        is_surer = attempt.confidence >= best.confidence + _CLEARLY_BETTER
+        if is_surer and (turn is None or _is_turned(attempt.layout, turn, picture)):
             best = attempt
         if best.confidence >= DOUBTFUL_CONFIDENCE:
             return best
     return _at_a_slant(best, picture, languages)
 
 
-def _other_ways(picture: _Page, skew: float) -> Iterator[tuple[Image.Image, tuple[Note, ...]]]:
-    """Yield the page in at most two other ways in which it may read better, the likeliest first."""
+def _is_turned(layout: Layout, turn: int, picture: _Page) -> bool:
+    """Tell whether a page stands upright after a turn: drawings read better in one way by chance."""
+    found = picture.orientation
+    is_seen = found is not None and found["orient_conf"] >= _LETTERS_FOUND
+    return belief.has_long_word(layout, belief.SURE) or (is_seen and _detected_turn(picture) == turn)
+
+
+def _other_ways(
+    picture: _Page, skew: float
+) -> Iterator[tuple[Image.Image, int | None, tuple[Note, ...]]]:
+    """Yield the page in at most two other ways in which it may read better, the likeliest first.
+
+    With each comes by how many degrees it is turned; None where it is not.
+    """
     paper = cleaning.without_surround(picture.image)
     image = picture.image if paper is None else paper
     upright_skew, upright_sharpness = cleaning.slant(image)
@@ -720,12 +739,14 @@ def _other_ways(picture: _Page, skew: float) -> Iterator[tuple[Image.Image, tupl
         straight = upright_skew
         turns = (180,)
         if paper is not None:
-            yield cleaning.straighten(paper, straight), (Note("turned", "dark surroundings left out"),)
+            without = Note("turned", "dark surroundings left out")
+            yield cleaning.straighten(paper, straight), None, (without,)
         elif abs(skew) >= cleaning.MIN_SKEW_DEGREES:
-            yield image, ()  # The lines that looked slanted may be those of a drawing.
+            yield image, None, ()  # The lines that looked slanted may be those of a drawing.
     for turn in turns:
         yield (
             cleaning.straighten(image.transpose(_TRANSPOSITIONS[turn]), straight),
+            turn,
             (Note("turned", f"turned by {turn}° before reading"),),
         )
 
