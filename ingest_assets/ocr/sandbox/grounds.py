@@ -36,8 +36,8 @@ _PAPER = 95
 _PRINT, _PRINTED = 40, 0.03
 
 # A page has such grounds if something is printed lighter on so many of their cells, and this share; in
-# a shadow there are some at its edge.
-_FEWEST_PRINTED, _LEAST_PRINTED = 4, 0.01
+# a shadow there are some at its edge, and a headline and a stain have a few.
+_FEWEST_PRINTED, _LEAST_PRINTED = 30, 0.01
 
 # However dark or light a ground is, less contrast than this is not stretched.
 _LEAST_CONTRAST = 64
