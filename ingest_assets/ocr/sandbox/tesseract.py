@@ -252,7 +252,7 @@ def _levelled(
     if level is None:
         return best
     attempt = _read(cleaning.straighten(level, skew), dpi, languages)
-    other, surer = sorted((best, attempt), key=lambda one: belief.sure_letters(one.layout))
+    other, surer = sorted((attempt, best), key=lambda one: belief.sure_letters(one.layout))
     add_missing(surer.layout, [word for word in other.layout.words() if belief.is_sure(word)])
     return surer
 
