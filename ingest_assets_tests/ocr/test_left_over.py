@@ -18,6 +18,7 @@ from ingest_assets.ocr.sandbox import tesseract
 from ingest_assets.ocr.sandbox.document import Picture
 from ingest_assets.ocr.sandbox.grounds import levelled
 from ingest_assets.ocr.sandbox.left_over import Layout, Line, Word, correct, doubtful_lines, merge
+from ingest_assets.ocr.sandbox.missed import missed
 from ingest_assets.ocr.sandbox.shades import has_dots, on_white
 from ingest_assets_tests.support.scans import (
     LINES,
@@ -401,3 +402,9 @@ def test_columns_of_lone_figures_stand_in_their_lines(engine: LocalEngine) -> No
         ImageDraw.Draw(page).text((1150, 60 + 60 * row), figure, font=font, fill=0)
     (read,) = engine.recognise(stored(encoded(page, "PNG"), PNG)).pages
     assert sum(f"{name} {figure}" in read.text for name, figure in rows) >= 26
+
+
+def test_nothing_is_missed_where_no_word_says_how_high_print_is() -> None:
+    page = Image.new("L", (800, 600), 255)
+    ImageDraw.Draw(page).text((100, 100), LINES[0], font=ImageFont.load_default(40), fill=200)
+    assert missed(page, Layout([])) == []

@@ -50,8 +50,12 @@ _SCALES = (1, 3)
 
 
 def missed(image: Image.Image, layout: Layout) -> list[Box]:
-    """Return the places of a grey page that may be print, of which none was read, the largest first."""
-    height = layout.usual_height / _SMALLER
+    """Return the places of a grey page that may be print, of which none was read, the largest first.
+
+    None where the layout has no words, which say how high print is.
+    """
+    if not (height := layout.usual_height / _SMALLER):
+        return []
     small = np.asarray(image.reduce(_SMALLER))
     steps = extremes(small, 3, np.maximum) - extremes(small, 3, np.minimum)
     drawn = steps > max(_LEAST, _GRAINS * int(np.median(steps[::_SOME])))
