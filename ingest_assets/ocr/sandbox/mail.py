@@ -34,8 +34,10 @@ from ingest_assets.text import clean_text
 
 HEADERS = ("From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Date", "Subject")
 
-# Apple's EMLX: the mail's length before it, a property list behind it.
+# A picture that whoever reads the mail would fetch.
 _ELSEWHERE = re.compile(r"""<img\b[^<>]*?\bsrc\s*=\s*["']?https?:""", re.IGNORECASE)
+
+# Apple's EMLX: the mail's length before it, a property list behind it.
 _EMLX_LENGTH = re.compile(rb"\s*(\d{1,10})\s*\r?\n")
 _SEPARATOR = re.compile(rb"From \S+.*\d\d:\d\d.*")
 _HEADER_LINE = re.compile(rb"[A-Za-z][!-9;-~]*:")
