@@ -110,7 +110,6 @@ SPECS = (
     ),
 )
 
-_KEYS = {spec.key.to_user_string(): spec.key for spec in SPECS}
 
 # On the asset itself, and asked by the run that reads: a check that stands alone would be skipped with
 # the outputs of that run. The verification checklist asks it again, with the other questions.
@@ -183,8 +182,7 @@ def document_assets(
                 input_files.parts_mb_per_file << 20,
             ),
         )
-        selected = {key.to_user_string() for key in context.selected_asset_keys}
-        stages = [name for name in STAGES if name in selected]
+        stages = [key.to_user_string() for key in context.selected_asset_keys]
         keys = context.partition_keys
         failed: list[Outcome] = []
         finished: list[str] = []
@@ -213,13 +211,7 @@ def document_assets(
                         context.log.error("%s", _sentence(outcome) + outcome.details)
                     else:
                         failpoint("event.yielding")
-                        event = _materialization(outcome, outcome.result, versions[outcome.stage])
-                        # A yield takes Dagster half a millisecond more than a logged event, but what
-                        # is logged stays in memory until the next one.
-                        if outcome.stage == stages[-1]:
-                            yield event
-                        else:
-                            context.log_event(event)
+                        yield _materialization(outcome, outcome.result, versions[outcome.stage])
                         failpoint("event.yielded")
                         if outcome.stage == SPECS[-1].key.to_user_string():
                             finished.append(outcome.partition_key)
@@ -324,7 +316,7 @@ def _materialization(outcome: Outcome, result: Result, code_version: str) -> Ass
         tags[f"dagster/input_data_version/{asset}"] = version
         tags[f"dagster/input_event_pointer/{asset}"] = "NULL"
     return AssetMaterialization(
-        asset_key=_KEYS[outcome.stage],
+        asset_key=outcome.stage,
         partition=outcome.partition_key,
         metadata={
             name: MetadataValue.md(value) if isinstance(value, Markdown) else value
