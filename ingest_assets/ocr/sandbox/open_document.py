@@ -47,39 +47,11 @@ _NOT_SHOWN = {
 _NO_FIELDS = frozenset(f"{TEXT}{name}" for name in ("p", "span", "a", "s", "tab", "line-break"))
 _WORD = re.compile(r"\w+")
 # Words of "Page 1 of 9", as LibreOffice writes it in the languages that it speaks most.
-_OF_PAGE_NUMBERS = frozenset(
-    (
-        *("page", "of", "seite", "von", "página", "de", "pagina", "di", "van", "sur", "sida", "av"),
-        *(
-            "side",
-            "af",
-            "sivu",
-            "oldal",
-            "strona",
-            "z",
-            "ze",
-            "strana",
-            "страница",
-            "сторінка",
-            "из",
-            "з",
-        ),
-        *(
-            "σελίδα",
-            "από",
-            "sayfa",
-            "trang",
-            "halaman",
-            "dari",
-            "页",
-            "第",
-            "共",
-            "頁",
-            "ページ",
-            "페이지",
-        ),
-    )
+_PAGE_OF_PAGES = (
+    "page of seite von página de pagina di van sur sida av side af sivu oldal strona z ze strana "
+    "страница сторінка из з σελίδα από sayfa trang halaman dari 页 第 共 頁 ページ 페이지"
 )
+_OF_PAGE_NUMBERS = frozenset(_PAGE_OF_PAGES.split())
 # Of presentations: what stands in the margins of the slides that name it.
 _DECLARED = ("header", "footer", "date-time")
 _DECLARATIONS = {f"{PRESENTATION}{kind}-decl": kind for kind in _DECLARED}
