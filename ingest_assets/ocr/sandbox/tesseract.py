@@ -129,7 +129,7 @@ _PALEST = 32.0
 
 # A headline is at most so many times as high as the words of a page; a place that is narrower than the
 # second, in heights of a word, may be a sign. Around a place are so many pixels to spare.
-_HIGHEST, _WORD, _SPARE = 10.0, 3, 4
+_HIGHEST, _WORD, _SPARE = 10.0, 4, 4
 
 _EVENED = Note("turned", "uneven light evened out before reading")
 
