@@ -272,6 +272,8 @@ class Judgement:
         ordered = sorted(lines, key=lambda line: line.box.top)
         sample = _sample(ordered, view.frame.box)
         (indexes,) = np.nonzero([sample.holds(line.box.middle) for line in ordered])
+        if not indexes.size:
+            return list(lines)  # They stick out of the page.
         words = [[word.box for word in line.words] for line in ordered]
         shifts = view.registered(words, int(indexes[0]), int(indexes[-1]) + 1)
         moved = {line: line.moved(*shift) for line, shift in zip(ordered, shifts, strict=True)}
