@@ -55,9 +55,10 @@ def read_xls(path: Path) -> IllustratedDocument:
             ) from error
         raise corrupt(f"the XLS cannot be read ({str(error)[:200]})") from error
     pages, size = [], 0
+    codes: set[str] = set()
     for sheet in book.sheets():
         lines = [sheet.name]
-        for line in _lines(book, sheet):
+        for line in _lines(book, sheet, codes):
             size += len(line)
             if size > MAX_TEXT_BYTES:
                 raise too_much_text()
@@ -65,19 +66,18 @@ def read_xls(path: Path) -> IllustratedDocument:
         pages.append("\n".join(lines))
     # Before Excel 5 the file was the stream, with neither boxes nor pictures in it.
     texts, pictures, notes = _beside(path) if isOleFile(path) else ([], {}, [])
-    dates = (cell for sheet in book.sheets() for row in sheet.get_rows() for cell in row)
-    if any(
-        cell.ctype == xlrd.XL_CELL_DATE and is_in_another_language(_code(book, cell)) for cell in dates
-    ):
+    if any(map(is_in_another_language, codes)):
         notes.append(IN_ENGLISH)
     if texts:  # Which sheet they stand on, they do not say.
         pages.append("\n".join(texts))
     return IllustratedDocument(pages or [""], pictures, pictures.__getitem__, lambda: notes)
 
 
-def _lines(book: Book, sheet: Sheet) -> Iterator[str]:
-    for row in range(sheet.nrows):
-        cells = [_cell(book, sheet, row, column) for column in range(sheet.row_len(row))]
+def _lines(book: Book, sheet: Sheet, codes: set[str]) -> Iterator[str]:
+    """Yield the rows of a sheet and its notes, and add the formats of its dates to some codes."""
+    for row in sheet.get_rows():
+        cells = [_shown(book, cell) for cell in row]
+        codes.update(_code(book, cell) for cell in row if cell.ctype == xlrd.XL_CELL_DATE)
         while cells and not cells[-1]:
             cells.pop()
         if cells:
@@ -93,8 +93,7 @@ def _code(book: Book, cell: Cell) -> str:
     return known.format_str or BUILT_IN.get(known.format_key, "") if known is not None else ""
 
 
-def _cell(book: Book, sheet: Sheet, row: int, column: int) -> str:
-    cell = sheet.cell(row, column)
+def _shown(book: Book, cell: Cell) -> str:
     if cell.ctype in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK):
         return ""
     if cell.ctype == xlrd.XL_CELL_BOOLEAN:
