@@ -49,6 +49,12 @@ _OFFICE = {**_PICTURES, **_FILES, "content_unreadable": "damaged parts"}
 _NO_RESULTS = "results of formulas that are not in the file"
 _NAMES = "names of months and days in languages other than English"
 _SHEETS_LEAVE = {**_OFFICE, "content_unreadable": f"damaged parts; {_NO_RESULTS}"}
+_WORKBOOKS_LEAVE = {
+    **_SHEETS_LEAVE,
+    "content_unreadable": f"damaged parts; {_NO_RESULTS}; {_NAMES}",
+    "object_unread": "slicers and timelines",
+    "page_unreadable": "a damaged sheet from the damage on",
+}
 
 READERS = (
     Reader(
@@ -202,12 +208,7 @@ READERS = (
         "xlsx.read_xlsx",
         f"{_OOXML}; XLSM too",
         f"{_SHEETS}, headers, footers, boxes, charts, diagrams; pictures are recognised",
-        {
-            **_SHEETS_LEAVE,
-            "content_unreadable": f"damaged parts; {_NO_RESULTS}; {_NAMES}",
-            "object_unread": "slicers and timelines",
-            "page_unreadable": "a damaged sheet from the damage on",
-        },
+        _WORKBOOKS_LEAVE,
         "defusedxml, Tesseract",
     ),
     Reader(
@@ -215,12 +216,7 @@ READERS = (
         "xlsb.read_xlsb",
         _OOXML,
         f"{_SHEETS}, headers, footers, boxes, charts, diagrams; pictures are recognised",
-        {
-            **_SHEETS_LEAVE,
-            "content_unreadable": f"damaged parts; {_NO_RESULTS}; {_NAMES}",
-            "object_unread": "slicers and timelines",
-            "page_unreadable": "a damaged sheet from the damage on",
-        },
+        _WORKBOOKS_LEAVE,
         "defusedxml, Tesseract",
     ),
     Reader(

@@ -134,11 +134,9 @@ class _Story:
         return lines
 
     def _find_pictures(self, name: str) -> None:
-        for relation in self._package.relations(name).values():
-            if relation.kind == "image" and not relation.is_external:
-                self.pictures[relation.target] = None
-            elif relation.kind == "image":
-                self.notes.append(Note("image_unreadable", "a picture that is not within the file"))
+        pictures, notes = self._package.pictures(name)
+        self.pictures |= pictures
+        self.notes += notes
 
 
 def _shown(element: Element) -> Iterator[Element]:

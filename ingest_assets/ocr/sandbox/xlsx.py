@@ -290,11 +290,9 @@ class Workbook:
             )
 
     def _find_pictures(self, part: str) -> None:
-        for relation in self._package.relations(part).values():
-            if relation.kind == "image" and not relation.is_external:
-                self.pictures[relation.target] = None
-            elif relation.kind == "image":
-                self.notes.append(Note("image_unreadable", "a picture that is not within the file"))
+        pictures, notes = self._package.pictures(part)
+        self.pictures |= pictures
+        self.notes += notes
 
     def _comments(self, part: str) -> Iterator[str]:
         return (_string(text) for text in self._all(part, "text"))

@@ -209,6 +209,13 @@ class Package:
                 if target in self:
                     yield target
 
+    def pictures(self, name: str) -> tuple[dict[str, None], list[Note]]:
+        """Return the pictures that a part refers to, in their order, and notes of those elsewhere."""
+        images = [one for one in self.relations(name).values() if one.kind == "image"]
+        within = dict.fromkeys(one.target for one in images if not one.is_external)
+        elsewhere = Note("image_unreadable", "a picture that is not within the file")
+        return within, [elsewhere for one in images if one.is_external]
+
     def main_part(self) -> str:
         """Return the name of the part that is the document."""
         for name in self.related("", "officeDocument"):

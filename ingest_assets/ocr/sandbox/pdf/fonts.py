@@ -88,7 +88,7 @@ class Nameless:
         if self._font.get("/Subtype") != "/Type0":
             return self.codes
         descendant = self._font["/DescendantFonts"][0]
-        program = descendant.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
+        program = _program(descendant)
         if program is None:
             return self.codes
         try:
@@ -153,7 +153,7 @@ def _is_blank(font: pikepdf.Object) -> bool:
     """Tell whether a small TrueType font has no glyph with an outline; one with outlines is larger."""
     if font.get("/Subtype") == "/Type0":
         font = font["/DescendantFonts"][0]
-    program = font.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
+    program = _program(font)
     if program is None or int(program.get("/Length", 0)) > _SMALL_PROGRAM:
         return False
     data = read_stream(program)
@@ -210,7 +210,7 @@ def _known(font: pikepdf.Object, given: Mapping[int, str]) -> dict[int, str]:
             for code, glyph in glyphs.items()
             if given[code] in _PLAIN and glyph - step in _ASCII
         }
-    program = descendant.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
+    program = _program(descendant)
     if program is None:
         return in_order
     # In a font of few glyphs part of the alphabet may be in order, and the rest missing in between.
@@ -228,6 +228,12 @@ def _eights(program: bytes, glyphs: Mapping[int, int], given: Mapping[int, str])
         for code, glyph in glyphs.items()
         if given[code] in _FIGURES.values() and contours(glyph) == _CONTOURS_OF_8
     }
+
+
+def _program(font: pikepdf.Object) -> pikepdf.Object | None:
+    """Return a font's TrueType program, packed; of a composite font its descendant has it."""
+    program: pikepdf.Object | None = font.get("/FontDescriptor", pikepdf.Dictionary()).get("/FontFile2")
+    return program
 
 
 def _contours(program: bytes) -> Callable[[int], int]:
